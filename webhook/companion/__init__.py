@@ -1,0 +1,1 @@
+"""Observes the cluster, decides what it should be, applies the difference."""

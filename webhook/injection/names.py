@@ -1,0 +1,38 @@
+"""Every name the cluster sees. Nothing else spells them out."""
+
+from typing import Final
+
+DOMAIN: Final = "tracking.michelangelo-ai.org"
+
+INJECT_LABEL: Final = f"{DOMAIN}/inject"
+"""On a namespace `enabled` switches injection on; on a pod `disabled` opts it out."""
+INJECT_ENABLED: Final = "enabled"
+INJECT_DISABLED: Final = "disabled"
+
+PROFILE_LABEL: Final = f"{DOMAIN}/profile"
+"""On a namespace: the profile whose sources it gets; absent means `default`."""
+DEFAULT_PROFILE: Final = "default"
+
+EGRESS_LABEL: Final = f"{DOMAIN}/egress"
+"""On a namespace: narrows the release's egress mode."""
+
+INJECTED_LABEL: Final = f"{DOMAIN}/injected"
+"""On a pod: `true` once the webhook has handled it; egress policies select on it."""
+INJECTED_TRUE: Final = "true"
+
+INJECTION_ANNOTATION: Final = f"{DOMAIN}/injection"
+"""On a pod: JSON with the version, the precedence and the containers handled."""
+
+SOURCE_HASH_ANNOTATION: Final = f"{DOMAIN}/source-hash"
+KEYS_ANNOTATION: Final = f"{DOMAIN}/keys"
+"""On a mirror: what it was made of, without any value."""
+
+MIRROR_SECRET: Final = "michelangelo-tracking"  # noqa: S105 - a name, not a password
+"""The Secret that the companion keeps in each compute namespace."""
+
+FIELD_MANAGER: Final = "tracking-injector"
+"""The owner of our fields in server-side apply."""
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "tracking-injector"
+"""On every object that the companion makes; without it an object is foreign."""
