@@ -1,0 +1,1 @@
+"""Metrics and the JSON log: one place for names, fields and buckets."""
