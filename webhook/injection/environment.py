@@ -198,11 +198,11 @@ class _Builder:
             )
             self._set(name, Kind.LITERAL, place, value)
             return
-        for field, object_kind, kind in (
+        for selector_field, object_kind, kind in (
             ("secretKeyRef", "Secret", Kind.SECRET_KEY),
             ("configMapKeyRef", "ConfigMap", Kind.CONFIG_MAP_KEY),
         ):
-            if selector := value_from.get(field):
+            if selector := value_from.get(selector_field):
                 self._add_key(name, place, (object_kind, kind), selector)
                 return
         self._set(name, Kind.FIELD, place, None)
