@@ -27,7 +27,21 @@ _SUBMITTER: dict[str, Any] = {
     "metadata": {},
     "spec": {"containers": [{"name": "ray-job-submitter"}]},
 }
-_UNLESS_SET = ("RAY_PORT", "RAY_ADDRESS", "RAY_USAGE_STATS_KUBERAY_IN_USE")
+_UNLESS_SET = {
+    "head": (
+        "RAY_PORT",
+        "RAY_ADDRESS",
+        "RAY_USAGE_STATS_KUBERAY_IN_USE",
+        "RAY_USAGE_STATS_EXTRA_TAGS",
+        "RAY_DASHBOARD_ENABLE_K8S_DISK_USAGE",
+    ),
+    "worker": (
+        "RAY_PORT",
+        "RAY_ADDRESS",
+        "RAY_USAGE_STATS_KUBERAY_IN_USE",
+        "RAY_DASHBOARD_ENABLE_K8S_DISK_USAGE",
+    ),
+}
 
 
 def ray_cluster(spec: Node, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -101,7 +115,9 @@ def _pod(template: Node, cluster: str, group: str, node_type: str) -> dict[str, 
     ]
     entries.append({"name": "KUBERAY_GEN_RAY_START_CMD", "value": WRITTEN})
     entries += [
-        {"name": key, "value": WRITTEN} for key in _UNLESS_SET if key not in present
+        {"name": key, "value": WRITTEN}
+        for key in _UNLESS_SET[node_type]
+        if key not in present
     ]
     return pod
 

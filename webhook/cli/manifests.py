@@ -10,13 +10,13 @@ Source: go.yaml.in/yaml/v2 `resolve.go`, by way of sigs.k8s.io/yaml.
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 import yaml
 
 from webhook.cli.fields import BadInputError, Node
-
 
 _DEEPEST = 100
 """Levels of nesting; the deepest field of a pod is at 20 or so."""
@@ -95,13 +95,8 @@ def _values(text: bytes, name: str) -> list[Any]:
         except (ValueError, RecursionError):
             pass  # YAML in flow style begins with a brace as well
     try:
-        # libyaml composes by recursion and would end the process on a deep document.
-        depth = 0
-        for event in yaml.parse(text, Loader=_Loader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:
-                raise BadInputError(f"{name}: {_TOO_DEEP}.")
+        if not all(_depths(text)):
+            raise BadInputError(f"{name}: {_TOO_DEEP}.")
         return list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         # Not the whole message: it would quote the line, and that may be a secret.
@@ -112,6 +107,18 @@ def _values(text: bytes, name: str) -> list[Any]:
         raise BadInputError(f"{name} is not text in UTF-8.") from None
     except (ValueError, RecursionError):
         raise BadInputError(f"{name} is not YAML that JSON can hold.") from None
+
+
+def _depths(text: bytes) -> Iterator[bool]:
+    """For each step through YAML, whether it is not too deep.
+
+    libyaml composes by recursion, and would end the process on a deep document.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        yield depth <= _DEEPEST
 
 
 def _json_values(text: str) -> list[Any]:
