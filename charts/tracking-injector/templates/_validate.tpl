@@ -4,6 +4,12 @@ is for values that contradict each other.
 */}}
 {{- define "tracking-injector.validate" -}}
 {{- $v := .Values -}}
+{{- if eq $v.image.tag "latest" -}}
+{{- fail "image.tag is latest, which names another image every day: give a version or a digest." -}}
+{{- end -}}
+{{- if regexMatch "//[^/]*@" $v.tracking.uri -}}
+{{- fail "tracking.uri holds a credential, and a ConfigMap is no place for one: put the whole address into a Secret and name it in tracking.existingSecret." -}}
+{{- end -}}
 {{- $short := or $v.tracking.uri $v.tracking.existingConfigMap $v.tracking.existingSecret -}}
 {{- if and $short (hasKey $v.tracking.profiles "default") -}}
 {{- fail "tracking.profiles.default and tracking.uri, tracking.existingConfigMap or tracking.existingSecret both say what namespaces get by default: keep one of them." -}}
