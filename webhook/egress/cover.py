@@ -7,8 +7,9 @@ nothing, a rule too few would be missed.
 
 from collections.abc import Iterable
 
-from webhook.egress.model import IpBlock, Operator, Peer, PodPeer, Policy, Port, Rule
+from webhook.egress.model import IpBlock, Peer, PodPeer, Policy, Port, Rule
 from webhook.egress.reach import NAMESPACE_NAME_LABEL
+from webhook.egress.selector import Operator
 
 
 def uncovered(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
 from webhook.egress.model import Address
@@ -19,6 +19,15 @@ from webhook.egress.services import address_key
 _FIRST_RETRIES: Final = 10
 _REMEMBERED: Final = 4
 """Addresses remembered, as a multiple of those permitted: a bound for hostile DNS."""
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_METADATA: Final = frozenset(
+    {
+        ip_address("fd00:ec2::254"),  # AWS
+        ip_address("100.100.100.200"),  # Alibaba Cloud
+        ip_address("168.63.129.16"),  # Azure
+    }
+)
+"""Cloud metadata services that are not on link-local addresses."""
 
 
 class Outcome(StrEnum):
@@ -107,9 +116,14 @@ class Memory:
 
 def is_unsafe(address: Address, limits: Limits) -> bool:
     """Whether no tracking server can have an address, whatever DNS says."""
+    if isinstance(address, IPv6Address) and address in _NAT64:
+        return is_unsafe(IPv4Address(int(address) & 0xFFFFFFFF), limits)
     mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
+    reserved = isinstance(address, IPv4Address) and address.is_reserved
     return (
         mapped
+        or reserved
+        or address in _METADATA
         or address.is_unspecified
         or address.is_loopback
         or address.is_link_local

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from webhook.egress.cover import uncovered
-from webhook.egress.model import Direction, Policy, Rule, Selector
+from webhook.egress.model import Direction, Policy, Rule
 from webhook.egress.reach import compact
 from webhook.egress.reasons import Reason
+from webhook.egress.selector import EVERYTHING, Selector
 from webhook.injection.names import (
     INJECTED_LABEL,
     INJECTED_TRUE,
@@ -155,9 +156,8 @@ def additive(
     for policy in isolating:
         groups.setdefault(policy.selector, []).append(policy)
     # What selects every pod is isolation enough to lean on.
-    everything = Selector()
-    if everything in groups:
-        groups = {everything: groups[everything]}
+    if EVERYTHING in groups:
+        groups = {EVERYTHING: groups[EVERYTHING]}
     shadows = (_shadow(namespace, s, isolating, rules) for s in groups)
     kept = sorted((s for s in shadows if s.rules), key=lambda shadow: shadow.name)
     return Plan(namespace, Reason.EGRESS_READY, tuple(kept))

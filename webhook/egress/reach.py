@@ -10,17 +10,9 @@ from ipaddress import ip_network
 from typing import Final
 
 from webhook.egress.destination import Destination
-from webhook.egress.model import (
-    Address,
-    IpBlock,
-    Peer,
-    PodPeer,
-    Port,
-    Protocol,
-    Rule,
-    Selector,
-)
+from webhook.egress.model import Address, IpBlock, Peer, PodPeer, Port, Protocol, Rule
 from webhook.egress.reasons import Finding, Reason
+from webhook.egress.selector import Selector
 from webhook.egress.services import Catalog, Service, ServicePort, address_key
 
 NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
 
-from webhook.egress.model import Address, Json, Protocol, Selector
+from webhook.egress.model import Address, Protocol
+from webhook.egress.selector import Json, Selector
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 """On an EndpointSlice: the Service it belongs to."""
