@@ -1,1 +1,1 @@
-"""Tests, by what they need: nothing, a process, a cluster."""
+"""Tests of the product, one folder for each sort."""

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -111,7 +112,6 @@ def test_takes_a_content_type_with_parameters(client: Client) -> None:
         ("GET", "/mutate", 405),
         ("OPTIONS", "/mutate", 405),
         ("PUT", "/mutate", 405),
-        ("POST", "//mutate", 404),
         ("POST", "/mutate/", 404),
         ("GET", f"/{CANARY}", 404),
         ("GET", "/metrics", 404),
@@ -187,8 +187,8 @@ def test_pipelined_requests_are_answered_in_order(client: Client) -> None:
 
     answers = client.raw(post + get + post + post + get + last)
 
-    lines = [line[9:12] for line in answers.splitlines() if line[:5] == b"HTTP/"]
-    assert lines == [b"200", b"404", b"200", b"200", b"404", b"200"]
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", answers)
+    assert statuses == [b"200", b"404", b"200", b"200", b"404", b"200"]
 
 
 @pytest.mark.parametrize(
