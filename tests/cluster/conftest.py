@@ -1,0 +1,25 @@
+"""Fixtures: one control plane for the whole session."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.build import Toolbox
+from tests.lab.control_plane import ControlPlane
+
+
+@pytest.fixture(scope="session")
+def toolbox() -> Toolbox:
+    """The lab's programs."""
+    return Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
+
+
+@pytest.fixture(scope="session")
+def plane(
+    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """A control plane that the session's tests share; each makes its namespaces."""
+    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("plane"))
+    yield plane
+    plane.stop()

@@ -1,0 +1,139 @@
+"""The table of programs that the lab runs, and where each comes from.
+
+To add one: a folder under `modules/` with a `go.mod` that pins it (a `tool` line
+and `go mod tidy`), and one row in `TOOLS`. Nothing here builds or starts anything.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+MODULES: Final = Path(__file__).parent / "modules"
+LOCKS: Final = Path(__file__).parent / "requirements"
+
+
+class LabError(Exception):
+    """The lab cannot do what was asked; the message says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """One Go program.
+
+    Attributes:
+        name: What the lab calls it, and the file name of the binary.
+        package: The Go package of its `main`.
+        module: Its folder under `modules/`.
+        stamps: Go variables to set at link time, as `variable={version}`; `{major}`
+            and `{minor}` work too. A program built from a module proxy does not know
+            its own version.
+        share: Files and folders of the pinned Go module to keep beside the binary:
+            CRDs, samples, charts.
+    """
+
+    name: str
+    package: str
+    module: str
+    stamps: tuple[str, ...] = ()
+    share: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the wrapping Go module."""
+        return MODULES / self.module
+
+    @property
+    def requirement(self) -> tuple[str, str]:
+        """The Go module that the program comes from, and its version (`v1.2.3`).
+
+        Raises:
+            LabError: If `go.mod` requires no module that contains the package.
+        """
+        pinned = [
+            (fields[-2], fields[-1])
+            for line in (self.folder / "go.mod").read_text("utf-8").splitlines()
+            if (fields := line.split("//")[0].removeprefix("require").split())
+            and len(fields) == 2
+            and f"{self.package}/".startswith(f"{fields[0]}/")
+        ]
+        if not pinned:
+            raise LabError(f"{self.folder}/go.mod requires no module of {self.package}")
+        return max(pinned, key=lambda pin: len(pin[0]))
+
+    @property
+    def version(self) -> str:
+        """The pinned version, with its leading `v`."""
+        return self.requirement[1]
+
+    @property
+    def ldflags(self) -> str:
+        """The linker's flags: no debugging tables, and the version stamps."""
+        major, minor, *_ = self.version.removeprefix("v").split(".")
+        values = {"version": self.version, "major": major, "minor": minor}
+        stamps = (f"-X {stamp.format(**values)}" for stamp in self.stamps)
+        return " ".join(["-s", "-w", *stamps])
+
+    @property
+    def digest(self) -> str:
+        """Names the build: 16 hex digits of the pins and of this row."""
+        pins = [(self.folder / name).read_bytes() for name in ("go.mod", "go.sum")]
+        recipe = "\0".join([self.package, self.ldflags, *self.share]).encode()
+        return hashlib.sha256(b"\0".join([*pins, recipe])).hexdigest()[:16]
+
+
+def _kubernetes(name: str, *, minor: str = "1.36") -> Tool:
+    return Tool(
+        name=name,
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        module=f"kubernetes-{minor}",
+        stamps=(
+            "k8s.io/component-base/version.gitVersion={version}",
+            "k8s.io/component-base/version.gitMajor={major}",
+            "k8s.io/component-base/version.gitMinor={minor}",
+        ),
+    )
+
+
+def _kuberay(minor: str) -> Tool:
+    return Tool(
+        name=f"kuberay-{minor}",
+        package="github.com/ray-project/kuberay/ray-operator",
+        module=f"kuberay-{minor}",
+        share=("config/crd/bases", "config/samples"),
+    )
+
+
+_ALL: Final = (
+    Tool(name="etcd", package="go.etcd.io/etcd/server/v3", module="etcd"),
+    _kubernetes("kube-apiserver"),
+    _kubernetes("kube-controller-manager"),
+    _kubernetes("kubectl"),
+    Tool(
+        name="helm",
+        package="helm.sh/helm/v3/cmd/helm",
+        module="helm",
+        stamps=("helm.sh/helm/v3/internal/version.version={version}",),
+    ),
+    _kuberay("1.6"),
+    _kuberay("1.4"),
+    Tool(
+        name="spark-operator",
+        package="github.com/kubeflow/spark-operator/v2/cmd/operator",
+        module="spark-operator",
+        share=("config/crd/bases", "examples", "charts/spark-operator-chart"),
+    ),
+)
+
+TOOLS: Final[Mapping[str, Tool]] = MappingProxyType({t.name: t for t in _ALL})
+"""Every program, by name, in the order in which they are built."""
+
+ENVIRONMENTS: Final = ("spark", "java")
+"""Python environments that the tests run programs from; see `requirements/`."""
+
+
+def lock_digest(environment: str) -> str:
+    """Names a Python environment: 16 hex digits of its lock file."""
+    return hashlib.sha256((LOCKS / f"{environment}.txt").read_bytes()).hexdigest()[:16]
