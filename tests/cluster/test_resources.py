@@ -13,16 +13,17 @@ from webhook.cluster.api import ApiResources
 from webhook.cluster.ports import Resources
 
 
+@pytest.fixture(name="plane", scope="module")
+def _plane(
+    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("contract"))
+    yield plane
+    plane.stop()
+
+
 class TestApiServer(ResourcesContract):
     """The same suite that the fake passes, on a control plane that it may restart."""
-
-    @pytest.fixture(name="plane", scope="class")
-    def _plane(
-        self, toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-    ) -> Iterator[ControlPlane]:
-        plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("contract"))
-        yield plane
-        plane.stop()
 
     @pytest.fixture(name="port")
     def _port(self, plane: ControlPlane) -> Iterator[Resources]:

@@ -13,9 +13,8 @@ from webhook.mirror.reasons import FindingReason
 from webhook.sensitive import Sensitive
 
 _VARIABLE: Final = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]{0,252}")
-"""The kubelet's rule for names from `envFrom` before it was relaxed in 1.34, which also
-is a Secret's rule for keys except for a digit in front. What passes here passes every
-kubelet."""
+"""The strictest rule of a kubelet still in use; newer ones take every key of a Secret,
+also with a digit in front. What passes here reaches the task on every node."""
 
 _NEVER: Final = re.compile(r"PATH|HOME|PYTHONPATH|PYTHONHOME|LD_.*")
 """Programs are not found or load something else."""

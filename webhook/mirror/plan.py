@@ -5,6 +5,7 @@ Pure: what was seen in, a verdict with a reason out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -76,10 +77,12 @@ class Supply:
     Attributes:
         content: the last good merge; None when there never was one.
         problem: why the newest merge failed; None when it did not.
+        since: when it began to fail.
     """
 
     content: Merged | None
     problem: Unmergeable | None
+    since: datetime | None = None
 
 
 def judge(
