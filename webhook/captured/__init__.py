@@ -1,0 +1,20 @@
+"""Real AdmissionReviews, exactly as kube-apiserver 1.36.3 sent them.
+
+Made by KubeRay 1.6.2 on its own samples and on a RayCluster shaped like Michelangelo's,
+by spark-submit 3.5.5, and by spark-operator 2.5.2 with its own webhook running. A
+file's name says what the pod is; `not-a-task-*` must never be touched.
+"""
+
+from importlib.resources import files
+
+NOT_A_TASK = "not-a-task-"
+"""Reviews of this prefix are of pods that stay as they are."""
+
+
+def reviews() -> dict[str, bytes]:
+    """Every captured review by its name, in the names' order."""
+    return {
+        file.name.removesuffix(".json"): file.read_bytes()
+        for file in sorted(files(__name__).iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".json")
+    }

@@ -1,0 +1,121 @@
+"""What one pod gets, and why: the product in one function."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
+from webhook.injection.patch import (
+    Operation,
+    Policy,
+    env_from_operations,
+    env_operations,
+    refers_to_mirror,
+    stamp_operations,
+    stamped_containers,
+)
+from webhook.injection.reasons import Reason
+from webhook.injection.review import Review
+from webhook.injection.shape import is_pod
+from webhook.injection.workload import (
+    MIRROR_POD_ANNOTATION,
+    Workload,
+    recognize,
+    task_containers,
+)
+
+NEVER_INJECTED = "kube-system"
+"""The cluster's own pods; the release's namespace is excluded as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The outcome for one pod.
+
+    Attributes:
+        reason: Why, from the closed vocabulary.
+        workload: The kind of task pod; `None` for every other pod.
+        containers: Names of the task containers, in the pod's order.
+        patch: RFC 6902 operations on the pod; empty when it stays as it is.
+    """
+
+    reason: Reason
+    workload: Workload | None = None
+    containers: tuple[str, ...] = ()
+    patch: tuple[Operation, ...] = ()
+
+
+def decide(review: Review, policy: Policy) -> Decision:
+    """Decide about the pod of a review.
+
+    Trusts nothing that the API server's selectors should have settled before: a
+    request that they would not have let through gets a reason and no patch.
+
+    Args:
+        review: What the API server asks.
+        policy: The operator's choices.
+
+    Returns:
+        The decision; applying its patch and deciding again yields no patch.
+    """
+    if (review.operation, review.kind, review.subresource) != ("CREATE", "Pod", ""):
+        return Decision(reason=Reason.NOT_A_POD_CREATION)
+    if not is_pod(review.pod):
+        return Decision(reason=Reason.MALFORMED_POD)
+    if review.namespace in (NEVER_INJECTED, policy.release_namespace):
+        return Decision(reason=Reason.EXCLUDED_NAMESPACE)
+    return decide_pod(review.pod, policy)
+
+
+def decide_pod(pod: dict[str, Any], policy: Policy) -> Decision:
+    """Decide about a pod that is being created in a compute namespace.
+
+    Args:
+        pod: A pod for which `is_pod` holds.
+        policy: The operator's choices.
+
+    Returns:
+        As `decide`.
+    """
+    metadata = pod["metadata"]
+    if MIRROR_POD_ANNOTATION in (metadata.get("annotations") or {}):
+        return Decision(reason=Reason.MIRROR_POD)
+    workload = recognize(pod)
+    if workload is None:
+        return Decision(reason=Reason.NOT_A_TASK_POD)
+    if (metadata.get("labels") or {}).get(INJECT_LABEL) == INJECT_DISABLED:
+        return Decision(reason=Reason.OPTED_OUT, workload=workload)
+    indices = task_containers(pod["spec"]["containers"], workload)
+    if not indices:
+        return Decision(reason=Reason.NO_TASK_CONTAINER, workload=workload)
+    return _inject(pod, workload, indices, policy)
+
+
+def _inject(
+    pod: dict[str, Any], workload: Workload, indices: tuple[int, ...], policy: Policy
+) -> Decision:
+    metadata, containers = pod["metadata"], pod["spec"]["containers"]
+    stamped = stamped_containers(metadata)
+    operations: list[Operation] = []
+    ours: list[str] = []
+    for index in indices:
+        container = containers[index]
+        name, path = container["name"], f"/spec/containers/{index}"
+        sources = container.get("envFrom")
+        # A reference that no pass of ours put there is the user's: it stays where it
+        # is and serves.
+        if name in stamped or not any(map(refers_to_mirror, sources or ())):
+            ours.append(name)
+            operations += env_from_operations(f"{path}/envFrom", sources, policy)
+        operations += env_operations(f"{path}/env", container.get("env"), policy)
+    if ours or operations:
+        operations += stamp_operations(metadata, ours, policy)
+    if operations:
+        reason = Reason.INJECTED
+    else:
+        reason = Reason.ALREADY_INJECTED if ours else Reason.ALREADY_REFERENCED
+    return Decision(
+        reason=reason,
+        workload=workload,
+        containers=tuple(containers[index]["name"] for index in indices),
+        patch=tuple(operations),
+    )

@@ -1,0 +1,255 @@
+"""The environment a container ends up with: a reference model of the kubelet's rule.
+
+The kubelet takes every `envFrom` source in order, then every `env` entry in order;
+whatever comes later replaces what came before. It skips no key: what a Secret or
+ConfigMap may have as a key is a variable's name (before Kubernetes 1.32 it skipped
+keys with `.` or `-`). `$(NAME)` in a literal means the value
+that NAME has at that point, and stays as it is when there is none.
+
+Source: kubernetes `pkg/kubelet/kubelet_pods.go` (`makeEnvironmentVariables`) and
+`third_party/forked/golang/expansion`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from webhook.injection.names import MIRROR_SECRET
+
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+
+_SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(SERVICE_(HOST|PORT)|PORT)(_[A-Z0-9_]+)?")
+"""Names that the kubelet adds underneath for the namespace's Services."""
+
+
+class Kind(StrEnum):
+    """Where a variable's value comes from in the end."""
+
+    LITERAL = "literal"
+    SECRET_KEY = "secret-key"  # noqa: S105 - a kind, not a password
+    CONFIG_MAP_KEY = "config-map-key"
+    FIELD = "field"
+    SECRET = "secret"  # noqa: S105 - a kind, not a password
+    CONFIG_MAP = "config-map"
+    TRACKING = "tracking"
+    """The mirror, as a whole or one key of it."""
+
+
+_MIRROR = f"Secret {MIRROR_SECRET}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One variable and the source that wins.
+
+    Attributes:
+        name: The variable's name.
+        kind: The winning source's kind.
+        source: Where it stands, as `env[3]` or `envFrom[0] Secret michelangelo-…`.
+        value: The value; `None` when it is not known from what was given.
+        shadowed: Sources that had the name too and lost, in their order.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+    value: str | None = field(repr=False)
+    shadowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What a container would start with.
+
+    Attributes:
+        variables: By name, in the order in which the names first appear.
+        unresolved: `envFrom` sources whose content was not given, so that any of
+            their keys may be there as well.
+        waits_for: Required objects or keys known to be missing: the kubelet holds
+            the container until they are there.
+    """
+
+    variables: Mapping[str, Variable]
+    unresolved: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Secrets and ConfigMaps of the pod's namespace, by name.
+
+    Attributes:
+        secrets: Name to keys and decoded values; `None` for a Secret known not to
+            exist. A name that is absent here is unknown.
+        config_maps: The same for the `data` of ConfigMaps.
+    """
+
+    secrets: Mapping[str, Mapping[str, str] | None] = field(repr=False)
+    config_maps: Mapping[str, Mapping[str, str] | None] = field(repr=False)
+
+    def find(self, kind: str, name: str) -> tuple[bool, Mapping[str, str] | None]:
+        """Look up by kind `Secret` or `ConfigMap`: whether known, and the content."""
+        known = self.secrets if kind == "Secret" else self.config_maps
+        return name in known, known.get(name)
+
+
+NOTHING_KNOWN = Sources(secrets={}, config_maps={})
+
+
+def environment(
+    container: Mapping[str, Any], sources: Sources = NOTHING_KNOWN
+) -> Environment:
+    """Compute the environment of a container.
+
+    Args:
+        container: A container of a pod.
+        sources: What is known of the objects it refers to.
+
+    Returns:
+        The variables with the winning source each. What the image or the service
+        links would add underneath is not included: both lose to all of it.
+    """
+    builder = _Builder(sources)
+    for index, source in enumerate(container.get("envFrom") or ()):
+        builder.add_source(index, source)
+    for index, entry in enumerate(container.get("env") or ()):
+        builder.add_entry(index, entry)
+    return builder.environment()
+
+
+def expand(
+    text: str, values: Mapping[str, str | None], *, complete: bool = True
+) -> str | None:
+    """Replace `$(NAME)` as the kubelet does.
+
+    Args:
+        text: A literal; `$$` stands for a dollar sign that begins no reference.
+        values: Known names; `None` for a name whose value is not known.
+        complete: Whether a name that `values` lacks does not exist, and so stays as
+            it is written; otherwise its value is not known.
+
+    Returns:
+        The text, or `None` when it depends on a value that is not known.
+    """
+    unknown = False
+
+    def value_of(match: re.Match[str]) -> str:
+        nonlocal unknown
+        name = match.group(1)
+        if name is None:
+            return "$"
+        if name in values:
+            value = values[name]
+        elif complete and not _SERVICE_LINK.fullmatch(name):
+            value = match.group(0)
+        else:
+            value = None
+        unknown = unknown or value is None
+        return value or ""
+
+    expanded = _REFERENCE.sub(value_of, text)
+    return None if unknown else expanded
+
+
+class _Builder:
+    """Collects variables in the kubelet's order; later ones win."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._variables: dict[str, Variable] = {}
+        self._unresolved: list[str] = []
+        self._waits_for: list[str] = []
+
+    def environment(self) -> Environment:
+        return Environment(
+            variables=self._variables,
+            unresolved=tuple(self._unresolved),
+            waits_for=tuple(self._waits_for),
+        )
+
+    def add_source(self, index: int, source: Mapping[str, Any]) -> None:
+        selector = source.get("configMapRef")
+        object_kind, kind = "ConfigMap", Kind.CONFIG_MAP
+        if not selector:
+            selector = source.get("secretRef") or {}
+            object_kind, kind = "Secret", Kind.SECRET
+        name = selector.get("name", "")
+        what = f"{object_kind} {name}"
+        if what == _MIRROR:
+            kind = Kind.TRACKING
+        place = f"envFrom[{index}] {what}"
+        known, content = self._sources.find(object_kind, name)
+        for key, value in (content or {}).items():
+            self._set((source.get("prefix") or "") + key, kind, place, value)
+        if not known:
+            self._unresolved.append(place)
+        elif content is None and not selector.get("optional"):
+            self._waits_for.append(what)
+
+    def add_entry(self, index: int, entry: Mapping[str, Any]) -> None:
+        name, place = entry["name"], f"env[{index}]"
+        value_from = entry.get("valueFrom")
+        if entry.get("value") or not value_from:
+            known = {n: v.value for n, v in self._variables.items()}
+            value = expand(
+                entry.get("value") or "", known, complete=not self._unresolved
+            )
+            self._set(name, Kind.LITERAL, place, value)
+            return
+        for selector_field, object_kind, kind in (
+            ("secretKeyRef", "Secret", Kind.SECRET_KEY),
+            ("configMapKeyRef", "ConfigMap", Kind.CONFIG_MAP_KEY),
+        ):
+            if selector := value_from.get(selector_field):
+                self._add_key(name, place, (object_kind, kind), selector)
+                return
+        self._set(name, Kind.FIELD, place, None)
+
+    def _add_key(
+        self,
+        name: str,
+        place: str,
+        kinds: tuple[str, Kind],
+        selector: Mapping[str, Any],
+    ) -> None:
+        object_kind, kind = kinds
+        key = selector.get("key", "")
+        if f"{object_kind} {selector.get('name', '')}" == _MIRROR:
+            kind = Kind.TRACKING
+        what = f"{object_kind} {selector.get('name', '')} key {key}"
+        known, content = self._sources.find(object_kind, selector.get("name", ""))
+        if not known:
+            self._set(name, kind, f"{place} {what}", None)
+        elif content is not None and key in content:
+            self._set(name, kind, f"{place} {what}", content[key])
+        elif not selector.get("optional"):
+            self._waits_for.append(what)
+
+    def _set(self, name: str, kind: Kind, source: str, value: str | None) -> None:
+        earlier = self._variables.get(name)
+        self._variables[name] = Variable(
+            name=name,
+            kind=kind,
+            source=source,
+            value=value,
+            shadowed=(*earlier.shadowed, earlier.source) if earlier else (),
+        )
+
+
+def shadowed_keys(env: Environment, keys: Iterable[str]) -> Sequence[str]:
+    """Tracking keys whose value comes from somewhere else than the mirror.
+
+    Args:
+        env: A task container's environment.
+        keys: The mirror's key names.
+
+    Returns:
+        Those of the keys that another source wins, in the order given.
+    """
+    return [
+        key
+        for key in keys
+        if key in env.variables and env.variables[key].kind is not Kind.TRACKING
+    ]

@@ -1,0 +1,223 @@
+"""The RFC 6902 operations that give a container its tracking keys and stamp the pod.
+
+Each function compares what is there with what should be and returns the difference:
+nothing to do is no operation, so a second pass over a result is empty. No array is
+replaced, no entry of anybody else's moves, and indices of later operations count
+earlier ones in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from webhook import __version__
+from webhook.injection.names import (
+    INJECTED_LABEL,
+    INJECTED_TRUE,
+    INJECTION_ANNOTATION,
+    MIRROR_SECRET,
+)
+
+Operation = dict[str, Any]
+"""One RFC 6902 operation: `op`, `path` and, except for `remove`, `value`."""
+
+
+class Precedence(StrEnum):
+    """Who wins when another `envFrom` source has the same key."""
+
+    FALLBACK = "fallback"
+    """Ours comes first, so that every other source wins."""
+    OVERRIDE = "override"
+    """Ours comes last, so that it wins; a literal `env` entry still beats it."""
+
+
+class OnMissing(StrEnum):
+    """What a pod does while its namespace has no mirror yet."""
+
+    WAIT = "wait"
+    """The kubelet holds the container until the Secret exists."""
+    START = "start"
+    """The container starts without the keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The operator's choices, the same for every pod of the release.
+
+    Attributes:
+        precedence: Where our reference stands among a container's sources.
+        enforced_keys: Keys that hold whatever anyone set, in the order given.
+        on_missing: Whether the references are required.
+        release_namespace: Where the injector itself runs; never injected.
+    """
+
+    precedence: Precedence = Precedence.FALLBACK
+    enforced_keys: tuple[str, ...] = ()
+    on_missing: OnMissing = OnMissing.WAIT
+    release_namespace: str = ""
+
+
+def reference(policy: Policy) -> dict[str, Any]:
+    """The `envFrom` entry for the mirror."""
+    return {"secretRef": _to_mirror(policy)}
+
+
+def enforced(key: str, policy: Policy) -> dict[str, Any]:
+    """The `env` entry that takes one key from the mirror."""
+    return {
+        "name": key,
+        "valueFrom": {"secretKeyRef": {"key": key, **_to_mirror(policy)}},
+    }
+
+
+def refers_to_mirror(source: dict[str, Any]) -> bool:
+    """Whether an `envFrom` entry delivers the tracking keys under their own names."""
+    secret = source.get("secretRef") or {}
+    return secret.get("name") == MIRROR_SECRET and not source.get("prefix")
+
+
+def env_from_operations(
+    path: str, sources: Sequence[dict[str, Any]] | None, policy: Policy
+) -> list[Operation]:
+    """Put our reference where the precedence wants it.
+
+    Moves one entry at the most. A second reference is somebody else's, added after
+    an earlier pass of ours: to drop it would change who wins.
+
+    Args:
+        path: JSON pointer of the container's `envFrom`.
+        sources: Its value; `None` when absent or null.
+        policy: The operator's choices.
+
+    Returns:
+        Operations; none when our reference is in its place.
+    """
+    ours = reference(policy)
+    if sources is None:
+        return [{"op": "add", "path": path, "value": [ours]}]
+    first = policy.precedence is Precedence.FALLBACK
+    if sources and sources[0 if first else -1] == ours:
+        return []
+    place = next((i for i, s in enumerate(sources) if refers_to_mirror(s)), None)
+    moved: list[Operation] = (
+        [] if place is None else [{"op": "remove", "path": f"{path}/{place}"}]
+    )
+    end = "0" if first else "-"
+    return [*moved, {"op": "add", "path": f"{path}/{end}", "value": ours}]
+
+
+def env_operations(
+    path: str, entries: Sequence[dict[str, Any]] | None, policy: Policy
+) -> list[Operation]:
+    """Make each enforced key hold: one entry, ours.
+
+    An entry of the same name is replaced where it stands and its duplicates go, since
+    the kubelet takes the last. A key that has none is put in front, so that `$(KEY)`
+    in any other entry means ours.
+
+    Args:
+        path: JSON pointer of the container's `env`.
+        entries: Its value; `None` when absent or null.
+        policy: The operator's choices.
+
+    Returns:
+        Operations; none when every enforced key holds already.
+    """
+    replaced: list[Operation] = []
+    duplicates: list[int] = []
+    missing: list[dict[str, Any]] = []
+    for key in policy.enforced_keys:
+        ours = enforced(key, policy)
+        places = [i for i, e in enumerate(entries or ()) if e["name"] == key]
+        if not places:
+            missing.append(ours)
+        elif (entries or ())[places[0]] != ours:
+            replaced.append(
+                {"op": "replace", "path": f"{path}/{places[0]}", "value": ours}
+            )
+        duplicates += places[1:]
+    removed: list[Operation] = [
+        {"op": "remove", "path": f"{path}/{index}"}
+        for index in sorted(duplicates, reverse=True)
+    ]
+    if not missing:
+        added: list[Operation] = []
+    elif entries is None:
+        added = [{"op": "add", "path": path, "value": missing}]
+    else:
+        added = [
+            {"op": "add", "path": f"{path}/{index}", "value": ours}
+            for index, ours in enumerate(missing)
+        ]
+    return [*replaced, *removed, *added]
+
+
+def stamp_operations(
+    metadata: dict[str, Any], containers: Sequence[str], policy: Policy
+) -> list[Operation]:
+    """Mark the pod as handled: a label to select on and an annotation to read.
+
+    Args:
+        metadata: The pod's; labels and annotations may be absent or null.
+        containers: Names of the containers that hold our reference.
+        policy: The operator's choices.
+
+    Returns:
+        Operations; none when the pod bears this very stamp.
+    """
+    note = {
+        "version": __version__,
+        "precedence": policy.precedence,
+        "containers": list(containers),
+    }
+    return [
+        *_entry("labels", metadata, INJECTED_LABEL, INJECTED_TRUE),
+        *_entry(
+            "annotations", metadata, INJECTION_ANNOTATION, orjson.dumps(note).decode()
+        ),
+    ]
+
+
+def stamped_containers(metadata: dict[str, Any]) -> frozenset[str]:
+    """Names of the containers whose reference an earlier pass of ours put there.
+
+    Args:
+        metadata: The pod's.
+
+    Returns:
+        What the stamp says; nothing when it is absent or unreadable.
+    """
+    text = (metadata.get("annotations") or {}).get(INJECTION_ANNOTATION, "")
+    try:
+        note = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return frozenset()
+    names = note.get("containers") if isinstance(note, dict) else None
+    if not isinstance(names, list):
+        return frozenset()
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+def escape(token: str) -> str:
+    """Escape a key for a JSON pointer (RFC 6901 §3)."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def _to_mirror(policy: Policy) -> dict[str, Any]:
+    if policy.on_missing is OnMissing.START:
+        return {"name": MIRROR_SECRET, "optional": True}
+    return {"name": MIRROR_SECRET}
+
+
+def _entry(
+    field: str, metadata: dict[str, Any], key: str, value: str
+) -> list[Operation]:
+    present = metadata.get(field)
+    if present is None:
+        return [{"op": "add", "path": f"/metadata/{field}", "value": {key: value}}]
+    if present.get(key) == value:
+        return []
+    return [{"op": "add", "path": f"/metadata/{field}/{escape(key)}", "value": value}]

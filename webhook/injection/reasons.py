@@ -1,0 +1,83 @@
+"""Why a pod got what it got: one closed vocabulary.
+
+A value is the metric's label, the log's field, the Event's reason, the column of the
+command line and the row of the documentation. `sentence` is for people.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The outcome of a decision on one pod."""
+
+    INJECTED = "injected"
+    ALREADY_INJECTED = "already-injected"
+    ALREADY_REFERENCED = "already-referenced"
+    OPTED_OUT = "opted-out"
+    NOT_A_TASK_POD = "not-a-task-pod"
+    NO_TASK_CONTAINER = "no-task-container"
+    MIRROR_POD = "mirror-pod"
+    EXCLUDED_NAMESPACE = "excluded-namespace"
+    NOT_A_POD_CREATION = "not-a-pod-creation"
+    MALFORMED_POD = "malformed-pod"
+    INTERNAL_ERROR = "internal-error"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for an Event, a warning or a table."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Reason.INJECTED: "The task containers were given the tracking keys.",
+    Reason.ALREADY_INJECTED: "An earlier pass had given the tracking keys already.",
+    Reason.ALREADY_REFERENCED: "The pod refers to the tracking Secret by itself.",
+    Reason.OPTED_OUT: "The pod's label switches injection off.",
+    Reason.NOT_A_TASK_POD: (
+        "Neither ray.io/node-type (head, worker) nor spark-role (driver, executor) "
+        "marks the pod as a task pod."
+    ),
+    Reason.NO_TASK_CONTAINER: (
+        "The labels mark a task pod, but no container is recognizable as Ray's or "
+        "Spark's."
+    ),
+    Reason.MIRROR_POD: "A static pod belongs to its node and cannot be changed.",
+    Reason.EXCLUDED_NAMESPACE: "The namespace is never injected.",
+    Reason.NOT_A_POD_CREATION: "Only the creation of a pod can be injected.",
+    Reason.MALFORMED_POD: "The pod does not have a pod's shape.",
+    Reason.INTERNAL_ERROR: "An error of ours; the pod is admitted as it was sent.",
+}
+
+
+class Rejection(StrEnum):
+    """Why a request's body is not a review that can be answered."""
+
+    EMPTY_BODY = "empty-body"
+    TOO_LARGE = "too-large"
+    TRUNCATED = "truncated"
+    WRONG_CONTENT_TYPE = "wrong-content-type"
+    NOT_JSON = "not-json"
+    NOT_A_REVIEW = "not-a-review"
+    UNSUPPORTED_VERSION = "unsupported-version"
+    NO_REQUEST = "no-request"
+    NO_UID = "no-uid"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for the answer; it never repeats any of the body."""
+        return _REJECTION_SENTENCES[self]
+
+
+_REJECTION_SENTENCES = {
+    Rejection.EMPTY_BODY: "The body is empty.",
+    Rejection.TOO_LARGE: "The body is larger than 7 MiB.",
+    Rejection.TRUNCATED: "The body is shorter than its Content-Length.",
+    Rejection.WRONG_CONTENT_TYPE: "The content type is not application/json.",
+    Rejection.NOT_JSON: "The body is not JSON in UTF-8.",
+    Rejection.NOT_A_REVIEW: "The body is not an AdmissionReview.",
+    Rejection.UNSUPPORTED_VERSION: (
+        "The AdmissionReview's apiVersion is not admission.k8s.io/v1."
+    ),
+    Rejection.NO_REQUEST: "The AdmissionReview has no request.",
+    Rejection.NO_UID: "The AdmissionReview's request has no uid.",
+}

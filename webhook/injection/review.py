@@ -1,0 +1,124 @@
+"""AdmissionReview v1: bytes to a `Review`, a `Review`'s answer to bytes.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from webhook.injection.reasons import Rejection
+
+API_VERSION = "admission.k8s.io/v1"
+KIND = "AdmissionReview"
+
+WARNING_RUNES = 256
+"""kube-apiserver cuts every warning there once an answer's warnings grow long."""
+
+
+class MalformedReviewError(ValueError):
+    """The body is not a review. Its message is fixed and never repeats the body."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        """Keep the reason; the message is its sentence."""
+        super().__init__(rejection.sentence)
+        self.rejection = rejection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What the API server asks.
+
+    Attributes:
+        uid: Goes back unchanged in the answer.
+        operation: `CREATE` for the only operation we act on.
+        namespace: The request's: the object's own is often absent.
+        kind: The object's kind; `Pod` for the only one we act on.
+        subresource: Empty unless the request is for, say, `pods/status`.
+        dry_run: Nothing will be stored.
+        pod: The object as sent, whatever its shape; `None` when there is none.
+    """
+
+    uid: str
+    operation: str = "CREATE"
+    namespace: str = ""
+    kind: str = "Pod"
+    subresource: str = ""
+    dry_run: bool = False
+    pod: Any = None
+
+
+def parse(body: bytes) -> Review:
+    """Read a review.
+
+    Strict where JSON is (UTF-8, no NaN, bounded nesting); of duplicate keys the last
+    wins, as in kube-apiserver. Numbers beyond a double's range are refused.
+
+    Args:
+        body: An AdmissionReview as JSON.
+
+    Returns:
+        The review; everything below `request.object` is kept as it came.
+
+    Raises:
+        MalformedReviewError: The body is something else; `rejection` says what.
+    """
+    if not body:
+        raise MalformedReviewError(Rejection.EMPTY_BODY)
+    try:
+        review = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # `from None`: the decoder's error carries the body, which nobody may log.
+        raise MalformedReviewError(Rejection.NOT_JSON) from None
+    if not isinstance(review, dict) or review.get("kind") != KIND:
+        raise MalformedReviewError(Rejection.NOT_A_REVIEW)
+    if review.get("apiVersion") != API_VERSION:
+        raise MalformedReviewError(Rejection.UNSUPPORTED_VERSION)
+    request = review.get("request")
+    if not isinstance(request, dict):
+        raise MalformedReviewError(Rejection.NO_REQUEST)
+    uid = _text(request, "uid")
+    if not uid:
+        raise MalformedReviewError(Rejection.NO_UID)
+    kind = request.get("kind")
+    return Review(
+        uid=uid,
+        operation=_text(request, "operation"),
+        namespace=_text(request, "namespace"),
+        kind=_text(kind, "kind") if isinstance(kind, dict) else "",
+        subresource=_text(request, "subResource"),
+        dry_run=request.get("dryRun") is True,
+        pod=request.get("object"),
+    )
+
+
+def answer(
+    uid: str,
+    patch: Sequence[dict[str, Any]] = (),
+    warnings: Sequence[str] = (),
+) -> bytes:
+    """Write the answer: always `allowed`, with a JSON Patch if there is one.
+
+    Args:
+        uid: The review's.
+        patch: RFC 6902 operations; none means that the pod stays as it is.
+        warnings: Shown to whoever creates the pod; each is cut at 256 characters.
+
+    Returns:
+        An AdmissionReview as JSON.
+    """
+    response: dict[str, Any] = {"uid": uid, "allowed": True}
+    if patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(orjson.dumps(patch)).decode()
+    if warnings:
+        response["warnings"] = [text[:WARNING_RUNES] for text in warnings]
+    return orjson.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response})
+
+
+def _text(mapping: dict[str, Any], key: str) -> str:
+    value = mapping.get(key)
+    return value if isinstance(value, str) else ""

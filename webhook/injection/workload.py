@@ -1,0 +1,120 @@
+"""Recognizes task pods, and in them the containers that run user code.
+
+Labels decide about the pod: KubeRay and Spark set them before the pod is created and
+let no template change them to something else. Names do not: Michelangelo calls its Ray
+containers `head` and `worker`, and a Spark pod template renames at will. So the
+container is found by the environment that KubeRay and Spark always write, then by
+name, and only for Ray by position.
+
+Sources: KubeRay `ray-operator/controllers/ray/common/pod.go` (v1.0 to v1.7), Spark
+`resource-managers/kubernetes/core` (3.5 to 4.3).
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+
+class Workload(StrEnum):
+    """The four kinds of task pod."""
+
+    RAY_HEAD = "ray-head"
+    RAY_WORKER = "ray-worker"
+    SPARK_DRIVER = "spark-driver"
+    SPARK_EXECUTOR = "spark-executor"
+
+
+RAY_LABEL = "ray.io/node-type"
+SPARK_LABEL = "spark-role"
+
+_BY_LABEL = {
+    (RAY_LABEL, "head"): Workload.RAY_HEAD,
+    (RAY_LABEL, "worker"): Workload.RAY_WORKER,
+    (SPARK_LABEL, "driver"): Workload.SPARK_DRIVER,
+    (SPARK_LABEL, "executor"): Workload.SPARK_EXECUTOR,
+}
+
+_RAY_NAMES = frozenset({"ray-head", "ray-worker", "head", "worker"})
+_NAMES = {
+    # A template could give a head pod the worker's label until KubeRay 1.3, so the
+    # names of both count for both.
+    Workload.RAY_HEAD: _RAY_NAMES,
+    Workload.RAY_WORKER: _RAY_NAMES,
+    Workload.SPARK_DRIVER: frozenset({"spark-kubernetes-driver"}),
+    # `executor` was the name in Spark 2.
+    Workload.SPARK_EXECUTOR: frozenset({"spark-kubernetes-executor", "executor"}),
+}
+
+_RAY_SIGNATURES = (
+    frozenset({"KUBERAY_GEN_RAY_START_CMD"}),
+    # KubeRay 1.0 does not write the start command yet.
+    frozenset({"RAY_ADDRESS", "RAY_PORT"}),
+)
+_SIGNATURES = {
+    Workload.RAY_HEAD: _RAY_SIGNATURES,
+    Workload.RAY_WORKER: _RAY_SIGNATURES,
+    Workload.SPARK_DRIVER: (
+        frozenset({"SPARK_APPLICATION_ID", "SPARK_DRIVER_BIND_ADDRESS"}),
+    ),
+    Workload.SPARK_EXECUTOR: (
+        frozenset({"SPARK_APPLICATION_ID", "SPARK_EXECUTOR_ID"}),
+    ),
+}
+
+SIDECARS = frozenset(
+    {"autoscaler", "ray-job-submitter", "ray-history-collector", "istio-proxy"}
+)
+"""Containers that KubeRay and Istio add; none runs user code, whatever its env."""
+
+MIRROR_POD_ANNOTATION = "kubernetes.io/config.mirror"
+"""Marks the API object of a static pod, which only its node's files can change."""
+
+
+def recognize(pod: dict[str, Any]) -> Workload | None:
+    """Tell the workload by the pod's labels.
+
+    Args:
+        pod: A Pod; `metadata.labels` may be absent or null.
+
+    Returns:
+        The workload, or `None` for every other pod: submitters, Redis clean-up,
+        connect servers, standalone masters and workers, databases.
+    """
+    labels = (pod.get("metadata") or {}).get("labels") or {}
+    for (label, value), workload in _BY_LABEL.items():
+        if labels.get(label) == value:
+            return workload
+    return None
+
+
+def task_containers(
+    containers: Sequence[dict[str, Any]], workload: Workload
+) -> tuple[int, ...]:
+    """Find the containers that run user code.
+
+    Args:
+        containers: `spec.containers`; never init or ephemeral containers.
+        workload: What `recognize` said.
+
+    Returns:
+        Indices in ascending order; empty when none is recognizable.
+    """
+    candidates = {
+        index: container
+        for index, container in enumerate(containers)
+        if container.get("name") not in SIDECARS
+    }
+    for signature in _SIGNATURES[workload]:
+        if found := [i for i, c in candidates.items() if signature <= _env_names(c)]:
+            return tuple(found)
+    names = _NAMES[workload]
+    if found := [i for i, c in candidates.items() if c.get("name") in names]:
+        return tuple(found)
+    if workload in (Workload.RAY_HEAD, Workload.RAY_WORKER):
+        # KubeRay's own rule is "the first"; a mesh may have put its proxy in front.
+        return tuple(candidates)[:1]
+    return ()
+
+
+def _env_names(container: dict[str, Any]) -> frozenset[str]:
+    return frozenset(entry["name"] for entry in container.get("env") or ())
