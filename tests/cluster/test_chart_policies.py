@@ -20,9 +20,15 @@ from tests.lab.processes import wait_for
 COMPANION = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-companion"
 COMPUTE = "chart-compute"
 MIRROR = "michelangelo-tracking"
+MIRROR_TYPE = "tracking.michelangelo-ai.org/keys"
 OURS = {"app.kubernetes.io/managed-by": "tracking-injector"}
 INJECTED = "tracking.michelangelo-ai.org/injected"
 INJECT = "tracking.michelangelo-ai.org/inject"
+
+
+def impersonate(user: str) -> tuple[str, str]:
+    """Flags that make kubectl somebody, with an administrator's rights."""
+    return f"--as={user}", "--as-group=system:masters"
 
 
 def kubectl(
@@ -33,8 +39,7 @@ def kubectl(
 ) -> str:
     """What kubectl, as `user` with every right, says on stdout and stderr."""
     done = subprocess.run(
-        [plane.toolbox.program("kubectl"), *arguments]
-        + [f"--as={user}", "--as-group=system:masters"],
+        [plane.toolbox.program("kubectl"), *arguments, *impersonate(user)],
         env=plane.environ(),
         input=yaml.safe_dump(manifest) if manifest else "",
         capture_output=True,
@@ -83,7 +88,7 @@ def secret(name: str = MIRROR, **changes: Any) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "type": changes.get("type", "Opaque"),
+        "type": changes.get("type", MIRROR_TYPE),
         "metadata": {
             "name": name,
             "namespace": changes.get("namespace", COMPUTE),
@@ -109,34 +114,34 @@ def test_the_companion_may_write_a_mirror(installed: ControlPlane) -> None:
                 type="kubernetes.io/service-account-token",
                 annotations={"kubernetes.io/service-account.name": "default"},
             ),
-            "type Opaque only",
+            "keys only",
         ),
-        (secret(labels={}), "without its label"),
+        (secret(type="Opaque"), "keys only"),
     ],
-    ids=["other-name", "kube-system", "own-namespace", "token", "unlabelled"],
+    ids=["other-name", "kube-system", "own-namespace", "token", "opaque"],
 )
 def test_the_companion_may_write_no_other_secret(
     installed: ControlPlane, manifest: Object, sentence: str
 ) -> None:
-    """Name, place, type and label are held by the API server itself."""
+    """Name, place and type are held by the API server itself."""
     assert sentence in apply(installed, manifest)
 
 
 def test_the_companion_may_not_take_over_a_foreign_secret(
     installed: ControlPlane,
 ) -> None:
-    """A Secret of the mirror's name that somebody else made can neither change nor go."""
-    foreign = secret(labels={})
+    """A Secret of the mirror's name that is somebody else's stays as it is."""
+    foreign = secret(type="Opaque")
     installed.admin.create(f"/api/v1/namespaces/{COMPUTE}/secrets", foreign)
 
-    changed = apply(installed, secret())
+    changed = apply(installed, foreign)
     deleted = kubectl(
         installed, *("delete", "secret", MIRROR, "-n", COMPUTE, "--dry-run=server")
     )
 
     installed.admin.delete(f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR}")
-    assert "without its label" in changed
-    assert "without its label" in deleted
+    assert "keys only" in changed
+    assert "keys only" in deleted
 
 
 def configuration(plane: ControlPlane) -> Object:
