@@ -33,6 +33,12 @@ _BY_NATURE: Final = (
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
     # the volume that the ServiceAccount plugin adds
     r"(?<=kube-api-access-)[a-z0-9]{5}",
+    # a Spark application's id, and what Spark names after the moment
+    r"(?<=spark-)[0-9a-f]{32}",
+    r"(?<=-)[0-9a-f]{16}(?=-)",
+    # the port of a Spark driver that runs here
+    r"(?<=spark.driver.port=)\d+",
+    r"(?<=CoarseGrainedScheduler@127.0.0.1:)\d+",
 )
 
 

@@ -95,12 +95,11 @@ class Api:
         return self._json("POST", path, body=body, query=query)
 
     def create_all(self, manifests: str, namespace: str) -> list[Object]:
-        """POST every document of a YAML text, as it is, into a namespace."""
-        return [
-            self.create(collection(document, namespace), document)
-            for document in yaml.safe_load_all(manifests)
-            if document
-        ]
+        """POST every document of a YAML text into a namespace, whichever it names."""
+        documents = [one for one in yaml.safe_load_all(manifests) if one]
+        for document in documents:
+            document["metadata"]["namespace"] = namespace
+        return [self.create(collection(one, namespace), one) for one in documents]
 
     def replace(self, path: str, body: Object) -> Object:
         """PUT an object."""
