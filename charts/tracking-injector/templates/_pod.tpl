@@ -74,4 +74,6 @@ securityContext:
 {{- define "tracking-injector.companionEnv" -}}
 - name: MTI_RELEASE_NAMESPACE
   value: {{ .Release.Namespace | quote }}
+- name: MTI_PROFILES
+  value: {{ include "tracking-injector.profiles" . | quote }}
 {{- end }}
