@@ -99,7 +99,9 @@ def test_the_schema_lets_no_unknown_key_pass() -> None:
 def test_every_value_is_documented() -> None:
     """A comment that begins with `# --` stands right above each key."""
     lines = (CHART / "values.yaml").read_text("utf-8").splitlines()
-    documented, path, comment = set(), [], False
+    documented: set[str] = set()
+    path: list[str] = []
+    comment = False
     for line in lines:
         if line.strip().startswith("#"):
             comment |= line.strip().startswith("# --")

@@ -9,7 +9,7 @@ from webhook.injection.names import (
     INJECT_ENABLED,
     INJECT_LABEL,
 )
-from webhook.injection.workload import RAY_LABEL, SPARK_LABEL, Workload
+from webhook.injection.workload import RAY_LABEL, SPARK_LABEL
 
 
 def test_the_api_server_asks_about_task_pods_only(default: Rendered) -> None:
@@ -23,11 +23,10 @@ def test_the_api_server_asks_about_task_pods_only(default: Rendered) -> None:
     }
 
     assert {
-        (
-            RAY_LABEL if workload.startswith("ray") else SPARK_LABEL,
-            workload.split("-")[1],
-        )
-        for workload in Workload
+        (RAY_LABEL, "head"),
+        (RAY_LABEL, "worker"),
+        (SPARK_LABEL, "driver"),
+        (SPARK_LABEL, "executor"),
     } == asked
 
 
