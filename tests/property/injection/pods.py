@@ -1,4 +1,4 @@
-"""Generated task pods: everything about a container's environment, well and oddly put."""
+"""Generated task pods, with everything that an environment may come from."""
 
 from typing import Any
 

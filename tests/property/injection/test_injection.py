@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.pods import MIRROR, apply, decide_on, injected
@@ -19,7 +19,12 @@ from tests.property.injection.pods import (
 from webhook.injection.decision import decide
 from webhook.injection.environment import Sources, environment
 from webhook.injection.names import INJECTED_LABEL, INJECTION_ANNOTATION
-from webhook.injection.patch import Policy, Precedence, enforced, reference
+from webhook.injection.patch import (
+    Policy,
+    Precedence,
+    enforced,
+    reference,
+)
 from webhook.injection.reasons import Reason
 from webhook.injection.review import MalformedReviewError, answer, parse
 
@@ -94,6 +99,17 @@ def test_the_users_env_stays_in_order(pod: dict[str, Any], policy: Policy) -> No
     assert theirs(pod) == theirs(injected(pod, policy))
 
 
+@given(task_pods(), policies, foreign_sources, foreign_sources)
+def test_a_reference_that_the_user_wrote_stays_theirs(
+    pod: dict[str, Any], policy: Policy, before: list[Any], after: list[Any]
+) -> None:
+    """Without a stamp of ours, a list that refers to the mirror is left alone."""
+    pod["metadata"].pop("annotations", None)
+    task_of(pod)["envFrom"] = sources = [*before, MIRROR, *after]
+
+    assert sources == task_of(injected(pod, policy))["envFrom"]
+
+
 @given(task_pods(), policies)
 def test_only_the_task_container_changes(pod: dict[str, Any], policy: Policy) -> None:
     """Sidecars and init containers are as they came, and nothing is reordered."""
@@ -162,7 +178,16 @@ def test_the_order_of_two_webhooks_does_not_matter(
     more_entries: list[Any],
     sidecar: bool,
 ) -> None:
-    """Before or after another webhook, with the second look: the same environment."""
+    """Before or after another webhook, with the second look: the same environment.
+
+    An enforced entry is replaced where it stands, so a reference that stands before
+    it is the one thing that the order can change.
+    """
+    entries = [*task_of(pod)["env"], *more_entries]
+    references = [e.get("value", "") for e in entries]
+    assume(
+        not any(f"$({key})" in r for key in policy.enforced_keys for r in references)
+    )
 
     def other_webhook(pod: dict[str, Any]) -> dict[str, Any]:
         pod = copy.deepcopy(pod)
@@ -192,8 +217,11 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["metadata", "labels", "annotations", "spec", "containers", "env"]
-                + ["envFrom", "name", "secretRef", "ray.io/node-type", "spark-role"]
+                [
+                    *("metadata", "labels", "annotations", "spec", "containers"),
+                    *("env", "envFrom", "name", "secretRef"),
+                    *("ray.io/node-type", "spark-role"),
+                ]
             ),
             inner,
             max_size=4,
