@@ -21,6 +21,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "explain": ("webhook.cli.explain", "Say where each variable of a pod comes from."),
     "serve": ("webhook.cli.serve", "Answer kube-apiserver over TLS."),
+    "companion": (
+        "webhook.cli.companion",
+        "Keep mirrors and report on task pods in every labelled namespace.",
+    ),
+    "status": ("webhook.cli.status", "Show how every labelled namespace stands."),
 }
 """Command, the module that holds it under the same name, and its line in `--help`."""
 
