@@ -5,6 +5,9 @@
 
 from pathlib import Path
 
+import click
+
+from webhook.cli.main import COMMANDS, cli
 from webhook.injection.reasons import Reason, Rejection
 
 HERE = Path(__file__).parent
@@ -12,7 +15,29 @@ HERE = Path(__file__).parent
 
 def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
-    return {"reasons.md": _reasons()}
+    return {"cli.md": _command_line(), "reasons.md": _reasons()}
+
+
+def _command_line() -> str:
+    group = click.Context(cli, info_name="tracking-injector", **cli.context_settings)
+    sections = [f"## tracking-injector\n\n{_help(group, cli)}"]
+    for name in COMMANDS:
+        command = cli.get_command(group, name)
+        if command is None:
+            raise LookupError(name)
+        context = click.Context(command, info_name=name, parent=group)
+        sections.append(f"## {name}\n\n{_help(context, command)}")
+    return (
+        "# Command line\n\nWhat `--help` says, of each command. As "
+        "`kubectl-tracking` on the path, the program is `kubectl tracking` as well.\n\n"
+        + "\n".join(sections)
+    )
+
+
+def _help(context: click.Context, command: click.Command) -> str:
+    context.max_content_width = context.terminal_width = 80
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    return f"```text\n{text}\n```\n"
 
 
 def _reasons() -> str:
@@ -38,4 +63,4 @@ def _table(reasons: type[Reason] | type[Rejection]) -> str:
 
 if __name__ == "__main__":
     for name, text in pages().items():
-        (HERE / name).write_text(text)
+        (HERE / name).write_text(text, encoding="utf-8")

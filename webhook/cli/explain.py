@@ -41,7 +41,7 @@ def explain(
     show_values: bool,
     output: str,
 ) -> None:
-    r"""Say where each variable of a pod comes from.
+    """Say where each variable of a pod comes from.
 
     For each container of a pod as injected: every variable, the source that wins in
     the end by the kubelet's rule, and the sources it hides. For a pod that gets
@@ -64,7 +64,7 @@ def explain(
     Exit codes:
       0  explained, whether or not a pod gets the keys
       2  bad arguments, input that is no manifest, or no pod in it
-    """
+    """  # noqa: D301 - \b is the character that click looks for
     documents = [document for file in files for document in read(file)]
     explanations = [
         explained(subject, policy, sources)
