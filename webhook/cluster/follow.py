@@ -105,6 +105,13 @@ class Follower(Generic[T]):
         with self._lock:
             self._items.pop(key, None)
 
+    def refresh(self) -> None:
+        """Lists once, without watching; a failure shows in `standing`."""
+        try:
+            self._list()
+        except ClusterError as error:
+            self._failing = error
+
     def run(self, stop: threading.Event) -> None:
         """Follows until `stop` is set; every failure is only a pause."""
         while not stop.wait(self.step()):
