@@ -3,12 +3,14 @@
 `.ci/run reference` runs it; a test compares the pages with what it would write.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from webhook.cli.main import COMMANDS, cli
 from webhook.injection.reasons import Reason, Rejection
+from webhook.mirror.reasons import FindingReason, MirrorReason
 
 HERE = Path(__file__).parent
 
@@ -53,10 +55,18 @@ of an Event and the word that the command line prints.
 
 The answer is a JSON error, and the pod is admitted by the webhook's failure policy.
 
-{_table(Rejection)}"""
+{_table(Rejection)}
+## Of a namespace's mirror
+
+{_table(MirrorReason)}
+## Of a key of a source
+
+{_table(FindingReason)}"""
 
 
-def _table(reasons: type[Reason] | type[Rejection]) -> str:
+def _table(
+    reasons: Iterable[Reason | Rejection | MirrorReason | FindingReason],
+) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
 

@@ -50,8 +50,9 @@ def explain(
     operators would create.
 
     What a Secret or ConfigMap holds is known if it is given, by its name, whatever
-    its namespace. --source takes the central Secret or ConfigMap of the tracking
-    keys, whatever its name, in the place of the mirror that pods refer to.
+    its namespace. --source takes the central Secrets and ConfigMaps of the tracking
+    keys, whatever their names, and merges them as the companion would into the
+    mirror that pods refer to; keys that it would refuse are named on standard error.
 
     \b
     Examples:

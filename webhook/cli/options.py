@@ -92,6 +92,9 @@ def with_sources(command: _Command) -> _Command:
         source: tuple[IO[bytes], ...],
         **others: Any,
     ) -> None:
-        command(sources=given_sources(secret, configmap, source), **others)
+        sources, findings = given_sources(secret, configmap, source)
+        for finding in findings:
+            click.echo(str(finding), err=True)
+        command(sources=sources, **others)
 
     return with_known

@@ -64,7 +64,6 @@ def test_values_are_printed_when_asked_for(arguments: str) -> None:
     variables = explanation["containers"][0]["variables"]
     assert {
         "TRACKING_API_KEY": "sentinel-1",
-        "BINARY": "\\xff\\xfe\\xfd",
         "TRACKING_URI": "sentinel-4",
         "PEM": "sentinel-3\nsecond",
         "SETTING": "sentinel-5",
@@ -88,3 +87,27 @@ def test_piped_text_has_no_color_codes(arguments: str) -> None:
     result = CliRunner().invoke(cli, arguments)
 
     assert "\x1b" not in result.stdout
+
+
+def test_a_key_that_would_not_be_mirrored_is_named(arguments: str) -> None:
+    """As the companion would say it, without the value."""
+    result = CliRunner().invoke(cli, f"{arguments} --show-values")
+
+    assert result.stderr.startswith("Secret/central, key BINARY: ")
+    assert "xff" not in result.stderr
+
+
+def test_sources_that_make_no_mirror_are_refused(tmp_path: Path) -> None:
+    """A name that would break a container is no key."""
+    (tmp_path / "pod").write_text(POD)
+    (tmp_path / "source").write_text(
+        "{kind: ConfigMap, metadata: {name: c}, data: {PATH: sentinel-7}}"
+    )
+
+    result = CliRunner().invoke(
+        cli, f"explain -f {tmp_path}/pod --source {tmp_path}/source --show-values"
+    )
+
+    assert 2 == result.exit_code
+    assert "ConfigMap/c, key PATH: " in result.stderr
+    assert "sentinel-7" not in result.stderr
