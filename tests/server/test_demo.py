@@ -1,12 +1,14 @@
 """The demo shows the whole job within seconds, and leaves nothing behind."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -57,6 +59,27 @@ def test_a_server_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -
         loopback.running_server(),
     ):
         pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_at_the_start_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Even when the server's process exists and nobody holds it yet."""
+    started = []
+
+    class InterruptedPopen(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            started.append(self.pid)
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(subprocess, "Popen", InterruptedPopen)
+
+    with pytest.raises(KeyboardInterrupt), loopback.running_server():
+        pass
+
+    assert [False] == [Path(f"/proc/{pid}").exists() for pid in started]
 
 
 @pytest.fixture(name="demo")
