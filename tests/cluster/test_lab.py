@@ -18,8 +18,8 @@ _START_AND_HANG = """
 import sys, time
 from pathlib import Path
 from tests.lab.processes import Process
-child = Process.start("sleep", ["sleep", "600"], log=Path(sys.argv[1]))
-print(child.popen.pid, flush=True)
+log = Path(sys.argv[1])
+two = Process.start("two", ["sh", "-c", "sleep 600 & echo $! $$; wait"], log=log)
 time.sleep(600)
 """
 
@@ -65,17 +65,20 @@ def test_two_planes_stand_side_by_side_and_one_survives_a_crash(
 
 
 def test_no_process_survives_the_one_that_started_it(tmp_path: Path) -> None:
-    """`kill -9` of the starter, which no teardown code sees, ends its programs."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _START_AND_HANG, str(tmp_path / "log")],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as starter:
-        assert starter.stdout is not None
-        child = int(starter.stdout.readline())
-        os.kill(starter.pid, signal.SIGKILL)
+    """`kill -9` of the starter, which no teardown code sees, ends its programs.
 
-    wait_for("the program's end", lambda: not Path(f"/proc/{child}/exe").exists())
+    Those that they started themselves, too.
+    """
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", _START_AND_HANG, str(log)]
+    with subprocess.Popen(command) as starter:
+        wait_for("both programs", lambda: log.exists() and "\n" in log.read_text())
+        os.kill(starter.pid, signal.SIGKILL)
+    programs = [Path(f"/proc/{number}/exe") for number in log.read_text().split()]
+
+    wait_for("their end", lambda: not any(one.exists() for one in programs))
+
+    assert len(programs) == 2
 
 
 def test_a_missing_tool_is_named(tmp_path: Path) -> None:
@@ -112,3 +115,4 @@ def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> 
 
     with pytest.raises(LabError, match="server ended by itself:\nno such flag"):
         process.wait_until(lambda: False)
+    process.stop()

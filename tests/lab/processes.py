@@ -2,10 +2,12 @@
 
 Each program starts through `setpriv --pdeathsig KILL`, so the kernel itself kills it
 when its parent ends, however that ends: a failed test, Ctrl-C, `kill -9`. Teardown
-code runs in none of the hard cases, and a supervising process can be killed too. Two
-gaps are closed here. The kernel's word covers the *thread* that started the program,
-hence `start` insists on the main thread. And a parent that dies before `setpriv` has
-spoken goes unnoticed, hence the program starts only if its parent is still ours.
+code runs in none of the hard cases. Three gaps are closed here. The kernel's word
+covers the *thread* that started the program, hence `start` insists on the main thread.
+A parent that dies before `setpriv` has spoken goes unnoticed, hence the program starts
+only if its parent is still ours. And it covers no grandchildren (gunicorn's workers,
+Spark's Python), hence each program has a guard: a shell that reads a pipe of which we
+alone hold the other end, and kills the program's group when we are gone.
 
 Each program leads a session of its own: Ctrl-C at the terminal reaches pytest alone,
 which then stops things in their right order.
@@ -30,6 +32,7 @@ _SECONDS_TO_STOP = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.05
 _LOG_LINES_IN_AN_ERROR = 15
 _IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
+_ONCE_PARENT_IS_GONE = 'read -r _; kill -s KILL -- "-$0"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +43,13 @@ class Process:
         name: For messages.
         log: File that takes its standard output and error.
         popen: The process itself; it also leads its process group.
+        guard: What kills the group should we end without stopping it.
     """
 
     name: str
     log: Path
     popen: subprocess.Popen[bytes]
+    guard: subprocess.Popen[bytes]
 
     @classmethod
     def start(
@@ -84,7 +89,13 @@ class Process:
                 env=env,
                 start_new_session=True,
             )
-        return cls(name=name, log=log, popen=popen)
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", _ONCE_PARENT_IS_GONE, str(popen.pid)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # the group may have ended before
+            start_new_session=True,
+        )
+        return cls(name=name, log=log, popen=popen, guard=guard)
 
     @property
     def running(self) -> bool:
@@ -116,6 +127,9 @@ class Process:
                 self.popen.wait(seconds)
         with suppress(ProcessLookupError):  # also whatever it left in its group
             os.killpg(self.popen.pid, signal.SIGKILL)
+        # First the guard, then the wait: the number stays ours until it is reaped.
+        self.guard.kill()
+        self.guard.communicate()
         self.popen.wait()
 
     def kill(self) -> None:
