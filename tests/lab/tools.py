@@ -111,6 +111,15 @@ _ALL: Final = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
     _kubernetes("kubectl"),
+    _kubernetes("kube-scheduler"),
+    _kubernetes("kubelet"),
+    _kubernetes("kube-proxy"),
+    Tool(name="coredns", package="github.com/coredns/coredns", module="coredns"),
+    Tool(
+        name="kube-network-policies",
+        package="sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard",
+        module="kube-network-policies",
+    ),
     Tool(
         name="helm",
         package="helm.sh/helm/v3/cmd/helm",
