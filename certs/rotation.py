@@ -230,7 +230,10 @@ class _Decision:
                 return False
         self.attest = True
         served = self.seen.served
-        return served is not None and not any(replica.trusted for replica in served)
+        # Who does not answer us may well answer an API server.
+        return served is not None and not any(
+            replica.trusted or not replica.leaf for replica in served
+        )
 
     # --- time ---
 

@@ -84,11 +84,12 @@ class Tool:
         return hashlib.sha256(b"\0".join([*pins, recipe])).hexdigest()[:16]
 
 
-def _kubernetes(name: str, *, minor: str = "1.36") -> Tool:
+def _kubernetes(name: str, *, release: str = "") -> Tool:
+    """A Kubernetes program; `release` is empty for the default, or like `-1.31`."""
     return Tool(
-        name=name,
+        name=name + release,
         package=f"k8s.io/kubernetes/cmd/{name}",
-        module=f"kubernetes-{minor}",
+        module=f"kubernetes{release}",
         stamps=(
             "k8s.io/component-base/version.gitVersion={version}",
             "k8s.io/component-base/version.gitMajor={major}",
@@ -102,7 +103,7 @@ def _kuberay(minor: str) -> Tool:
         name=f"kuberay-{minor}",
         package="github.com/ray-project/kuberay/ray-operator",
         module=f"kuberay-{minor}",
-        share=("config/crd/bases", "config/samples"),
+        share=("config/crd/bases", "config/rbac", "config/samples"),
     )
 
 
@@ -138,9 +139,6 @@ _ALL: Final = (
 
 TOOLS: Final[Mapping[str, Tool]] = MappingProxyType({t.name: t for t in _ALL})
 """Every program, by name, in the order in which they are built."""
-
-ENVIRONMENTS: Final = ("spark", "java")
-"""Python environments that the tests run programs from; see `requirements/`."""
 
 
 def lock_digest(environment: str) -> str:

@@ -1,0 +1,1 @@
+"""Tables, golden cases and fakes: no sockets."""

@@ -38,6 +38,10 @@ _WORDS = {
 """Kinds with a better word in a table than the source's own text."""
 
 
+_NAME_WIDTH = 36
+"""A longer name is folded; KubeRay's longest takes 35 columns."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """A pod as injected.
@@ -178,21 +182,19 @@ def _table(env: Environment, *, show_values: bool) -> Table | Text:
         show_edge=False,
         pad_edge=False,
     )
-    for heading in ("variable", "the source that wins", "hidden by it"):
-        table.add_column(heading, overflow="fold")
+    longest = max(map(len, env.variables), default=0)
+    table.add_column("variable", overflow="fold", no_wrap=longest <= _NAME_WIDTH)
+    table.add_column("comes from", overflow="fold")
     if show_values:
         table.add_column("value", overflow="fold")
     for place in env.unresolved:
         unknown = [Text("not given", style="dim")] if show_values else []
-        table.add_row("(all its keys)", _source(place), "", *unknown)
+        table.add_row("(all its keys)", _source(place), *unknown)
     for variable in env.variables.values():
-        hidden = Text("\n").join(_source(place) for place in variable.shadowed)
-        table.add_row(
-            Text(variable.name),
-            _source(variable.source, variable.kind),
-            hidden,
-            *([_value(variable)] if show_values else []),
-        )
+        places = [_source(variable.source, variable.kind)]
+        places += [Text("over ").append(_source(lost)) for lost in variable.shadowed]
+        values = [_value(variable)] if show_values else []
+        table.add_row(Text(variable.name), Text("\n").join(places), *values)
     return table
 
 

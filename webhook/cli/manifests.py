@@ -91,7 +91,7 @@ def as_json(values: list[Any]) -> str:
 def _values(text: bytes, name: str) -> list[Any]:
     if text.lstrip()[:1] == b"{":
         try:
-            return _json_values(text.decode())
+            return _json_values(text.decode().strip())
         except (ValueError, RecursionError):
             pass  # YAML in flow style begins with a brace as well
     try:

@@ -9,7 +9,7 @@ Source: spark-operator 2.5 `internal/webhook/sparkpod_defaulter.go` and
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,11 @@ from webhook.injection.workload import SPARK_LABEL
 
 WRITTEN = "<written by Spark>"
 
-_POD_IP: Mapping[str, Any] = {"fieldRef": {"fieldPath": "status.podIP"}}
+_FIELDS = {
+    "SPARK_DRIVER_BIND_ADDRESS": "status.podIP",
+    "SPARK_EXECUTOR_POD_IP": "status.podIP",
+    "SPARK_EXECUTOR_POD_NAME": "metadata.name",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +169,6 @@ def _configured(role: _Role, spec: Node, part: Node) -> list[dict[str, Any]]:
 
 
 def _written(key: str) -> dict[str, Any]:
-    if key in ("SPARK_DRIVER_BIND_ADDRESS", "SPARK_EXECUTOR_POD_IP"):
-        return {"name": key, "valueFrom": dict(_POD_IP)}
+    if path := _FIELDS.get(key):
+        return {"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}}
     return {"name": key, "value": WRITTEN}

@@ -1,0 +1,1 @@
+"""Egress: destinations, policies and addresses, without a packet."""

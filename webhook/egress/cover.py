@@ -1,0 +1,85 @@
+"""Whether rules that exist already permit what another rule would.
+
+Read off the text, not off today's pods: what is covered stays covered for every pod
+to come. When the text does not tell, the answer is *no*; a rule too many adds
+nothing, a rule too few would be missed.
+"""
+
+from collections.abc import Iterable
+
+from webhook.egress.model import IpBlock, Peer, PodPeer, Policy, Port, Rule
+from webhook.egress.reach import NAMESPACE_NAME_LABEL
+from webhook.egress.selector import Operator
+
+
+def uncovered(
+    wanted: Iterable[Rule], existing: Iterable[tuple[Policy, Rule]]
+) -> tuple[Rule, ...]:
+    """What is left of rules when peers that are permitted anyway are taken out.
+
+    Args:
+        wanted: Egress rules with peers and ports.
+        existing: Egress rules, each with the policy it is part of.
+    """
+    given = list(existing)
+    left = []
+    for rule in wanted:
+        peers = tuple(p for p in rule.peers if not _permitted(p, rule.ports, given))
+        if peers:
+            left.append(Rule(peers, rule.ports))
+    return tuple(left)
+
+
+def _permitted(
+    peer: Peer, ports: tuple[Port, ...], given: list[tuple[Policy, Rule]]
+) -> bool:
+    to_peer = [
+        rule
+        for policy, rule in given
+        if not rule.peers or any(_covers(p, peer, policy) for p in rule.peers)
+    ]
+    return all(
+        any(not r.ports or any(_covers_port(p, port) for p in r.ports) for r in to_peer)
+        for port in ports
+    )
+
+
+def _covers(wide: Peer, narrow: Peer, policy: Policy) -> bool:
+    if isinstance(wide, IpBlock):
+        return isinstance(narrow, IpBlock) and _contains(wide, narrow)
+    if isinstance(narrow, IpBlock) or not narrow.pods.implies(wide.pods):
+        return False
+    if wide.namespaces is None:
+        return _is_in(narrow, policy.namespace)
+    return narrow.namespaces is not None and narrow.namespaces.implies(wide.namespaces)
+
+
+def _contains(wide: IpBlock, narrow: IpBlock) -> bool:
+    outer, inner = wide.network, narrow.network
+    if outer.version != inner.version:
+        return False
+    # The same version, which the types cannot say.
+    inside = inner.subnet_of(outer)  # type: ignore[arg-type]
+    return inside and not any(inner.overlaps(hole) for hole in wide.excepts)
+
+
+def _is_in(peer: PodPeer, namespace: str) -> bool:
+    """Whether every pod of a peer is in the namespace."""
+    return peer.namespaces is not None and any(
+        r.key == NAMESPACE_NAME_LABEL
+        and r.operator is Operator.IN
+        and r.values == (namespace,)
+        for r in peer.namespaces.requirements
+    )
+
+
+def _covers_port(wide: Port, narrow: Port) -> bool:
+    if wide.protocol is not narrow.protocol:
+        return False
+    if wide.port is None:
+        return True
+    if isinstance(wide.port, str) or not isinstance(narrow.port, int):
+        return wide.port == narrow.port
+    return wide.port <= narrow.port and (narrow.end or narrow.port) <= (
+        wide.end or wide.port
+    )

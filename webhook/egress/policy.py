@@ -1,0 +1,205 @@
+"""Which NetworkPolicies a namespace should have from us.
+
+A NetworkPolicy cannot permit without isolating. A *shadow* therefore selects only
+pods that another policy isolates already: the other policy's own selector, and our
+label. Whatever it permits comes on top, and it takes nothing away, by construction:
+selected(shadow) is a subset of selected(policy) for every pod there can be.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from webhook.egress.cover import uncovered
+from webhook.egress.model import Direction, Policy, Rule
+from webhook.egress.reach import compact
+from webhook.egress.reasons import Reason
+from webhook.egress.selector import EVERYTHING, Selector
+from webhook.injection.names import (
+    INJECTED_LABEL,
+    INJECTED_TRUE,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+)
+
+NAME_PREFIX: Final = "mti-egress-"
+ISOLATING_NAME: Final = "mti-egress-isolate"
+INJECTED: Final = Selector.labels({INJECTED_LABEL: INJECTED_TRUE})
+"""Selects the pods that the webhook has handled."""
+
+_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY, "app.kubernetes.io/component": "egress"}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPolicy:
+    """A NetworkPolicy of ours.
+
+    Attributes:
+        rules: Egress; each has peers and ports.
+        owners: Name and uid of the policies it shadows; it is garbage-collected with
+            the last of them. Sorted.
+    """
+
+    namespace: str
+    name: str
+    selector: Selector
+    rules: tuple[Rule, ...]
+    owners: tuple[tuple[str, str], ...] = ()
+
+    def manifest(self) -> dict[str, Any]:
+        """The object as the API takes it; equal policies give equal bytes.
+
+        Owners without a uid, as manifests have them, cannot be referred to.
+        """
+        metadata: dict[str, Any] = {
+            "name": self.name,
+            "namespace": self.namespace,
+            "labels": dict(_LABELS),
+        }
+        references = [
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "NetworkPolicy",
+                "name": name,
+                "uid": uid,
+            }
+            for name, uid in self.owners
+            if uid
+        ]
+        if references:
+            metadata["ownerReferences"] = references
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata,
+            "spec": {
+                "podSelector": self.selector.render(),
+                "policyTypes": [str(Direction.EGRESS)],
+                "egress": [rule.render() for rule in self.rules],
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a namespace should have from us, and why.
+
+    Attributes:
+        policies: By name.
+        reason: Why these.
+    """
+
+    namespace: str
+    reason: Reason
+    policies: tuple[OwnPolicy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What must stay reachable in a namespace that is closed on purpose.
+
+    `None` means that nobody said; an empty tuple says *nothing of the kind*.
+
+    Attributes:
+        peers: The pods of the same Ray cluster or Spark application.
+        api_server: Of Kubernetes.
+        storage: Object stores for data and artifacts.
+        michelangelo: The Michelangelo API server.
+    """
+
+    peers: tuple[Rule, ...] | None = None
+    api_server: tuple[Rule, ...] | None = None
+    storage: tuple[Rule, ...] | None = None
+    michelangelo: tuple[Rule, ...] | None = None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The groups nobody spoke about."""
+        groups = {
+            "peers": self.peers,
+            "apiServer": self.api_server,
+            "storage": self.storage,
+            "michelangelo": self.michelangelo,
+        }
+        return tuple(name for name, rules in groups.items() if rules is None)
+
+
+def is_own(labels: Mapping[str, str], name: str) -> bool:
+    """Whether a policy is ours to change: by its label and by its name, both."""
+    return labels.get(MANAGED_BY_LABEL) == MANAGED_BY and name.startswith(NAME_PREFIX)
+
+
+def additive(
+    namespace: str, policies: Iterable[Policy], rules: tuple[Rule, ...]
+) -> Plan:
+    """Shadows of the policies that isolate, carrying what those do not permit.
+
+    Args:
+        namespace: Whose policies these are.
+        policies: All of the namespace's; ours are passed over.
+        rules: What every injected pod should be permitted.
+    """
+    isolating = [
+        policy
+        for policy in policies
+        if Direction.EGRESS in policy.directions
+        and not is_own(policy.labels, policy.name)
+        and not (policy.selector & INJECTED).contradictory
+    ]
+    if not isolating:
+        return Plan(namespace, Reason.NOT_ISOLATED)
+    if not rules:
+        return Plan(namespace, Reason.UNRESOLVED)
+    groups: dict[Selector, list[Policy]] = {}
+    for policy in isolating:
+        groups.setdefault(policy.selector, []).append(policy)
+    # What selects every pod is isolation enough to lean on.
+    if EVERYTHING in groups:
+        groups = {EVERYTHING: groups[EVERYTHING]}
+    shadows = (_shadow(namespace, s, isolating, rules) for s in groups)
+    kept = sorted((s for s in shadows if s.rules), key=lambda shadow: shadow.name)
+    return Plan(namespace, Reason.EGRESS_READY, tuple(kept))
+
+
+def isolate(namespace: str, rules: tuple[Rule, ...], baseline: Baseline) -> Plan:
+    """One policy that closes injected pods to everything that is not declared."""
+    if baseline.missing:
+        return Plan(namespace, Reason.BASELINE_MISSING)
+    groups = (
+        baseline.peers,
+        baseline.api_server,
+        baseline.storage,
+        baseline.michelangelo,
+    )
+    permitted = compact([*rules, *(rule for group in groups for rule in group or ())])
+    closed = OwnPolicy(namespace, ISOLATING_NAME, INJECTED, permitted)
+    return Plan(namespace, Reason.EGRESS_READY, (closed,))
+
+
+def _shadow(
+    namespace: str, selector: Selector, isolating: list[Policy], rules: tuple[Rule, ...]
+) -> OwnPolicy:
+    both = selector & INJECTED
+    given = (
+        (policy, rule)
+        for policy in isolating
+        if policy.egress and both.implies(policy.selector)
+        for rule in policy.egress
+    )
+    owners = {(p.name, p.uid) for p in isolating if p.selector == selector}
+    return OwnPolicy(
+        namespace,
+        NAME_PREFIX + _digest(both),
+        both,
+        uncovered(rules, given),
+        tuple(sorted(owners)),
+    )
+
+
+def _digest(selector: Selector) -> str:
+    text = json.dumps(
+        [[r.key, str(r.operator), *r.values] for r in selector.requirements]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,250 @@
+"""Destinations → the egress rules that reach them.
+
+Every rule that leaves this module has at least one peer and at least one port: what
+is not known yet has no rule, because an empty list in a rule means *anything*.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final
+
+from webhook.egress.destination import Destination
+from webhook.egress.model import Address, IpBlock, Peer, PodPeer, Port, Protocol, Rule
+from webhook.egress.reasons import Finding, Reason
+from webhook.egress.selector import Selector
+from webhook.egress.services import Catalog, Service, ServicePort, address_key
+
+NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
+"""On every namespace, set by the API server: its name."""
+
+_MAX_HOPS: Final = 8
+_DNS: Final = (Port(Protocol.TCP, 53), Port(Protocol.UDP, 53))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How destinations are reached.
+
+    Attributes:
+        rules: In canonical order.
+        findings: Sorted.
+        names: Host names for which pods will ask DNS.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def reach(
+    destinations: Iterable[Destination],
+    namespace: str,
+    catalog: Catalog,
+    known: Mapping[str, tuple[Address, ...]],
+    nameservers: Iterable[Address],
+) -> Reach:
+    """The rules for a namespace's destinations, and for DNS if a name is among them.
+
+    Args:
+        destinations: As derived from the namespace's keys.
+        namespace: Of the pods that dial; short names are relative to it.
+        catalog: The cluster's Services.
+        known: Addresses by host name, as remembered from lookups.
+        nameservers: As in a task pod's resolv.conf.
+    """
+    rules: list[Rule] = []
+    findings: list[Finding] = []
+    names: list[str] = []
+    for destination in destinations:
+        found, notes = _destination(destination, namespace, catalog, known, _MAX_HOPS)
+        rules += found
+        findings += notes
+        names += [] if destination.network else [destination.host]
+    if names:
+        rules += dns_rules(nameservers, catalog)
+    return Reach(
+        compact(rules), tuple(sorted(set(findings))), tuple(sorted(set(names)))
+    )
+
+
+def dns_rules(nameservers: Iterable[Address], catalog: Catalog) -> list[Rule]:
+    """DNS as task pods see it: the nameserver itself, and the pods behind its Service.
+
+    The address is right where policies are applied before it is rewritten and where
+    a cache on the node answers for it; the pods are right everywhere else.
+    """
+    rules: list[Rule] = []
+    for address in nameservers:
+        rules.append(Rule((_block(address),), _DNS))
+        service = catalog.owners.get(address)
+        for port in service.ports if service else ():
+            if service and port.port == 53:
+                rules += _behind(service, port, catalog)
+    return rules
+
+
+def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The same permissions in canonical form: byte for byte, whatever the order.
+
+    Rules with the same peers share a line, then rules with the same ports do.
+    """
+    by_peer: dict[Peer, set[Port]] = {}
+    for rule in rules:
+        for peer in rule.peers:
+            by_peer.setdefault(peer, set()).update(rule.ports)
+    by_ports: dict[tuple[Port, ...], list[Peer]] = {}
+    for peer, ports in by_peer.items():
+        key = tuple(sorted(ports, key=_port_key))
+        by_ports.setdefault(key, []).append(peer)
+    ordered = sorted(by_ports.items(), key=lambda item: [_port_key(p) for p in item[0]])
+    return tuple(Rule(tuple(sorted(peers, key=_peer_key)), k) for k, peers in ordered)
+
+
+def _destination(
+    destination: Destination,
+    namespace: str,
+    catalog: Catalog,
+    known: Mapping[str, tuple[Address, ...]],
+    hops: int,
+) -> tuple[list[Rule], list[Finding]]:
+    if destination.network is not None:
+        network = destination.network
+        if network.num_addresses > 1:
+            return [Rule((IpBlock(network),), (Port(port=destination.port),))], []
+        return _by_address(destination, (network.network_address,), catalog)
+    service = catalog.named(destination.host, namespace)
+    if service is None:
+        return _by_address(destination, known.get(destination.host, ()), catalog)
+    if service.external_name is None:
+        return _service(destination, service, catalog)
+    if hops == 0:
+        return [], [_unresolved(destination.host, "its ExternalNames form a loop")]
+    target = service.external_name.lower().removesuffix(".")
+    behind = Destination(target, destination.port, destination.origin)
+    rules, notes = _destination(behind, service.namespace, catalog, known, hops - 1)
+    if destination.port == 443:
+        message = (
+            f"{destination.host} stands for {target}, whose certificate it will show"
+        )
+        notes = [*notes, Finding(Reason.TLS_NAME_MISMATCH, destination.host, message)]
+    return rules, notes
+
+
+def _by_address(
+    destination: Destination, addresses: tuple[Address, ...], catalog: Catalog
+) -> tuple[list[Rule], list[Finding]]:
+    """Addresses as they are, and what stands behind those that this cluster owns."""
+    if not addresses:
+        inside = catalog.inside(destination.host)
+        why = "there is no such Service" if inside else "no lookup has answered yet"
+        return [], [_unresolved(destination.host, why)]
+    rules = [Rule(tuple(_block(a) for a in addresses), (Port(port=destination.port),))]
+    findings = []
+    for address in addresses:
+        service = catalog.owners.get(address)
+        port = _port_of(service, destination.port) if service else None
+        if service and port:
+            rules += _behind(service, port, catalog)
+        if address in catalog.nodes:
+            findings.append(_on_node(destination.host))
+    families = {a.version for a in addresses}
+    if catalog.families and not families & catalog.families:
+        message = f"{destination.host} has no address of this cluster's IP family"
+        findings.append(Finding(Reason.ENFORCEMENT_UNKNOWN, destination.host, message))
+    return rules, findings
+
+
+def _service(
+    destination: Destination, service: Service, catalog: Catalog
+) -> tuple[list[Rule], list[Finding]]:
+    headless = not service.cluster_ips
+    port = (
+        ServicePort(service.ports[0].name if service.ports else "", destination.port)
+        if headless
+        else _port_of(service, destination.port)
+    )
+    if port is None or (headless and not _listens(service, destination.port, catalog)):
+        where = f"{service.namespace}/{service.name}"
+        message = f"Service {where} has nothing on port {destination.port}"
+        return [], [Finding(Reason.PORT_MISMATCH, destination.host, message)]
+    if headless:
+        rules = _pods_or_addresses(service, port, (destination.port,), catalog)
+    else:
+        rules = _behind(service, port, catalog)
+        blocks = tuple(_block(a) for a in service.cluster_ips)
+        rules.append(Rule(blocks, (Port(port=port.port),)))
+    findings = []
+    if not any(_reaches_backend(rule, service) for rule in rules):
+        findings.append(_unresolved(destination.host, "its Service has no endpoints"))
+    if set(_endpoint_addresses(service, catalog)) & catalog.nodes:
+        findings.append(_on_node(destination.host))
+    return rules, findings
+
+
+def _behind(service: Service, port: ServicePort, catalog: Catalog) -> list[Rule]:
+    """What a Service's port leads to."""
+    _, numbers = catalog.endpoints(service, port)
+    return _pods_or_addresses(service, port, numbers, catalog)
+
+
+def _pods_or_addresses(
+    service: Service, port: ServicePort, numbers: tuple[int, ...], catalog: Catalog
+) -> list[Rule]:
+    ports = tuple(Port(port.protocol, n) for n in numbers)
+    addresses = _endpoint_addresses(service, catalog)
+    if service.selector is None:
+        peers: tuple[Peer, ...] = tuple(_block(a) for a in addresses)
+    else:
+        # Identical to the Service's selector: AWS finds the cluster IP by it.
+        home = Selector.labels({NAMESPACE_NAME_LABEL: service.namespace})
+        # No selector matches a pod on the host's network, but its address does.
+        hosts = (_block(a) for a in addresses if a in catalog.nodes)
+        peers = (PodPeer(service.selector, home), *hosts)
+    return [Rule(peers, ports)] if peers and ports else []
+
+
+def _endpoint_addresses(service: Service, catalog: Catalog) -> list[Address]:
+    slices = catalog.slices.get((service.namespace, service.name), ())
+    return sorted({a for s in slices for a in s.addresses}, key=address_key)
+
+
+def _listens(service: Service, number: int, catalog: Catalog) -> bool:
+    """Whether pods of a headless Service listen on a port, as far as is known."""
+    slices = catalog.slices.get((service.namespace, service.name), ())
+    numbers = {n for s in slices for _, n, _ in s.ports}
+    return not numbers or number in numbers
+
+
+def _reaches_backend(rule: Rule, service: Service) -> bool:
+    own = {_block(a) for a in service.cluster_ips}
+    return any(peer not in own for peer in rule.peers)
+
+
+def _port_of(service: Service, number: int) -> ServicePort | None:
+    ports = (p for p in service.ports if p.protocol is Protocol.TCP)
+    return next((p for p in ports if p.port == number), None)
+
+
+def _unresolved(host: str, why: str) -> Finding:
+    return Finding(Reason.UNRESOLVED, host, f"{host} has no rule: {why}")
+
+
+def _on_node(host: str) -> Finding:
+    message = f"{host} is on a node's address; Cilium needs policyCIDRMatchMode: nodes"
+    return Finding(Reason.NODE_ADDRESS, host, message)
+
+
+def _block(address: Address) -> IpBlock:
+    return IpBlock(ip_network(address))
+
+
+def _port_key(port: Port) -> tuple[str, int, str]:
+    number = port.port if isinstance(port.port, int) else 0
+    return str(port.protocol), number, str(port)
+
+
+def _peer_key(peer: Peer) -> tuple[int, int, int, str]:
+    if isinstance(peer, IpBlock):
+        return 0, peer.network.version, int(peer.network.network_address), str(peer)
+    return 1, 0, 0, str(peer)

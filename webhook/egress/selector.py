@@ -1,0 +1,130 @@
+"""Label selectors: what they select, and what can be told from their text alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+Json = Mapping[str, Any]
+
+
+class Operator(StrEnum):
+    """The operators of a label selector requirement."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Requirement:
+    """One condition on labels; `matchLabels` entries are `In` with one value."""
+
+    key: str
+    operator: Operator
+    values: tuple[str, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether labels meet the condition."""
+        match self.operator:
+            case Operator.IN:
+                return labels.get(self.key) in self.values
+            case Operator.NOT_IN:
+                return labels.get(self.key) not in self.values
+            case Operator.EXISTS:
+                return self.key in labels
+            case _:
+                return self.key not in labels
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A label selector: all requirements hold. None at all selects everything.
+
+    Attributes:
+        requirements: Sorted and without duplicates, so that equal selectors compare
+            equal however they were written.
+    """
+
+    requirements: tuple[Requirement, ...] = ()
+
+    @classmethod
+    def of(cls, *requirements: Requirement) -> "Selector":
+        """A selector in canonical form."""
+        return cls(tuple(sorted(set(requirements))))
+
+    @classmethod
+    def labels(cls, labels: Mapping[str, str]) -> "Selector":
+        """The selector that asks for exactly these labels."""
+        return cls.of(*(Requirement(k, Operator.IN, (v,)) for k, v in labels.items()))
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Selector":
+        """Reads a LabelSelector.
+
+        Raises:
+            ValueError: An operator is unknown.
+        """
+        found = [
+            Requirement(key, Operator.IN, (value,))
+            for key, value in (raw.get("matchLabels") or {}).items()
+        ]
+        for item in raw.get("matchExpressions") or ():
+            values = tuple(sorted(set(item.get("values") or ())))
+            found.append(Requirement(item["key"], Operator(item["operator"]), values))
+        return cls.of(*found)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an object with these labels is selected."""
+        return all(requirement.matches(labels) for requirement in self.requirements)
+
+    def __and__(self, other: "Selector") -> "Selector":
+        """The selector of what both select."""
+        return Selector.of(*self.requirements, *other.requirements)
+
+    def implies(self, other: "Selector") -> bool:
+        """Whether whatever this selects, `other` is sure to select too.
+
+        Read off the text: `False` may also mean that it cannot be told.
+        """
+        return set(other.requirements) <= set(self.requirements)
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether no labels can meet all requirements."""
+        by_key: dict[str, list[Requirement]] = {}
+        for requirement in self.requirements:
+            by_key.setdefault(requirement.key, []).append(requirement)
+        return not all(_satisfiable(group) for group in by_key.values())
+
+    def render(self) -> dict[str, Any]:
+        """The LabelSelector as the API takes it."""
+        labels: dict[str, str] = {}
+        expressions: list[dict[str, Any]] = []
+        for item in self.requirements:
+            single = item.operator is Operator.IN and len(item.values) == 1
+            if single and item.key not in labels:
+                labels[item.key] = item.values[0]
+                continue
+            raw = {"key": item.key, "operator": str(item.operator)}
+            expressions.append(
+                raw | ({"values": list(item.values)} if item.values else {})
+            )
+        return ({"matchLabels": labels} if labels else {}) | (
+            {"matchExpressions": expressions} if expressions else {}
+        )
+
+
+EVERYTHING: Final = Selector()
+"""The empty selector."""
+
+
+def _satisfiable(group: Sequence[Requirement]) -> bool:
+    """Whether one label can meet requirements that all speak of its key."""
+    candidates = {v for r in group if r.operator is Operator.IN for v in r.values}
+    key = group[0].key
+    if any(r.operator is Operator.IN for r in group):
+        return any(all(r.matches({key: v}) for r in group) for v in candidates)
+    operators = {r.operator for r in group}
+    return not {Operator.EXISTS, Operator.DOES_NOT_EXIST} <= operators

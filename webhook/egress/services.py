@@ -1,0 +1,205 @@
+"""Services and their endpoints, as far as a policy has to name them.
+
+A Service's address is rewritten to a pod's before some engines look at a packet and
+after others do. What a catalog answers therefore always has both forms.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Final
+
+from webhook.egress.model import Address, Protocol
+from webhook.egress.selector import Json, Selector
+
+SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """A port of a Service.
+
+    Attributes:
+        name: Empty when the Service has one port only.
+        target: The container's port, by number or name; `None` means `port`.
+    """
+
+    name: str
+    port: int
+    protocol: Protocol = Protocol.TCP
+    target: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service.
+
+    Attributes:
+        cluster_ips: Empty for a headless Service and for an ExternalName.
+        selector: `None` when its endpoints are kept by hand.
+        external_name: The DNS name an ExternalName stands for.
+        outside: Load balancer and external addresses.
+    """
+
+    namespace: str
+    name: str
+    cluster_ips: tuple[Address, ...] = ()
+    selector: Selector | None = None
+    ports: tuple[ServicePort, ...] = ()
+    external_name: str | None = None
+    outside: tuple[Address, ...] = ()
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Service":
+        """Reads a Service as the API gives it."""
+        meta, spec = raw["metadata"], raw.get("spec") or {}
+        balancer = (raw.get("status") or {}).get("loadBalancer") or {}
+        given = spec.get("clusterIPs") or [spec.get("clusterIP")]
+        outside = [i.get("ip") for i in balancer.get("ingress") or ()]
+        labels = spec.get("selector")
+        return cls(
+            namespace=meta.get("namespace", "default"),
+            name=meta["name"],
+            cluster_ips=_addresses(given),
+            selector=Selector.labels(labels) if labels else None,
+            ports=tuple(_service_port(p) for p in spec.get("ports") or ()),
+            external_name=spec.get("externalName"),
+            outside=_addresses([*outside, *(spec.get("externalIPs") or ())]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    """Some of the endpoints of a Service.
+
+    Attributes:
+        ports: By the Service port's name: number and protocol.
+        addresses: Ready or not: a pod that becomes ready must not wait for a policy.
+    """
+
+    namespace: str
+    service: str
+    addresses: tuple[Address, ...] = ()
+    ports: tuple[tuple[str, int, Protocol], ...] = ()
+
+    @classmethod
+    def parse(cls, raw: Json) -> "EndpointSlice":
+        """Reads a discovery.k8s.io/v1 EndpointSlice as the API gives it."""
+        meta = raw["metadata"]
+        addresses = [a for e in raw.get("endpoints") or () for a in e["addresses"]]
+        ports = (
+            (p.get("name") or "", p["port"], Protocol(p.get("protocol") or "TCP"))
+            for p in raw.get("ports") or ()
+            if p.get("port") is not None
+        )
+        return cls(
+            namespace=meta.get("namespace", "default"),
+            service=(meta.get("labels") or {}).get(SERVICE_NAME_LABEL, ""),
+            # Slices of type FQDN hold names.
+            addresses=() if raw.get("addressType") == "FQDN" else _addresses(addresses),
+            ports=tuple(ports),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The Services of a cluster, by name and by address.
+
+    Attributes:
+        domain: The cluster's DNS domain.
+        nodes: Addresses of nodes, where known.
+    """
+
+    services: Mapping[tuple[str, str], Service] = field(default_factory=dict)
+    slices: Mapping[tuple[str, str], tuple[EndpointSlice, ...]] = field(
+        default_factory=dict
+    )
+    owners: Mapping[Address, Service] = field(default_factory=dict)
+    domain: str = "cluster.local"
+    nodes: frozenset[Address] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        services: Iterable[Service],
+        slices: Iterable[EndpointSlice] = (),
+        domain: str = "cluster.local",
+        nodes: Iterable[Address] = (),
+    ) -> "Catalog":
+        """Files Services and slices under the names and addresses they have."""
+        by_name = {(s.namespace, s.name): s for s in services}
+        grouped: dict[tuple[str, str], list[EndpointSlice]] = {}
+        for item in slices:
+            grouped.setdefault((item.namespace, item.service), []).append(item)
+        owners = {
+            address: service
+            for _, service in sorted(by_name.items())
+            for address in (*service.cluster_ips, *service.outside)
+        }
+        kept = {key: tuple(value) for key, value in grouped.items()}
+        return cls(by_name, kept, owners, domain, frozenset(nodes))
+
+    @property
+    def families(self) -> frozenset[int]:
+        """The IP versions that Services of this cluster have."""
+        return frozenset(
+            a.version for service in self.services.values() for a in service.cluster_ips
+        )
+
+    def named(self, host: str, namespace: str) -> Service | None:
+        """The Service that a host name means to a pod of a namespace.
+
+        Understands `svc`, `svc.ns`, `svc.ns.svc` and `svc.ns.svc.<domain>`.
+        """
+        labels = host.removesuffix(f".{self.domain}").removesuffix(".svc").split(".")
+        match labels:
+            case [name]:
+                return self.services.get((namespace, name))
+            case [name, other]:
+                return self.services.get((other, name))
+            case _:
+                return None
+
+    def inside(self, host: str) -> bool:
+        """Whether a name can only be one of this cluster's."""
+        return host.endswith((".svc", f".svc.{self.domain}"))
+
+    def endpoints(
+        self, service: Service, port: ServicePort
+    ) -> tuple[tuple[Address, ...], tuple[int, ...]]:
+        """Addresses and port numbers behind a Service's port, sorted.
+
+        Without endpoints, a numeric target still tells the number.
+        """
+        addresses: set[Address] = set()
+        numbers: set[int] = set()
+        for item in self.slices.get((service.namespace, service.name), ()):
+            found = {
+                n
+                for name, n, proto in item.ports
+                if (name, proto) == (port.name, port.protocol)
+            }
+            numbers |= found
+            addresses.update(item.addresses if found else ())
+        if not numbers and not isinstance(port.target, str):
+            numbers = {port.target or port.port}
+        return tuple(sorted(addresses, key=address_key)), tuple(sorted(numbers))
+
+
+def address_key(address: Address) -> tuple[int, int]:
+    """Sorts IPv4 before IPv6, each by number."""
+    return address.version, int(address)
+
+
+def _addresses(given: Iterable[str | None]) -> tuple[Address, ...]:
+    return tuple(ip_address(a) for a in given if a and a != "None")
+
+
+def _service_port(raw: Mapping[str, Any]) -> ServicePort:
+    return ServicePort(
+        raw.get("name") or "",
+        raw["port"],
+        Protocol(raw.get("protocol") or "TCP"),
+        raw.get("targetPort"),
+    )
