@@ -81,7 +81,7 @@ def node_inside() -> None:
         "#!/bin/sh\n"
         f"cd {Path.cwd()} && first=$({sys.executable} -m tests.lab node-process)\n"
         f'exec nsenter --target "$first" --net --mount --pid '
-        f"{_TOOLBOX.program('kubectl')} --kubeconfig {node.plane.kubeconfig} \"$@\"\n",
+        f'{_TOOLBOX.program("kubectl")} --kubeconfig {node.plane.kubeconfig} "$@"\n',
         "utf-8",
     )
     script.chmod(0o755)

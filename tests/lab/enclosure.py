@@ -25,6 +25,7 @@ ADDRESS: Final = "10.254.0.1"
 CGROUP: Final = "tracking-injector-node"
 """The cgroup below which containers run, in every hierarchy."""
 
+
 class _InUseError(LabError):
     """Another run holds the folder."""
 
@@ -145,7 +146,9 @@ def _only_user(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _InUseError("a node runs already; `make node-down` stops it") from None
+            raise _InUseError(
+                "a node runs already; `make node-down` stops it"
+            ) from None
         try:
             file.truncate(0)
             file.write(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""The images that the node needs by itself, packed from programs that need no system."""
+"""The images that a node itself needs, packed from single static programs."""
 
 import subprocess
 from collections.abc import Mapping
@@ -25,15 +25,11 @@ def pack_basics(toolbox: Toolbox, folder: Path) -> list[Path]:
     Returns:
         The archives.
     """
-    shell = oci.layer(
-        folder / "busybox.tar", {"bin/busybox": _SHELL}, links=_applets()
-    )
-    dns = oci.layer(
-        folder / "coredns.tar", {"coredns": toolbox.program("coredns")}
-    )
+    shell = oci.layer(folder / "busybox.tar", {"bin/busybox": _SHELL}, links=_applets())
+    dns = oci.layer(folder / "coredns.tar", {"coredns": toolbox.program("coredns")})
     images = (
-        (oci.Image(name=PAUSE, entrypoint=("sleep", "infinity")), shell),
-        (oci.Image(name=BUSYBOX), shell),
+        (oci.Image(name=PAUSE, entrypoint=("/bin/sleep", "infinity")), shell),
+        (oci.Image(name=BUSYBOX, environment={"PATH": "/bin"}), shell),
         (oci.Image(name="lab.local/coredns:1", entrypoint=("/coredns",)), dns),
     )
     archives = []

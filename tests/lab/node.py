@@ -46,16 +46,27 @@ class Node:
         Raises:
             LabError: If a program is missing or does not come up, with its log's end.
         """
+        basics = pack_basics(toolbox, folder)
         plane_folder = folder / "plane"
         plane_folder.mkdir()
         plane = ControlPlane.start(toolbox, plane_folder, _options(plane_folder))
         node = cls(plane, folder)
-        node._start_containerd()
-        node._start_kubelet()
-        node._start_network()
-        node.load(*pack_basics(toolbox, folder))
-        node._await_ready()
+        try:
+            node._start_containerd()
+            node._start_kubelet()
+            node._start_network()
+            node.load(*basics)
+            node._await_ready()
+        except BaseException:
+            node.stop()
+            raise
         return node
+
+    def stop(self) -> None:
+        """Stop the programs; pods are left to the end of the enclosure."""
+        for process in reversed(self._processes.values()):
+            process.kill()
+        self.plane.stop()
 
     def load(self, *archives: Path) -> None:
         """Give the node images, from OCI archives."""
@@ -137,6 +148,7 @@ class Node:
         wait_for(
             "cluster DNS",
             lambda: _ready(admin.get(pods, labelSelector="k8s-app=kube-dns")),
+            seconds=120,
         )
 
     def _kubeconfig(self, user: str, *groups: str) -> Path:
@@ -154,9 +166,7 @@ class Node:
         return process
 
     def _run(self, *command: str | Path) -> str:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LabError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
         return done.stdout
@@ -178,15 +188,16 @@ def _options(folder: Path) -> Options:
 
 
 def _ready(listed: Object, *names: str) -> bool:
-    """Whether there are objects in a list and all of them, or those named, are Ready."""
+    """Whether a list has objects and all of them, or those named, are Ready."""
     chosen = [
         item
         for item in listed["items"]
         if not names or item["metadata"]["name"] in names
     ]
     return bool(chosen) and all(
-        {"type": "Ready", "status": "True"}.items() <= condition.items()
+        any(
+            {"type": "Ready", "status": "True"}.items() <= condition.items()
+            for condition in item.get("status", {}).get("conditions", [])
+        )
         for item in chosen
-        for condition in item.get("status", {}).get("conditions", [])
-        if condition["type"] == "Ready"
     )
