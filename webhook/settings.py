@@ -154,3 +154,76 @@ class Settings(Readable):
             on_missing=self.on_missing,
             release_namespace=self.release_namespace,
         )
+
+
+class Switch(StrEnum):
+    """A part that can be switched off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionSettings(Readable):
+    """What the companion needs to know."""
+
+    release_namespace: str = option(
+        "",
+        doc="The namespace that holds the sources, the Lease and the status; the pod's"
+        " own, or the kubeconfig context's, when empty.",
+    )
+    profiles: str = option(
+        '{"default": []}',
+        doc="Named lists of sources as JSON, such as"
+        ' `{"default": [{"configMap": "uri"}, {"secret": "keys"}]}`; a source may have'
+        " `keys` (only these) and `prefix`, and later ones win.",
+    )
+    allowed_namespaces: tuple[str, ...] = option(
+        (),
+        doc="Names or patterns such as `team-*` of the namespaces that may be labelled;"
+        " empty means any.",
+    )
+    excluded_namespaces: tuple[str, ...] = option(
+        ("kube-system",),
+        doc="Namespaces that never get keys, besides the release's own.",
+    )
+    allowed_keys: tuple[str, ...] = option(
+        (),
+        doc="Keys that are mirrored although they begin with `KUBERNETES_`, `RAY_`,"
+        " `SPARK_` or `MA_`.",
+    )
+    precedence: Precedence = option(
+        Precedence.FALLBACK,
+        doc="The webhook's setting, so that the auditor knows which keys are shadowed.",
+    )
+    audit: Switch = option(
+        Switch.ON,
+        doc="`on`: task pods are followed, and those without keys are reported; needs"
+        " the right to see pods.",
+    )
+    shadowing_config_maps: tuple[str, ...] = option(
+        (),
+        doc="Names of ConfigMaps in compute namespaces that may hold older values, such"
+        " as `michelangelo-config`; the names of their keys are read.",
+    )
+    lease: str = option(
+        "tracking-injector-companion",
+        doc="Name of the Lease by which one replica leads.",
+    )
+    status: str = option(
+        "tracking-injector-status",
+        doc="Name of the ConfigMap that holds the report.",
+    )
+    identity: str = option(
+        "",
+        doc="This replica's name in the Lease and in Events; the host's when empty.",
+    )
+    health_bind: str = option(
+        "0.0.0.0:9090",
+        doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`.",
+    )
+    watch_seconds: float = option(
+        40.0,
+        doc="How long a watch lives. Its connection's silent death is noticed 5 s after"
+        " that at the latest; each end costs the API server one request.",
+    )

@@ -108,10 +108,9 @@ class Leadership:
         return self._seen.holder if self._seen else ""
 
     def run(self, stop: threading.Event) -> None:
-        """Takes, renews and retakes until `stop`, then lets go."""
+        """Takes, renews and retakes until `stop`; letting go is `release`."""
         while not stop.wait(self.step()):
             pass
-        self.release()
 
     def step(self) -> float:
         """One attempt to take or renew; returns the seconds until the next."""

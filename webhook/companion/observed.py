@@ -100,8 +100,12 @@ class Wakes:
 
 _MIRRORS: Final = Selection(SECRET, name=MIRROR_SECRET)
 
-_TASK_PODS: Final = (RAY_LABEL, SPARK_LABEL)
-"""Every value of these labels, so that a wrong one is seen as well."""
+_TASK_PODS: Final = (
+    f"{RAY_LABEL},{RAY_LABEL} notin (redis-cleanup)",
+    f"{SPARK_LABEL},{SPARK_LABEL} notin (connect-server,master,worker)",
+)
+"""Every value of these labels but those of pods known to run no task, so that a wrong
+one is seen as well."""
 
 
 def observe(resources: Resources, interests: Interests, wakes: Wakes) -> Observed:

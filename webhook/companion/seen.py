@@ -64,6 +64,7 @@ class MirrorSeen:
         uid: with `version`, what a delete of exactly this object names.
         version: its resourceVersion.
         keys: names of the variables it holds.
+        created: when it was created.
         changed: when its content last changed.
     """
 
@@ -71,6 +72,7 @@ class MirrorSeen:
     uid: str
     version: str
     keys: tuple[str, ...]
+    created: datetime | None
     changed: datetime | None
 
 
@@ -128,6 +130,7 @@ def mirror_seen(body: Json) -> MirrorSeen:
         objects.uid(body),
         objects.version(body),
         tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
+        objects.created(body),
         objects.written(body, "data") or objects.created(body),
     )
 

@@ -26,6 +26,11 @@ class Supplies:
         self._profiles = profiles
         self._listed = listed
         self._supplies: dict[str, Supply] = {}
+        self._changed: dict[str, datetime] = {}
+
+    def changed(self, profile: str) -> datetime | None:
+        """When the newest of a profile's sources last changed, as far as seen."""
+        return self._changed.get(profile)
 
     def refresh(self, sources: Sources, *, now: datetime) -> Mapping[str, Supply]:
         """Merges every profile anew and keeps what was good where that fails."""
@@ -34,6 +39,7 @@ class Supplies:
             for ref, seen in sources.items()
         }
         for name, profile in self._profiles.items():
+            self._note_change(profile, sources)
             merged = merge(profile, contents, listed=self._listed)
             if isinstance(merged, Merged):
                 self._supplies[name] = Supply(merged, None)
@@ -41,3 +47,10 @@ class Supplies:
             before = self._supplies.get(name, Supply(None, None))
             self._supplies[name] = Supply(before.content, merged, before.since or now)
         return dict(self._supplies)
+
+    def _note_change(self, profile: Profile, sources: Sources) -> None:
+        for source in profile.sources:
+            seen = sources.get(source.ref)
+            if isinstance(seen, SourceSeen) and seen.changed:
+                before = self._changed.get(profile.name, seen.changed)
+                self._changed[profile.name] = max(before, seen.changed)
