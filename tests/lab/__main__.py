@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tests.lab import debian, enclosure
+from tests.lab import debian, enclosure, own_image, task_image
 from tests.lab.build import Toolbox, build_missing
 from tests.lab.control_plane import ControlPlane
 from tests.lab.node import Node
@@ -29,9 +29,15 @@ def main() -> None:
 
 
 @main.command()
-def build() -> None:
+@click.option("--node", is_flag=True, help="Also what a node runs; needs root.")
+def build(*, node: bool) -> None:
     """Build what is not in the cache yet; minutes the first time."""
-    build_missing(_TOOLBOX, say=_say)
+    if node:
+        debian.install((*debian.NODE, *debian.IMAGES), say=_say)
+    build_missing(_TOOLBOX, say=_say, node=node)
+    if node:
+        own_image.build_base(_TOOLBOX, say=_say)
+        task_image.build(_TOOLBOX, say=_say)
 
 
 @main.command()

@@ -19,7 +19,7 @@ NODE: Final = (
 )
 """What the node runs."""
 
-IMAGES: Final = ("buildah", "debootstrap")
+IMAGES: Final = ("debootstrap",)
 """What images are built with."""
 
 

@@ -89,6 +89,23 @@ def pip_install(
         )
 
 
+def remove(root: Path, packages: Sequence[str], *, say: Say) -> None:
+    """Remove packages that were needed only to build, and what came with them.
+
+    Raises:
+        LabError: If apt-get fails.
+    """
+    apt = ("apt-get", "-qq", "-y", "purge", "--auto-remove")
+    run_long(
+        ["chroot", str(root), *apt, *packages],
+        what="the image without its compiler",
+        unit="lines from apt-get",
+        cwd=root,
+        env={"PATH": _PATH, "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
+        say=say,
+    )
+
+
 def pack_layer(root: Path, layer: Path) -> None:
     """Pack a root file system into an uncompressed layer.
 
