@@ -15,7 +15,7 @@ from tests.lab.build import Draft, Say, Toolbox
 from tests.lab.tools import LOCKS, LabError
 
 REPOSITORY: Final = "lab.local/tracking-injector"
-TAG: Final = "1"
+TAG: Final = "lab"
 
 _PROJECT: Final = Path(__file__).parents[2]
 _PACKAGES: Final = ("webhook", "certs")

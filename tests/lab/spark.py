@@ -91,7 +91,8 @@ class Spark:
             **_MODES[mode],
             **conf,
         }
-        if mode == "client":
+        here = mode == "client"
+        if here:
             program = str(self.home / _EXAMPLES)
         return Process.start(
             name,
