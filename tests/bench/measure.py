@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webhook.server.webhook import captured
+from webhook.captured import reviews
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
@@ -61,16 +61,20 @@ def held(pid: int) -> Held:
     pids = list(tree(pid))
     return Held(
         pss_mib=round(memory_mib(pid), 1),
-        descriptors=sum(len(os.listdir(f"/proc/{one}/fd")) for one in pids),
-        threads=sum(len(os.listdir(f"/proc/{one}/task")) for one in pids),
+        descriptors=sum(_count(f"/proc/{one}/fd") for one in pids),
+        threads=sum(_count(f"/proc/{one}/task") for one in pids),
     )
+
+
+def _count(folder: str) -> int:
+    return sum(1 for _ in Path(folder).iterdir())
 
 
 def write_bodies(directory: Path) -> list[Path]:
     """The captured reviews as kube-apiserver sends them: compact, with a new uid."""
     paths = []
     for name in BODIES:
-        review = json.loads(captured()[name])
+        review = json.loads(reviews()[name])
         review["request"]["uid"] = PLACEHOLDER
         path = directory / f"{name}.json"
         path.write_text(json.dumps(review, separators=(",", ":")))

@@ -79,6 +79,7 @@ def start(name: str, command: list[str], port: int, log: Path, ready: Any) -> Pe
 
 def answers(pair: Any, body: bytes) -> Any:
     """Whether the server at a port answers a review."""
+
     def ask(port: int) -> bool:
         try:
             with Client(port, pair) as client:
@@ -93,7 +94,12 @@ def measure(peer: Peer, conns: int, seconds: float, tools: Path, bodies: Any) ->
     """One round of one server."""
     before = cpu_seconds(peer.process.pid)
     report = load(
-        tools / "load", peer.port, bodies, conns=conns, seconds=seconds, core=CLIENT_CORE
+        tools / "load",
+        peer.port,
+        bodies,
+        conns=conns,
+        seconds=seconds,
+        core=CLIENT_CORE,
     )
     spent = cpu_seconds(peer.process.pid) - before
     return Round(
@@ -122,7 +128,15 @@ def ratios(rounds: list[Round], conns: int) -> dict[str, list[float]]:
 def show(rounds: list[Round], summary: dict[str, Any]) -> None:
     """The table."""
     table = Table(title="medians of the rounds; ratio to the stub [lowest-highest]")
-    for column in ("server", "conns", "per CPU-s", "rate", "p50 ms", "p99 ms", "errors"):
+    for column in (
+        "server",
+        "conns",
+        "per CPU-s",
+        "rate",
+        "p50 ms",
+        "p99 ms",
+        "errors",
+    ):
         table.add_column(column, justify="right")
     for conns in CONNECTIONS:
         for name in ("stub", "ours"):
@@ -163,38 +177,31 @@ def run(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ready = answers(pair, bodies[0].read_bytes())
     serve = str(Path(sys.executable).with_name("tracking-injector"))
     ports = free_port(), free_port()
+    binds = [f"127.0.0.1:{port}" for port in ports]
+    certificate = ["--cert-dir", str(folder)]
+    stub = [str(args.tools / "stub"), *certificate, "--bind", binds[0]]
+    health = ["--health-bind", "127.0.0.1:0"]
+    ours = [serve, "serve", *certificate, "--bind", binds[1], *health]
     peers = [
-        start(
-            "stub",
-            [str(args.tools / "stub"), "-bind", f"127.0.0.1:{ports[0]}",
-             "-cert-dir", str(folder)],
-            ports[0],
-            folder / "stub.log",
-            ready,
-        ),
-        start(
-            "ours",
-            [serve, "serve", "--cert-dir", str(folder), "--bind", f"127.0.0.1:{ports[1]}",
-             "--health-bind", "127.0.0.1:0"],
-            ports[1],
-            folder / "ours.log",
-            ready,
-        ),
-    ]  # fmt: skip
+        start("stub", stub, ports[0], folder / "stub.log", ready),
+        start("ours", ours, ports[1], folder / "ours.log", ready),
+    ]
     rounds: list[Round] = []
-    ours = peers[1]
+    server = peers[1]
     try:
         for peer in peers:
             measure(peer, 25, args.warm_up, args.tools, bodies)
-        before = held(ours.process.pid)
+        before = held(server.process.pid)
         for number in range(args.rounds):
             for conns in CONNECTIONS:
                 for peer in peers:
-                    console.print(f"round {number + 1}, {conns} connections, {peer.name}")
+                    console.print(
+                        f"round {number + 1}, {conns} connections, {peer.name}"
+                    )
                     rounds.append(
                         measure(peer, conns, args.seconds, args.tools, bodies)
                     )
-        after = held(ours.process.pid)
+        after = held(server.process.pid)
     finally:
         for peer in peers:
             peer.process.terminate()
@@ -206,7 +213,7 @@ def run(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
     summary = {
         **{f"ratio of {key}": value for key, value in spread.items()},
-        "ready in seconds": round(ours.ready_seconds, 3),
+        "ready in seconds": round(server.ready_seconds, 3),
         "held after warm-up": asdict(before),
         "held at the end": asdict(after),
     }
