@@ -11,13 +11,18 @@ import click
 from webhook.cli.main import COMMANDS, cli
 from webhook.injection.reasons import Reason, Rejection
 from webhook.mirror.reasons import FindingReason, MirrorReason
+from webhook.settings import PREFIX, Settings
 
 HERE = Path(__file__).parent
 
 
 def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
-    return {"cli.md": _command_line(), "reasons.md": _reasons()}
+    return {
+        "cli.md": _command_line(),
+        "reasons.md": _reasons(),
+        "settings.md": _settings(),
+    }
 
 
 def _command_line() -> str:
@@ -62,6 +67,21 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of a key of a source
 
 {_table(FindingReason)}"""
+
+
+def _settings() -> str:
+    rows = [
+        f"| `{row.variable}` | {f'`{row.default}`' if row.default else ''} | {row.doc} |"
+        for row in Settings.table()
+    ]
+    table = "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+    return f"""# Settings of the webhook
+
+Environment variables of `tracking-injector serve`; options of the command beat them.
+A name that begins with `{PREFIX}` and is not in the table is an error.
+
+{table}
+"""
 
 
 def _table(

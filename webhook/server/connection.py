@@ -285,8 +285,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     def _next_request(self) -> bytes:
         """Forget the answered request; return the bytes that came after it."""
         parser = self._callback_parser
-        if parser.remaining_truncated:  # more pipelined than the parser keeps
-            self._close_transport()
+        if parser.remaining_truncated:
+            # More pipelined than the parser keeps: to hear such a peer out before
+            # the end would only cost the others their turns.
+            self.abort()
         if self._closed:
             return b""
         rest: bytes = parser.remaining()
