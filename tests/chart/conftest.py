@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.chart.rendering import Chart
+from tests.chart.rendering import EVERY_VALUES, Chart, Rendered
 from tests.lab.build import Toolbox, build_tool
 from tests.lab.tools import TOOLS
 
@@ -15,3 +15,19 @@ def chart() -> Chart:
     toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
     build_tool(toolbox, TOOLS["helm"], say=print)
     return Chart(toolbox.program("helm"))
+
+
+@pytest.fixture(
+    params=EVERY_VALUES,
+    ids=lambda path: path.stem if path else "default",
+    scope="session",
+)
+def rendered(request: pytest.FixtureRequest, chart: Chart) -> Rendered:
+    """The chart with every values file in turn."""
+    return chart.render(files=[request.param] if request.param else [])
+
+
+@pytest.fixture(scope="session")
+def default(chart: Chart) -> Rendered:
+    """The chart as it comes."""
+    return chart.render()

@@ -16,6 +16,9 @@ KUBERNETES: Final = "1.36.3"
 PRESETS: Final = tuple(sorted((CHART / "presets").glob("*.yaml")))
 CI_VALUES: Final = tuple(sorted((CHART / "ci").glob("*.yaml")))
 
+EVERY_VALUES: Final = (None, *CI_VALUES, *PRESETS)
+"""The values files to try everything with; `None` is the chart as it comes."""
+
 Manifest = dict[str, Any]
 
 
@@ -43,6 +46,26 @@ class Rendered:
     def all(self, kind: str) -> list[Manifest]:
         """Every manifest of a kind, in the order of the render."""
         return [m for m in self.manifests if m["kind"] == kind]
+
+    def deployment(self, component: str) -> Manifest:
+        """The Deployment of `webhook` or `companion`."""
+        key = "app.kubernetes.io/component"
+        (found,) = (
+            one
+            for one in self.all("Deployment")
+            if one["metadata"]["labels"][key] == component
+        )
+        return found
+
+    def pods(self) -> list[Manifest]:
+        """Metadata and spec of every pod that the chart makes."""
+        owners = self.all("Deployment") + self.all("Job")
+        return [one["spec"]["template"] for one in owners] + self.all("Pod")
+
+    def rules(self) -> list[Manifest]:
+        """Every rule of every role."""
+        roles = self.all("ClusterRole") + self.all("Role")
+        return [rule for role in roles for rule in role["rules"]]
 
     def names(self, kind: str) -> set[str]:
         """Names of the manifests of a kind."""

@@ -89,6 +89,9 @@ which later ones win.
 {{- if $sources -}}
 {{- $_ := set $profiles "default" $sources -}}
 {{- end -}}
+{{- if not (hasKey $profiles "default") -}}
+{{- $_ := set $profiles "default" list -}}
+{{- end -}}
 {{- $profiles | toJson -}}
 {{- end }}
 

@@ -72,6 +72,26 @@ securityContext:
 
 {{/* Settings of the companion, for its Deployment and for the job that cleans up. */}}
 {{- define "tracking-injector.companionEnv" -}}
+- name: MTI_HEALTH_BIND
+  value: {{ printf "%s:%v" .Values.pods.bindAddress .Values.companion.healthPort | quote }}
 - name: MTI_RELEASE_NAMESPACE
   value: {{ .Release.Namespace | quote }}
+- name: MTI_LEASE
+  value: {{ include "tracking-injector.companionName" . | quote }}
+- name: MTI_STATUS
+  value: {{ printf "%s-status" (include "tracking-injector.fullname" .) | quote }}
+- name: MTI_PROFILES
+  value: {{ include "tracking-injector.profiles" . | quote }}
+- name: MTI_ALLOWED_KEYS
+  value: {{ join "," .Values.tracking.allowedKeys | quote }}
+- name: MTI_ALLOWED_NAMESPACES
+  value: {{ join "," .Values.namespaces.allowed | quote }}
+- name: MTI_EXCLUDED_NAMESPACES
+  value: {{ join "," .Values.namespaces.excluded | quote }}
+- name: MTI_PRECEDENCE
+  value: {{ .Values.injection.precedence | quote }}
+- name: MTI_AUDIT
+  value: {{ ternary "on" "off" .Values.audit.enabled | quote }}
+- name: MTI_SHADOWING_CONFIG_MAPS
+  value: {{ join "," .Values.audit.shadowingConfigMaps | quote }}
 {{- end }}
