@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.lab.api import ApiError
+from tests.lab.api import Api, ApiError
 from tests.lab.control_plane import ControlPlane
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "tracking-injector"
@@ -58,6 +58,11 @@ def eventually(
         if time.monotonic() - started > seconds:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(every)
+
+
+def tell(figure: str) -> None:
+    """Says a measured figure to whoever runs the tests with `-s`."""
+    sys.stdout.write(f"\n{figure}\n")
 
 
 class Release:
@@ -151,6 +156,16 @@ class Release:
         lease = self.admin.get(path.format(self.namespace, COMPANION))
         return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
+    def leaks(self) -> list[str]:
+        """Where the canary is although it should not be: objects and logs of ours."""
+        found = [
+            f"{one.get('kind')} {one['metadata']}"
+            for one in everything(self.admin)
+            if CANARY in json.dumps(one)
+        ]
+        logs = self.plane.folder.glob("companion.*.log")
+        return found + [str(p) for p in logs if CANARY in p.read_text("utf-8")]
+
     def kubeconfig(self, server: str | None = None) -> Path:
         """The companion's own kubeconfig, at another address where one is given."""
         path = self.plane.kubeconfig_for(self.namespace, COMPANION)
@@ -174,6 +189,21 @@ class Release:
             self.admin.patch(f"{path}/{name}", full)
 
 
+def everything(admin: Api) -> Iterator[dict[str, Any]]:
+    """Every object that can be listed, Secrets apart."""
+    paths = [
+        "/api/v1",
+        *(
+            f"/apis/{group['preferredVersion']['groupVersion']}"
+            for group in admin.get("/apis")["groups"]
+        ),
+    ]
+    for path in paths:
+        for resource in admin.get(path)["resources"]:
+            if "list" in resource["verbs"] and resource["name"] != "secrets":
+                yield from admin.get(f"{path}/{resource['name']}")["items"]
+
+
 class Running:
     """A companion process."""
 
@@ -188,7 +218,7 @@ class Running:
     ) -> None:
         """Starts it; its log goes to a file that outlives it."""
         self.identity = identity
-        self.log = release.plane.folder / f"{identity}.{time.monotonic_ns()}.log"
+        self.log = release.plane.folder / f"companion.{time.monotonic_ns()}.log"
         environ = {
             "PATH": os.environ.get("PATH", ""),  # noqa: TID251 - a child's environment
             "MTI_RELEASE_NAMESPACE": release.namespace,
@@ -259,4 +289,5 @@ def companion(
         yield running
     finally:
         if running.process.poll() is None:
-            running.kill()
+            # Gracefully, so that the next one need not wait for the Lease to run out.
+            running.stop()
