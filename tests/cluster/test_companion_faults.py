@@ -26,6 +26,7 @@ from tests.cluster.release import (
     eventually,
     tell,
 )
+from tests.cluster.shed import front
 from tests.cluster.stall import proxy
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
@@ -268,62 +269,25 @@ def test_a_watch_is_cut_silently(release: Release, names: list[str]) -> None:
 
 
 def test_a_storm_of_429(release: Release, names: list[str]) -> None:
-    """The API server itself sheds every request of ours for a while."""
-    flow = "/apis/flowcontrol.apiserver.k8s.io/v1"
-    level = {
-        "metadata": {"name": "shed"},
-        "spec": {
-            "type": "Limited",
-            "limited": {
-                "nominalConcurrencyShares": 0,
-                "lendablePercent": 0,
-                "borrowingLimitPercent": 0,
-                "limitResponse": {"type": "Reject"},
-            },
-        },
-    }
-    user = f"system:serviceaccount:{release.namespace}:{COMPANION}"
-    anything = {
-        "verbs": ["*"],
-        "apiGroups": ["*"],
-        "resources": ["*"],
-        "clusterScope": True,
-        "namespaces": ["*"],
-    }
-    schema = {
-        "metadata": {"name": "shed"},
-        "spec": {
-            "priorityLevelConfiguration": {"name": "shed"},
-            "matchingPrecedence": 2,
-            "rules": [
-                {
-                    "subjects": [{"kind": "User", "user": {"name": user}}],
-                    "resourceRules": [anything],
-                }
-            ],
-        },
-    }
-    with companion(release, watch_seconds="2") as running:
-        eventually("all hold", lambda: all_hold(release, names, now_key(release)))
-        release.admin.create(f"{flow}/prioritylevelconfigurations", level)
-        release.admin.create(f"{flow}/flowschemas", schema)
-
-        def shed() -> float:
-            return release.admin.metric(
-                "apiserver_request_total", code="429", resource="leases"
+    """Every request is shed for a while: nothing is lost, and nothing hammers."""
+    admin = release.admin
+    with front(admin.server, admin.authority) as one:
+        kubeconfig = release.kubeconfig(f"http://127.0.0.1:{one.server_port}")
+        with companion(release, kubeconfig=kubeconfig, watch_seconds="2") as running:
+            eventually("it leads", lambda: release.leader() == "one", seconds=20)
+            eventually("all hold", lambda: all_hold(release, names, now_key(release)))
+            one.storm.set()
+            time.sleep(3)  # the watches end and are shed as well
+            key = rotate(release)
+            time.sleep(10)
+            assert not all_hold(release, names, key)
+            one.storm.clear()
+            waited = eventually(
+                "all hold", lambda: all_hold(release, names, key), seconds=30
             )
-
-        eventually("requests are shed", lambda: shed() > 0, seconds=20)
-        key = rotate(release)
-        time.sleep(8)
-        assert not all_hold(release, names, key)
-        release.admin.delete(f"{flow}/flowschemas/shed")
-        release.admin.delete(f"{flow}/prioritylevelconfigurations/shed")
-        waited = eventually(
-            "all hold", lambda: all_hold(release, names, key), seconds=40
-        )
-        assert running.process.poll() is None
-    tell(f"after a storm of 429 all mirrors hold within {waited:.1f} s")
+            assert running.process.poll() is None
+            assert one.shed < 13 * 10
+    tell(f"{one.shed} requests were shed in 13 s; then all hold in {waited:.1f} s")
 
 
 def test_rights_are_taken_and_given_back(release: Release, names: list[str]) -> None:
