@@ -202,13 +202,14 @@ def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop.set())
-    listen(
+    server = listen(
         settings.health_bind,
         application(
             _registry(wired), is_alive=process.is_alive, is_ready=process.is_ready
         ),
     )
-    journal.line("info", "companion-started", {"version": __version__})
+    started = {"version": __version__, "port": server.server_port}
+    journal.line("info", "companion-started", started)
     process.start()
     process.stop.wait()
     process.end()
