@@ -55,22 +55,26 @@ class _Decision:
     seen: Observed
     policy: Policy
     now: datetime
-    bundles: tuple[tuple[Root, ...], ...] = ()
+    required: tuple[Root, ...] = ()
+    extra: tuple[Root, ...] = ()
+    in_every_bundle: bool = False
     attest: bool = False
     again: datetime | None = None
 
     def plan(self) -> Plan:
-        if self.seen.trust is not None:
-            self.bundles = tuple(map(bundle.parse, self.seen.trust.bundles))
         phase = self.state.phase
         adopted = self._adopt()
+        self._compare()
         change = self._advance()
         if change is None and adopted:
             change = KeepState(self.state, Cause.RECOVERED)
-        steps = (self._bundle(), self._pair(), change)
+        wanted = (self._bundle(), self._pair(), change)
+        steps = tuple(step for step in wanted if step is not None)
+        in_place = self.in_every_bundle and self._switched() and not self.extra
         return Plan(
             phase=phase,
-            steps=tuple(step for step in steps if step is not None),
+            steps=steps,
+            settled=phase is Phase.STEADY and in_place and not steps,
             attest=self.attest and self.seen.served is None,
             again=self.again,
         )
@@ -90,6 +94,18 @@ class _Decision:
             self.state, current=pair.generation, next=following, switched=None
         )
         return True
+
+    def _compare(self) -> None:
+        """The bundles as read against what the state requires."""
+        self.required = self.state.required(self.policy, self.now)
+        if self.seen.trust is None:
+            return
+        bundles = [bundle.parse(pem) for pem in self.seen.trust.bundles]
+        found = bundle.live(bundle.union(*bundles), self.now, self.policy.skew)
+        self.extra = tuple(root for root in found if root not in self.required)
+        self.in_every_bundle = bool(bundles) and all(
+            set(self.required) <= set(roots) for roots in bundles
+        )
 
     # --- the state ---
 
@@ -127,7 +143,7 @@ class _Decision:
         if not judge(following, self.policy, self.now):
             return self._stage(Cause.RENEWAL)
         trust = self.seen.trust
-        if trust is None or not self._in_every_bundle():
+        if trust is None or not self.in_every_bundle:
             return None
         if self._nothing_to_lose():
             return self._switch(following, Cause.EMERGENCY)
@@ -154,7 +170,7 @@ class _Decision:
     def _retire(self) -> KeepState | None:
         """Roots nobody serves any more leave the state; the bundle follows."""
         pair = self.seen.pair
-        if not (self.state.retired or self._extra()) or not self._switched():
+        if not (self.state.retired or self.extra) or not self._switched():
             return None
         if pair is not None and self._void(self.state.switched, pair.version):
             mark = Mark(pair.version, self.now)
@@ -167,16 +183,14 @@ class _Decision:
 
     def _bundle(self) -> WriteBundle | None:
         trust = self.seen.trust
-        required = self._required()
-        if trust is None or not trust.bundles or not required:
+        if trust is None or not trust.bundles or not self.required:
             return None
-        extra = self._extra()
-        drop = bool(extra) and self._attested()
-        target = bundle.render(bundle.union(required, () if drop else extra))
+        kept = () if self.extra and self._attested() else self.extra
+        target = bundle.render(bundle.union(self.required, kept))
         if all(pem == target for pem in trust.bundles):
             return None
-        complete = self._in_every_bundle()
-        return WriteBundle(target, Cause.PRUNED if complete else Cause.UNTRUSTED)
+        cause = Cause.PRUNED if self.in_every_bundle else Cause.UNTRUSTED
+        return WriteBundle(target, cause)
 
     def _pair(self) -> WritePair | None:
         current, pair = self.state.current, self.seen.pair
@@ -187,21 +201,6 @@ class _Decision:
         return WritePair(current, Cause.PAIR_DRIFT)
 
     # --- what the observation means ---
-
-    def _required(self) -> tuple[Root, ...]:
-        return self.state.required(self.policy, self.now)
-
-    def _extra(self) -> tuple[Root, ...]:
-        """Roots in a bundle that the state does not require, still valid."""
-        required = self._required()
-        found = bundle.live(bundle.union(*self.bundles), self.now, self.policy.skew)
-        return tuple(root for root in found if root not in required)
-
-    def _in_every_bundle(self) -> bool:
-        required = set(self._required())
-        return bool(self.bundles) and all(
-            required <= set(roots) for roots in self.bundles
-        )
 
     def _switched(self) -> bool:
         pair, current = self.seen.pair, self.state.current

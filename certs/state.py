@@ -138,10 +138,12 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """One look at the cluster. Read in this order: trust, state, pair, served.
+    """One look at the cluster, read in this order: trust, pair, then the state.
 
-    The order is what makes a decision on an outdated view harmless: whoever reads a
-    root in the bundle finds it in the state read afterwards.
+    The order is what makes a decision on an outdated view harmless. What depends on the
+    state is read before it and written only if unchanged since: whoever finds a root in
+    the bundle knows the state that put it there, and whoever replaces a pair knows
+    the state that switched to it.
 
     Attributes:
         trust: None when there is no webhook configuration.

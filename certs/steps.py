@@ -82,6 +82,7 @@ class Plan:
         phase: Where the rotation stands before the steps.
         steps: At most one write for each object; they do not depend on each other.
             The bundle comes first: that is what an outage would wait for.
+        settled: All is as it should be: one generation, served and trusted alone.
         attest: The decision needs handshakes with the replicas: observe them and plan
             again. Steps returned beside it are due anyway.
         again: When a dwell or a certificate's margin ends, UTC; None when the next
@@ -90,5 +91,6 @@ class Plan:
 
     phase: Phase
     steps: tuple[Step, ...]
+    settled: bool = False
     attest: bool = False
     again: datetime | None = None

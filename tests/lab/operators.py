@@ -4,15 +4,15 @@ Each runs as the ServiceAccount and with the rights that its own manifests give 
 a pod's creator, its labels and its admission are those of a real installation.
 """
 
-import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Self
 
 import yaml
 
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
-from tests.lab.processes import Process
+from tests.lab.processes import Process, free_port, listens
 from tests.lab.spark import Spark
 
 _CONFIGURATIONS: Final = (
@@ -41,8 +41,7 @@ class KubeRay:
         name = f"kuberay-{version}"
         share = plane.toolbox.share(name, "config")
         plane.namespace(cls.NAMESPACE)
-        crds = share / "crd" / "bases"
-        plane.kubectl("apply", "--server-side", "-f", crds)
+        _install(plane, share / "crd" / "bases")
         plane.kubectl("apply", "-f", share / "rbac" / "role.yaml")
         account = "kuberay-operator"
         plane.kubectl("create", "serviceaccount", account, "-n", cls.NAMESPACE)
@@ -89,9 +88,8 @@ class SparkOperator:
             jobs: Existing namespaces for SparkApplications.
         """
         plane.namespace(cls.NAMESPACE)
-        crds = plane.toolbox.share("spark-operator", "config/crd/bases")
-        plane.kubectl("apply", "--server-side", "-f", crds)
-        port = _free_port()
+        _install(plane, plane.toolbox.share("spark-operator", "config/crd/bases"))
+        port = free_port()
         objects = cls._chart(plane, jobs, port)
         _put_service_on_loopback(plane, cls.NAMESPACE, port)
         rest = [o for o in objects if o["kind"] not in _NOT_AS_PODS]
@@ -102,7 +100,7 @@ class SparkOperator:
         ]
         operator = cls(processes)
         try:
-            processes[1].wait_until(lambda: _listens(port) and _has_bundle(plane))
+            processes[1].wait_until(lambda: listens(port) and _has_bundle(plane))
         except BaseException:
             operator.stop()
             raise
@@ -170,6 +168,15 @@ class SparkOperator:
         )
 
 
+def _install(plane: ControlPlane, crds: Path) -> None:
+    """Install CRDs, and return once the API server serves them.
+
+    Server-side, because KubeRay's are too large for a client-side apply.
+    """
+    plane.kubectl("apply", "--server-side", "-f", crds)
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
+
+
 def _put_service_on_loopback(plane: ControlPlane, namespace: str, port: int) -> None:
     """Make the webhook's Service one that the API server dials at `localhost`."""
     service: Object = {
@@ -189,16 +196,3 @@ def _has_bundle(plane: ControlPlane) -> bool:
     path = f"{_CONFIGURATIONS}/{SparkOperator.CONFIGURATION}"
     webhooks: list[Any] = plane.admin.get(path)["webhooks"]
     return all(webhook["clientConfig"].get("caBundle") for webhook in webhooks)
-
-
-def _free_port() -> int:
-    """A port free just now, for a program that cannot share a reserved one."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

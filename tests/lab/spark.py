@@ -89,7 +89,8 @@ class Spark:
             **_MODES[mode],
             **conf,
         }
-        program = _PROGRAM if mode == "cluster" else str(self.home / _EXAMPLES)
+        here = mode == "client"
+        program = str(self.home / _EXAMPLES) if here else _PROGRAM
         return Process.start(
             name,
             [
@@ -103,6 +104,6 @@ class Spark:
             env={
                 **plane.environ(),
                 **self.environ,
-                "PYSPARK_PYTHON": sys.executable,
+                **({"PYSPARK_PYTHON": sys.executable} if here else {}),
             },
         )

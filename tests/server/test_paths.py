@@ -14,9 +14,11 @@ from webhook.server.app import create_app
 from webhook.server.webhook import captured
 from webhook.settings import Settings
 
-BODIES = (
-    {name: body for name, (body, _, _) in MALFORMED.items()} | ADMITTED | captured()
-)
+BODIES = {
+    **{name: body for name, (body, _, _) in MALFORMED.items()},
+    **ADMITTED,
+    **captured(),
+}
 
 
 @pytest.fixture(scope="module", name="flask")

@@ -26,7 +26,7 @@ from webhook.injection.names import MIRROR_SECRET
     show_default=True,
 )
 def demo(*, output: str) -> None:
-    r"""Show the whole job on captured pods, without a cluster.
+    """Show the whole job on captured pods, without a cluster.
 
     Starts the real server on loopback with a certificate made for the occasion,
     sends it AdmissionReviews that kube-apiserver once sent for pods of KubeRay,
@@ -42,7 +42,8 @@ def demo(*, output: str) -> None:
     Exit codes:
       0  every pod is as promised
       1  a pod is not, or the server did not start
-    """
+      2  bad arguments
+    """  # noqa: D301 - \b is the character that click looks for
     bodies = reviews()
     click.echo("Starting the webhook on loopback, with a new certificate ...", err=True)
     with running_server() as server, connection(server) as client:
@@ -103,17 +104,15 @@ def as_table(outcomes: list[Outcome], seconds: float, console: Console) -> str:
         The table and a closing line.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("pod and its containers", "envFrom", "reason"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("pod, and its containers", overflow="fold")
+    table.add_column("decision, and envFrom", overflow="fold")
     for each in outcomes:
         if table.row_count:
             table.add_row()
-        verdict = each.problem or str(each.decision.reason)
-        table.add_row(
-            Text(each.name, style="bold"),
-            "",
-            Text(verdict, style="red" if each.problem else ""),
-        )
+        verdict = Text(str(each.decision.reason))
+        if each.problem:
+            verdict = Text(each.problem, style="red")
+        table.add_row(Text(each.name, style="bold"), verdict)
         for name, before, after in _sources(each):
             table.add_row(Text(f"  {name}"), _difference(before, after))
     broken = sum(1 for each in outcomes if each.problem)

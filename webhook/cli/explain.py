@@ -41,7 +41,7 @@ def explain(
     show_values: bool,
     output: str,
 ) -> None:
-    r"""Say where each variable of a pod comes from.
+    """Say where each variable of a pod comes from.
 
     For each container of a pod as injected: every variable, the source that wins in
     the end by the kubelet's rule, and the sources it hides. For a pod that gets
@@ -50,8 +50,9 @@ def explain(
     operators would create.
 
     What a Secret or ConfigMap holds is known if it is given, by its name, whatever
-    its namespace. --source takes the central Secret or ConfigMap of the tracking
-    keys, whatever its name, in the place of the mirror that pods refer to.
+    its namespace. --source takes the central Secrets and ConfigMaps of the tracking
+    keys, whatever their names, and merges them as the companion would into the
+    mirror that pods refer to; keys that it would refuse are named on standard error.
 
     \b
     Examples:
@@ -64,7 +65,7 @@ def explain(
     Exit codes:
       0  explained, whether or not a pod gets the keys
       2  bad arguments, input that is no manifest, or no pod in it
-    """
+    """  # noqa: D301 - \b is the character that click looks for
     documents = [document for file in files for document in read(file)]
     explanations = [
         explained(subject, policy, sources)

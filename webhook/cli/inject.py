@@ -40,7 +40,7 @@ def inject(
     as_patch: bool,
     output: str | None,
 ) -> None:
-    r"""Print manifests as the webhook would leave them.
+    """Print manifests as the webhook would leave them.
 
     Changes each Pod, be it on its own, in a List or in an AdmissionReview. Every
     other document passes through, in its place and with its fields in their order.
@@ -59,7 +59,7 @@ def inject(
     Exit codes:
       0  printed, whether or not a pod was changed
       2  bad arguments, or input that is no manifest
-    """
+    """  # noqa: D301 - \b is the character that click looks for
     documents = [document for file in files for document in read(file)]
     results = []
     for document in documents:

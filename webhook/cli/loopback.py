@@ -59,7 +59,11 @@ def running_server() -> Iterator[Server]:
         click.ClickException: It did not become ready; the message has its last lines.
     """
     place = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="tracking-injector-", dir=place) as name:
+    prefix = "tracking-injector-"
+    with (
+        _sigterm_as_ctrl_c(),
+        tempfile.TemporaryDirectory(prefix=prefix, dir=place) as name,
+    ):
         folder = Path(name)
         generation = issue(Policy(names=(NAME,)), datetime.now(UTC))  # noqa: TID251
         (folder / "tls.crt").write_bytes(generation.leaf)
@@ -133,26 +137,64 @@ def _process(folder: Path, ports: list[int]) -> Iterator[subprocess.Popen[bytes]
     serve = "from webhook.cli.main import main; main()"
     https, health = (f"127.0.0.1:{port}" for port in ports)
     options = ["--cert-dir", str(folder), "--bind", https, "--health-bind", health]
-    # As if by Ctrl-C: Python would end at SIGTERM without a look back.
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-c", serve, "serve", *options],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environ,
-        )
+    process = None
     try:
+        with (folder / "log").open("wb") as log, _signals_held_back() as held_back:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-c", serve, "serve", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environ,
+            )
+        if held_back:
+            raise KeyboardInterrupt
         yield process
     finally:
+        if process is not None:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass  # it is killed
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[list[int]]:
+    """Note signals instead of acting on them.
+
+    One in the midst of starting a process would leave a process that nobody knows.
+
+    Yields:
+        The signals that came.
+    """
+    came: list[int] = []
+    earlier = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield came
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Python would end at SIGTERM without a look back."""
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
         signal.signal(signal.SIGTERM, earlier)
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

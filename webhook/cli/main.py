@@ -62,8 +62,18 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Give every Ray and Spark task pod its experiment tracking keys.
 
-    Exit codes: 0 done; 1 not as it should be; 2 bad arguments or input.
-    """
+    \b
+    Examples:
+      tracking-injector demo                        see the whole job, no cluster
+      tracking-injector inject -f pod.yaml          see what becomes of a manifest
+      tracking-injector explain -f ray-cluster.yaml see who wins, and why
+
+    \b
+    Exit codes:
+      0  done
+      1  not as it should be
+      2  bad arguments or input
+    """  # noqa: D301 - \b is the character that click looks for
 
 
 main: Callable[[], None] = cli

@@ -36,8 +36,8 @@ def with_policy(command: _Command) -> _Command:
 
     @click.option(
         "--precedence",
-        type=click.Choice([*Precedence]),
-        default=Precedence.FALLBACK,
+        type=click.Choice([each.value for each in Precedence]),
+        default=Precedence.FALLBACK.value,
         show_default=True,
         help="Whether other sources win over the tracking keys, or lose to them.",
     )
@@ -50,8 +50,8 @@ def with_policy(command: _Command) -> _Command:
     )
     @click.option(
         "--on-missing",
-        type=click.Choice([*OnMissing]),
-        default=OnMissing.WAIT,
+        type=click.Choice([each.value for each in OnMissing]),
+        default=OnMissing.WAIT.value,
         show_default=True,
         help="What a pod does until its namespace has the keys.",
     )
@@ -92,6 +92,9 @@ def with_sources(command: _Command) -> _Command:
         source: tuple[IO[bytes], ...],
         **others: Any,
     ) -> None:
-        command(sources=given_sources(secret, configmap, source), **others)
+        sources, findings = given_sources(secret, configmap, source)
+        for finding in findings:
+            click.echo(str(finding), err=True)
+        command(sources=sources, **others)
 
     return with_known

@@ -89,7 +89,7 @@ def _broken_promise(name: str, before: dict[str, Any], after: dict[str, Any]) ->
             given.append(container["name"])
             container["envFrom"].pop(0)
     if tuple(given) != PROMISED[name]:
-        return f"the keys come first in {given}, not in {PROMISED[name]}"
+        return f"the keys come first in {given}, not in {list(PROMISED[name])}"
     if undone["metadata"].get("labels", {}).pop(INJECTED_LABEL, "") != INJECTED_TRUE:
         return "not labeled as injected"
     if not undone["metadata"].get("annotations", {}).pop(INJECTION_ANNOTATION, ""):

@@ -35,6 +35,11 @@ class Target:
     address: Address | None = None
     pod: Pod | None = None
 
+    @property
+    def seen(self) -> Pod | None:
+        """The pod as policies see it: one on the host's network is but an address."""
+        return None if self.pod is None or self.pod.host_network else self.pod
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -69,7 +74,7 @@ def egress(
     isolating = [p for p in policies if selects(p, pod, Direction.EGRESS)]
     for policy in isolating:
         for index, rule in enumerate(policy.egress):
-            if _ports(rule, port, protocol, target.pod) and _peers(
+            if _ports(rule, port, protocol, target.seen) and _peers(
                 rule, target, policy
             ):
                 return Verdict(True, _names(isolating), (policy.name, index))
@@ -99,8 +104,8 @@ def _peers(rule: Rule, target: Target, policy: Policy) -> bool:
 def _peer(peer: Peer, target: Target, policy: Policy) -> bool:
     if isinstance(peer, IpBlock):
         return target.address is not None and peer.contains(target.address)
-    pod = target.pod
-    if pod is None or pod.host_network or not peer.pods.matches(pod.labels):
+    pod = target.seen
+    if pod is None or not peer.pods.matches(pod.labels):
         return False
     if peer.namespaces is None:
         return pod.namespace == policy.namespace

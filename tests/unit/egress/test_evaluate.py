@@ -110,6 +110,14 @@ def test_a_pod_on_the_host_network_is_never_isolated() -> None:
     assert ingress([deny], host, to("203.0.113.7"), 443, TCP).allowed
 
 
+def test_a_pod_on_the_host_network_has_no_named_ports() -> None:
+    """To a policy it is an address like any other."""
+    spec = "{policyTypes: [Egress], egress: [{ports: [{port: http}]}]}"
+    host = pod(ports=(("http", 80, TCP),), host_network=True)
+
+    assert not egress([policy(spec)], pod(), to(host), 80, TCP).allowed
+
+
 def test_a_policy_of_another_namespace_selects_nothing_here() -> None:
     """Policies are namespaced."""
     deny = policy("{podSelector: {}, policyTypes: [Egress]}", namespace="team-b")

@@ -82,6 +82,7 @@ class Certificates:
                     state=look.state,
                     done=tuple(done),
                     complaints=(*look.complaints, *refused),
+                    settled=decided.settled,
                     again=decided.again,
                 )
 

@@ -69,14 +69,18 @@ class Looker:
         complaints: list[Complaint] = []
         # In this order; see `certs.state.Observed`.
         configuration = self._configuration(complaints)
-        state_secret = self._state_secret(complaints)
         pair_secret = self._pair_secret(complaints)
+        state_secret = self._state_secret(complaints)
+        state = decode_state((state_secret or {}).get("data"))
+        if state.current is None and pair_secret is not None:
+            # The pair will be adopted as the state: it has to be the newer of the two.
+            pair_secret = self._pair_secret(complaints)
         asked = objects.annotations(state_secret or {}).get(ROTATE_ANNOTATION, "")
         return Look(
             configuration,
             state_secret,
             pair_secret,
-            decode_state((state_secret or {}).get("data")),
+            state,
             Observed(
                 trust=self._trust(configuration),
                 pair=self._pair(pair_secret),
@@ -93,7 +97,7 @@ class Looker:
             labels=f"kubernetes.io/service-name={self.place.service}",
         )
         try:
-            slices = self.resources.list(selection, addresses)
+            slices = self.resources.listing(selection, addresses)
         except ClusterError:
             return None
         found = {one for _, many in slices.items.values() for one in many}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from certs.state import Phase, State
 from webhook.injection.names import DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from certs.state import Phase, State
     from certs.steps import Cause
 
 ROTATE_ANNOTATION: Final = f"{DOMAIN}/rotate"
@@ -81,6 +81,7 @@ class Outcome:
         state: As last read.
         done: The writes made, in order.
         complaints: What could not be done.
+        settled: One generation is served and trusted alone.
         again: When to look again though nothing happens, UTC.
     """
 
@@ -88,9 +89,10 @@ class Outcome:
     state: State
     done: tuple[Cause, ...] = ()
     complaints: tuple[Complaint, ...] = ()
+    settled: bool = False
     again: datetime | None = None
 
     @property
     def in_order(self) -> bool:
         """Nothing left to do and nothing in the way."""
-        return not self.complaints and self.phase is Phase.STEADY
+        return self.settled and not self.complaints

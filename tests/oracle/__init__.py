@@ -1,0 +1,1 @@
+"""Other programs that know NetworkPolicy judge what ours says."""
