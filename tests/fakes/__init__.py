@@ -1,0 +1,1 @@
+"""Fakes that implement the product's ports, so that tests need no mocks."""
