@@ -1,1 +1,1 @@
-"""Tests, one folder per kind; `.ci/run help` lists the steps that run them."""
+"""Tests of the product, one folder for each sort."""

@@ -1,1 +1,229 @@
-"""Settings, built from a passed mapping."""
+"""Settings, built once from a passed mapping and frozen from then on.
+
+Every setting is an environment variable named after its field with the prefix `MTI_`;
+a variable with that prefix that no field knows is an error, so that a typing mistake
+never passes for a default. The table in the reference is made from these fields.
+"""
+
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Self
+
+from webhook.injection.patch import OnMissing, Policy, Precedence
+
+PREFIX: Final = "MTI_"
+
+
+class SettingError(ValueError):
+    """A setting cannot be used; the message is one sentence that names it."""
+
+
+def option(default: Any, *, doc: str) -> Any:
+    """Declares one setting.
+
+    Args:
+        default: the value without a variable; its type rules how text is read.
+        doc: what it changes and why the default is what it is, for people.
+    """
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One setting as the reference shows it."""
+
+    variable: str
+    default: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readable:
+    """What every settings class shares: reading from a mapping, and its own table."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Reads the settings from `environ`, in which other names are ignored.
+
+        Raises:
+            SettingError: for an unknown `MTI_*` name or a value of the wrong shape.
+        """
+        kinds = typing.get_type_hints(cls)
+        known = {PREFIX + one.name.upper(): one.name for one in fields(cls)}
+        unknown = sorted(
+            name for name in environ if name.startswith(PREFIX) and name not in known
+        )
+        if unknown:
+            message = f"{unknown[0]} is not a setting; known are {', '.join(known)}."
+            raise SettingError(message)
+        return cls(
+            **{
+                name: _read(variable, environ[variable], kinds[name])
+                for variable, name in known.items()
+                if variable in environ
+            }
+        )
+
+    @classmethod
+    def table(cls) -> Iterator[Row]:
+        """The rows of the reference, in the order of the fields."""
+        for one in fields(cls):
+            yield Row(
+                variable=PREFIX + one.name.upper(),
+                default=_show(one.default),
+                doc=one.metadata["doc"],
+            )
+
+
+def _show(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _read(variable: str, text: str, kind: Any) -> Any:
+    """Reads `text` as the type of the setting's field."""
+    if kind == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingError(f"{variable} is {text!r}; {_wanted(kind)}.") from None
+
+
+def _wanted(kind: Any) -> str:
+    if issubclass(kind, StrEnum):
+        return f"it must be one of {', '.join(kind)}"
+    return "it must be a number" if kind in {int, float} else f"it must be a {kind}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Readable):
+    """What the serving process needs to know."""
+
+    bind: str = option(
+        "0.0.0.0:8443",
+        doc="Address of the HTTPS listener that kube-apiserver calls.",
+    )
+    health_bind: str = option(
+        "0.0.0.0:8080",
+        doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`.",
+    )
+    cert_dir: Path = option(
+        Path("/etc/tracking-injector/tls"),
+        doc="Folder with `tls.crt` and `tls.key`, as a mounted Secret has them; looked"
+        " at every second, and a new pair is served without a restart.",
+    )
+    precedence: Precedence = option(
+        Precedence.FALLBACK,
+        doc="`fallback`: whatever the pod already sets wins; `override`: the tracking"
+        " keys win over every other `envFrom`.",
+    )
+    enforced_keys: tuple[str, ...] = option(
+        (),
+        doc="Keys that also become explicit `env` entries, so that they hold whatever"
+        " a pod sets; comma separated.",
+    )
+    on_missing: OnMissing = option(
+        OnMissing.WAIT,
+        doc="`wait`: a pod waits for its namespace's first mirror; `start`: it starts"
+        " without the keys.",
+    )
+    release_namespace: str = option(
+        "",
+        doc="The namespace this runs in, whose pods are never injected.",
+    )
+    max_connections: int = option(
+        1000,
+        doc="Open connections. When all are taken, the oldest that never sent a whole"
+        " request makes room, so that silent peers cannot keep others out.",
+    )
+    drain_seconds: float = option(
+        10.0,
+        doc="How long a stopping replica still accepts after SIGTERM: not ready, and"
+        " closing each connection it answers. It outlasts the time that endpoints"
+        " take to leave every node and every client.",
+    )
+
+    def policy(self) -> Policy:
+        """The part that decides about pods."""
+        return Policy(
+            precedence=self.precedence,
+            enforced_keys=self.enforced_keys,
+            on_missing=self.on_missing,
+            release_namespace=self.release_namespace,
+        )
+
+
+class Switch(StrEnum):
+    """A part that can be switched off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionSettings(Readable):
+    """What the companion needs to know."""
+
+    release_namespace: str = option(
+        "",
+        doc="The namespace that holds the sources, the Lease and the status; the pod's"
+        " own, or the kubeconfig context's, when empty.",
+    )
+    profiles: str = option(
+        '{"default": []}',
+        doc="Named lists of sources as JSON, such as"
+        ' `{"default": [{"configMap": "uri"}, {"secret": "keys"}]}`; a source may have'
+        " `keys` (only these) and `prefix`, and later ones win.",
+    )
+    allowed_namespaces: tuple[str, ...] = option(
+        (),
+        doc="Names or patterns such as `team-*` of the namespaces that may be labelled;"
+        " empty means any.",
+    )
+    excluded_namespaces: tuple[str, ...] = option(
+        ("kube-system",),
+        doc="Namespaces that never get keys, besides the release's own.",
+    )
+    allowed_keys: tuple[str, ...] = option(
+        (),
+        doc="Keys that are mirrored although they begin with `KUBERNETES_`, `RAY_`,"
+        " `SPARK_` or `MA_`.",
+    )
+    precedence: Precedence = option(
+        Precedence.FALLBACK,
+        doc="The webhook's setting, so that the auditor knows which keys are shadowed.",
+    )
+    audit: Switch = option(
+        Switch.ON,
+        doc="`on`: task pods are followed, and those without keys are reported; needs"
+        " the right to see pods.",
+    )
+    shadowing_config_maps: tuple[str, ...] = option(
+        (),
+        doc="Names of ConfigMaps in compute namespaces that may hold older values, such"
+        " as `michelangelo-config`; the names of their keys are read.",
+    )
+    lease: str = option(
+        "tracking-injector-companion",
+        doc="Name of the Lease by which one replica leads.",
+    )
+    status: str = option(
+        "tracking-injector-status",
+        doc="Name of the ConfigMap that holds the report.",
+    )
+    identity: str = option(
+        "",
+        doc="This replica's name in the Lease and in Events; the host's when empty.",
+    )
+    health_bind: str = option(
+        "0.0.0.0:9090",
+        doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`.",
+    )
+    watch_seconds: float = option(
+        40.0,
+        doc="How long a watch lives. Its connection's silent death is noticed 5 s after"
+        " that at the latest; each end costs the API server one request.",
+    )

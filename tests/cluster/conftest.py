@@ -1,10 +1,11 @@
-"""Fixtures: one control plane for the whole session."""
+"""Fixtures: one control plane and one webhook for the whole session."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.injector import Injector
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 
@@ -23,3 +24,11 @@ def plane(
     plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("plane"))
     yield plane
     plane.stop()
+
+
+@pytest.fixture(scope="session")
+def injector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Injector]:
+    """The webhook's process, registered nowhere yet."""
+    injector = Injector(tmp_path_factory.mktemp("injector"))
+    yield injector
+    injector.stop()

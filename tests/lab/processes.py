@@ -152,6 +152,20 @@ class Port:
         self._socket.close()
 
 
+def free_port() -> int:
+    """A port free just now, for a program that cannot share a reserved one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_for(what: str, seen: Callable[[], bool], *, seconds: float = 30) -> None:
     """Return once `seen()` is true.
 

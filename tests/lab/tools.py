@@ -28,8 +28,8 @@ class Tool:
         package: The Go package of its `main`.
         module: Its folder under `modules/`.
         stamps: Go variables to set at link time, as `variable={version}`; `{major}`
-            and `{minor}` work too. A program built from a module proxy does not know
-            its own version.
+            and `{minor}` work too, and `{kubernetes}` is the minor of the Kubernetes
+            that it speaks to. A program built from a module proxy knows none of them.
         share: Files and folders of the pinned Go module to keep beside the binary:
             CRDs, samples, charts.
     """
@@ -52,16 +52,12 @@ class Tool:
         Raises:
             LabError: If `go.mod` requires no module that contains the package.
         """
-        pinned = [
-            (fields[-2], fields[-1])
-            for line in (self.folder / "go.mod").read_text("utf-8").splitlines()
-            if (fields := line.split("//")[0].removeprefix("require").split())
-            and len(fields) == 2
-            and f"{self.package}/".startswith(f"{fields[0]}/")
-        ]
-        if not pinned:
+        pins = self._pins()
+        found = [path for path in pins if f"{self.package}/".startswith(f"{path}/")]
+        if not found:
             raise LabError(f"{self.folder}/go.mod requires no module of {self.package}")
-        return max(pinned, key=lambda pin: len(pin[0]))
+        module = max(found, key=len)
+        return module, pins[module]
 
     @property
     def version(self) -> str:
@@ -71,10 +67,12 @@ class Tool:
     @property
     def ldflags(self) -> str:
         """The linker's flags: no debugging tables, and the version stamps."""
-        major, minor, *_ = self.version.removeprefix("v").split(".")
+        major, minor = _major_minor(self.version)
+        # client-go v0.N speaks the API of Kubernetes 1.N.
+        _, kubernetes = _major_minor(self._pins().get("k8s.io/client-go", "v0.0"))
         values = {"version": self.version, "major": major, "minor": minor}
-        stamps = (f"-X {stamp.format(**values)}" for stamp in self.stamps)
-        return " ".join(["-s", "-w", *stamps])
+        stamps = (s.format(**values, kubernetes=kubernetes) for s in self.stamps)
+        return " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in stamps)])
 
     @property
     def digest(self) -> str:
@@ -83,12 +81,24 @@ class Tool:
         recipe = "\0".join([self.package, self.ldflags, *self.share]).encode()
         return hashlib.sha256(b"\0".join([*pins, recipe])).hexdigest()[:16]
 
+    def _pins(self) -> Mapping[str, str]:
+        """Every requirement of `go.mod`: module to version."""
+        lines = (self.folder / "go.mod").read_text("utf-8").splitlines()
+        fields = (line.split("//")[0].removeprefix("require").split() for line in lines)
+        return {pair[0]: pair[1] for pair in fields if len(pair) == 2}
 
-def _kubernetes(name: str, *, minor: str = "1.36") -> Tool:
+
+def _major_minor(version: str) -> tuple[str, str]:
+    major, minor, *_ = version.removeprefix("v").split(".")
+    return major, minor
+
+
+def _kubernetes(name: str, *, release: str = "") -> Tool:
+    """A Kubernetes program; `release` is empty for the default, or like `-1.31`."""
     return Tool(
-        name=name,
+        name=name + release,
         package=f"k8s.io/kubernetes/cmd/{name}",
-        module=f"kubernetes-{minor}",
+        module=f"kubernetes{release}",
         stamps=(
             "k8s.io/component-base/version.gitVersion={version}",
             "k8s.io/component-base/version.gitMajor={major}",
@@ -102,7 +112,7 @@ def _kuberay(minor: str) -> Tool:
         name=f"kuberay-{minor}",
         package="github.com/ray-project/kuberay/ray-operator",
         module=f"kuberay-{minor}",
-        share=("config/crd/bases", "config/samples"),
+        share=("config/crd/bases", "config/rbac", "config/samples"),
     )
 
 
@@ -115,7 +125,13 @@ _ALL: Final = (
         name="helm",
         package="helm.sh/helm/v3/cmd/helm",
         module="helm",
-        stamps=("helm.sh/helm/v3/internal/version.version={version}",),
+        stamps=(
+            "helm.sh/helm/v3/internal/version.version={version}",
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor={kubernetes}",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor={kubernetes}",
+        ),
     ),
     _kuberay("1.6"),
     _kuberay("1.4"),
@@ -129,9 +145,6 @@ _ALL: Final = (
 
 TOOLS: Final[Mapping[str, Tool]] = MappingProxyType({t.name: t for t in _ALL})
 """Every program, by name, in the order in which they are built."""
-
-ENVIRONMENTS: Final = ("spark", "java")
-"""Python environments that the tests run programs from; see `requirements/`."""
 
 
 def lock_digest(environment: str) -> str:

@@ -21,6 +21,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "explain": ("webhook.cli.explain", "Say where each variable of a pod comes from."),
     "serve": ("webhook.cli.serve", "Answer kube-apiserver over TLS."),
+    "companion": (
+        "webhook.cli.companion",
+        "Keep mirrors and report on task pods in every labelled namespace.",
+    ),
+    "status": ("webhook.cli.status", "Show how every labelled namespace stands."),
 }
 """Command, the module that holds it under the same name, and its line in `--help`."""
 
@@ -57,8 +62,18 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Give every Ray and Spark task pod its experiment tracking keys.
 
-    Exit codes: 0 done; 1 not as it should be; 2 bad arguments or input.
-    """
+    \b
+    Examples:
+      tracking-injector demo                        see the whole job, no cluster
+      tracking-injector inject -f pod.yaml          see what becomes of a manifest
+      tracking-injector explain -f ray-cluster.yaml see who wins, and why
+
+    \b
+    Exit codes:
+      0  done
+      1  not as it should be
+      2  bad arguments or input
+    """  # noqa: D301 - \b is the character that click looks for
 
 
 main: Callable[[], None] = cli

@@ -57,13 +57,18 @@ def decide(review: Review, policy: Policy) -> Decision:
     Returns:
         The decision; applying its patch and deciding again yields no patch.
     """
-    if (review.operation, review.kind, review.subresource) != ("CREATE", "Pod", ""):
+    if not is_pod_creation(review):
         return Decision(reason=Reason.NOT_A_POD_CREATION)
     if not is_pod(review.pod):
         return Decision(reason=Reason.MALFORMED_POD)
     if review.namespace in (NEVER_INJECTED, policy.release_namespace):
         return Decision(reason=Reason.EXCLUDED_NAMESPACE)
     return decide_pod(review.pod, policy)
+
+
+def is_pod_creation(review: Review) -> bool:
+    """Whether a review is about a pod that is about to exist."""
+    return (review.operation, review.kind, review.subresource) == ("CREATE", "Pod", "")
 
 
 def decide_pod(pod: dict[str, Any], policy: Policy) -> Decision:

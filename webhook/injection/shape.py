@@ -18,39 +18,74 @@ def is_pod(pod: Any) -> bool:
         objects, and `env` and `envFrom` are lists of objects; each map and list but
         the containers may be absent or null.
     """
+    return flaw(pod) is None
+
+
+def flaw(pod: Any) -> str | None:
+    """Find the first field that makes an object no pod.
+
+    Args:
+        pod: Any JSON value.
+
+    Returns:
+        The field and what it should be, as `spec.containers[0].name is not a
+        string`; `None` for a pod. Never a value.
+    """
     if not isinstance(pod, dict):
-        return False
-    metadata = pod.get("metadata")
-    spec = pod.get("spec")
-    return (
-        isinstance(metadata, dict)
-        and _is_text_map(metadata.get("labels"))
-        and _is_text_map(metadata.get("annotations"))
-        and isinstance(spec, dict)
-        and isinstance(spec.get("containers"), list)
-        and all(map(_is_container, spec["containers"]))
-    )
+        return "it is not a map"
+    return _metadata_flaw(pod.get("metadata")) or _spec_flaw(pod.get("spec"))
 
 
-def _is_container(container: Any) -> bool:
-    return (
-        isinstance(container, dict)
-        and isinstance(container.get("name"), str)
-        and _is_list_of(_is_env, container.get("env"))
-        and _is_list_of(_is_env_from, container.get("envFrom"))
-    )
+def _metadata_flaw(metadata: Any) -> str | None:
+    if not isinstance(metadata, dict):
+        return "metadata is not a map"
+    for name in ("labels", "annotations"):
+        if not _is_text_map(metadata.get(name)):
+            return f"metadata.{name} is not a map of strings"
+    return None
 
 
-def _is_env(entry: Any) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("name"), str)
+def _spec_flaw(spec: Any) -> str | None:
+    if not isinstance(spec, dict):
+        return "spec is not a map"
+    containers = spec.get("containers")
+    if not isinstance(containers, list):
+        return "spec.containers is not a list"
+    for index, container in enumerate(containers):
+        if problem := _container_flaw(container):
+            return f"spec.containers[{index}]{problem}"
+    return None
 
 
-def _is_env_from(source: Any) -> bool:
-    return isinstance(source, dict) and isinstance(source.get("secretRef"), dict | None)
+def _container_flaw(container: Any) -> str | None:
+    if not isinstance(container, dict):
+        return " is not a map"
+    if not isinstance(container.get("name"), str):
+        return ".name is not a string"
+    for field, item_flaw in (("env", _entry_flaw), ("envFrom", _source_flaw)):
+        items = container.get(field)
+        if items is None:
+            continue
+        if not isinstance(items, list):
+            return f".{field} is not a list"
+        for index, item in enumerate(items):
+            if problem := item_flaw(item):
+                return f".{field}[{index}]{problem}"
+    return None
 
 
-def _is_list_of(is_item: Any, value: Any) -> bool:
-    return value is None or (isinstance(value, list) and all(map(is_item, value)))
+def _entry_flaw(entry: Any) -> str | None:
+    if not isinstance(entry, dict):
+        return " is not a map"
+    return None if isinstance(entry.get("name"), str) else ".name is not a string"
+
+
+def _source_flaw(source: Any) -> str | None:
+    if not isinstance(source, dict):
+        return " is not a map"
+    if isinstance(source.get("secretRef"), dict | None):
+        return None
+    return ".secretRef is not a map"
 
 
 def _is_text_map(value: Any) -> bool:

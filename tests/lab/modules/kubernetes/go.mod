@@ -1,4 +1,4 @@
-module michelangelo-ai.org/tracking-injector/tests/lab/kubernetes-1.36
+module michelangelo-ai.org/tracking-injector/tests/lab/kubernetes
 
 go 1.26.0
 

@@ -1,0 +1,214 @@
+"""Judges certificates: sound or not, and whether due.
+
+Two questions, apart because only one of them changes with time. `inspect` proves that
+three PEM blobs belong together and makes a `Generation` of them; `judge` says whether
+a generation fits a policy at a given time. `assess` asks both. For fixed material, the
+reasons of `judge` only ever move forward in time: premature, ok, expiring, expired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from certs.material import Generation, Material, fingerprint, root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from certs.policy import Policy
+
+__all__ = ["Reason", "Verdict", "assess", "inspect", "judge", "sound"]
+
+_STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+
+
+class Reason(StrEnum):
+    """Why a certificate is fit for service or not: also a metric label."""
+
+    OK = "ok"
+    MISSING = "missing"
+    UNPARSABLE = "unparsable"
+    KEY_MISMATCH = "key_mismatch"
+    CHAIN_BROKEN = "chain_broken"
+    WEAK = "weak"
+    FOREIGN = "foreign"
+    WRONG_NAMES = "wrong_names"
+    PREMATURE = "premature"
+    EXPIRING = "expiring"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A reason and the sentence a person reads."""
+
+    reason: Reason
+    detail: str
+
+    def __bool__(self) -> bool:
+        """True when the certificate needs nothing done."""
+        return self.reason is Reason.OK
+
+
+def assess(
+    material: Material,
+    policy: Policy,
+    now: datetime,
+    known: Collection[str] | None = None,
+) -> Verdict:
+    """Whether a Secret's content can serve, and for how much longer.
+
+    Args:
+        material: PEM bytes as the Secret holds them.
+        policy: Names and margins.
+        now: UTC.
+        known: Fingerprints of the roots that are ours; None accepts any.
+
+    Returns:
+        The first reason against it, or `ok`.
+    """
+    found = inspect(material)
+    if isinstance(found, Verdict):
+        return found
+    if known is not None and found.root.fingerprint not in known:
+        return Verdict(Reason.FOREIGN, "a CA that is not ours signed the certificate")
+    return judge(found, policy, now)
+
+
+def judge(generation: Generation, policy: Policy, now: datetime) -> Verdict:
+    """Whether a sound generation fits the policy at this time."""
+    absent = [name for name in policy.names if name not in generation.names]
+    if absent:
+        return Verdict(Reason.WRONG_NAMES, f"the certificate lacks {absent[0]}")
+    until = f"{generation.not_after:%Y-%m-%d %H:%M:%S} UTC"
+    if now > generation.not_after:
+        return Verdict(Reason.EXPIRED, f"the certificate expired at {until}")
+    # Issued by a clock one skew ahead and judged by one that is one skew behind.
+    if now < generation.not_before - 2 * policy.skew:
+        return Verdict(
+            Reason.PREMATURE,
+            f"the certificate starts at {generation.not_before:%Y-%m-%d %H:%M:%S} UTC",
+        )
+    if now >= generation.not_after - policy.renew_before:
+        return Verdict(Reason.EXPIRING, f"the certificate ends at {until}")
+    return Verdict(Reason.OK, f"the certificate is good until {until}")
+
+
+def inspect(material: Material) -> Generation | Verdict:
+    """Prove that CA, leaf and key belong together.
+
+    Returns:
+        The generation, or the first reason why there is none.
+    """
+    blobs = (
+        ("CA certificate", material.ca),
+        ("certificate", material.leaf),
+        ("key", material.key),
+    )
+    for name, blob in blobs:
+        if not blob:
+            return Verdict(Reason.MISSING, f"the {name} is empty")
+    try:
+        ca = _only(x509.load_pem_x509_certificates(material.ca), "CA certificate")
+        leaf = _only(x509.load_pem_x509_certificates(material.leaf), "certificate")
+        # TypeError is how an encrypted key is reported.
+        key = serialization.load_pem_private_key(material.key.reveal(), None)
+        names = _dns_names(leaf)
+        flaw = _mismatch(leaf, key) or _broken(ca, leaf) or _weakness(ca, leaf)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # The parser's own words may quote its input; the type cannot.
+        kind = type(error).__name__
+        return Verdict(Reason.UNPARSABLE, f"the PEM cannot be read ({kind})")
+    if flaw is not None:
+        return flaw
+    return Generation(
+        root_of(ca),
+        leaf.public_bytes(serialization.Encoding.PEM),
+        material.key,
+        fingerprint(leaf),
+        leaf.not_valid_before_utc,
+        leaf.not_valid_after_utc,
+        names,
+    )
+
+
+def sound(material: Material) -> Generation:
+    """The generation that `inspect` finds.
+
+    Raises:
+        ValueError: There is none; the message says why.
+    """
+    found = inspect(material)
+    if isinstance(found, Verdict):
+        raise ValueError(found.detail)  # noqa: TRY004 - the content, not the type
+    return found
+
+
+def _only(found: list[x509.Certificate], name: str) -> x509.Certificate:
+    if len(found) != 1:
+        raise ValueError(f"expected one {name}, found {len(found)}")
+    return found[0]
+
+
+def _dns_names(leaf: x509.Certificate) -> frozenset[str]:
+    try:
+        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(found.value.get_values_for_type(x509.DNSName))
+
+
+def _mismatch(leaf: x509.Certificate, key: object) -> Verdict | None:
+    public = getattr(key, "public_key", lambda: None)()
+    if public == leaf.public_key():
+        return None
+    return Verdict(Reason.KEY_MISMATCH, "the key belongs to another certificate")
+
+
+def _broken(ca: x509.Certificate, leaf: x509.Certificate) -> Verdict | None:
+    """Whatever would keep a TLS client from building the chain."""
+
+    def verdict(detail: str) -> Verdict:
+        return Verdict(Reason.CHAIN_BROKEN, detail)
+
+    try:
+        leaf.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        return verdict("the CA did not sign the certificate")
+    try:
+        constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints)
+        usage = ca.extensions.get_extension_for_class(x509.KeyUsage)
+        purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound as error:
+        return verdict(f"an extension is missing: {error.oid.dotted_string}")
+    if not (constraints.value.ca and usage.value.key_cert_sign):
+        return verdict("the CA certificate may not sign certificates")
+    if ExtendedKeyUsageOID.SERVER_AUTH not in purposes.value:
+        return verdict("the certificate is not one for servers")
+    if leaf.not_valid_after_utc > ca.not_valid_after_utc:
+        return verdict("the certificate outlives its CA")
+    return None
+
+
+def _weakness(ca: x509.Certificate, leaf: x509.Certificate) -> Verdict | None:
+    for certificate in (ca, leaf):
+        key = certificate.public_key()
+        strong = (
+            (isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 256)
+            or (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048)
+            or isinstance(key, ed25519.Ed25519PublicKey)
+        )
+        digest = certificate.signature_hash_algorithm
+        # Ed25519 signatures name no digest of their own.
+        if not strong or not (digest is None or isinstance(digest, _STRONG)):
+            return Verdict(Reason.WEAK, "a key or a signature is too weak")
+    return None

@@ -1,0 +1,54 @@
+"""Bundles of CA certificates: parse, unite, render.
+
+Canonical: the same set of certificates gives the same bytes, whatever order, spacing
+or comments they were read with, so that comparing bytes is comparing trust.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from certs.material import Root, root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime, timedelta
+
+__all__ = ["live", "parse", "render", "union"]
+
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
+
+
+def parse(pem: bytes) -> tuple[Root, ...]:
+    """Every readable certificate of a bundle, canonical; what is not one is left out.
+
+    A bundle may have been written by anybody: one bad block must not hide the others.
+    """
+    roots = []
+    for block in _BLOCK.findall(pem):
+        try:
+            roots.append(root_of(x509.load_pem_x509_certificate(block)))
+        except ValueError:
+            continue
+    return union(roots)
+
+
+def union(*groups: Iterable[Root]) -> tuple[Root, ...]:
+    """All roots of all groups, each once, oldest first."""
+    unique = {root.fingerprint: root for group in groups for root in group}
+    return tuple(
+        sorted(unique.values(), key=lambda root: (root.not_before, root.fingerprint))
+    )
+
+
+def live(roots: Iterable[Root], now: datetime, skew: timedelta) -> tuple[Root, ...]:
+    """The roots that some clock within the skew still takes for valid."""
+    return tuple(root for root in roots if now <= root.not_after + skew)
+
+
+def render(roots: Iterable[Root]) -> bytes:
+    """The canonical PEM of a set of roots; empty for none."""
+    return b"".join(root.pem for root in union(roots))

@@ -1,0 +1,119 @@
+"""Issues a generation: a CA that signs one certificate and is then without a key.
+
+The CA's private key lives in one local variable of `issue` and is part of no value
+that leaves it, so it can be neither stored nor stolen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from certs.assess import sound
+from certs.material import Generation, Material, PrivateKey
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from certs.policy import Policy
+
+__all__ = ["issue"]
+
+_PEM = serialization.Encoding.PEM
+
+
+def issue(policy: Policy, now: datetime) -> Generation:
+    """A new CA and its one leaf, valid from `now - backdate` to `now + life`.
+
+    P-256 with SHA-256 throughout: every TLS client of a control plane takes it, FIPS
+    builds included. Subject and key identifiers are unique to the generation, so that
+    verifiers which look a CA up by name find the right one of two.
+
+    Args:
+        policy: Names and durations.
+        now: UTC; fractions of a second are dropped, X.509 has none.
+
+    Returns:
+        The generation, having passed `inspect`.
+    """
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    leaf_key = ec.generate_private_key(ec.SECP256R1())
+    serial = x509.random_serial_number()
+    ca_name = _name(f"tracking-injector CA {serial:040x}")
+    leaf_name = _name("tracking-injector webhook")
+    ca = (
+        _draft(policy, now, ca_name, ca_name)
+        .public_key(ca_key.public_key())
+        .serial_number(serial)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(_subject_id(ca_key), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    leaf = (
+        _draft(policy, now, leaf_name, ca_name)
+        .public_key(leaf_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+            critical=False,
+        )
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in policy.names]),
+            critical=False,
+        )
+        .add_extension(_subject_id(leaf_key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                _subject_id(ca_key)
+            ),
+            critical=False,
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    key = leaf_key.private_bytes(
+        _PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    material = Material(ca.public_bytes(_PEM), leaf.public_bytes(_PEM), PrivateKey(key))
+    return sound(material)
+
+
+def _draft(
+    policy: Policy, now: datetime, subject: x509.Name, issuer: x509.Name
+) -> x509.CertificateBuilder:
+    now = now.replace(microsecond=0)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .not_valid_before(now - policy.backdate)
+        .not_valid_after(now + policy.life)
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+
+
+def _subject_id(key: ec.EllipticCurvePrivateKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )

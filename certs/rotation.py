@@ -1,0 +1,264 @@
+"""Decides the next writes of a rotation, from what was observed and nothing else.
+
+The order that makes it safe at any moment, whoever crashes: API servers trust a
+generation for `bundle_dwell` before it is served, and a root is dropped only after
+every ready replica showed the newer certificate, `serve_dwell` after the switch.
+Each write is decided anew from an observation, so there is nothing to resume, and two
+deciders can waste a generation but never break the order. When all is in order, `plan`
+returns no step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from certs import bundle
+from certs.assess import Reason, judge
+from certs.state import Mark, Observed, Phase, State
+from certs.steps import Cause, KeepState, Plan, Stage, WriteBundle, WritePair
+
+if TYPE_CHECKING:
+    from certs.material import Generation, Root
+    from certs.policy import Policy
+
+__all__ = ["PATIENCE", "plan"]
+
+PATIENCE = timedelta(days=1)
+"""After this long by the wall clock a dwell is over even if the process's own clock
+stands still: a rotation must not wait for a broken timer until the certificate ends."""
+
+_HOPELESS = {Reason.WRONG_NAMES, Reason.EXPIRED}
+
+
+def plan(state: State, seen: Observed, policy: Policy, now: datetime) -> Plan:
+    """The writes that are due.
+
+    Args:
+        state: Content of the state Secret; empty when it holds nothing usable.
+        seen: One look at the cluster, read in the order that `Observed` states.
+        policy: Names and durations.
+        now: UTC, read after the observation.
+
+    Returns:
+        Steps that leave the cluster valid whichever of them succeed.
+    """
+    return _Decision(state, seen, policy, now).plan()
+
+
+@dataclass(slots=True)
+class _Decision:
+    """One run of `plan`: the arguments and what follows from them."""
+
+    state: State
+    seen: Observed
+    policy: Policy
+    now: datetime
+    required: tuple[Root, ...] = ()
+    extra: tuple[Root, ...] = ()
+    in_every_bundle: bool = False
+    attest: bool = False
+    again: datetime | None = None
+
+    def plan(self) -> Plan:
+        phase = self.state.phase
+        adopted = self._adopt()
+        self._compare()
+        change = self._advance()
+        if change is None and adopted:
+            change = KeepState(self.state, Cause.RECOVERED)
+        wanted = (self._bundle(), self._pair(), change)
+        steps = tuple(step for step in wanted if step is not None)
+        in_place = self.in_every_bundle and self._switched() and not self.extra
+        return Plan(
+            phase=phase,
+            steps=steps,
+            settled=phase is Phase.STEADY and in_place and not steps,
+            attest=self.attest and self.seen.served is None,
+            again=self.again,
+        )
+
+    def _adopt(self) -> bool:
+        """A lost state: what the serving Secret holds is what replicas serve."""
+        pair = self.seen.pair
+        if self.state.current or not (pair and pair.generation):
+            return False
+        verdict = judge(pair.generation, self.policy, self.now)
+        if verdict.reason in _HOPELESS:
+            return False
+        following = self.state.next
+        if following and following.fingerprint == pair.generation.fingerprint:
+            following = None
+        self.state = replace(
+            self.state, current=pair.generation, next=following, switched=None
+        )
+        return True
+
+    def _compare(self) -> None:
+        """The bundles as read against what the state requires."""
+        self.required = self.state.required(self.policy, self.now)
+        if self.seen.trust is None:
+            return
+        bundles = [bundle.parse(pem) for pem in self.seen.trust.bundles]
+        found = bundle.live(bundle.union(*bundles), self.now, self.policy.skew)
+        self.extra = tuple(root for root in found if root not in self.required)
+        self.in_every_bundle = bool(bundles) and all(
+            set(self.required) <= set(roots) for roots in bundles
+        )
+
+    # --- the state ---
+
+    def _advance(self) -> Stage | KeepState | None:
+        if self.state.next is not None:
+            return self._promote(self.state.next)
+        cause = self._due()
+        if cause is not None:
+            return self._stage(cause)
+        return self._retire()
+
+    def _stage(self, cause: Cause) -> Stage:
+        state = replace(self.state, next=None, trusted=None, answered=self.seen.request)
+        return Stage(state, cause)
+
+    def _due(self) -> Cause | None:
+        current = self.state.current
+        if current is None:
+            return Cause.BOOTSTRAP
+        reason = judge(current, self.policy, self.now).reason
+        if reason in {Reason.EXPIRING, Reason.EXPIRED}:
+            return Cause.RENEWAL
+        if reason is Reason.WRONG_NAMES:
+            return Cause.RENAMED
+        if reason is Reason.PREMATURE:
+            return Cause.DEFECT
+        self._wake(current.not_after - self.policy.renew_before)
+        # One rotation at a time: a second request waits for the end of the first.
+        requested = self.seen.request not in {"", self.state.answered}
+        if requested and self.state.phase is Phase.STEADY:
+            return Cause.REQUESTED
+        return None
+
+    def _promote(self, following: Generation) -> Stage | KeepState | None:
+        if not judge(following, self.policy, self.now):
+            return self._stage(Cause.RENEWAL)
+        trust = self.seen.trust
+        if trust is None or not self.in_every_bundle:
+            return None
+        if self._nothing_to_lose():
+            return self._switch(following, Cause.EMERGENCY)
+        if self._void(self.state.trusted, trust.version):
+            mark = Mark(trust.version, self.now)
+            return KeepState(replace(self.state, trusted=mark), Cause.TRUST_SEEN)
+        if not self._waited(self.state.trusted, trust.held, self.policy.bundle_dwell):
+            return None
+        return self._switch(following, Cause.SWITCH)
+
+    def _switch(self, following: Generation, cause: Cause) -> KeepState:
+        last = (self.state.current.root,) if self.state.current else ()
+        retired = bundle.union(self.state.retired, last)
+        state = replace(
+            self.state,
+            current=following,
+            next=None,
+            retired=bundle.live(retired, self.now, self.policy.skew),
+            trusted=None,
+            switched=None,
+        )
+        return KeepState(state, cause)
+
+    def _retire(self) -> KeepState | None:
+        """Roots nobody serves any more leave the state; the bundle follows."""
+        pair = self.seen.pair
+        if not (self.state.retired or self.extra) or not self._switched():
+            return None
+        if pair is not None and self._void(self.state.switched, pair.version):
+            mark = Mark(pair.version, self.now)
+            return KeepState(replace(self.state, switched=mark), Cause.SWITCH_SEEN)
+        if self.state.retired and self._attested():
+            return KeepState(replace(self.state, retired=()), Cause.RETIRED)
+        return None
+
+    # --- the bundle and the pair ---
+
+    def _bundle(self) -> WriteBundle | None:
+        trust = self.seen.trust
+        if trust is None or not trust.bundles or not self.required:
+            return None
+        kept = () if self.extra and self._attested() else self.extra
+        target = bundle.render(bundle.union(self.required, kept))
+        if all(pem == target for pem in trust.bundles):
+            return None
+        cause = Cause.PRUNED if self.in_every_bundle else Cause.UNTRUSTED
+        return WriteBundle(target, cause)
+
+    def _pair(self) -> WritePair | None:
+        current, pair = self.state.current, self.seen.pair
+        if current is None or pair is None or self._switched():
+            return None
+        if judge(current, self.policy, self.now).reason in _HOPELESS:
+            return None
+        return WritePair(current, Cause.PAIR_DRIFT)
+
+    # --- what the observation means ---
+
+    def _switched(self) -> bool:
+        pair, current = self.seen.pair, self.state.current
+        return pair is not None and pair.generation == current
+
+    def _attested(self) -> bool:
+        """Every ready replica shows the current leaf, long enough after the switch."""
+        pair, current, served = self.seen.pair, self.state.current, self.seen.served
+        if pair is None or current is None or not self._switched():
+            return False
+        if self._void(self.state.switched, pair.version):
+            return False
+        if not self._waited(self.state.switched, pair.held, self.policy.serve_dwell):
+            return False
+        self.attest = True
+        return bool(served) and all(
+            replica.leaf == current.fingerprint for replica in served or ()
+        )
+
+    def _nothing_to_lose(self) -> bool:
+        """No certificate is in service that a dwell could protect."""
+        current = self.state.current
+        if current is not None:
+            past = self.now - self.policy.skew
+            if judge(current, self.policy, past).reason not in _HOPELESS:
+                return False
+        self.attest = True
+        served = self.seen.served
+        # Who does not answer us may well answer an API server.
+        return served is not None and not any(
+            replica.trusted or not replica.leaf for replica in served
+        )
+
+    # --- time ---
+
+    def _void(self, mark: Mark | None, version: str) -> bool:
+        """A mark about another version, or from a clock that has been set back."""
+        if mark is None or mark.version != version:
+            return True
+        return mark.at > self.now + 2 * self.policy.skew
+
+    def _waited(
+        self, mark: Mark | None, held: timedelta | None, dwell: timedelta
+    ) -> bool:
+        """Both clocks agree that the dwell is over: the wall's and the process's own.
+
+        The mark may be another process's, so its clock and ours may differ by twice
+        the skew. The process's own clock guards against one that is set forward.
+        """
+        if mark is None:
+            return False
+        elapsed = self.now - mark.at
+        over = elapsed >= dwell + 2 * self.policy.skew
+        if over and (held is None or held >= dwell or elapsed >= PATIENCE):
+            return True
+        rest = dwell - held if over and held is not None else timedelta(0)
+        self._wake(self.now + rest if over else mark.at + dwell + 2 * self.policy.skew)
+        return False
+
+    def _wake(self, at: datetime) -> None:
+        self.again = at if self.again is None else min(at, self.again)

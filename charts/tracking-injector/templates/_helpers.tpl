@@ -1,0 +1,142 @@
+{{/*
+The name of every object: the release's name, so that `helm install tracking-injector`
+makes a Deployment `tracking-injector`. Parts append `-companion` and the like.
+*/}}
+{{- define "tracking-injector.fullname" -}}
+{{- .Values.fullnameOverride | default .Release.Name -}}
+{{- end }}
+
+{{- define "tracking-injector.companionName" -}}
+{{- printf "%s-companion" (include "tracking-injector.fullname" .) -}}
+{{- end }}
+
+{{/* What the API server calls the companion. */}}
+{{- define "tracking-injector.companionUser" -}}
+{{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "tracking-injector.companionName" .) -}}
+{{- end }}
+
+{{/* Of our labels and annotations, and of the webhook's entries. */}}
+{{- define "tracking-injector.domain" -}}
+tracking.michelangelo-ai.org
+{{- end }}
+
+{{/* The Secret in each compute namespace. */}}
+{{- define "tracking-injector.mirror" -}}
+michelangelo-tracking
+{{- end }}
+
+{{/* On every object that the companion makes. */}}
+{{- define "tracking-injector.managedBy" -}}
+tracking-injector
+{{- end }}
+
+{{/* What a selector may use: it never changes over the life of a release. */}}
+{{- define "tracking-injector.selectorLabels" -}}
+app.kubernetes.io/name: tracking-injector
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Labels of every object; takes `root` and `component`. */}}
+{{- define "tracking-injector.labels" -}}
+{{ include "tracking-injector.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: michelangelo
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "tracking-injector.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{- printf "%s@%s" .repository .digest -}}
+{{- else -}}
+{{- printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The mounted pair: ours, cert-manager's or yours. */}}
+{{- define "tracking-injector.tlsSecret" -}}
+{{- if eq .Values.certificates.mode "provided" -}}
+{{- .Values.certificates.provided.secretName -}}
+{{- else -}}
+{{- printf "%s-tls" (include "tracking-injector.fullname" .) -}}
+{{- end -}}
+{{- end }}
+
+{{/* The ConfigMap made of `tracking.uri`. */}}
+{{- define "tracking-injector.uriConfigMap" -}}
+{{- printf "%s-uri" (include "tracking-injector.fullname" .) -}}
+{{- end }}
+
+{{/*
+Every profile with its sources as JSON: the short forms make `default`, in the order in
+which later ones win.
+*/}}
+{{- define "tracking-injector.profiles" -}}
+{{- $profiles := deepCopy .Values.tracking.profiles -}}
+{{- $sources := list -}}
+{{- if .Values.tracking.uri -}}
+{{- $sources = append $sources (dict "configMap" (include "tracking-injector.uriConfigMap" .)) -}}
+{{- end -}}
+{{- with .Values.tracking.existingConfigMap -}}
+{{- $sources = append $sources (dict "configMap" .) -}}
+{{- end -}}
+{{- with .Values.tracking.existingSecret -}}
+{{- $sources = append $sources (dict "secret" .) -}}
+{{- end -}}
+{{- if $sources -}}
+{{- $_ := set $profiles "default" $sources -}}
+{{- end -}}
+{{- if not (hasKey $profiles "default") -}}
+{{- $_ := set $profiles "default" list -}}
+{{- end -}}
+{{- $profiles | toJson -}}
+{{- end }}
+
+{{/* Names of the sources of one `kind` (`secret` or `configMap`), sorted, as JSON. */}}
+{{- define "tracking-injector.sourceNames" -}}
+{{- $kind := .kind -}}
+{{- $names := list -}}
+{{- range $sources := include "tracking-injector.profiles" .root | fromJson -}}
+{{- range $sources -}}
+{{- with get . $kind -}}
+{{- $names = append $names . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $names | uniq | sortAlpha | toJson -}}
+{{- end }}
+
+{{/* Namespaces that are never injected, as JSON. */}}
+{{- define "tracking-injector.excluded" -}}
+{{- prepend .Values.namespaces.excluded .Release.Namespace | uniq | toJson -}}
+{{- end }}
+
+{{/*
+CEL: whether the request's namespace is one of `namespaces.allowed`. The schema admits
+letters, digits, `-` and `*` only, so a pattern is a regular expression but for its `*`.
+*/}}
+{{- define "tracking-injector.allowedExpression" -}}
+{{- $terms := list -}}
+{{- range .Values.namespaces.allowed -}}
+{{- if contains "*" . -}}
+{{- $terms = append $terms (printf "request.namespace.matches('^%s$')" (replace "*" ".*" .)) -}}
+{{- else -}}
+{{- $terms = append $terms (printf "request.namespace == '%s'" .) -}}
+{{- end -}}
+{{- end -}}
+{{- join " || " $terms -}}
+{{- end }}
+
+{{/* Namespaces in the API server's terms: labelled, and not excluded. */}}
+{{- define "tracking-injector.namespaceSelector" -}}
+matchExpressions:
+  - key: {{ include "tracking-injector.domain" . }}/inject
+    operator: In
+    values: [enabled]
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ include "tracking-injector.excluded" . }}
+{{- end }}

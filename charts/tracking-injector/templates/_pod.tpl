@@ -1,0 +1,97 @@
+{{/* What both Deployments, the hooks and the tests have in common. */}}
+
+{{/* The part of a pod's spec that hardens and pulls; takes the root. */}}
+{{- define "tracking-injector.podBase" -}}
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  {{- with .Values.pods.userId }}
+  runAsUser: {{ . }}
+  runAsGroup: {{ . }}
+  fsGroup: {{ . }}
+  {{- end }}
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{/* Where the pods of a component may run; takes `root`, `component` and its `values`. */}}
+{{- define "tracking-injector.placement" -}}
+{{- $selector := include "tracking-injector.selectorLabels" . -}}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    # Spread as well as it goes: a small cluster must not keep a replica from running.
+    whenUnsatisfiable: ScheduleAnyway
+    # Each version by itself, else the old one's pods push the new one's together.
+    matchLabelKeys: [pod-template-hash]
+    labelSelector:
+      matchLabels:
+        {{- $selector | nindent 8 }}
+  {{- end }}
+{{- with .root.Values.pods.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "tracking-injector.containerBase" -}}
+image: {{ include "tracking-injector.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{/* Memory for what a library insists on writing. */}}
+{{- define "tracking-injector.scratchVolume" -}}
+- name: scratch
+  emptyDir:
+    medium: Memory
+    sizeLimit: 16Mi
+{{- end }}
+
+{{/* Settings of the companion, for its Deployment and for the job that cleans up. */}}
+{{- define "tracking-injector.companionEnv" -}}
+- name: MTI_HEALTH_BIND
+  value: {{ printf "%s:%v" .Values.pods.bindAddress .Values.companion.healthPort | quote }}
+- name: MTI_RELEASE_NAMESPACE
+  value: {{ .Release.Namespace | quote }}
+- name: MTI_LEASE
+  value: {{ include "tracking-injector.companionName" . | quote }}
+- name: MTI_STATUS
+  value: {{ printf "%s-status" (include "tracking-injector.fullname" .) | quote }}
+- name: MTI_PROFILES
+  value: {{ include "tracking-injector.profiles" . | quote }}
+- name: MTI_ALLOWED_KEYS
+  value: {{ join "," .Values.tracking.allowedKeys | quote }}
+- name: MTI_ALLOWED_NAMESPACES
+  value: {{ join "," .Values.namespaces.allowed | quote }}
+- name: MTI_EXCLUDED_NAMESPACES
+  value: {{ join "," .Values.namespaces.excluded | quote }}
+- name: MTI_PRECEDENCE
+  value: {{ .Values.injection.precedence | quote }}
+- name: MTI_AUDIT
+  value: {{ ternary "on" "off" .Values.audit.enabled | quote }}
+- name: MTI_SHADOWING_CONFIG_MAPS
+  value: {{ join "," .Values.audit.shadowingConfigMaps | quote }}
+{{- end }}

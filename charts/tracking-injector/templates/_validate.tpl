@@ -1,0 +1,57 @@
+{{/*
+Combinations that cannot work, refused in words. The schema refuses single values; this
+is for values that contradict each other.
+*/}}
+{{- define "tracking-injector.validate" -}}
+{{- $v := .Values -}}
+{{- if eq $v.image.tag "latest" -}}
+{{- fail "image.tag is latest, which names another image every day: give a version or a digest." -}}
+{{- end -}}
+{{- if regexMatch "//[^/]*@" $v.tracking.uri -}}
+{{- fail "tracking.uri holds a credential, and a ConfigMap is no place for one: put the whole address into a Secret and name it in tracking.existingSecret." -}}
+{{- end -}}
+{{- $short := or $v.tracking.uri $v.tracking.existingConfigMap $v.tracking.existingSecret -}}
+{{- if and $short (hasKey $v.tracking.profiles "default") -}}
+{{- fail "tracking.profiles.default and tracking.uri, tracking.existingConfigMap or tracking.existingSecret both say what namespaces get by default: keep one of them." -}}
+{{- end -}}
+{{- range $name, $sources := $v.tracking.profiles -}}
+{{- range $sources -}}
+{{- if eq (hasKey . "secret") (hasKey . "configMap") -}}
+{{- fail (printf "tracking.profiles.%s: a source names either a secret or a configMap." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if eq $v.rbac.mode "listedNamespaces" -}}
+{{- if not $v.namespaces.allowed -}}
+{{- fail "rbac.mode is listedNamespaces, which gives rights in the namespaces of namespaces.allowed, but that list is empty." -}}
+{{- end -}}
+{{- range $v.namespaces.allowed -}}
+{{- if contains "*" . -}}
+{{- fail (printf "rbac.mode is listedNamespaces, which needs names in full, but namespaces.allowed has the pattern %q." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $v.namespaces.allowed -}}
+{{- if or (has . $v.namespaces.excluded) (eq . $.Release.Namespace) -}}
+{{- fail (printf "namespaces.allowed has %q, which is never injected: it is the release's own namespace or in namespaces.excluded." .) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $v.certificates.mode "certManager") (not $v.certificates.certManager.issuerName) -}}
+{{- fail "certificates.mode is certManager, but certificates.certManager.issuerName does not say which issuer signs." -}}
+{{- end -}}
+{{- if and (eq $v.certificates.mode "provided") (not (and $v.certificates.provided.secretName $v.certificates.provided.caBundle)) -}}
+{{- fail "certificates.mode is provided, which needs both certificates.provided.secretName and certificates.provided.caBundle." -}}
+{{- end -}}
+{{- if eq (int $v.webhook.port) (int $v.webhook.healthPort) -}}
+{{- fail (printf "webhook.port and webhook.healthPort are both %d." (int $v.webhook.port)) -}}
+{{- end -}}
+{{- if and $v.webhook.hostNetwork (eq (int $v.webhook.port) 10250) -}}
+{{- fail "webhook.port is 10250 and webhook.hostNetwork is true: on the node, that port is the kubelet's." -}}
+{{- end -}}
+{{- if and $v.webhook.hostNetwork $v.networkPolicy.enabled -}}
+{{- fail "networkPolicy.enabled has no effect on the webhook while webhook.hostNetwork is true: NetworkPolicies do not select such pods. Switch one of them off." -}}
+{{- end -}}
+{{- if gt (len (include "tracking-injector.fullname" .)) 40 -}}
+{{- fail (printf "the name %q has more than 40 characters, and names made from it must stay below 64: set fullnameOverride." (include "tracking-injector.fullname" .)) -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,1 @@
+"""The chart, rendered by the lab's helm: no cluster."""

@@ -1,0 +1,79 @@
+"""Names, labels and selectors of everything the chart makes."""
+
+import re
+
+from tests.chart.rendering import CHART, RELEASE, Rendered
+from webhook.injection.names import DOMAIN, MIRROR_SECRET
+
+COMPANION = f"{RELEASE}-companion"
+
+CLUSTER_SCOPED = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "MutatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
+
+
+def test_the_main_objects_carry_the_releases_name(default: Rendered) -> None:
+    """An operator finds them without asking."""
+    assert {RELEASE, COMPANION} == default.names("Deployment")
+    assert {RELEASE, f"{RELEASE}-metrics"} == default.names("Service")
+    assert {RELEASE} == default.names("MutatingWebhookConfiguration")
+
+
+def test_every_object_says_what_it_is_and_where_it_goes(rendered: Rendered) -> None:
+    """Recommended labels, and a namespace on whatever lives in one."""
+    for one in rendered.manifests:
+        labels = one["metadata"]["labels"]
+
+        assert "tracking-injector" == labels["app.kubernetes.io/name"]
+        assert RELEASE == labels["app.kubernetes.io/instance"]
+        assert (one["kind"] in CLUSTER_SCOPED) is ("namespace" not in one["metadata"])
+
+
+def test_no_two_objects_share_a_name(rendered: Rendered) -> None:
+    """Helm would keep one of them."""
+    names = [
+        (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
+        for one in rendered.manifests
+    ]
+
+    assert len(names) == len(set(names))
+
+
+def test_selectors_find_their_pods_and_no_others(rendered: Rendered) -> None:
+    """Services, budgets and policies select one component's pods, whatever version."""
+    pods = {
+        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"]
+        for one in rendered.all("Deployment")
+    }
+    selectors = {
+        one["metadata"]["name"]: one["spec"]["selector"]["matchLabels"]
+        for one in rendered.all("PodDisruptionBudget") + rendered.all("Deployment")
+    } | {
+        one["metadata"]["name"]: one["spec"]["podSelector"]["matchLabels"]
+        for one in rendered.all("NetworkPolicy")
+    }
+    service = rendered.all("Service")[0]
+    selectors[f"service {service['metadata']['name']}"] = service["spec"]["selector"]
+
+    for name, selector in selectors.items():
+        found = [
+            pod for pod, labels in pods.items() if selector.items() <= labels.items()
+        ]
+
+        assert [name.removeprefix("service ")] == found
+        assert not any("version" in label or "chart" in label for label in selector)
+
+
+def test_names_of_ours_are_spelled_as_in_the_code() -> None:
+    """The chart cannot import them, so they are compared."""
+    helpers = (CHART / "templates" / "_helpers.tpl").read_text("utf-8")
+    defined = dict(
+        re.findall(r'define "tracking-injector\.(\w+)" -\}\}\n(.+)\n', helpers)
+    )
+
+    assert defined["domain"] == DOMAIN
+    assert defined["mirror"] == MIRROR_SECRET

@@ -1,0 +1,90 @@
+"""Combinations that cannot work are refused in a sentence that names the values."""
+
+from typing import Any
+
+import pytest
+
+from tests.chart.rendering import Chart, RefusedError
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "two-defaults": (
+        {
+            "tracking": {
+                "uri": "https://a.example",
+                "profiles": {"default": [{"secret": "a"}]},
+            }
+        },
+        "tracking.profiles.default and tracking.uri",
+    ),
+    "credential-in-the-uri": (
+        {"tracking": {"uri": "https://user:word@tracker.example"}},
+        "tracking.uri holds a credential",
+    ),
+    "source-without-object": (
+        {"tracking": {"profiles": {"research": [{"prefix": "A_"}]}}},
+        "tracking.profiles.research: a source names either",
+    ),
+    "source-with-two-objects": (
+        {"tracking": {"profiles": {"research": [{"secret": "a", "configMap": "b"}]}}},
+        "tracking.profiles.research: a source names either",
+    ),
+    "listed-without-list": (
+        {"rbac": {"mode": "listedNamespaces"}},
+        "rbac.mode is listedNamespaces",
+    ),
+    "listed-with-pattern": (
+        {
+            "rbac": {"mode": "listedNamespaces"},
+            "namespaces": {"allowed": ["team-a", "team-*"]},
+        },
+        'namespaces.allowed has the pattern "team-\\*"',
+    ),
+    "allowed-and-excluded": (
+        {"namespaces": {"allowed": ["kube-system"]}},
+        'namespaces.allowed has "kube-system"',
+    ),
+    "allowed-own-namespace": (
+        {"namespaces": {"allowed": ["ml-tracking"]}},
+        'namespaces.allowed has "ml-tracking"',
+    ),
+    "cert-manager-without-issuer": (
+        {"certificates": {"mode": "certManager"}},
+        "certificates.certManager.issuerName",
+    ),
+    "provided-without-bundle": (
+        {"certificates": {"mode": "provided", "provided": {"secretName": "a"}}},
+        "certificates.provided.caBundle",
+    ),
+    "one-port-twice": (
+        {"webhook": {"port": 8080}},
+        "webhook.port and webhook.healthPort are both 8080",
+    ),
+    "the-kubelets-port": (
+        {"webhook": {"hostNetwork": True, "port": 10250}},
+        "that port is the kubelet's",
+    ),
+    "policy-for-the-node": (
+        {"webhook": {"hostNetwork": True}, "networkPolicy": {"enabled": True}},
+        "networkPolicy.enabled has no effect",
+    ),
+    "latest": ({"image": {"tag": "latest"}}, "image.tag is latest"),
+    "long-name": (
+        {"fullnameOverride": "a" * 41},
+        "more than 40 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_an_impossible_combination_is_refused_in_words(chart: Chart, case: str) -> None:
+    """Helm's error carries the sentence."""
+    values, sentence = REFUSALS[case]
+
+    with pytest.raises(RefusedError, match=sentence):
+        chart.render(values)
+
+
+def test_a_cluster_too_old_is_refused(chart: Chart) -> None:
+    """ValidatingAdmissionPolicy v1 does not exist there."""
+    with pytest.raises(RefusedError, match="kubeVersion"):
+        chart.render(kubernetes="1.29.0")

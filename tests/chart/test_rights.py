@@ -1,0 +1,90 @@
+"""What the accounts may do, and no more."""
+
+import json
+
+from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
+
+COMPANION = f"{RELEASE}-companion"
+
+
+def test_no_right_is_a_wildcard(rendered: Rendered) -> None:
+    """Every group, resource and verb is named."""
+    assert "*" not in json.dumps(rendered.rules())
+
+
+def test_secrets_are_bound_to_names(rendered: Rendered) -> None:
+    """All but `create`, which cannot be; the admission policy binds that."""
+    unbound = [
+        verb
+        for rule in rendered.rules()
+        if "secrets" in rule["resources"] and not rule.get("resourceNames")
+        for verb in rule["verbs"]
+    ]
+
+    assert ["create"] == unbound
+
+
+def test_the_sources_can_be_read_and_nothing_else_at_home(chart: Chart) -> None:
+    """Each Secret by its name; the ones that are not sources not at all."""
+    rendered = chart.render(files=[CHART / "ci" / "network-policy-values.yaml"])
+    rules = rendered.one("Role", COMPANION)["rules"]
+    readable = {
+        name
+        for rule in rules
+        if "secrets" in rule["resources"]
+        for name in rule["resourceNames"]
+    }
+
+    assert readable == {
+        "tracking-credentials",
+        f"{RELEASE}-tls",
+        f"{RELEASE}-tls-state",
+    }
+
+
+def test_listed_namespaces_confine_what_is_written(chart: Chart) -> None:
+    """The rights to write are given there and nowhere else."""
+    rendered = chart.render(
+        {
+            "rbac": {"mode": "listedNamespaces"},
+            "namespaces": {"allowed": ["team-a", "team-b"]},
+        }
+    )
+    bindings = {
+        one["metadata"]["namespace"]
+        for one in rendered.all("RoleBinding")
+        if one["roleRef"]["name"] == f"{COMPANION}-write"
+    }
+
+    assert {"team-a", "team-b"} == bindings
+    assert f"{COMPANION}-write" not in rendered.names("ClusterRoleBinding")
+
+
+def test_the_right_to_delete_the_webhook_exists_during_uninstall_only(
+    default: Rendered,
+) -> None:
+    """It comes with a hook."""
+    holders = [
+        role
+        for role in default.all("ClusterRole")
+        for rule in role["rules"]
+        if "mutatingwebhookconfigurations" in rule["resources"]
+        and "delete" in rule["verbs"]
+    ]
+
+    assert [f"{RELEASE}-uninstall"] == [one["metadata"]["name"] for one in holders]
+    assert "pre-delete" == holders[0]["metadata"]["annotations"]["helm.sh/hook"]
+
+
+def test_modes_that_write_nothing_have_no_right_to(chart: Chart) -> None:
+    """Egress `observe` and `off` cannot write policies."""
+    for mode in ("observe", "off"):
+        rules = chart.render({"egress": {"mode": mode}}).rules()
+        verbs = {
+            verb
+            for rule in rules
+            if "networkpolicies" in rule["resources"]
+            for verb in rule["verbs"]
+        }
+
+        assert not verbs & {"create", "patch", "delete"}

@@ -1,0 +1,75 @@
+"""What the Deployments set is what the processes read."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from tests.chart.rendering import CI_VALUES, NAMESPACE, Chart, Rendered
+from webhook.mirror.profile import parse_profiles
+from webhook.settings import CompanionSettings, Settings
+
+
+def environ(rendered: Rendered, component: str) -> dict[str, str]:
+    """The environment of a Deployment's container."""
+    pod = rendered.deployment(component)["spec"]["template"]["spec"]
+    return {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+
+
+def test_the_charts_defaults_are_the_webhooks_own(default: Rendered) -> None:
+    """Whoever runs the image without the chart gets the same behavior."""
+    settings = Settings.from_environ(environ(default, "webhook"))
+
+    assert Settings(release_namespace=NAMESPACE) == settings
+
+
+def test_the_charts_defaults_are_the_companions_own(default: Rendered) -> None:
+    """But for the ConfigMap that Michelangelo's own operators use."""
+    settings = CompanionSettings.from_environ(environ(default, "companion"))
+    own = CompanionSettings(release_namespace=NAMESPACE)
+
+    assert replace(own, profiles='{"default":[]}') == replace(
+        settings, shadowing_config_maps=()
+    )
+    assert json.loads(own.profiles) == json.loads(settings.profiles)
+
+
+def test_both_processes_read_whatever_the_chart_sets(rendered: Rendered) -> None:
+    """An unknown variable, or a value of the wrong shape, would stop them."""
+    Settings.from_environ(environ(rendered, "webhook"))
+    companion = CompanionSettings.from_environ(environ(rendered, "companion"))
+
+    assert "default" in parse_profiles(companion.profiles)
+
+
+def test_every_option_reaches_a_process(chart: Chart, default: Rendered) -> None:
+    """With every value changed, every variable changes but the fixed paths."""
+    changed = chart.render(files=[CI_VALUES[0]])
+    for component in ("webhook", "companion"):
+        before, after = environ(default, component), environ(changed, component)
+
+        same = {name for name in before if before[name] == after[name]}
+        assert same <= {"MTI_CERT_DIR", "MTI_RELEASE_NAMESPACE"}
+
+
+def test_a_profile_is_what_the_companion_reads(chart: Chart) -> None:
+    """Keys and prefix included."""
+    values: dict[str, Any] = {
+        "tracking": {
+            "existingSecret": "credentials",
+            "profiles": {
+                "research": [{"configMap": "c", "keys": ["A"], "prefix": "R_"}]
+            },
+        }
+    }
+    rendered = chart.render(values)
+
+    profiles = parse_profiles(environ(rendered, "companion")["MTI_PROFILES"])
+    (source,) = profiles["research"].sources
+    assert ("ConfigMap/c", ("A",), "R_") == (
+        str(source.ref),
+        source.keys,
+        source.prefix,
+    )
+    assert ["Secret/credentials"] == [
+        str(source.ref) for source in profiles["default"].sources
+    ]

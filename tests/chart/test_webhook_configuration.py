@@ -1,0 +1,116 @@
+"""What the API server is told to ask us about."""
+
+import pytest
+
+from tests.chart.rendering import NAMESPACE, RELEASE, Chart, Rendered
+from webhook.injection.names import (
+    DOMAIN,
+    INJECT_DISABLED,
+    INJECT_ENABLED,
+    INJECT_LABEL,
+)
+from webhook.injection.workload import RAY_LABEL, SPARK_LABEL
+
+
+def test_the_api_server_asks_about_task_pods_only(default: Rendered) -> None:
+    """The selectors are the code's own table of workloads."""
+    (configuration,) = default.all("MutatingWebhookConfiguration")
+    asked = {
+        (expression["key"], value)
+        for entry in configuration["webhooks"]
+        for expression in entry["objectSelector"]["matchExpressions"][:1]
+        for value in expression["values"]
+    }
+
+    assert {
+        (RAY_LABEL, "head"),
+        (RAY_LABEL, "worker"),
+        (SPARK_LABEL, "driver"),
+        (SPARK_LABEL, "executor"),
+    } == asked
+
+
+@pytest.mark.parametrize("entry", [0, 1], ids=["ray", "spark"])
+def test_an_entry_is_what_the_design_says(default: Rendered, entry: int) -> None:
+    """Fail open, three seconds, creation of pods in labelled namespaces."""
+    (configuration,) = default.all("MutatingWebhookConfiguration")
+    found = dict(configuration["webhooks"][entry])
+    selector = found.pop("objectSelector")["matchExpressions"]
+
+    assert {
+        "key": INJECT_LABEL,
+        "operator": "NotIn",
+        "values": [INJECT_DISABLED],
+    } == selector[1]
+    assert {
+        "name": ["ray", "spark"][entry] + f".{DOMAIN}",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": {
+            "service": {
+                "name": RELEASE,
+                "namespace": NAMESPACE,
+                "path": "/mutate",
+                "port": 443,
+            }
+        },
+        "failurePolicy": "Ignore",
+        "timeoutSeconds": 3,
+        "sideEffects": "None",
+        "reinvocationPolicy": "IfNeeded",
+        "matchPolicy": "Equivalent",
+        "rules": [
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE"],
+                "resources": ["pods"],
+                "scope": "Namespaced",
+            }
+        ],
+        "namespaceSelector": {
+            "matchExpressions": [
+                {"key": INJECT_LABEL, "operator": "In", "values": [INJECT_ENABLED]},
+                {
+                    "key": "kubernetes.io/metadata.name",
+                    "operator": "NotIn",
+                    "values": [NAMESPACE, "kube-system"],
+                },
+            ]
+        },
+    } == found
+
+
+def test_a_list_of_namespaces_binds_the_api_server_too(chart: Chart) -> None:
+    """A namespace without a mirror must not have pods that wait for one."""
+    rendered = chart.render({"namespaces": {"allowed": ["ray-jobs", "team-*"]}})
+    (configuration,) = rendered.all("MutatingWebhookConfiguration")
+
+    for entry in configuration["webhooks"]:
+        (condition,) = entry["matchConditions"]
+        assert condition["expression"] == (
+            "request.namespace == 'ray-jobs' || request.namespace.matches('^team-.*$')"
+        )
+
+
+@pytest.mark.parametrize("mode", ["companion", "certManager", "provided"])
+def test_only_a_provided_bundle_is_rendered(chart: Chart, mode: str) -> None:
+    """Otherwise whoever issues the certificate owns the field alone."""
+    rendered = chart.render(
+        {
+            "certificates": {
+                "mode": mode,
+                "certManager": {"issuerName": "ca"},
+                "provided": {"secretName": "mine", "caBundle": "QUJD"},
+            }
+        }
+    )
+    (configuration,) = rendered.all("MutatingWebhookConfiguration")
+    bundles = {one["clientConfig"].get("caBundle") for one in configuration["webhooks"]}
+    injected = "cert-manager.io/inject-ca-from" in configuration["metadata"].get(
+        "annotations", {}
+    )
+
+    assert {"QUJD" if mode == "provided" else None} == bundles
+    assert injected is (mode == "certManager")
+    assert bool(rendered.all("Certificate")) is (mode == "certManager")
+    assert bool(rendered.all("Secret")) is (mode == "companion")

@@ -1,0 +1,139 @@
+"""The product as the tests run it: its own process, registered by its own chart."""
+
+import base64
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import urllib3
+import yaml
+
+from tests.lab.api import Object
+from tests.lab.control_plane import ControlPlane
+from tests.lab.credentials import Authority
+from tests.lab.processes import Process, free_port, wait_for
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, INJECTED_LABEL
+
+CHART: Final = Path(__file__).parents[2] / "charts" / "tracking-injector"
+CONFIGURATIONS: Final = (
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+)
+COMPUTE: Final[Mapping[str, str]] = {INJECT_LABEL: INJECT_ENABLED}
+"""What an operator labels a compute namespace with."""
+
+_RELEASE_NAMESPACE: Final = "tracking-injector-system"
+_TEMPLATE: Final = "templates/mutatingwebhookconfiguration.yaml"
+_REQUESTS: Final = "apiserver_admission_webhook_request_total"
+
+
+class Injector:
+    """A running webhook that any number of control planes may call."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it with a certificate of its own, and return once it is ready.
+
+        Args:
+            folder: An empty folder for its certificate and its log.
+        """
+        now = datetime.now(UTC)  # noqa: TID251 - the lab's edge
+        self._authority = Authority(folder, now=now)
+        self._authority.issue("tls", user="tracking-injector", server=True)
+        self._port, health = free_port(), free_port()
+        self._process = Process.start(
+            "tracking-injector",
+            [
+                Path(sys.executable).parent / "tracking-injector",
+                *("serve", "--cert-dir", folder),
+                *("--bind", f"127.0.0.1:{self._port}"),
+                *("--health-bind", f"127.0.0.1:{health}"),
+            ],
+            log=folder / "log",
+            env={},
+        )
+        try:
+            self._process.wait_until(lambda: _answers(health))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it; where it is registered, pods are created without it."""
+        self._process.stop(seconds=3)
+
+    def register(self, plane: ControlPlane, release: str = "tracking-injector") -> None:
+        """Apply the chart's webhook configuration, and return once it has effect.
+
+        Only the address differs from an installation: loopback instead of a Service.
+
+        Args:
+            plane: Where.
+            release: The Helm release, which names the configuration.
+        """
+        rendered = plane.helm(
+            *("template", release, CHART, "--show-only", _TEMPLATE),
+            *("--namespace", _RELEASE_NAMESPACE),
+        )
+        configuration: Object = yaml.safe_load(rendered)
+        bundle = base64.b64encode(self._authority.certificate.read_bytes()).decode()
+        for webhook in configuration["webhooks"]:
+            path = webhook["clientConfig"]["service"]["path"]
+            url = f"https://127.0.0.1:{self._port}{path}"
+            webhook["clientConfig"] = {"url": url, "caBundle": bundle}
+        plane.admin.create(CONFIGURATIONS, configuration)
+        _await_effect(plane, wanted=True)
+
+    def unregister(self, plane: ControlPlane) -> None:
+        """Delete every configuration of ours, and return once it has effect."""
+        for item in plane.admin.get(CONFIGURATIONS)["items"]:
+            if any("tracking." in webhook["name"] for webhook in item["webhooks"]):
+                plane.admin.delete(f"{CONFIGURATIONS}/{item['metadata']['name']}")
+        _await_effect(plane, wanted=False)
+
+
+def calls(plane: ControlPlane, workload: str = "") -> float:
+    """How often the API server says that it called us.
+
+    Args:
+        plane: Whose API server.
+        workload: `ray` or `spark`: one webhook entry only; else both.
+    """
+    names = [workload] if workload else ["ray", "spark"]
+    return sum(
+        plane.admin.metric(_REQUESTS, name=f"{name}.tracking.michelangelo-ai.org")
+        for name in names
+    )
+
+
+def task_pod(**labels: str) -> Object:
+    """The least pod that is a Ray head by its labels; `labels` are added."""
+    return {
+        "metadata": {
+            "generateName": "probe-",
+            "labels": {"ray.io/node-type": "head", **labels},
+        },
+        "spec": {"containers": [{"name": "ray-head", "image": "ray"}]},
+    }
+
+
+def _await_effect(plane: ControlPlane, *, wanted: bool) -> None:
+    """Ask with dry runs until the API server's copy of the configurations is fresh."""
+    namespace = "effect-of-the-configuration"
+    if not plane.admin.exists(f"/api/v1/namespaces/{namespace}"):
+        plane.namespace(namespace, COMPUTE)
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+
+    def seen() -> bool:
+        pod = plane.admin.create(pods, task_pod(), dryRun="All")
+        return (INJECTED_LABEL in pod["metadata"]["labels"]) == wanted
+
+    wait_for("the webhook configuration's effect", seen)
+
+
+def _answers(port: int) -> bool:
+    url = f"http://127.0.0.1:{port}/readyz"
+    try:
+        return urllib3.request("GET", url, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False

@@ -1,0 +1,371 @@
+"""The chart's ValidatingAdmissionPolicies, judged by an unmodified API server.
+
+The companion is impersonated with an administrator's rights, so that nothing but a
+policy can stand in its way.
+"""
+
+import base64
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE
+from tests.lab.api import Object
+from tests.lab.control_plane import ControlPlane
+from tests.lab.processes import wait_for
+
+COMPANION = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-companion"
+COMPUTE = "chart-compute"
+MIRROR = "michelangelo-tracking"
+MIRROR_TYPE = "tracking.michelangelo-ai.org/keys"
+OURS = {"app.kubernetes.io/managed-by": "tracking-injector"}
+INJECTED = "tracking.michelangelo-ai.org/injected"
+INJECT = "tracking.michelangelo-ai.org/inject"
+
+
+def impersonate(user: str) -> tuple[str, str]:
+    """Flags that make kubectl somebody, with an administrator's rights."""
+    return f"--as={user}", "--as-group=system:masters"
+
+
+def kubectl(
+    plane: ControlPlane,
+    *arguments: str,
+    manifest: Object | None = None,
+    user: str = COMPANION,
+) -> str:
+    """What kubectl, as `user` with every right, says on stdout and stderr."""
+    done = subprocess.run(
+        [plane.toolbox.program("kubectl"), *arguments, *impersonate(user)],
+        env=plane.environ(),
+        input=yaml.safe_dump(manifest) if manifest else "",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def apply(plane: ControlPlane, manifest: Object, user: str = COMPANION) -> str:
+    """What a server-side dry-run apply says."""
+    return kubectl(
+        plane,
+        *("apply", "--server-side", "--force-conflicts", "--dry-run=server"),
+        *("--field-manager=tracking-injector", "-f", "-"),
+        manifest=manifest,
+        user=user,
+    )
+
+
+@pytest.fixture(scope="module")
+def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """The chart installed, every policy on, with a labelled namespace."""
+    values = [
+        "policies.flagMissed={Warn,Audit}",
+        "policies.namespaceLabel.allowedUsers={alice}",
+        "policies.namespaceLabel.allowedGroups={ml-platform}",
+    ]
+    plane.namespace(COMPUTE, {INJECT: "enabled"})
+    plane.helm(
+        *("install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace"),
+        *(argument for value in values for argument in ("--set", value)),
+    )
+    # A policy holds a moment after it was made, when every part of the API server has
+    # seen it.
+    probe = secret("never-allowed")
+    wait_for("the policies", lambda: "denied" in apply(plane, probe), seconds=30)
+    yield plane
+    plane.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--no-hooks")
+    for name in (NAMESPACE, COMPUTE):
+        plane.admin.delete(f"/api/v1/namespaces/{name}")
+
+
+def secret(name: str = MIRROR, **changes: Any) -> Object:
+    """A mirror as the companion writes it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": changes.get("type", MIRROR_TYPE),
+        "metadata": {
+            "name": name,
+            "namespace": changes.get("namespace", COMPUTE),
+            "labels": changes.get("labels", OURS),
+            "annotations": changes.get("annotations", {}),
+        },
+    }
+
+
+def test_the_companion_may_write_a_mirror(installed: ControlPlane) -> None:
+    """What it is for passes."""
+    assert "serverside-applied" in apply(installed, secret())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sentence"),
+    [
+        (secret("other"), "no Secret but michelangelo-tracking"),
+        (secret(namespace="kube-system"), "no Secret but michelangelo-tracking"),
+        (secret(namespace=NAMESPACE), "no Secret but michelangelo-tracking"),
+        (
+            secret(
+                type="kubernetes.io/service-account-token",
+                annotations={"kubernetes.io/service-account.name": "default"},
+            ),
+            "keys only",
+        ),
+        (secret(type="Opaque"), "keys only"),
+    ],
+    ids=["other-name", "kube-system", "own-namespace", "token", "opaque"],
+)
+def test_the_companion_may_write_no_other_secret(
+    installed: ControlPlane, manifest: Object, sentence: str
+) -> None:
+    """Name, place and type are held by the API server itself."""
+    assert sentence in apply(installed, manifest)
+
+
+def test_the_companion_may_not_take_over_a_foreign_secret(
+    installed: ControlPlane,
+) -> None:
+    """A Secret of the mirror's name that is somebody else's stays as it is."""
+    foreign = secret(type="Opaque")
+    installed.admin.create(f"/api/v1/namespaces/{COMPUTE}/secrets", foreign)
+
+    changed = apply(installed, foreign)
+    deleted = kubectl(
+        installed, *("delete", "secret", MIRROR, "-n", COMPUTE, "--dry-run=server")
+    )
+
+    installed.admin.delete(f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR}")
+    assert "keys only" in changed
+    assert "keys only" in deleted
+
+
+def configuration(plane: ControlPlane) -> Object:
+    """The webhook configuration, ready to be sent back."""
+    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+    found = plane.admin.get(f"{path}/{RELEASE}")
+    found["metadata"].pop("managedFields")
+    return found
+
+
+def replace(plane: ControlPlane, manifest: Object) -> str:
+    """What a dry-run PUT says."""
+    return kubectl(plane, "replace", "--dry-run=server", "-f", "-", manifest=manifest)
+
+
+def test_the_companion_may_write_the_ca_bundle(installed: ControlPlane) -> None:
+    """By server-side apply of that one field, as it does."""
+    entries = configuration(installed)["webhooks"]
+    bundle = base64.b64encode(installed.authority.certificate.read_bytes()).decode()
+    manifest = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": RELEASE},
+        "webhooks": [
+            {"name": one["name"], "clientConfig": {"caBundle": bundle}}
+            for one in entries
+        ],
+    }
+
+    assert "serverside-applied" in apply(installed, manifest)
+
+
+def retarget(body: Object) -> None:
+    """Send the reviews to another Service."""
+    body["webhooks"][0]["clientConfig"]["service"]["name"] = "evil"
+
+
+def by_url(body: Object) -> None:
+    """Send the reviews out of the cluster."""
+    body["webhooks"][0]["clientConfig"] = {"url": "https://evil.example/"}
+
+
+def widen(body: Object) -> None:
+    """Ask for Secrets as well."""
+    body["webhooks"][0]["rules"][0]["resources"] = ["pods", "secrets"]
+
+
+def fail_closed(body: Object) -> None:
+    """Block pods."""
+    body["webhooks"][1]["failurePolicy"] = "Fail"
+
+
+def any_namespace(body: Object) -> None:
+    """Drop the namespaces' consent."""
+    del body["webhooks"][0]["namespaceSelector"]
+
+
+def another_entry(body: Object) -> None:
+    """Add a webhook."""
+    body["webhooks"].append(body["webhooks"][0] | {"name": "evil.example.com"})
+
+
+def one_entry_less(body: Object) -> None:
+    """Remove a webhook."""
+    del body["webhooks"][0]
+
+
+def condition(body: Object) -> None:
+    """Add a field that was absent."""
+    body["webhooks"][0]["matchConditions"] = [{"name": "never", "expression": "false"}]
+
+
+def relabel(body: Object) -> None:
+    """Change the labels."""
+    body["metadata"]["labels"]["evil"] = "true"
+
+
+def annotate(body: Object) -> None:
+    """Hand the bundle to cert-manager."""
+    body["metadata"]["annotations"] |= {"cert-manager.io/inject-ca-from": "a/b"}
+
+
+def orphan(body: Object) -> None:
+    """Keep it from being deleted."""
+    body["metadata"]["finalizers"] = ["example.com/evil"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(retarget, by_url, widen, fail_closed, any_namespace, another_entry),
+        *(one_entry_less, condition, relabel, annotate, orphan),
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_the_companion_may_change_nothing_else_there(
+    installed: ControlPlane, change: Callable[[Object], None]
+) -> None:
+    """Every other field of the webhook configuration is out of its reach."""
+    body = configuration(installed)
+    change(body)
+
+    assert "nothing but caBundle" in replace(installed, body)
+
+
+def test_the_companion_may_create_no_webhook_configuration(
+    installed: ControlPlane,
+) -> None:
+    """Not even a copy of its own."""
+    body = configuration(installed)
+    body["metadata"] = {"name": "copy"}
+
+    said = kubectl(installed, "create", "--dry-run=server", "-f", "-", manifest=body)
+
+    assert "may not create webhook configurations" in said
+
+
+def test_others_may_change_the_webhook_configuration(installed: ControlPlane) -> None:
+    """The policy speaks of the companion alone."""
+    body = configuration(installed)
+    fail_closed(body)
+
+    said = kubectl(
+        installed,
+        *("replace", "--dry-run=server", "-f", "-"),
+        manifest=body,
+        user="alice",
+    )
+
+    assert "replaced" in said
+
+
+def network_policy(**changes: Any) -> Object:
+    """An egress policy as the companion writes it."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": "mti-egress-0",
+            "namespace": COMPUTE,
+            "labels": changes.get("labels", OURS),
+        },
+        "spec": {
+            "podSelector": changes.get(
+                "selector", {"matchLabels": {INJECTED: "true", "a": "b"}}
+            ),
+            "policyTypes": changes.get("types", ["Egress"]),
+            "egress": [{"ports": [{"protocol": "UDP", "port": 53}]}],
+        },
+    }
+
+
+def test_the_companion_may_write_egress_policies(installed: ControlPlane) -> None:
+    """What it is for passes."""
+    assert "serverside-applied" in apply(installed, network_policy())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sentence"),
+    [
+        (network_policy(labels={}), "without its label"),
+        (network_policy(selector={}), "injected pods only"),
+        (network_policy(types=["Ingress", "Egress"]), "injected pods only"),
+    ],
+    ids=["unlabelled", "every-pod", "ingress"],
+)
+def test_the_companion_may_write_no_other_network_policy(
+    installed: ControlPlane, manifest: Object, sentence: str
+) -> None:
+    """It cannot isolate pods that are not ours, and not their ingress."""
+    assert sentence in apply(installed, manifest)
+
+
+def pod(labels: dict[str, str], *references: str) -> Object:
+    """A pod with Secret references in `envFrom`."""
+    sources = [{"secretRef": {"name": name}} for name in references]
+    container = {"name": "main", "image": "example.com/a:1", "envFrom": sources}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "task", "namespace": COMPUTE, "labels": labels},
+        "spec": {"containers": [container]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("manifest", "flagged"),
+    [
+        (pod({"ray.io/node-type": "head"}), True),
+        (pod({"spark-role": "executor"}, "another"), True),
+        (pod({"spark-role": "driver"}, "another", MIRROR), False),
+        (pod({"ray.io/node-type": "redis-cleanup"}), False),
+        (pod({"ray.io/node-type": "head", INJECT: "disabled"}), False),
+        (pod({}), False),
+    ],
+    ids=["ray", "spark", "has-keys", "not-a-task", "opted-out", "no-labels"],
+)
+def test_a_task_pod_without_keys_is_flagged_and_admitted(
+    installed: ControlPlane, manifest: Object, flagged: bool
+) -> None:
+    """The client is warned, with the webhook dead, and the pod is created."""
+    said = apply(installed, manifest, user="bob")
+
+    assert flagged is ("admitted without the tracking keys" in said)
+    assert "serverside-applied" in said
+
+
+@pytest.mark.parametrize(
+    ("user", "label", "allowed"),
+    [
+        ("alice", f"{INJECT}=enabled", True),
+        ("mallory", f"{INJECT}=enabled", False),
+        ("mallory", "tracking.michelangelo-ai.org/profile=research", False),
+        ("mallory", "team=a", True),
+    ],
+)
+def test_only_the_listed_may_label_a_namespace(
+    installed: ControlPlane, user: str, label: str, allowed: bool
+) -> None:
+    """Other labels stay everybody's."""
+    said = kubectl(
+        installed,
+        *("label", "namespace", "default", label, "--dry-run=server"),
+        user=user,
+    )
+
+    assert allowed is ("may not change which namespaces" not in said)

@@ -1,0 +1,61 @@
+"""A real API server keeps the port's contract."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contracts.resources import ResourcesContract
+from tests.lab.build import Toolbox
+from tests.lab.control_plane import ControlPlane
+from webhook.cluster.access import by_kubeconfig
+from webhook.cluster.api import ApiResources
+from webhook.cluster.ports import Resources
+
+
+@pytest.fixture(name="plane", scope="module")
+def _plane(
+    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("contract"))
+    yield plane
+    plane.stop()
+
+
+class TestApiServer(ResourcesContract):
+    """The same suite that the fake passes, on a control plane that it may restart."""
+
+    @pytest.fixture(name="port")
+    def _port(self, plane: ControlPlane) -> Iterator[Resources]:
+        yield from client(plane, "tracking-injector")
+
+    @pytest.fixture(name="other")
+    def _other(self, plane: ControlPlane) -> Iterator[Resources]:
+        yield from client(plane, "somebody-else")
+
+    @pytest.fixture(name="home")
+    def _home(self, plane: ControlPlane) -> str:
+        return plane.namespace(f"contract-{uuid.uuid4().hex[:8]}")
+
+    @pytest.fixture(name="terminating")
+    def _terminating(self, plane: ControlPlane, home: str) -> Iterator[str]:
+        """A finalizer of ours keeps it from going before the test is done."""
+        pin = {"metadata": {"name": "pin", "finalizers": ["example.org/pin"]}}
+        plane.admin.create(f"/api/v1/namespaces/{home}/configmaps", pin)
+        plane.admin.delete(f"/api/v1/namespaces/{home}")
+        yield home
+        free = {"metadata": {"finalizers": None}}
+        plane.admin.patch(f"/api/v1/namespaces/{home}/configmaps/pin", free)
+
+    @pytest.fixture(name="compact")
+    def _compact(self, plane: ControlPlane) -> None:
+        """A restarted API server remembers nothing from before."""
+        plane.stop_api_server()
+        plane.start_api_server()
+
+
+def client(plane: ControlPlane, manager: str) -> Iterator[ApiResources]:
+    """The port as admin, writing in the manager's name."""
+    access = by_kubeconfig(manager=manager, path=plane.kubeconfig)
+    yield access.resources
+    access.resources.close()

@@ -1,0 +1,370 @@
+"""A cluster in memory: the `Resources` port with versions, watches, conflicts, rights.
+
+What it answers is held to a real API server by `tests.contracts.resources`. Faults are
+switched on by name: `forbid`, `outage`, `compact`, `stall`, `throttle`, `full`.
+"""
+
+import copy
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from tests.fakes import ownership
+from tests.fakes.selectors import selected
+from webhook.cluster import objects
+from webhook.cluster.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    QuotaExceeded,
+    Terminating,
+    Throttled,
+    Unavailable,
+)
+from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
+from webhook.cluster.ports import (
+    ANYTHING,
+    Change,
+    Happening,
+    Json,
+    Key,
+    Listing,
+    Precondition,
+    Selection,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that the cluster got, watches apart."""
+
+    verb: str
+    kind: Kind
+    key: Key
+
+
+Rule = Callable[[Call], bool]
+
+
+class FakeCluster:
+    """The state and its faults; `client` gives the port."""
+
+    def __init__(self, *, clock: Callable[[], datetime] | None = None) -> None:
+        """An empty cluster whose objects carry the clock's time."""
+        self._clock = clock or (lambda: datetime.now(UTC))  # noqa: TID251 - a test's own
+        self._changed = threading.Condition()
+        self._objects: dict[Kind, dict[Key, Json]] = {}
+        self._owned: dict[tuple[Kind, str], dict[str, set[ownership.Path]]] = {}
+        self._history: list[tuple[int, Kind, Happening, Json]] = []
+        self._version = 100
+        self._oldest = 0
+        self._forbidden: list[Rule] = []
+        self._counter = 0
+        self._meanwhile: tuple[str, Callable[[], object]] | None = None
+        self.calls: list[Call] = []
+        self.outage = False
+        """Whether nobody answers."""
+        self.stall = False
+        """Whether watches stay open and say nothing."""
+        self.throttle = 0
+        """How many requests from now on get a 429."""
+        self.full: set[str] = set()
+        """Namespaces whose quota for Secrets is used up."""
+
+    def client(self, manager: str = "tracking-injector") -> "FakeResources":
+        """The port, writing in this manager's name."""
+        return FakeResources(self, manager)
+
+    def forbid(self, rule: Rule) -> None:
+        """From now on a call for which the rule holds is refused."""
+        self._forbidden.append(rule)
+
+    def allow_all(self) -> None:
+        """Gives every right back."""
+        self._forbidden.clear()
+
+    def compact(self) -> None:
+        """Forgets the past: a watch from an older version gets 410."""
+        with self._changed:
+            self._oldest = self._version
+            self._history.clear()
+            self._changed.notify_all()
+
+    def meanwhile(self, verb: str, act: Callable[[], object]) -> None:
+        """Just before the next call of that verb is served, somebody else acts."""
+        self._meanwhile = verb, act
+
+    def terminate(self, namespace: str) -> None:
+        """A namespace begins to go away."""
+        body = copy.deepcopy(self._objects[NAMESPACE][Key("", namespace)])
+        body["metadata"]["deletionTimestamp"] = _stamp(self._clock())
+        body["status"] = {"phase": "Terminating"}
+        with self._changed:
+            self._store(NAMESPACE, body)
+
+    def counts(self) -> Counter[str]:
+        """How many calls of each verb it got."""
+        return Counter(call.verb for call in self.calls)
+
+    # What follows serves FakeResources, under its lock.
+
+    def admit(self, verb: str, kind: Kind, key: Key) -> None:
+        """Records the call, or fails it as the faults say."""
+        call = Call(verb, kind, key)
+        if verb != "watch":
+            self.calls.append(call)
+        if self._meanwhile and self._meanwhile[0] == verb:
+            _, act = self._meanwhile
+            self._meanwhile = None
+            act()
+        if self.outage:
+            raise Unavailable(f"{verb} {kind.plural}: nobody answers")
+        if self.throttle:
+            self.throttle -= 1
+            raise Throttled(f"{verb} {kind.plural}: too many", retry_after=0.01)
+        if any(rule(call) for rule in self._forbidden):
+            raise Forbidden(f"{verb} {kind.plural} {key}: a right is missing")
+
+    def find(self, kind: Kind, key: Key) -> Json:
+        """The object itself, not a copy."""
+        try:
+            return self._objects[kind][key]
+        except KeyError:
+            raise NotFound(f"{kind.plural} {key}") from None
+
+    def select(self, selection: Selection) -> Iterator[Json]:
+        """The selected objects themselves."""
+        for body in self._objects.get(selection.kind, {}).values():
+            if selected(selection, body):
+                yield body
+
+    def _store(self, kind: Kind, body: Json) -> Json:
+        self._version += 1
+        body["metadata"]["resourceVersion"] = str(self._version)
+        self._objects.setdefault(kind, {})[objects.key(body)] = body
+        self._tell(kind, Happening.PUT, body)
+        return copy.deepcopy(body)
+
+    def _tell(self, kind: Kind, happening: Happening, body: Json) -> None:
+        self._history.append((self._version, kind, happening, copy.deepcopy(body)))
+        self._changed.notify_all()
+
+    def _check_new(self, kind: Kind, key: Key) -> None:
+        if not kind.namespaced:
+            return
+        home = self.find(NAMESPACE, Key("", key.namespace))
+        if "deletionTimestamp" in home["metadata"]:
+            raise Terminating(f"{kind.plural} {key}: the namespace goes away")
+        if kind == SECRET and key.namespace in self.full:
+            raise QuotaExceeded(f"{kind.plural} {key}: exceeded quota")
+
+    def _make(self, kind: Kind, body: Json) -> Json:
+        key = objects.key(body)
+        self._check_new(kind, key)
+        self._counter += 1
+        made = copy.deepcopy(body)
+        made |= {"apiVersion": kind.api_version, "kind": kind.name}
+        made["metadata"] |= {
+            "uid": f"uid-{self._counter}",
+            "creationTimestamp": _stamp(self._clock()),
+        }
+        if kind == SECRET:
+            made.setdefault("type", "Opaque")
+        return made
+
+    def create(self, kind: Kind, body: Json, manager: str) -> Json:
+        """As the port's, in the manager's name."""
+        key = objects.key(body)
+        if key in self._objects.get(kind, {}):
+            raise AlreadyExists(f"{kind.plural} {key}")
+        made = self._make(kind, body)
+        self._own(kind, made, {f"{manager}/Update": ownership.paths(body)})
+        return self._store(kind, made)
+
+    def apply(self, kind: Kind, body: Json, manager: str, *, force: bool) -> Json:
+        """As the port's, in the manager's name."""
+        key = objects.key(body)
+        applied = copy.deepcopy(body)
+        wanted = applied["metadata"].pop("resourceVersion", "")
+        current = self._objects.get(kind, {}).get(key)
+        me = f"{manager}/Apply"
+        mine = ownership.paths(applied)
+        if current is None:
+            made = self._make(kind, applied)
+            self._own(kind, made, {me: mine})
+            return self._store(kind, made)
+        if wanted and wanted != objects.version(current):
+            raise Conflict(f"{kind.plural} {key}: written in between")
+        owned = self._owned[kind, objects.uid(current)]
+        theirs = {m: p for m, p in owned.items() if m != me}
+        changes = {
+            p for p in mine if ownership.read(current, p) != ownership.read(applied, p)
+        }
+        taken = {p for paths in theirs.values() for p in paths} & changes
+        if taken and not force:
+            raise Conflict(f"{kind.plural} {key}: another manager owns {sorted(taken)}")
+        shared = {p for paths in theirs.values() for p in paths}
+        gone = owned.get(me, set()) - mine - shared
+        result = ownership.merge(current, applied, gone)
+        if kind == SECRET and result.get("type") != current.get("type"):
+            raise Invalid(f"{kind.plural} {key}: type", fields=("type",))
+        owners = {m: p - taken for m, p in theirs.items()} | {me: mine}
+        if not changes and not gone and owners == owned:
+            return copy.deepcopy(current)
+        self._own(kind, result, owners)
+        return self._store(kind, result)
+
+    def _own(
+        self, kind: Kind, body: Json, owners: dict[str, set[ownership.Path]]
+    ) -> None:
+        uid = objects.uid(body)
+        before = self._owned.get((kind, uid), {})
+        times = {
+            (e["manager"], e["operation"]): e["time"]
+            for e in body["metadata"].get("managedFields", ())
+        }
+        now = _stamp(self._clock())
+        entries: list[dict[str, Any]] = []
+        writer = list(owners)[-1]
+        for owner, owned in owners.items():
+            manager, operation = owner.rsplit("/", 1)
+            same = owned == before.get(owner) and owner != writer
+            time_ = times.get((manager, operation), now) if same else now
+            entries.append(
+                {
+                    "manager": manager,
+                    "operation": operation,
+                    "time": time_,
+                    "fieldsV1": ownership.tree(owned),
+                }
+            )
+        body["metadata"]["managedFields"] = entries
+        self._owned[kind, uid] = owners
+
+    def delete(self, kind: Kind, key: Key, only: Precondition) -> None:
+        """As the port's."""
+        body = self.find(kind, key)
+        if only.uid and only.uid != objects.uid(body):
+            raise Conflict(f"{kind.plural} {key}: another object by now")
+        if only.version and only.version != objects.version(body):
+            raise Conflict(f"{kind.plural} {key}: written in between")
+        del self._objects[kind][key]
+        self._version += 1
+        body["metadata"]["resourceVersion"] = str(self._version)
+        self._tell(kind, Happening.DELETED, body)
+
+
+class FakeResources:
+    """Implements `webhook.cluster.ports.Resources` on a `FakeCluster`."""
+
+    def __init__(self, cluster: FakeCluster, manager: str) -> None:
+        """Acts in the manager's name."""
+        self._cluster = cluster
+        self._manager = manager
+        self._lock = cluster._changed
+
+    def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
+        """A copy of the object."""
+        key = Key(namespace, name)
+        with self._lock:
+            self._cluster.admit("get", kind, key)
+            return copy.deepcopy(self._cluster.find(kind, key))
+
+    def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
+        """The selected objects' projections."""
+        with self._lock:
+            key = Key(selection.namespace, selection.name)
+            self._cluster.admit("list", selection.kind, key)
+            items = {
+                objects.key(body): (objects.order(body), project(copy.deepcopy(body)))
+                for body in self._cluster.select(selection)
+            }
+            return Listing(items, str(self._cluster._version))
+
+    def watch(
+        self, selection: Selection, version: str, *, seconds: float
+    ) -> Iterator[Change]:
+        """What happens after `version`, as it happens."""
+        with self._lock:
+            key = Key(selection.namespace, selection.name)
+            self._cluster.admit("watch", selection.kind, key)
+        return self._changes(selection, int(version), time.monotonic() + seconds)
+
+    def _changes(
+        self, selection: Selection, after: int, until: float
+    ) -> Iterator[Change]:
+        cluster = self._cluster
+        while True:
+            with self._lock:
+                if after < cluster._oldest:
+                    raise Gone(f"watch {selection}: the version is too old")
+                if cluster.outage:
+                    raise Unavailable(f"watch {selection}: the connection broke")
+                left = until - time.monotonic()
+                news = [] if cluster.stall else self._news(selection, after)
+                latest = cluster._version
+                if not news and left > 0:
+                    self._lock.wait(min(left, 0.05))
+            yield from news
+            if not cluster.stall:
+                after = latest if news else after
+            if left <= 0:
+                if cluster.stall:
+                    raise Unavailable(f"watch {selection}: silent for too long")
+                yield _bookmark(latest)
+                return
+
+    def _news(self, selection: Selection, after: int) -> list[Change]:
+        """What left the selection is told as deleted, also when it still exists."""
+        news = []
+        for version, kind, happening, body in self._cluster._history:
+            if version <= after or kind != selection.kind:
+                continue
+            if selection.namespace not in ("", objects.key(body).namespace):
+                continue
+            told = happening if selected(selection, body) else Happening.DELETED
+            news.append(Change(told, copy.deepcopy(body)))
+        return news
+
+    def apply(self, kind: Kind, body: Json, *, force: bool = True) -> Json:
+        """Creates or changes, by the model in `tests.fakes.ownership`."""
+        with self._lock:
+            self._cluster.admit("apply", kind, objects.key(body))
+            return self._cluster.apply(kind, body, self._manager, force=force)
+
+    def create(self, kind: Kind, body: Json) -> Json:
+        """Creates, exclusively."""
+        with self._lock:
+            self._cluster.admit("create", kind, objects.key(body))
+            return self._cluster.create(kind, body, self._manager)
+
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str = "",
+        *,
+        only: Precondition = ANYTHING,
+    ) -> None:
+        """Deletes at once; there are no finalizers here."""
+        key = Key(namespace, name)
+        with self._lock:
+            self._cluster.admit("delete", kind, key)
+            self._cluster.delete(kind, key, only)
+
+
+def _bookmark(version: int) -> Change:
+    return Change(Happening.BOOKMARK, {"metadata": {"resourceVersion": str(version)}})
+
+
+def _stamp(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""Properties of what the command line reads and writes."""

@@ -1,0 +1,48 @@
+"""Rotation under every fault we know of, over thousands of histories.
+
+The invariants, checked whenever anything changes or time passes:
+
+I1   API servers trust what replicas serve, by clocks within the skew.
+I2   What is served was trusted for the dwell before.
+I3   No root is dropped that a replica still serves.
+I4   The bundle ends as what the state requires, at most three roots, none expired.
+I5   The serving Secret always holds a pair.
+I6   Of the webhook configuration nothing but bundles is written.
+I7   No CA key is in any object: nothing that the codec writes has a place for one.
+I8   Whoever finds everything in order writes nothing.
+I9   Three calm hours bring everything in order.
+I10  A Secret without our label is never written.
+
+A failure prints the history; `play(seed)` repeats it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.property.rotation.histories import play
+
+HISTORIES = 10_000
+CHUNK = 500
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, CHUNK))
+def test_no_history_breaks_an_invariant(first: int) -> None:
+    """Crashes, rivals, API errors, lag, skew and tampering, in any order."""
+    causes = set()
+
+    for seed in range(first, first + CHUNK):
+        for companion in play(seed).companions:
+            causes |= companion.causes
+
+    # The histories reach what they are about, not only the fair-weather path.
+    assert {
+        "bootstrap", "emergency", "pair_drift", "pruned", "recovered", "renewal",
+        "requested", "retired", "switch", "switch_seen", "trust_seen", "untrusted",
+    } <= causes  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_real_certificates_keep_the_invariants_too(seed: int) -> None:
+    """The same histories with X.509 instead of the mint's names and dates."""
+    assert play(seed, real=True).companions[0].causes

@@ -1,0 +1,157 @@
+"""The histories notice when the rotation is wrong: each mutant is caught.
+
+A mutant changes one line of thought of the real code. What it breaks is named, so that
+it is caught for the right reason.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+
+from certs.state import State
+from certs.steps import Cause
+from tests.property.rotation.companion import Companion
+from tests.property.rotation.histories import POLICY, History
+from tests.property.rotation.mint import Mint, abstract_material
+from tests.property.rotation.port import Weather
+from tests.property.rotation.timeline import Violation
+from tests.property.rotation.world import World
+from webhook.companion.certificates.look import Looker
+
+if TYPE_CHECKING:
+    from certs.policy import Policy
+    from webhook.cluster.kinds import Kind
+    from webhook.cluster.ports import Json
+    from webhook.companion.certificates.words import Complaint
+
+HISTORIES = 100
+
+
+def first_violation(policy: Policy = POLICY) -> str:
+    """What the first history to fail says; empty if none does."""
+    for seed in range(HISTORIES):
+        try:
+            History(seed, policy, real=False).play()
+        except Violation as violation:
+            return str(violation).splitlines()[0]
+    return ""
+
+
+def test_the_code_as_it_is_survives() -> None:
+    """The same histories find nothing in the unchanged code."""
+    assert first_violation() == ""
+
+
+def test_a_switch_without_a_dwell_is_caught() -> None:
+    """API servers learn of a bundle up to 200 s late."""
+    with patch("certs.rotation._Decision._waited", lambda *_: True):
+        assert first_violation().startswith(("I1", "I2"))
+
+
+def test_a_root_dropped_without_attestation_is_caught() -> None:
+    """Replicas load a pair up to 120 s late."""
+    with (
+        patch("certs.rotation._Decision._attested", lambda _: True),
+        patch("certs.rotation._Decision._void", lambda *_: False),
+    ):
+        assert first_violation().startswith(("I1", "I3"))
+
+
+def test_a_certificate_without_backdating_is_caught() -> None:
+    """A slow clock sees a certificate from the future."""
+    policy = replace(POLICY, backdate=timedelta(0))
+
+    assert first_violation(policy).startswith("I1 validity")
+
+
+def test_the_swapped_order_is_caught() -> None:
+    """Serving a generation first and making it known afterwards."""
+
+    def swapped(decision: object, following: object) -> object:
+        return decision._switch(following, Cause.SWITCH)  # type: ignore[attr-defined]
+
+    with patch("certs.rotation._Decision._promote", swapped):
+        assert first_violation().startswith(("I1", "I2"))
+
+
+def test_a_forgotten_root_is_caught() -> None:
+    """A bundle that is replaced at the switch instead of united."""
+
+    def required(state: State, *_: object) -> object:
+        return (state.current.root,) if state.current else ()
+
+    with patch.object(State, "required", required):
+        assert first_violation() != ""
+
+
+def stalled_for_a_whole_rotation(read: int) -> None:
+    """One companion stalls before its n-th read while another one rotates."""
+    mint = Mint()
+    world = World(random.Random(1), mint.inspect, POLICY)  # noqa: S311 - to repeat
+    world.install(replicas=3, servers=2)
+    with abstract_material(mint):
+        busy = Companion(world, Weather(), "c0", mint.issue)
+
+        def work(minutes: int) -> None:
+            for _ in range(minutes):
+                world.advance(world.now + timedelta(minutes=1))
+                busy.turn()
+
+        work(60)
+        slow = Companion(world, Weather(), "c1", mint.issue)
+        world.request_rotation()
+        work(5)
+        reads = iter(range(1, 100))
+        get = slow.port.get
+
+        def stalling(kind: Kind, name: str, namespace: str = "") -> Json:
+            if next(reads) == read:
+                work(120)
+            return get(kind, name, namespace)
+
+        with patch.object(slow.port, "get", stalling):
+            slow.turn()
+        work(120)
+        assert busy.outcome is not None
+        assert busy.outcome.in_order
+
+
+@pytest.mark.parametrize("read", [1, 2, 3])
+def test_a_stall_between_two_reads_harms_nobody(read: int) -> None:
+    """What was read before the stall is no ground for a write after it."""
+    stalled_for_a_whole_rotation(read)
+
+
+def test_the_wrong_order_of_reading_is_caught() -> None:
+    """A state read before the pair lets a stalled companion restore the old pair."""
+    early: list[Json | None] = []
+    read_state, read_configuration = Looker._state_secret, Looker._configuration
+
+    def configuration(looker: Looker, complaints: list[Complaint]) -> Json | None:
+        early.append(read_state(looker, complaints))
+        return read_configuration(looker, complaints)
+
+    with (
+        patch.object(Looker, "_configuration", configuration),
+        patch.object(Looker, "_state_secret", lambda *_: early.pop()),
+        pytest.raises(Violation, match="I1"),
+    ):
+        stalled_for_a_whole_rotation(3)
+
+
+def test_a_silent_replica_is_not_taken_for_an_untrusted_one() -> None:
+    """Who does not answer the companion may well answer an API server."""
+
+    def nothing_to_lose(decision: object) -> bool:
+        decision.attest = True  # type: ignore[attr-defined]
+        state, served = decision.state, decision.seen.served  # type: ignore[attr-defined]
+        return state.current is None and not any(one.trusted for one in served or ())
+
+    with patch("certs.rotation._Decision._nothing_to_lose", nothing_to_lose):
+        assert first_violation().startswith(("I1", "I2"))

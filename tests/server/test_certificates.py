@@ -1,0 +1,178 @@
+"""Certificates are replaced under running connections; broken files change nothing."""
+
+import datetime as dt
+import os
+import shutil
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.server.bodies import RAY_HEAD
+from tests.server.pairs import DAY, PemPair, issue
+from tests.server.process import Client, serving, wait_until
+from webhook.server.tls import (
+    BadCertificateError,
+    CertificateWatch,
+    Problem,
+    prove,
+    read,
+)
+
+GOOD, OTHER = issue(), issue()
+HALF = GOOD.key[: len(GOOD.key) // 2]
+
+
+def _directory_for_a_file(folder: Path) -> None:
+    (folder / "tls.crt").unlink()
+    (folder / "tls.crt").mkdir()
+
+
+def _pipe_for_a_file(folder: Path) -> None:
+    (folder / "tls.key").unlink()
+    os.mkfifo(folder / "tls.key")
+
+
+def _writes(crt: bytes, key: bytes) -> Callable[[Path], None]:
+    return PemPair(crt=crt, key=key).write
+
+
+def _issues(**how: object) -> Callable[[Path], None]:
+    return lambda folder: issue(**how).write(folder)  # type: ignore[arg-type] # a table
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], Problem]] = {
+    "key-of-another": (_writes(GOOD.crt, OTHER.key), Problem.NOT_A_PAIR),
+    "truncated-certificate": (_writes(GOOD.crt[:200], GOOD.key), Problem.NOT_A_PAIR),
+    "truncated-key": (_writes(GOOD.crt, HALF), Problem.NOT_A_PAIR),
+    "empty-certificate": (_writes(b"", GOOD.key), Problem.NOT_A_PAIR),
+    "empty-key": (_writes(GOOD.crt, b""), Problem.NOT_A_PAIR),
+    "swapped": (_writes(GOOD.key, GOOD.crt), Problem.NOT_A_PAIR),
+    "byte-order-mark": (
+        _writes(b"\xef\xbb\xbf" + GOOD.crt, GOOD.key),
+        Problem.NOT_A_PAIR,
+    ),
+    "not-ascii": (_writes("ключ".encode(), GOOD.key), Problem.NOT_A_PAIR),
+    "encrypted-key": (_issues(password=b"x"), Problem.ENCRYPTED_KEY),
+    "expired": (_issues(begins=-2 * DAY, ends=-DAY), Problem.NOT_VALID_NOW),
+    "not-yet-valid": (_issues(begins=DAY, ends=2 * DAY), Problem.NOT_VALID_NOW),
+    "for-clients": (
+        _issues(usage=ExtendedKeyUsageOID.CLIENT_AUTH),
+        Problem.NOT_FOR_SERVERS,
+    ),
+    "directory": (_directory_for_a_file, Problem.NOT_A_FILE),
+    "pipe": (_pipe_for_a_file, Problem.NOT_A_FILE),
+    "gone": (lambda folder: (folder / "tls.key").unlink(), Problem.MISSING),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_pair_leaves_the_last_good_one(folder: Path, name: str) -> None:
+    """And is named for what it is, until a good one comes."""
+    breaks, problem = BROKEN[name]
+    watch = CertificateWatch(folder)
+    assert watch.check()
+    good = watch.current
+
+    breaks(folder)
+
+    assert not watch.check()
+    assert (good, problem) == (watch.current, watch.problem)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    OTHER.write(folder)
+    assert watch.check()
+    assert watch.problem is None
+
+
+def test_line_ends_of_another_system_are_fine(folder: Path) -> None:
+    """CRLF is PEM as well."""
+    PemPair(
+        crt=GOOD.crt.replace(b"\n", b"\r\n"), key=GOOD.key.replace(b"\n", b"\r\n")
+    ).write(folder)
+
+    assert prove(read(folder)).not_after > prove(read(folder)).not_before
+
+
+def test_the_same_files_are_proved_once(folder: Path) -> None:
+    """A look costs two reads and two digests."""
+    watch = CertificateWatch(folder)
+
+    assert [True, False, False] == [watch.check() for _ in range(3)]
+
+
+def test_both_files_come_from_one_state_of_a_mounted_secret(tmp_path: Path) -> None:
+    """The kubelet turns `..data` at any moment, also between the two reads."""
+    for generation, pair in enumerate((GOOD, OTHER)):
+        folder = tmp_path / f"..{generation}"
+        folder.mkdir()
+        pair.write(folder)
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).symlink_to(Path("..data") / name)
+
+    seen = set()
+    for turn in range(200):
+        link = tmp_path / "new"
+        link.symlink_to(f"..{turn % 2}")
+        link.rename(tmp_path / "..data")
+        seen.add(prove(read(tmp_path)).fingerprint)
+
+    assert len(seen) == 2
+
+
+def test_a_problem_names_no_secret(folder: Path) -> None:
+    """Neither its text nor a pair's own shows a key."""
+    _writes(GOOD.crt, OTHER.key)(folder)
+
+    with pytest.raises(BadCertificateError) as caught:
+        prove(read(folder))
+
+    assert "not-a-pair" == str(caught.value)
+    assert "Pair(***)" == repr(read(folder))
+
+
+def test_new_connections_get_the_new_certificate(folder: Path, pair: PemPair) -> None:
+    """Connections that live on keep theirs, and keep being answered."""
+    with serving(folder, pair) as server, server.client() as before:
+        (folder / "tls.crt").write_bytes(OTHER.crt)  # half of a change
+        wait_until(
+            lambda: server.metric("tracking_injector_certificate_reload_errors_total")
+        )
+        with server.client() as during:
+            assert during.mutate(RAY_HEAD).status == 200
+
+        OTHER.write(folder)
+        wait_until(lambda: _accepts(server.port, OTHER))
+
+        assert before.mutate(RAY_HEAD).status == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            server.client()
+        assert server.metric("tracking_injector_certificate_info") == 1
+        problems = [one.get("problem") for one in server.events("certificate")]
+        assert [None, "not-a-pair", None] == problems
+
+
+def _accepts(port: int, pair: PemPair) -> bool:
+    try:
+        Client(port, pair).close()
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def test_validity_is_judged_by_the_time_that_is_passed(folder: Path) -> None:
+    """From its first second to before its last."""
+    certificate = prove(read(folder))
+    second = dt.timedelta(seconds=1)
+
+    assert [False, True, True, False] == [
+        certificate.valid_at(moment)
+        for moment in (
+            certificate.not_before - second,
+            certificate.not_before,
+            certificate.not_after - second,
+            certificate.not_after,
+        )
+    ]

@@ -1,0 +1,184 @@
+"""What operators see: the log, metrics, readiness, and what the process lacks."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.server.bodies import CANARY, MALFORMED, RAY_HEAD, review
+from tests.server.pairs import PemPair
+from tests.server.process import JSON_TYPE, Server, serving
+from webhook.server.app import create_app, webhook_of
+from webhook.server.tls import CertificateWatch
+from webhook.server.webhook import build, captured
+from webhook.settings import Settings
+
+DECISION_FIELDS = {
+    "time",
+    "level",
+    "event",
+    "uid",
+    "namespace",
+    "pod",
+    "owner",
+    "workload",
+    "decision",
+    "reason",
+    "containers",
+    "dry_run",
+    "seconds",
+}
+
+
+def test_a_decision_is_one_line_of_fixed_fields(server: Server) -> None:
+    """Names and outcomes, never a spec."""
+    with server.client() as client:
+        client.mutate(review(uid="one-of-a-kind"))
+
+    (line,) = [
+        one for one in server.events("decision") if one["uid"] == "one-of-a-kind"
+    ]
+    assert DECISION_FIELDS == set(line)
+    assert ("patched", "injected", "ray-head", ["head"], False) == (
+        line["decision"],
+        line["reason"],
+        line["workload"],
+        line["containers"],
+        line["dry_run"],
+    )
+    assert line["owner"].startswith("RayCluster/")
+
+
+def test_no_body_reaches_the_log(server: Server) -> None:
+    """Not of a refused one, and of a review only names."""
+    content = json.loads(RAY_HEAD)
+    spec = content["request"]["object"]["spec"]["containers"][0]
+    spec["env"] = [{"name": "PASSWORD", "value": CANARY}]
+    content["request"]["userInfo"] = {"username": CANARY, "extra": {"x": [CANARY]}}
+    with server.client() as client:
+        client.mutate(json.dumps(content))
+        client.ask("GET", f"/{CANARY}", headers={"X-Header": CANARY})
+        client.ask("POST", f"/mutate?x={CANARY}", b"{}", JSON_TYPE)
+    for body, _, _ in MALFORMED.values():
+        with server.client() as client:
+            client.mutate(body)
+    with server.client() as client:
+        client.raw(b"GET / HTTP/1.1\r\nHost: x\r\nA\x00: %s\r\n\r\n" % CANARY.encode())
+
+    assert server.events("rejected")
+    assert CANARY.encode() not in b"".join(server.lines)
+
+
+def test_metrics_count_what_happened(server: Server) -> None:
+    """Decisions by namespace, workload and reason; refusals by reason; time taken."""
+    ours = (
+        'tracking_injector_decisions_total{namespace="counted",reason="injected"'
+        ',workload="ray-head"}'
+    )
+    refusals = 'tracking_injector_rejected_bodies_total{reason="not-json"}'
+    before = server.metric(refusals)
+    count = server.metric("tracking_injector_request_seconds_count")
+
+    with server.client() as client:
+        client.mutate(review(namespace="counted"))
+        client.mutate(b"no json")
+
+    assert server.metric(ours) == 1
+    assert before + 1 == server.metric(refusals)
+    assert count + 1 == server.metric("tracking_injector_request_seconds_count")
+    assert server.metric("tracking_injector_certificate_not_after_seconds") > 1e9
+    assert server.metric("tracking_injector_certificate_info") == 1
+    assert server.metric("tracking_injector_handshakes_total") > 0
+
+
+def test_invented_namespaces_are_bounded(folder: Path, pair: PemPair) -> None:
+    """Whoever reaches the port cannot make the metrics grow without end."""
+    with serving(folder, pair) as server:
+        with server.client() as client:
+            for number in range(1100):
+                client.mutate(review(namespace=f"invented-{number}", object=None))
+
+        text = server.probe("/metrics").body
+    assert text.count(b"tracking_injector_decisions_total{") < 1050
+    assert b'namespace="other"' in text
+
+
+def test_the_process_imports_no_kubernetes_client(folder: Path, pair: PemPair) -> None:
+    """Nor the library that makes certificates: the interpreter lists every import."""
+    with serving(folder, pair, python=("-X", "importtime")) as server:
+        with server.client() as client:
+            assert client.mutate(RAY_HEAD).status == 200
+        server.stop()
+        imported = {
+            line.rpartition(b"|")[2].strip().split(b".")[0]
+            for line in server.lines
+            if line.startswith(b"import time:")
+        }
+
+    assert {b"flask", b"gunicorn", b"uvloop", b"orjson"} <= imported
+    assert set() == imported & {b"kubernetes", b"cryptography", b"yaml", b"rich"}
+
+
+def test_health_is_about_the_process_alone(folder: Path, pair: PemPair) -> None:
+    """Without a certificate it lives, is not ready, and gets ready when one comes."""
+    (folder / "tls.key").unlink()
+
+    with serving(folder, pair, ready=False) as server:
+        healthy, ready = server.probe("/healthz"), server.probe("/readyz")
+
+        assert (200, 503) == (healthy.status, ready.status)
+        assert ["no certificate"] == ready.json()["obstacles"]
+
+
+def test_readiness_ends_with_the_certificate(folder: Path, pair: PemPair) -> None:
+    """An expired one would fail every new connection."""
+    watch = CertificateWatch(folder)
+    app = create_app(
+        Settings(), build(Settings(), write=lambda _: None, certificates=watch)
+    )
+    webhook = webhook_of(app)
+    webhook.look_at_certificate()
+    assert watch.current is not None
+    assert app.test_client().get("/readyz").status_code == 200
+
+    webhook.clock = lambda: watch.current.not_after  # type: ignore[union-attr] # is set
+
+    answer = app.test_client().get("/readyz")
+    assert 503 == answer.status_code
+    assert ["certificate not valid now"] == json.loads(answer.data)["obstacles"]
+
+
+def test_a_build_that_fails_its_self_check_never_gets_ready() -> None:
+    """It says which captured review went wrong."""
+    wrong = {"ray-head": captured()["not-a-task-redis-deployment"]}
+    lines: list[bytes] = []
+
+    webhook = build(Settings(), write=lines.append, reviews=wrong)
+
+    (obstacle,) = webhook.obstacles()
+    assert obstacle.startswith("ray-head: not-a-task-pod")
+    assert b"self-check" in b"".join(lines)
+
+
+@pytest.mark.parametrize("name", ["ray-head-michelangelo", "spark-driver-plain"])
+def test_an_error_of_ours_admits_the_pod(name: str) -> None:
+    """With a warning for its creator, a count, and a line without the pod."""
+    lines: list[bytes] = []
+    webhook = build(Settings(), write=lines.append)
+    webhook.policy = cast("Any", None)
+    app = create_app(Settings(), webhook)
+
+    answer = app.test_client().post(
+        "/mutate", data=captured()[name], content_type="application/json"
+    )
+
+    response = json.loads(answer.data)["response"]
+    assert (200, True) == (answer.status_code, response["allowed"])
+    (warning,) = response["warnings"]
+    assert 0 < len(warning) <= 256
+    text = webhook.registry.get_sample_value("tracking_injector_internal_errors_total")
+    assert text == 1
+    (line,) = [one for one in map(json.loads, lines) if one["level"] == "error"]
+    assert {"time", "level", "event", "error", "at"} == set(line)
+    assert "AttributeError" == line["error"]

@@ -1,0 +1,1 @@
+"""The commands, by click's runner."""

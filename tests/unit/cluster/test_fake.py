@@ -1,0 +1,38 @@
+"""The fake cluster keeps the port's contract."""
+
+import pytest
+
+from tests.contracts.resources import ResourcesContract
+from tests.fakes.cluster import FakeCluster
+from webhook.cluster.kinds import NAMESPACE
+from webhook.cluster.ports import Resources
+
+
+class TestFake(ResourcesContract):
+    """The same suite that a real API server passes."""
+
+    @pytest.fixture(name="cluster")
+    def _cluster(self) -> FakeCluster:
+        return FakeCluster()
+
+    @pytest.fixture(name="port")
+    def _port(self, cluster: FakeCluster) -> Resources:
+        return cluster.client()
+
+    @pytest.fixture(name="other")
+    def _other(self, cluster: FakeCluster) -> Resources:
+        return cluster.client("somebody-else")
+
+    @pytest.fixture(name="home")
+    def _home(self, port: Resources) -> str:
+        port.create(NAMESPACE, {"metadata": {"name": "home"}})
+        return "home"
+
+    @pytest.fixture(name="terminating")
+    def _terminating(self, cluster: FakeCluster, home: str) -> str:
+        cluster.terminate(home)
+        return home
+
+    @pytest.fixture(name="compact")
+    def _compact(self, cluster: FakeCluster, home: str) -> None:
+        cluster.compact()

@@ -1,0 +1,1 @@
+"""The mirror package, in memory."""

@@ -1,0 +1,225 @@
+"""Sources become one content: later ones win, and one bad key harms no other."""
+
+import base64
+import pickle
+from collections.abc import Mapping
+
+import pytest
+
+from webhook.mirror.desired import fingerprint, fingerprint_of, is_owned, secret
+from webhook.mirror.merge import LIMIT, Merged, Unmergeable, digest, merge
+from webhook.mirror.profile import parse_profiles
+from webhook.mirror.reasons import FindingReason, MirrorReason
+from webhook.sensitive import Sensitive
+
+
+def merged(
+    text: str, listed: tuple[str, ...] = (), **sources: Mapping[str, bytes]
+) -> Merged | Unmergeable:
+    """The default profile of `text` over sources by name."""
+    profile = parse_profiles(text)["default"]
+    contents = {
+        source.ref: {k: Sensitive(v) for k, v in sources[source.ref.name].items()}
+        for source in profile.sources
+        if source.ref.name in sources
+    }
+    return merge(profile, contents, listed=listed)
+
+
+def plain(result: Merged | Unmergeable) -> dict[str, bytes]:
+    """The merged content in plain text."""
+    assert isinstance(result, Merged)
+    return {key: value.reveal() for key, value in result.data.items()}
+
+
+def reasons(result: Merged | Unmergeable) -> list[tuple[FindingReason, str]]:
+    """What was found, about which key."""
+    return [(finding.reason, finding.key) for finding in result.findings]
+
+
+TWO = '{"default": [{"configMap": "a"}, {"secret": "b"}]}'
+ONE = '{"default": [{"secret": "a"}]}'
+
+
+def test_later_sources_win_and_each_conflict_is_reported() -> None:
+    """The order of the profile decides."""
+    result = merged(TWO, a={"X": b"1", "Y": b"1"}, b={"X": b"2"})
+
+    assert plain(result) == {"X": b"2", "Y": b"1"}
+    assert reasons(result) == [(FindingReason.KEY_CONFLICT, "X")]
+
+
+def test_only_listed_keys_are_taken() -> None:
+    """And a listed key that is not there is reported."""
+    text = '{"default": [{"secret": "a", "keys": ["X", "Z"]}]}'
+    result = merged(text, a={"X": b"1", "Y": b"1"})
+
+    assert plain(result) == {"X": b"1"}
+    assert reasons(result) == [(FindingReason.KEY_ABSENT, "Z")]
+
+
+def test_a_prefix_goes_before_each_key() -> None:
+    """The refusals look at the whole name."""
+    text = '{"default": [{"secret": "a", "prefix": "MLFLOW_"}]}'
+
+    assert plain(merged(text, a={"PATH": b"1"})) == {"MLFLOW_PATH": b"1"}
+
+
+def test_a_missing_source_gives_nothing_rather_than_less() -> None:
+    """Keys are never taken away because one source is gone."""
+    result = merged(TWO, a={"X": b"1"})
+
+    assert isinstance(result, Unmergeable)
+    assert (result.reason, result.detail) == (MirrorReason.SOURCE_MISSING, "Secret/b")
+
+
+def test_too_much_names_the_largest_key() -> None:
+    """A Secret holds one MiB."""
+    result = merged(TWO, a={"SMALL": b"1"}, b={"BIG": b"x" * LIMIT})
+
+    assert isinstance(result, Unmergeable)
+    assert result.reason is MirrorReason.TOO_LARGE
+    assert result.detail == ("1048577 bytes, of which key BIG of Secret/b has 1048576")
+    assert isinstance(merged(ONE, a={"BIG": b"x" * LIMIT}), Merged)
+
+
+def test_nothing_usable_is_no_content() -> None:
+    """An empty mirror would only hide that."""
+    result = merged(ONE, a={"PATH": b"/bin"})
+
+    assert isinstance(result, Unmergeable)
+    assert result.reason is MirrorReason.NO_KEYS
+    assert reasons(result) == [(FindingReason.KEY_RESERVED, "PATH")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH",
+        "HOME",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "KUBERNETES_PORT",
+        "RAY_ADDRESS",
+        "SPARK_HOME",
+        "MA_ENV",
+    ],
+)
+def test_names_that_would_break_a_container_are_left_out(name: str) -> None:
+    """The others still come through."""
+    result = merged(ONE, a={name: b"1", "OK": b"1"})
+
+    assert plain(result) == {"OK": b"1"}
+    assert reasons(result) == [(FindingReason.KEY_RESERVED, name)]
+
+
+def test_a_platform_name_is_taken_when_it_is_listed() -> None:
+    """But never one that breaks programs."""
+    listed = ("RAY_TRACKING", "PATH")
+    result = merged(ONE, listed, a={"RAY_TRACKING": b"1", "PATH": b"1"})
+
+    assert plain(result) == {"RAY_TRACKING": b"1"}
+
+
+@pytest.mark.parametrize("name", ["1ST", ".", "..", "..X", "", "A B", "A" * 254, "É"])
+def test_names_that_no_kubelet_takes_are_left_out(name: str) -> None:
+    """So that what is reported as mirrored is what a task sees."""
+    result = merged(ONE, a={name: b"1", "OK": b"1"})
+
+    assert plain(result) == {"OK": b"1"}
+    assert reasons(result) == [(FindingReason.KEY_NOT_A_VARIABLE, name)]
+
+
+@pytest.mark.parametrize("name", ["A", "a.b", "-", "_x", "A" * 253, "mlflow-uri"])
+def test_names_that_every_kubelet_takes_are_mirrored(name: str) -> None:
+    """As the kubelet's rule has it, not a shell's."""
+    assert plain(merged(ONE, a={name: b"1"})) == {name: b"1"}
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"a\0b"])
+def test_values_that_no_runtime_takes_are_left_out(value: bytes) -> None:
+    """A container with such a variable never starts."""
+    result = merged(ONE, a={"KEYSTORE": value, "OK": b"1"})
+
+    assert plain(result) == {"OK": b"1"}
+    assert reasons(result) == [(FindingReason.VALUE_NOT_TEXT, "KEYSTORE")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("TRACKING_URI", b"https://mlflow.example.org/path?x=1", []),
+        ("TRACKING_URI", b"databricks", []),
+        ("TRACKING_URI", b"databricks://profile", []),
+        ("TRACKING_URI", b"postgresql+psycopg2://db/x", []),
+        ("TRACKING_URI", b"https://a\n", [FindingReason.TRAILING_NEWLINE]),
+        ("API_KEY", b"secret\n", [FindingReason.TRAILING_NEWLINE]),
+        ("CERT", b"-----BEGIN\nEND-----\n", []),
+        ("TRACKING_URI", b"https://a b", [FindingReason.URI_WITH_SPACE]),
+        ("TRACKING_URI", b"htps://a", [FindingReason.URI_UNKNOWN_SCHEME]),
+        ("X_URL", b"https://u:p@h/", [FindingReason.URI_WITH_CREDENTIALS]),
+        ("X_ENDPOINT", b"https://[bad@", [FindingReason.URI_WITH_CREDENTIALS]),
+        ("API_KEY", b"htps://u:p@h x", []),
+        ("TRACKING_URI", b"", []),
+    ],
+)
+def test_doubtful_values_are_mirrored_and_reported(
+    name: str, value: bytes, expected: list[FindingReason]
+) -> None:
+    """It is the operator's value; we only say what looks wrong."""
+    result = merged(ONE, a={name: value})
+
+    assert plain(result) == {name: value}
+    assert [reason for reason, _ in reasons(result)] == expected
+
+
+def test_no_finding_repeats_a_value() -> None:
+    """Neither a finding's text nor anything's repr."""
+    result = merged(ONE, a={"X_URI": b"htps://user:canary@host\n"})
+
+    assert "canary" not in repr(result) + "".join(map(str, result.findings))
+
+
+def test_the_digest_is_of_names_and_values_only() -> None:
+    """Order and source do not matter; every byte does."""
+    one, two = Sensitive(b"1"), Sensitive(b"2")
+
+    assert digest({"a": one, "b": two}) == digest({"b": two, "a": one})
+    assert digest({"a": one, "b": two}) != digest({"a": two, "b": one})
+    assert digest({"ab": one}) != digest({"a": one})
+
+
+def test_a_mirror_is_recognized_by_what_it_holds() -> None:
+    """What was applied has the fingerprint that was wanted."""
+    result = merged(ONE, a={"X": b"1"})
+    assert isinstance(result, Merged)
+    body = secret("ray", result, "default")
+
+    assert fingerprint_of(body) == fingerprint(result, "default")
+    assert fingerprint_of(body) != fingerprint(result, "other")
+    body["data"]["X"] = base64.b64encode(b"2").decode()
+    assert fingerprint_of(body) != fingerprint(result, "default")
+    assert is_owned(body)
+    assert not is_owned(body | {"type": "Opaque"})
+
+
+def test_a_sensitive_value_never_shows_itself() -> None:
+    """Whatever prints, formats or serializes it."""
+    value = Sensitive(b"canary")
+
+    assert f"{value} {value!r} {value:>10} {[value]}" == "*** *** *** [***]"
+    assert len(value) == 6
+    assert value == Sensitive(b"canary")
+    assert value != b"canary"
+    assert hash(value) == hash(Sensitive(b"canary"))
+    with pytest.raises(TypeError):
+        pickle.dumps(value)
+
+
+@pytest.mark.parametrize("one", [*MirrorReason, *FindingReason])
+def test_every_reason_has_a_sentence(one: MirrorReason | FindingReason) -> None:
+    """That ends with a full stop and fits a table."""
+    assert one.sentence[-1] in ".?"
+    assert len(one.sentence) < 130

@@ -1,0 +1,57 @@
+"""Profiles are read strictly, and every mistake is named."""
+
+import pytest
+
+from webhook.mirror.profile import (
+    ProfileError,
+    Source,
+    SourceKind,
+    SourceRef,
+    parse_profiles,
+    refs,
+)
+
+ALL = (
+    '{"default": [{"configMap": "c"}, {"secret": "s", "keys": ["A"], "prefix": "P_"}],'
+    ' "gpu": [{"secret": "s"}]}'
+)
+
+
+def test_a_profile_is_its_sources_in_order() -> None:
+    """With keys and prefix where given."""
+    secret = SourceRef(SourceKind.SECRET, "s")
+    profiles = parse_profiles(ALL)
+
+    assert profiles["default"].sources == (
+        Source(ref=SourceRef(SourceKind.CONFIG_MAP, "c")),
+        Source(ref=secret, keys=("A",), prefix="P_"),
+    )
+    assert refs(profiles) == (SourceRef(SourceKind.CONFIG_MAP, "c"), secret)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "the profiles are not JSON"),
+        ("[]", "the profiles are not an object"),
+        ('{"d": {}}', "profile d is not a list of sources"),
+        ('{"d": [1]}', "profile d, source 1 is not an object"),
+        ('{"d": [{}]}', "profile d, source 1 needs either secret or configMap"),
+        (
+            '{"d": [{"secret": "a", "configMap": "b"}]}',
+            "profile d, source 1 needs either secret or configMap",
+        ),
+        ('{"d": [{"secret": ""}]}', "profile d, source 1 has no name in secret"),
+        ('{"d": [{"secret": 1}]}', "profile d, source 1 has no name in secret"),
+        (
+            '{"d": [{"secret": "a"}, {"secret": "a", "key": []}]}',
+            "profile d, source 2 has an unknown field key",
+        ),
+        ('{"d": [{"secret": "a", "keys": "A"}]}', "source 1: keys is not a list"),
+        ('{"d": [{"secret": "a", "prefix": 1}]}', "source 1: prefix is not a text"),
+    ],
+)
+def test_a_mistake_is_named(text: str, problem: str) -> None:
+    """By profile, source and field."""
+    with pytest.raises(ProfileError, match=problem):
+        parse_profiles(text)

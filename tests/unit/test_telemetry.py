@@ -1,0 +1,117 @@
+"""Log lines and metrics never wait, never grow without end and quote nobody."""
+
+import json
+import logging
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from webhook.telemetry import (
+    LINE_LIMIT,
+    MAX_NAMESPACES,
+    Journal,
+    JournalHandler,
+    ServerMetrics,
+)
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+CANARY = "canary"
+
+
+def clock() -> datetime:
+    """Always noon."""
+    return NOON
+
+
+def test_a_line_is_one_json_object() -> None:
+    """Time, level and event first."""
+    lines: list[bytes] = []
+
+    Journal(lines.append, clock).line("info", "decision", {"uid": "1"})
+
+    assert lines == [
+        b'{"time":"2026-01-02T12:00:00Z","level":"info","event":"decision","uid":"1"}\n'
+    ]
+
+
+def test_a_reader_that_stands_still_costs_lines_and_no_time() -> None:
+    """What does not fit is dropped and counted."""
+    blocked, entered = threading.Event(), threading.Event()
+
+    def write(_: bytes) -> None:
+        entered.set()
+        blocked.wait(10)
+
+    journal = Journal(write, clock)
+    journal.start()
+    journal.line("info", "first", {})
+    assert entered.wait(5)
+
+    for _ in range(LINE_LIMIT + 7):
+        journal.line("info", "more", {})
+
+    assert journal.dropped == 7
+    blocked.set()
+    journal.close()
+
+
+def test_closing_writes_what_is_left() -> None:
+    """In order."""
+    lines: list[bytes] = []
+    journal = Journal(lines.append, clock)
+    journal.start()
+
+    for number in range(100):
+        journal.line("info", "event", {"number": number})
+    journal.close()
+
+    written = b"".join(lines).splitlines()
+    assert list(range(100)) == [json.loads(line)["number"] for line in written]
+
+
+def test_a_broken_pipe_is_no_error_of_the_caller() -> None:
+    """The lines are lost, and counted."""
+
+    def write(_: bytes) -> None:
+        raise BrokenPipeError
+
+    journal = Journal(write, clock)
+    journal.line("info", "event", {})
+
+    assert journal.dropped == 1
+
+
+@pytest.mark.parametrize("message", ["failed: %s", f"failed\nfuture: {CANARY}"])
+def test_an_exception_is_logged_without_its_text(message: str) -> None:
+    """Its type and its places are enough to find it; its text may quote a body."""
+    lines: list[bytes] = []
+    handler = JournalHandler(Journal(lines.append, clock))
+
+    try:
+        dict[str, str]()[CANARY]
+    except KeyError as problem:
+        failed = (type(problem), problem, problem.__traceback__)
+        args = (problem,) if "%s" in message else ()
+        place = ("x", logging.ERROR, "x.py", 1, message, args, failed)
+        handler.handle(logging.LogRecord(*place))
+
+    (line,) = lines
+    assert CANARY.encode() not in line
+    logged = json.loads(line)
+    assert ("KeyError", "error") == (logged["error"], logged["level"])
+    assert "test_telemetry.py" in logged["at"][0]
+
+
+def test_namespaces_in_metrics_are_bounded() -> None:
+    """Anyone who reaches the port can invent them."""
+    registry = CollectorRegistry()
+    metrics = ServerMetrics(registry)
+
+    for number in range(MAX_NAMESPACES + 5):
+        metrics.decided(f"n{number}", "none", "injected")
+    metrics.decided("x" * 64, "none", "injected")
+
+    labels = {"namespace": "other", "workload": "none", "reason": "injected"}
+    assert registry.get_sample_value("tracking_injector_decisions_total", labels) == 6

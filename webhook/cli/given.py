@@ -1,0 +1,109 @@
+"""Reads the Secrets and ConfigMaps that a person gives to `explain`.
+
+Their values stay inside `Sources`, whose repr hides them; an error names a key at
+most.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import IO
+
+from webhook.cli.fields import BadInputError, Node
+from webhook.cli.manifests import read
+from webhook.injection.environment import Sources
+from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
+from webhook.mirror.merge import Finding, Unmergeable, merge
+from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
+from webhook.sensitive import Sensitive
+
+_Files = tuple[IO[bytes], ...]
+_Content = Mapping[str, bytes]
+
+
+def given_sources(
+    secrets: _Files, config_maps: _Files, central: _Files
+) -> tuple[Sources, tuple[Finding, ...]]:
+    """Read what is known of the objects that a pod refers to.
+
+    Args:
+        secrets: Manifests of Secrets of the pod's namespace.
+        config_maps: Manifests of its ConfigMaps.
+        central: Manifests of the central Secrets and ConfigMaps, which the companion
+            would merge into the mirror in this order.
+
+    Returns:
+        The content by name, and what is worth knowing of the central ones. The mirror
+        is known if a central one was given, or a Secret of the mirror's own name.
+
+    Raises:
+        BadInputError: A file holds something else, or the central ones make no mirror.
+    """
+    kinds = SourceKind.SECRET, SourceKind.CONFIG_MAP
+    known = {ref.name: _texts(data) for ref, data in _objects(secrets, kinds[:1])}
+    settings = {
+        ref.name: _texts(data) for ref, data in _objects(config_maps, kinds[1:])
+    }
+    findings: tuple[Finding, ...] = ()
+    if central:
+        known[MIRROR_SECRET], findings = _mirror(dict(_objects(central, kinds)))
+    return Sources(secrets=known, config_maps=settings), findings
+
+
+def _mirror(
+    central: Mapping[SourceRef, _Content],
+) -> tuple[Mapping[str, str], tuple[Finding, ...]]:
+    profile = Profile(DEFAULT_PROFILE, tuple(Source(ref=ref) for ref in central))
+    merged = merge(
+        profile,
+        {
+            ref: {key: Sensitive(value) for key, value in data.items()}
+            for ref, data in central.items()
+        },
+    )
+    if isinstance(merged, Unmergeable):
+        detail = "; ".join(map(str, merged.findings)) or merged.detail
+        raise BadInputError(f"--source: {merged.reason.sentence} ({detail})")
+    texts = _texts({key: value.reveal() for key, value in merged.data.items()})
+    return texts, merged.findings
+
+
+def _objects(
+    files: _Files, kinds: tuple[SourceKind, ...]
+) -> Iterator[tuple[SourceRef, _Content]]:
+    for file in files:
+        for document in read(file):
+            root = document.root
+            listed = root.at("kind").text() == "List"
+            for node in root.at("items").items() if listed else [root]:
+                kind = node.at("kind")
+                if kind.text() not in kinds:
+                    raise kind.error(f"is not {' or '.join(kinds)}")
+                name = node.at("metadata").at("name")
+                if not name.text():
+                    raise name.error("is missing")
+                yield SourceRef(SourceKind(kind.text()), name.text()), _content(node)
+
+
+def _content(node: Node) -> _Content:
+    data = node.at("data")
+    if node.at("kind").text() == SourceKind.CONFIG_MAP:
+        return {key: value.encode() for key, value in data.texts().items()}
+    # The API server lets stringData win over data of the same key.
+    plain = node.at("stringData").texts()
+    return {key: _decoded(data.at(key)) for key in data.texts()} | {
+        key: value.encode() for key, value in plain.items()
+    }
+
+
+def _decoded(value: Node) -> bytes:
+    try:
+        return base64.b64decode("".join(value.text().split()), validate=True)
+    except binascii.Error:
+        raise value.error("is not base64") from None
+
+
+def _texts(content: _Content) -> Mapping[str, str]:
+    return {
+        key: value.decode("utf-8", "backslashreplace") for key, value in content.items()
+    }

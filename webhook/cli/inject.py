@@ -1,0 +1,108 @@
+"""`inject`: manifests as the webhook would leave them."""
+
+import copy
+from collections.abc import Sequence
+from typing import IO, Any
+
+import click
+import jsonpatch
+
+from webhook.cli.manifests import Document, as_json, as_yaml, read
+from webhook.cli.options import filenames, namespace, with_policy
+from webhook.cli.subjects import Subject, subjects
+from webhook.injection.decision import Decision, decide
+from webhook.injection.patch import Operation, Policy
+from webhook.injection.reasons import Reason
+
+
+@click.command()
+@filenames
+@namespace
+@with_policy
+@click.option(
+    "--patch",
+    "as_patch",
+    is_flag=True,
+    help="Print the RFC 6902 operations on each document, not the documents.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["yaml", "json"]),
+    default=None,
+    help="Default: yaml for manifests, json for operations.",
+)
+def inject(
+    *,
+    files: tuple[IO[bytes], ...],
+    namespace: str,
+    policy: Policy,
+    as_patch: bool,
+    output: str | None,
+) -> None:
+    """Print manifests as the webhook would leave them.
+
+    Changes each Pod, be it on its own, in a List or in an AdmissionReview. Every
+    other document passes through, in its place and with its fields in their order.
+    A RayCluster, RayJob, RayService or SparkApplication passes through as well:
+    the webhook acts on the pods that their operators create. What happens to each
+    pod, and what would happen to theirs, is said on standard error.
+
+    \b
+    Examples:
+      tracking-injector inject -f pod.yaml
+      tracking-injector inject -f pod.yaml --patch
+      helm template chart | tracking-injector inject -f - | kubectl apply -f -
+      tracking-injector inject -f ray-cluster.yaml >/dev/null
+
+    \b
+    Exit codes:
+      0  printed, whether or not a pod was changed
+      2  bad arguments, or input that is no manifest
+    """  # noqa: D301 - \b is the character that click looks for
+    documents = [document for file in files for document in read(file)]
+    results = []
+    for document in documents:
+        operations: list[Operation] = []
+        for subject in subjects(document, namespace):
+            decision = decide(subject.review, policy)
+            click.echo(note(subject, decision), err=True)
+            operations += operations_on_document(subject, decision)
+        results.append(operations if as_patch else _patched(document, operations))
+    click.echo(_text(results, output or ("json" if as_patch else "yaml")), nl=False)
+
+
+def operations_on_document(subject: Subject, decision: Decision) -> Sequence[Operation]:
+    """The decision's operations, their paths led through the document to the pod.
+
+    Args:
+        subject: The pod.
+        decision: On that pod.
+
+    Returns:
+        RFC 6902 operations on the document; none for a pod that does not exist yet.
+    """
+    if subject.pointer is None:
+        return []
+    return [
+        operation | {"path": subject.pointer + operation["path"]}
+        for operation in decision.patch
+    ]
+
+
+def note(subject: Subject, decision: Decision) -> str:
+    """One line for a person: which pod, what happens to it, and why."""
+    if decision.reason is Reason.INJECTED:
+        verb = "injected" if subject.pointer is not None else "would be injected"
+        text = f"{verb} into {', '.join(decision.containers)}."
+    else:
+        text = f"{decision.reason}. {decision.reason.sentence}"
+    return f"{subject.origin}: {subject.title}: {text}"
+
+
+def _patched(document: Document, operations: Sequence[Operation]) -> Any:
+    return jsonpatch.apply_patch(copy.deepcopy(document.content), list(operations))
+
+
+def _text(results: list[Any], output: str) -> str:
+    return as_json(results) if output == "json" else as_yaml(results)

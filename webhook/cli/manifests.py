@@ -1,0 +1,197 @@
+"""Reads and writes manifests the way that kubectl does.
+
+Scalars mean what they mean to kubectl, which is not quite YAML 1.1 nor 1.2: `1e3` is a
+number, `12:30` and `2026-01-01` are text, `y` is true. What is written is quoted
+wherever any common reader would see something else than text. Order and unknown
+fields survive; comments, anchors and quoting styles do not.
+
+Source: go.yaml.in/yaml/v2 `resolve.go`, by way of sigs.k8s.io/yaml.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import yaml
+
+from webhook.cli.fields import BadInputError, Node
+
+_DEEPEST = 100
+"""Levels of nesting; the deepest field of a pod is at 20 or so."""
+_TOO_DEEP = f"it is nested deeper than {_DEEPEST} levels"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a manifest.
+
+    Attributes:
+        origin: Where it stands, as `pods.yaml, document 2`.
+        content: The object, made of JSON values alone, none of them shared.
+    """
+
+    origin: str
+    content: dict[str, Any]
+
+    @property
+    def root(self) -> Node:
+        """The object, to be walked."""
+        return Node(self.content, self.origin)
+
+
+def read(file: IO[bytes]) -> list[Document]:
+    """Read every document of a file: YAML, or JSON objects one after the other.
+
+    Args:
+        file: Open for reading; its name goes into errors.
+
+    Returns:
+        The documents in their order; empty ones are left out, and counted.
+
+    Raises:
+        BadInputError: The file is neither, or a document is no Kubernetes object.
+    """
+    name = getattr(file, "name", "<stdin>")
+    name = "standard input" if name == "<stdin>" else name
+    documents = [
+        Document(origin, _plain(value, origin))
+        for number, value in enumerate(_values(file.read(), name), start=1)
+        if value is not None
+        for origin in (f"{name}, document {number}",)
+    ]
+    if not documents:
+        raise BadInputError(f"{name} holds no document.")
+    for document in documents:
+        if not document.root.at("kind").text():
+            raise document.root.at("kind").error("is missing")
+    return documents
+
+
+def as_yaml(values: list[Any]) -> str:
+    """Write values as the documents of one YAML stream."""
+    return yaml.dump_all(
+        values,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=1_000_000,
+    )
+
+
+def as_json(values: list[Any]) -> str:
+    """Write values as JSON, one after the other, as kubectl reads them."""
+    return "".join(
+        json.dumps(value, indent=2, ensure_ascii=False) + "\n" for value in values
+    )
+
+
+def _values(text: bytes, name: str) -> list[Any]:
+    if text.lstrip()[:1] == b"{":
+        try:
+            return _json_values(text.decode().strip())
+        except (ValueError, RecursionError):
+            pass  # YAML in flow style begins with a brace as well
+    try:
+        if not all(_depths(text)):
+            raise BadInputError(f"{name}: {_TOO_DEEP}.")
+        return list(yaml.load_all(text, Loader=_Loader))
+    except yaml.MarkedYAMLError as error:
+        # Not the whole message: it would quote the line, and that may be a secret.
+        mark = error.problem_mark or error.context_mark
+        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        raise BadInputError(f"{name},{place} {error.problem}.") from None
+    except yaml.YAMLError:
+        raise BadInputError(f"{name} is not text in UTF-8.") from None
+    except (ValueError, RecursionError):
+        raise BadInputError(f"{name} is not YAML that JSON can hold.") from None
+
+
+def _depths(text: bytes) -> Iterator[bool]:
+    """For each step through YAML, whether it is not too deep.
+
+    libyaml composes by recursion, and would end the process on a deep document.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        yield depth <= _DEEPEST
+
+
+def _json_values(text: str) -> list[Any]:
+    decoder, values, position = json.JSONDecoder(), [], 0
+    while position < len(text):
+        value, position = decoder.raw_decode(text, position)
+        values.append(value)
+        while position < len(text) and text[position].isspace():
+            position += 1
+    return values
+
+
+def _plain(value: Any, origin: str) -> dict[str, Any]:
+    # Through JSON and back: keys become strings, anchors become copies, so that a
+    # patch of one container cannot reach another that shares its list.
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        plain = json.loads(text.encode())
+    except (TypeError, ValueError, RecursionError):
+        raise BadInputError(f"{origin}: it holds a value JSON cannot hold.") from None
+    if not _is_shallow(plain, _DEEPEST):
+        raise BadInputError(f"{origin}: {_TOO_DEEP}.")
+    return Node(plain, origin).map()
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    members = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(member, levels - 1) for member in members)
+
+
+_TAG = "tag:yaml.org,2002:"
+_INT = r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0|0o?[0-7][0-7_]*|[1-9][0-9_]*)"
+_FLOAT = r"[-+]?(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
+_SCALARS = (
+    ("bool", "y|Y|n|N|yes|Yes|YES|no|No|NO", "yYnN"),
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("bool", "on|On|ON|off|Off|OFF", "oO"),
+    (
+        "int",
+        r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0|0o?[0-7][0-7_]*|[1-9][0-9_]*)",
+        "-+0123456789",
+    ),
+    ("float", _FLOAT, "-+.0123456789"),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", "<<", "<"),
+)
+
+
+class _Loader(yaml.CSafeLoader):
+    # Without YAML 1.1's own table: timestamps and base 60 are text to kubectl.
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's own attribute
+    bool_values = yaml.CSafeLoader.bool_values | {"y": True, "n": False}
+
+
+class _Dumper(yaml.CSafeDumper):
+    # On top of YAML 1.1's table, so that text which any reader may see as something
+    # else is quoted.
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+def _text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
+for _kind, _pattern, _first in _SCALARS:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            _TAG + _kind, re.compile(f"^(?:{_pattern})$"), list(_first)
+        )
+_Dumper.add_representer(str, _text)

@@ -1,0 +1,100 @@
+"""Options that several commands share, each group of them turned into one value."""
+
+import functools
+from collections.abc import Callable
+from typing import IO, Any
+
+import click
+
+from webhook.cli.given import given_sources
+from webhook.injection.patch import OnMissing, Policy, Precedence
+
+_Command = Callable[..., None]
+
+filenames = click.option(
+    "-f",
+    "--filename",
+    "files",
+    type=click.File("rb"),
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A manifest, YAML or JSON; - reads standard input. May be given again.",
+)
+
+namespace = click.option(
+    "-n",
+    "--namespace",
+    default="default",
+    show_default=True,
+    help="The namespace of what names none; it is taken to be labeled for injection.",
+)
+
+
+def with_policy(command: _Command) -> _Command:
+    """Give a command the operator's choices as `policy`."""
+
+    @click.option(
+        "--precedence",
+        type=click.Choice([each.value for each in Precedence]),
+        default=Precedence.FALLBACK.value,
+        show_default=True,
+        help="Whether other sources win over the tracking keys, or lose to them.",
+    )
+    @click.option(
+        "--enforced-key",
+        "enforced_keys",
+        multiple=True,
+        metavar="KEY",
+        help="A key that holds whatever anyone set. May be given again.",
+    )
+    @click.option(
+        "--on-missing",
+        type=click.Choice([each.value for each in OnMissing]),
+        default=OnMissing.WAIT.value,
+        show_default=True,
+        help="What a pod does until its namespace has the keys.",
+    )
+    @functools.wraps(command)
+    def with_choices(
+        *,
+        precedence: str,
+        enforced_keys: tuple[str, ...],
+        on_missing: str,
+        **others: Any,
+    ) -> None:
+        policy = Policy(
+            precedence=Precedence(precedence),
+            enforced_keys=tuple(dict.fromkeys(enforced_keys)),
+            on_missing=OnMissing(on_missing),
+        )
+        command(policy=policy, **others)
+
+    return with_choices
+
+
+def with_sources(command: _Command) -> _Command:
+    """Give a command what is known of Secrets and ConfigMaps as `sources`."""
+
+    def files(name: str, text: str) -> Callable[[_Command], _Command]:
+        return click.option(
+            name, type=click.File("rb"), multiple=True, metavar="FILE", help=text
+        )
+
+    @files("--secret", "A Secret of the pod's namespace. May be given again.")
+    @files("--configmap", "A ConfigMap of the pod's namespace. May be given again.")
+    @files("--source", "A central source of the tracking keys. Later ones win.")
+    @functools.wraps(command)
+    def with_known(
+        *,
+        secret: tuple[IO[bytes], ...],
+        configmap: tuple[IO[bytes], ...],
+        source: tuple[IO[bytes], ...],
+        **others: Any,
+    ) -> None:
+        sources, findings = given_sources(secret, configmap, source)
+        for finding in findings:
+            click.echo(str(finding), err=True)
+        command(sources=sources, **others)
+
+    return with_known

@@ -1,0 +1,34 @@
+"""How long to stay away after failures: longer each time, jittered, never for ever."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Final
+
+SHORTEST: Final = 0.2
+"""Seconds after the first failure: a restarted API server is back in about that."""
+LONGEST: Final = 15.0
+"""Seconds at most: what came back is noticed soon, and 1 000 clients are still few."""
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Counts failures in a row and says how many seconds to wait.
+
+    Half of the wait is fixed and half random, so that clients that failed together do
+    not come back together. It never gives up.
+    """
+
+    shortest: float = SHORTEST
+    longest: float = LONGEST
+    failures: int = field(default=0, init=False)
+
+    def next(self) -> float:
+        """The wait after one more failure, in seconds."""
+        # The exponent is bounded: a float would overflow after a day of failures.
+        ceiling = min(self.longest, self.shortest * 2.0 ** min(self.failures, 20))
+        self.failures += 1
+        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - no secret: a wait
+
+    def reset(self) -> None:
+        """Something worked: the next failure is the first again."""
+        self.failures = 0

@@ -1,0 +1,143 @@
+"""What the rest of the product may ask of a cluster.
+
+One small port for every resource type: objects are JSON as the API server sends it, and
+whoever keeps many of them passes a projection, so that whole objects never pile up.
+Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from webhook.cluster.kinds import Kind
+
+T = TypeVar("T")
+
+Json: TypeAlias = dict[str, Any]
+"""One object as the API server sends it."""
+
+
+class Key(NamedTuple):
+    """The address of an object among those of its kind."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """`namespace/name`, or the name alone."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a kind: by place, by name, by labels, by fields.
+
+    A selection by name becomes a field selector, which a right bound by `resourceNames`
+    covers for `list` and `watch`, in one namespace as well as across all.
+
+    Attributes:
+        kind: the resource type.
+        namespace: empty means all namespaces.
+        name: empty means any.
+        labels: a label selector, such as `ray.io/node-type in (head,worker)`.
+        fields: a field selector besides the name, such as `status.phase!=Failed`.
+    """
+
+    kind: Kind
+    namespace: str = ""
+    name: str = ""
+    labels: str = ""
+    fields: str = ""
+
+    def field_selector(self) -> str:
+        """The selector that the API server gets, name included."""
+        by_name = f"metadata.name={self.name}" if self.name else ""
+        return ",".join(part for part in (by_name, self.fields) if part)
+
+    def __str__(self) -> str:
+        """The selection for people: `secrets ray/x`, `pods (labels)`."""
+        where = str(Key(self.namespace, self.name or "*"))
+        return f"{self.kind.plural} {where}{f' ({self.labels})' if self.labels else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """The projections of a selection at one moment.
+
+    Attributes:
+        items: key → (resourceVersion, projection).
+        version: the resourceVersion to watch from.
+    """
+
+    items: dict[Key, tuple[int, T]]
+    version: str
+
+
+class Happening(StrEnum):
+    """What a watch says about an object."""
+
+    PUT = "put"
+    """It was added or changed; the API server's distinction helps nobody."""
+    DELETED = "deleted"
+    BOOKMARK = "bookmark"
+    """Nothing happened up to this version; the stream is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event of a watch; for a bookmark `body` holds only the version."""
+
+    happening: Happening
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What must still be true of an object for it to be deleted; empty: anything."""
+
+    uid: str = ""
+    version: str = ""
+
+
+ANYTHING: Final = Precondition()
+
+
+class Resources(Protocol):
+    """Reads and writes objects of any kind."""
+
+    def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
+        """One object by name."""
+
+    def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
+        """Everything selected, projected page by page."""
+
+    def watch(
+        self, selection: Selection, version: str, *, seconds: float
+    ) -> Iterator[Change]:
+        """What happens after `version`, for about `seconds`, bookmarks included.
+
+        Returns once the server has accepted the watch. It was asked to end the stream
+        by then, so silence for longer means that the connection is dead: that raises
+        `Unavailable` instead of waiting for ever.
+        """
+
+    def apply(self, kind: Kind, body: Json, *, force: bool = True) -> Json:
+        """Server-side apply under our field manager: creates or changes.
+
+        A `metadata.resourceVersion` in `body` is a precondition (`Conflict`); `force`
+        takes over fields that another manager owns.
+        """
+
+    def create(self, kind: Kind, body: Json) -> Json:
+        """Creates; `AlreadyExists` where the name is taken."""
+
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str = "",
+        *,
+        only: Precondition = ANYTHING,
+    ) -> None:
+        """Deletes if `only` still holds, else `Conflict`."""

@@ -1,0 +1,159 @@
+"""One turn of the concern: look, plan, write, and again until nothing is due."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from certs.codec import NewerFormatError, encode_pair, encode_state
+from certs.issue import issue
+from certs.rotation import plan
+from certs.state import Served, State
+from certs.steps import Plan, Stage, Step, WriteBundle, WritePair
+from webhook.cluster import objects
+from webhook.cluster.errors import ClusterError, Conflict
+from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
+from webhook.companion.certificates.handshake import Address
+from webhook.companion.certificates.look import Look, Looker
+from webhook.companion.certificates.words import (
+    Clocks,
+    Complaint,
+    Outcome,
+    Place,
+    Problem,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from certs.material import Generation
+    from certs.policy import Policy
+    from certs.steps import Cause
+    from webhook.cluster.ports import Json, Resources
+
+_LOOKS: Final = 8
+"""Looks in one step; a first installation takes five."""
+
+Prober = Callable[[tuple[Address, ...], bytes], tuple[Served, ...]]
+"""Asks replicas for their certificate, given the bundle that API servers have."""
+
+
+@dataclass(slots=True)
+class Certificates:
+    """Issues, stages, switches and retires certificates through the cluster's ports."""
+
+    resources: Resources
+    place: Place
+    policy: Policy
+    clocks: Clocks
+    probe: Prober
+    issue: Callable[[Policy, datetime], Generation] = issue
+    _looker: Looker = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start without any memory."""
+        self._looker = Looker(self.resources, self.place, self.clocks)
+
+    def step(self) -> Outcome:
+        """Write what is due, until a look finds nothing due or a write is refused.
+
+        Returns:
+            What was done. A lost race is no complaint: the next look sees the winner.
+
+        Raises:
+            ClusterError: The state could not be read, so nothing could be decided.
+        """
+        done: list[Cause] = []
+        looks = 0
+        while True:
+            looks += 1
+            try:
+                look = self._looker.look()
+            except NewerFormatError as error:
+                newer = Complaint(Problem.STATE_NEWER, str(error))
+                return Outcome(phase=State().phase, state=State(), complaints=(newer,))
+            decided = self._plan(look)
+            moved, refused = self._write(decided, look, done)
+            if refused or not moved or looks == _LOOKS:
+                return Outcome(
+                    phase=decided.phase,
+                    state=look.state,
+                    done=tuple(done),
+                    complaints=(*look.complaints, *refused),
+                    settled=decided.settled,
+                    again=decided.again,
+                )
+
+    def _plan(self, look: Look) -> Plan:
+        decided = plan(look.state, look.seen, self.policy, self.clocks.wall())
+        if not decided.attest or decided.steps:
+            # What is due already must not wait for a replica that does not answer.
+            return decided
+        replicas = self._looker.replicas()
+        if replicas is None:
+            return decided
+        trust = look.seen.trust
+        bundle = trust.bundles[0] if trust and trust.bundles else b""
+        seen = replace(look.seen, served=self.probe(replicas, bundle))
+        return plan(look.state, seen, self.policy, self.clocks.wall())
+
+    def _write(
+        self, decided: Plan, look: Look, done: list[Cause]
+    ) -> tuple[bool, list[Complaint]]:
+        """Try every step: one that is refused must not keep back another.
+
+        Returns:
+            Whether another look will see something new, and what was refused.
+        """
+        moved = False
+        refused = []
+        for step in decided.steps:
+            try:
+                if self._apply(step, look):
+                    done.append(step.cause)
+                    moved = True
+            except Conflict:
+                moved = True
+            except ClusterError as error:
+                refused.append(Complaint(Problem.API, str(error)))
+        return moved, refused
+
+    def _apply(self, step: Step, look: Look) -> bool:
+        """One write; False when its object is not there to be written."""
+        if isinstance(step, WriteBundle):
+            return self._apply_bundle(step.pem, look.configuration)
+        if isinstance(step, WritePair):
+            return self._apply_data(look.pair_secret, encode_pair(step.generation))
+        state = step.state
+        if isinstance(step, Stage):
+            if look.state_secret is None:
+                return False
+            state = replace(state, next=self.issue(self.policy, self.clocks.wall()))
+        return self._apply_data(look.state_secret, encode_state(state))
+
+    def _apply_data(self, secret: Json | None, data: dict[str, str]) -> bool:
+        if secret is None:
+            return False
+        self.resources.apply(SECRET, {"metadata": _as_read(secret), "data": data})
+        return True
+
+    def _apply_bundle(self, pem: bytes, configuration: Json | None) -> bool:
+        if configuration is None:
+            return False
+        text = base64.b64encode(pem).decode()
+        entries = [
+            {"name": entry["name"], "clientConfig": {"caBundle": text}}
+            for entry in configuration["webhooks"]
+        ]
+        body = {"metadata": _as_read(configuration), "webhooks": entries}
+        self.resources.apply(WEBHOOK_CONFIGURATION, body)
+        return True
+
+
+def _as_read(body: Json) -> dict[str, Any]:
+    """Address and precondition: the write holds only for the object as it was read."""
+    address = objects.key(body)
+    meta = {"name": address.name, "resourceVersion": objects.version(body)}
+    return meta | ({"namespace": address.namespace} if address.namespace else {})

@@ -1,0 +1,145 @@
+"""What the companion measures, read from its reports whenever somebody asks.
+
+Nothing is counted twice: gauges are the report's own numbers at the time of a scrape.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from webhook.cluster.announce import Announcer
+from webhook.companion.audit import Auditor
+from webhook.companion.mirrors import Mirrors
+from webhook.companion.observed import Observed
+from webhook.telemetry import NAMESPACE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports(Collector):
+    """A collector over what the concerns reported last.
+
+    Attributes:
+        mirrors: namespaces and profiles.
+        auditor: task pods.
+        observed: how the watches stand.
+        announcer: what was not told.
+        leads: whether this replica acts.
+        failures: failed steps by concern.
+    """
+
+    mirrors: Mirrors
+    auditor: Auditor
+    observed: Observed
+    announcer: Announcer
+    leads: Callable[[], bool]
+    failures: Counter[str]
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, with the numbers of now."""
+        yield _gauge("leader", "Whether this replica acts.", (), {(): self.leads()})
+        yield from self._namespaces()
+        yield from self._pods()
+        yield from self._watches()
+        yield _counter(
+            "events_dropped",
+            "Events over the rate or refused.",
+            (),
+            {(): self.announcer.dropped},
+        )
+        yield _counter(
+            "step_failures",
+            "Failed steps by concern.",
+            ("concern",),
+            {(name,): count for name, count in self.failures.items()},
+        )
+
+    def _namespaces(self) -> Iterator[Metric]:
+        reasons = Counter(one.reason.value for one in self.mirrors.report.values())
+        yield _gauge(
+            "namespaces",
+            "Labelled namespaces by the state of their mirror.",
+            ("reason",),
+            {(reason,): count for reason, count in reasons.items()},
+        )
+        yield _gauge(
+            "profile_problem_since_seconds",
+            "Since when a profile's sources cannot be used, in Unix time.",
+            ("profile", "reason"),
+            {
+                (name, supply.problem.reason.value): supply.since.timestamp()
+                for name, supply in self.mirrors.supplies.items()
+                if supply.problem and supply.since
+            },
+        )
+
+    def _pods(self) -> Iterator[Metric]:
+        report = self.auditor.report
+        yield _gauge(
+            "task_pods",
+            "Running task pods of compute namespaces by what the auditor says.",
+            ("namespace", "reason"),
+            {
+                (name, reason.value): count
+                for name, pods in report.items()
+                for reason, count in pods.counts.items()
+            },
+        )
+        yield _gauge(
+            "outdated_pods",
+            "Running task pods that started before their keys last changed.",
+            ("namespace",),
+            {(name,): pods.outdated for name, pods in report.items() if pods.outdated},
+        )
+        yield _gauge(
+            "shadowed_keys",
+            "Keys whose older value in a ConfigMap wins.",
+            ("namespace",),
+            {
+                (name,): len(pods.shadowed)
+                for name, pods in report.items()
+                if pods.shadowed
+            },
+        )
+
+    def _watches(self) -> Iterator[Metric]:
+        standings = {(str(one.selection),): one.standing for one in self.observed.all()}
+        yield _gauge(
+            "watch_silent_seconds",
+            "Since the API server last said anything on a watch.",
+            ("watch",),
+            {name: standing.silent for name, standing in standings.items()},
+        )
+        yield _gauge(
+            "watch_failing",
+            "Whether the last attempt of a watch failed.",
+            ("watch",),
+            {
+                name: standing.failing is not None
+                for name, standing in standings.items()
+            },
+        )
+
+
+def _gauge(
+    name: str, text: str, labels: tuple[str, ...], values: dict[tuple[str, ...], float]
+) -> Metric:
+    family = GaugeMetricFamily(f"{NAMESPACE}_companion_{name}", text, labels=labels)
+    for found, value in values.items():
+        family.add_metric(found, float(value))
+    return family
+
+
+def _counter(
+    name: str, text: str, labels: tuple[str, ...], values: dict[tuple[str, ...], float]
+) -> Metric:
+    family = CounterMetricFamily(f"{NAMESPACE}_companion_{name}", text, labels=labels)
+    for found, value in values.items():
+        family.add_metric(found, float(value))
+    return family

@@ -1,0 +1,243 @@
+"""What the companion keeps of each object that it follows, and no more.
+
+Pure: an object as the API server sends it in, a small frozen value out. Of ten thousand
+pods this is a few megabytes; of a ConfigMap that might shadow keys only their names.
+"""
+
+import base64
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from webhook.cluster import objects
+from webhook.cluster.announce import Subject
+from webhook.cluster.kinds import POD
+from webhook.cluster.ports import Json
+from webhook.injection.decision import decide_pod
+from webhook.injection.names import (
+    DEFAULT_PROFILE,
+    INJECT_LABEL,
+    INJECTED_LABEL,
+    INJECTED_TRUE,
+    MIRROR_SECRET,
+    PROFILE_LABEL,
+)
+from webhook.injection.patch import Policy
+from webhook.injection.reasons import Reason
+from webhook.injection.shape import is_pod
+from webhook.injection.workload import recognize, task_containers
+from webhook.mirror.desired import fingerprint_of, is_owned
+from webhook.mirror.plan import Existing, Labelled
+from webhook.sensitive import Sensitive
+
+_OVER = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSeen:
+    """A labelled namespace.
+
+    Attributes:
+        labelled: what mirrors care about.
+        uid: its UID, for Events.
+        since: when the label was last written, as the API server knows.
+    """
+
+    labelled: Labelled
+    uid: str
+    since: datetime | None
+
+    @property
+    def subject(self) -> Subject:
+        """What an Event about it refers to; it goes where its users look."""
+        name = self.labelled.name
+        return Subject("v1", "Namespace", name, name, self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorSeen:
+    """A Secret of the mirror's name, without values.
+
+    Attributes:
+        existing: what the plan compares.
+        uid: with `version`, what a delete of exactly this object names.
+        version: its resourceVersion.
+        keys: names of the variables it holds.
+        created: when it was created.
+        changed: when its content last changed.
+    """
+
+    existing: Existing
+    uid: str
+    version: str
+    keys: tuple[str, ...]
+    created: datetime | None
+    changed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSeen:
+    """A source's content, and when it last changed."""
+
+    content: Mapping[str, Sensitive]
+    changed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPod:
+    """A pod that is or looks like a task pod.
+
+    Attributes:
+        uid: its UID, for Events.
+        created: when it was created.
+        over: it has ended, well or not.
+        stamped: the webhook handled it.
+        reason: what the webhook would say about it now.
+        started: when the first of its task containers last started, if it runs.
+        owner: its controller, if any.
+        config_maps: (prefix, name) of each ConfigMap in a task container's `envFrom`.
+    """
+
+    uid: str
+    created: datetime | None
+    over: bool
+    stamped: bool
+    reason: Reason
+    started: datetime | None
+    owner: Subject | None
+    config_maps: tuple[tuple[str, str], ...]
+
+
+def namespace_seen(body: Json) -> NamespaceSeen:
+    """Keeps of a Namespace its profile, whether it goes, and when it was labelled."""
+    address = objects.key(body)
+    return NamespaceSeen(
+        Labelled(
+            name=address.name,
+            profile=objects.labels(body).get(PROFILE_LABEL) or DEFAULT_PROFILE,
+            terminating=bool(objects.metadata(body).get("deletionTimestamp")),
+        ),
+        objects.uid(body),
+        objects.written(body, "metadata", "labels", INJECT_LABEL),
+    )
+
+
+def mirror_seen(body: Json) -> MirrorSeen:
+    """Keeps of a Secret of the mirror's name all but its values."""
+    return MirrorSeen(
+        Existing(is_owned(body), fingerprint_of(body)),
+        objects.uid(body),
+        objects.version(body),
+        tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
+        objects.created(body),
+        objects.written(body, "data") or objects.created(body),
+    )
+
+
+def secret_seen(body: Json) -> SourceSeen:
+    """Keeps a source Secret's values, wrapped."""
+    return _source(body, body.get("data") or {}, {})
+
+
+def config_map_seen(body: Json) -> SourceSeen:
+    """Keeps a source ConfigMap's values, wrapped."""
+    return _source(body, body.get("binaryData") or {}, body.get("data") or {})
+
+
+def key_names(body: Json) -> frozenset[str]:
+    """Keeps of a ConfigMap the names of its keys; values are nobody's business here."""
+    return frozenset(body.get("data") or ()) | frozenset(body.get("binaryData") or ())
+
+
+def task_pod(body: Json) -> TaskPod:
+    """Keeps of a pod what the auditor asks about it."""
+    meta = objects.metadata(body)
+    status = body.get("status") or {}
+    stamped = objects.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
+    tasks = _task_containers(body)
+    return TaskPod(
+        uid=objects.uid(body),
+        created=objects.created(body),
+        over=status.get("phase") in _OVER or bool(meta.get("deletionTimestamp")),
+        stamped=stamped,
+        reason=Reason.ALREADY_INJECTED if stamped else _verdict(body),
+        started=_started(status, {container["name"] for container in tasks}),
+        owner=_owner(body),
+        config_maps=tuple(
+            (sys.intern(source.get("prefix") or ""), sys.intern(name))
+            for container in tasks
+            for source in container.get("envFrom") or ()
+            if (name := (source.get("configMapRef") or {}).get("name"))
+        ),
+    )
+
+
+def refers_to_mirror(body: Json) -> bool:
+    """Whether a pod that has not ended needs the mirror to stay.
+
+    Any reference counts, whoever wrote it and wherever: a container that restarts
+    without its Secret does not come back.
+    """
+    if (body.get("status") or {}).get("phase") in _OVER:
+        return False
+    return _mentions((body.get("spec") or {}), MIRROR_SECRET)
+
+
+def pod_subject(namespace: str, name: str, pod: TaskPod) -> Subject:
+    """What an Event about the pod refers to."""
+    return Subject(POD.api_version, POD.name, namespace, name, pod.uid)
+
+
+def _source(
+    body: Json, encoded: Mapping[str, str], plain: Mapping[str, str]
+) -> SourceSeen:
+    content = {key: Sensitive(base64.b64decode(text)) for key, text in encoded.items()}
+    content |= {key: Sensitive(text.encode()) for key, text in plain.items()}
+    return SourceSeen(content, objects.written(body) or objects.created(body))
+
+
+def _mentions(value: object, name: str) -> bool:
+    if isinstance(value, dict):
+        return any(
+            (key in ("name", "secretName") and child == name) or _mentions(child, name)
+            for key, child in value.items()
+        )
+    return isinstance(value, list) and any(_mentions(child, name) for child in value)
+
+
+def _verdict(body: Json) -> Reason:
+    if not is_pod(body):
+        return Reason.MALFORMED_POD
+    return decide_pod(body, Policy()).reason
+
+
+def _task_containers(body: Json) -> list[Json]:
+    workload = recognize(body) if is_pod(body) else None
+    if workload is None:
+        return []
+    containers = body["spec"]["containers"]
+    return [containers[index] for index in task_containers(containers, workload)]
+
+
+def _started(status: Json, tasks: set[str]) -> datetime | None:
+    times = [
+        objects.moment(running.get("startedAt"))
+        for container in status.get("containerStatuses") or ()
+        if container.get("name") in tasks
+        if (running := (container.get("state") or {}).get("running"))
+    ]
+    return min((time for time in times if time), default=None)
+
+
+def _owner(body: Json) -> Subject | None:
+    for owner in objects.metadata(body).get("ownerReferences") or ():
+        if owner.get("controller"):
+            return Subject(
+                sys.intern(owner["apiVersion"]),
+                sys.intern(owner["kind"]),
+                sys.intern(objects.key(body).namespace),
+                sys.intern(owner["name"]),
+                sys.intern(owner["uid"]),
+            )
+    return None

@@ -1,0 +1,147 @@
+"""Merges a profile's sources into one content, later ones winning.
+
+Pure. Whole or not at all: while one source is missing, nothing is taken away from
+anybody; the caller keeps the last good content.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from webhook.mirror.keys import doubts, is_text, refusal
+from webhook.mirror.profile import Profile, Source, SourceRef
+from webhook.mirror.reasons import FindingReason, MirrorReason
+from webhook.sensitive import Sensitive
+
+LIMIT: Final = 1024 * 1024
+"""Bytes of all values together; Kubernetes' own limit for a Secret."""
+
+Content: TypeAlias = Mapping[str, Sensitive]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth knowing about one key; never about its value.
+
+    Attributes:
+        reason: what.
+        key: which variable, with its prefix.
+        source: which source has it.
+    """
+
+    reason: FindingReason
+    key: str
+    source: SourceRef
+
+    def __str__(self) -> str:
+        """One sentence with the key and the source."""
+        return f"{self.source}, key {self.key}: {self.reason.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a profile gives.
+
+    Attributes:
+        data: variables by name, in order of name.
+        digest: changes with every change of `data`, and with nothing else.
+        findings: what is worth knowing, in order of source and key.
+    """
+
+    data: Content
+    digest: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unmergeable:
+    """Why a profile gives nothing now; `detail` names the source or the key."""
+
+    reason: MirrorReason
+    detail: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(slots=True)
+class _Merge:
+    data: dict[str, Sensitive] = field(default_factory=dict)
+    origin: dict[str, SourceRef] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def note(self, reason: FindingReason, key: str, source: SourceRef) -> None:
+        self.findings.append(Finding(reason, key, source))
+
+
+def merge(
+    profile: Profile,
+    contents: Mapping[SourceRef, Content | MirrorReason],
+    *,
+    listed: Collection[str] = (),
+) -> Merged | Unmergeable:
+    """Merges the profile's sources.
+
+    Args:
+        profile: what to merge.
+        contents: each source's content, or why there is none.
+        listed: variables allowed by name although they look like the platform's.
+    """
+    work = _Merge()
+    for source in profile.sources:
+        content = contents.get(source.ref, MirrorReason.SOURCE_MISSING)
+        if isinstance(content, MirrorReason):
+            return Unmergeable(content, str(source.ref))
+        _add(work, source, content, listed)
+    findings = tuple(work.findings)
+    if not work.data:
+        return Unmergeable(MirrorReason.NO_KEYS, profile.name, findings)
+    size = sum(map(len, work.data.values()))
+    if size > LIMIT:
+        largest = max(work.data, key=lambda name: len(work.data[name]))
+        detail = (
+            f"{size} bytes, of which key {largest} of {work.origin[largest]} has "
+            f"{len(work.data[largest])}"
+        )
+        return Unmergeable(MirrorReason.TOO_LARGE, detail, findings)
+    data = dict(sorted(work.data.items()))
+    return Merged(data, digest(data), findings)
+
+
+def digest(data: Content) -> str:
+    """A digest of names and values, independent of order."""
+    return digest_encoded(
+        {
+            name: base64.b64encode(value.reveal()).decode()
+            for name, value in data.items()
+        }
+    )
+
+
+def digest_encoded(data: Mapping[str, str]) -> str:
+    """The same of a Secret's `data` as the API server sends it, in base64."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _add(
+    work: _Merge, source: Source, content: Content, listed: Collection[str]
+) -> None:
+    chosen = sorted(content) if source.keys is None else source.keys
+    for key in chosen:
+        name = source.prefix + key
+        if key not in content:
+            work.note(FindingReason.KEY_ABSENT, name, source.ref)
+            continue
+        refused = refusal(name, listed)
+        if refused is None and not is_text(content[key]):
+            refused = FindingReason.VALUE_NOT_TEXT
+        if refused is not None:
+            work.note(refused, name, source.ref)
+            continue
+        for doubt in doubts(name, content[key]):
+            work.note(doubt, name, source.ref)
+        if name in work.data:
+            work.note(FindingReason.KEY_CONFLICT, name, source.ref)
+        work.data[name] = content[key]
+        work.origin[name] = source.ref

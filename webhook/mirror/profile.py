@@ -1,0 +1,120 @@
+"""Profiles: named lists of sources, as the release defines them.
+
+Pure: text in, values out.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+
+class ProfileError(ValueError):
+    """The profiles cannot be used; the message says which profile, source and why."""
+
+
+class SourceKind(StrEnum):
+    """What a source is."""
+
+    SECRET = "Secret"  # noqa: S105 - a kind, not a password
+    CONFIG_MAP = "ConfigMap"
+
+
+_FIELDS: Final = {"secret": SourceKind.SECRET, "configMap": SourceKind.CONFIG_MAP}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """Which object of the release namespace a source is."""
+
+    kind: SourceKind
+    name: str
+
+    def __str__(self) -> str:
+        """`Secret/name`."""
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One source of a profile.
+
+    Attributes:
+        ref: the object.
+        keys: only these, or everything when None.
+        prefix: put before each key.
+    """
+
+    ref: SourceRef
+    keys: tuple[str, ...] | None = None
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named list of sources; later ones win."""
+
+    name: str
+    sources: tuple[Source, ...]
+
+
+def parse_profiles(text: str) -> dict[str, Profile]:
+    """Reads profiles from JSON: `{"default": [{"secret": "keys"}]}`.
+
+    A source is `{"secret": NAME}` or `{"configMap": NAME}`, with `keys` and `prefix`
+    where wanted.
+
+    Raises:
+        ProfileError: anything else.
+    """
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise ProfileError(f"the profiles are not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise ProfileError("the profiles are not an object of name → list of sources")
+    return {name: _profile(name, sources) for name, sources in parsed.items()}
+
+
+def refs(profiles: Mapping[str, Profile]) -> tuple[SourceRef, ...]:
+    """Every object that some profile reads, each once."""
+    found = (source.ref for one in profiles.values() for source in one.sources)
+    return tuple(dict.fromkeys(found))
+
+
+def _profile(name: str, sources: Any) -> Profile:
+    if not isinstance(sources, list):
+        raise ProfileError(f"profile {name} is not a list of sources")
+    return Profile(
+        name,
+        tuple(
+            _source(f"profile {name}, source {number}", source)
+            for number, source in enumerate(sources, 1)
+        ),
+    )
+
+
+def _source(where: str, source: Any) -> Source:
+    if not isinstance(source, dict):
+        raise ProfileError(f"{where} is not an object")
+    unknown = sorted(source.keys() - {*_FIELDS, "keys", "prefix"})
+    if unknown:
+        raise ProfileError(f"{where} has an unknown field {unknown[0]}")
+    chosen = [field for field in _FIELDS if field in source]
+    if len(chosen) != 1:
+        raise ProfileError(f"{where} needs either secret or configMap")
+    name, keys = source[chosen[0]], source.get("keys")
+    if not isinstance(name, str) or not name:
+        raise ProfileError(f"{where} has no name in {chosen[0]}")
+    if keys is not None and not (
+        isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    ):
+        raise ProfileError(f"{where}: keys is not a list of names")
+    if not isinstance(source.get("prefix", ""), str):
+        raise ProfileError(f"{where}: prefix is not a text")
+    return Source(
+        ref=SourceRef(_FIELDS[chosen[0]], name),
+        keys=None if keys is None else tuple(keys),
+        prefix=source.get("prefix", ""),
+    )

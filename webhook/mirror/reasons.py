@@ -1,0 +1,145 @@
+"""Why a namespace has the mirror it has, or none: one closed vocabulary.
+
+A value is the metric's label, the log's field, the Event's reason, the column of the
+command line and the row of the documentation. `sentence` is for people.
+"""
+
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class MirrorReason(StrEnum):
+    """The state of one namespace's mirror."""
+
+    MIRRORED = "mirrored"
+    PENDING = "pending"
+    STALE = "stale"
+    NOT_ALLOWED = "not-allowed"
+    EXCLUDED_NAMESPACE = "excluded-namespace"
+    UNKNOWN_PROFILE = "unknown-profile"
+    SOURCE_MISSING = "source-missing"
+    SOURCE_UNREADABLE = "source-unreadable"
+    TOO_LARGE = "too-large"
+    NO_KEYS = "no-keys"
+    FOREIGN_SECRET = "foreign-secret"  # noqa: S105 - a reason, not a password
+    TERMINATING = "terminating"
+    LEAVING = "leaving"
+    KEPT_FOR_PODS = "kept-for-pods"
+    PODS_UNREADABLE = "pods-unreadable"
+    QUOTA_EXCEEDED = "quota-exceeded"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for an Event, a log line or a table."""
+        return _SENTENCES[self]
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether nobody has to do anything about it."""
+        return self in _IN_ORDER
+
+
+_IN_ORDER = frozenset(
+    {MirrorReason.MIRRORED, MirrorReason.TERMINATING, MirrorReason.LEAVING}
+)
+
+_SENTENCES = MappingProxyType(
+    {
+        MirrorReason.MIRRORED: "The mirror equals its sources.",
+        MirrorReason.PENDING: "The mirror is about to be written.",
+        MirrorReason.STALE: (
+            "A source is missing or unusable; the last good keys stay in place."
+        ),
+        MirrorReason.NOT_ALLOWED: (
+            "The namespace is labelled, but the release's list of allowed namespaces "
+            "does not have it; it gets no keys."
+        ),
+        MirrorReason.EXCLUDED_NAMESPACE: "The namespace is never injected.",
+        MirrorReason.UNKNOWN_PROFILE: (
+            "The namespace's profile label names a profile that the release does not "
+            "have."
+        ),
+        MirrorReason.SOURCE_MISSING: (
+            "A source of the profile does not exist in the release namespace."
+        ),
+        MirrorReason.SOURCE_UNREADABLE: (
+            "The companion may not read a source of the profile, or could not yet."
+        ),
+        MirrorReason.TOO_LARGE: "The merged keys exceed 1 MiB, a Secret's limit.",
+        MirrorReason.NO_KEYS: "The profile's sources have no usable key.",
+        MirrorReason.FOREIGN_SECRET: (
+            "A Secret of the mirror's name exists that the companion did not make; it "
+            "is left alone."
+        ),
+        MirrorReason.TERMINATING: "The namespace is being deleted.",
+        MirrorReason.LEAVING: (
+            "The namespace was switched off; the mirror goes in a moment."
+        ),
+        MirrorReason.KEPT_FOR_PODS: (
+            "The namespace was switched off, but pods that still run refer to the "
+            "mirror; it goes after them."
+        ),
+        MirrorReason.PODS_UNREADABLE: (
+            "The namespace was switched off, but the companion may not see whether "
+            "running pods refer to the mirror; it stays."
+        ),
+        MirrorReason.QUOTA_EXCEEDED: (
+            "The namespace's ResourceQuota leaves no room for the mirror."
+        ),
+        MirrorReason.FORBIDDEN: "The companion may not write the mirror there.",
+        MirrorReason.REFUSED: (
+            "The API server or an admission policy refused the mirror."
+        ),
+        MirrorReason.UNAVAILABLE: "The API server could not be reached; it is retried.",
+    }
+)
+
+
+class FindingReason(StrEnum):
+    """What is worth knowing about one key of one source."""
+
+    KEY_CONFLICT = "key-conflict"
+    KEY_ABSENT = "key-absent"
+    KEY_RESERVED = "key-reserved"
+    KEY_NOT_A_VARIABLE = "key-not-a-variable"
+    VALUE_NOT_TEXT = "value-not-text"
+    TRAILING_NEWLINE = "trailing-newline"
+    URI_WITH_SPACE = "uri-with-space"
+    URI_UNKNOWN_SCHEME = "uri-unknown-scheme"
+    URI_WITH_CREDENTIALS = "uri-with-credentials"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence; it never repeats a value."""
+        return _FINDING_SENTENCES[self]
+
+
+_FINDING_SENTENCES = MappingProxyType(
+    {
+        FindingReason.KEY_CONFLICT: (
+            "An earlier source has the key too; the later source wins."
+        ),
+        FindingReason.KEY_ABSENT: "The source does not have the key that is listed.",
+        FindingReason.KEY_RESERVED: (
+            "A variable of that name would break task containers; it is left out."
+        ),
+        FindingReason.KEY_NOT_A_VARIABLE: (
+            "The kubelet takes no variable of that name; it is left out."
+        ),
+        FindingReason.VALUE_NOT_TEXT: (
+            "The value is not UTF-8 text without NUL, so no container would start with "
+            "it; it is left out."
+        ),
+        FindingReason.TRAILING_NEWLINE: (
+            "The value ends with a newline; was it made without `echo -n`?"
+        ),
+        FindingReason.URI_WITH_SPACE: "The URI has white space in it.",
+        FindingReason.URI_UNKNOWN_SCHEME: "The URI's scheme is none that is known.",
+        FindingReason.URI_WITH_CREDENTIALS: (
+            "The URI has a user or password in it; programs like to print URIs."
+        ),
+    }
+)

@@ -1,0 +1,62 @@
+"""What goes back: the status and the bytes, and nothing of what came.
+
+A body of ours is either an AdmissionReview or a `{"reason", "message"}` object of fixed
+text. Neither repeats the request; a review's uid is the one exception, for the API
+server asks for it.
+"""
+
+from typing import NamedTuple
+
+import orjson
+
+from webhook.injection.reasons import Rejection
+
+JSON = "application/json"
+
+BODY_LIMIT = 7 << 20
+"""Bytes. An object has at most 3 MiB as received; `object` and `oldObject` make two of
+them, and the rest of a review fits in one more."""
+
+
+class Answer(NamedTuple):
+    """An HTTP status and a JSON body."""
+
+    status: int
+    body: bytes
+
+
+REVIEW_STATUS = {
+    Rejection.TOO_LARGE: 413,
+    Rejection.WRONG_CONTENT_TYPE: 415,
+}
+"""Statuses of rejections; the others are 400."""
+
+SENTENCES = {
+    400: ("bad-request", "The request is not valid HTTP."),
+    404: ("not-found", "There is nothing here."),
+    405: ("method-not-allowed", "The path has other methods."),
+    408: ("request-timeout", "The request did not arrive in time."),
+    414: ("uri-too-long", "The request line is too long."),
+    431: ("header-fields-too-large", "The request has too many or too large headers."),
+    500: ("internal-error", "An error of ours."),
+    501: ("not-implemented", "The transfer coding is not known here."),
+    503: ("busy", "Too many large bodies at once; try again."),
+}
+"""Machine reason and sentence of every error that has no rejection."""
+
+
+def rejected(rejection: Rejection) -> Answer:
+    """The answer to a body that is no review."""
+    return Answer(
+        REVIEW_STATUS.get(rejection, 400), _error(rejection, rejection.sentence)
+    )
+
+
+def error(status: int) -> Answer:
+    """The answer to a request that never got as far as its body."""
+    reason, sentence = SENTENCES.get(status) or SENTENCES[400]
+    return Answer(status, _error(reason, sentence))
+
+
+def _error(reason: str, message: str) -> bytes:
+    return orjson.dumps({"reason": reason, "message": message})

@@ -1,0 +1,137 @@
+"""gunicorn's settings, each with its reason, and the start of the process tree."""
+
+import gc
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, cast
+
+from a2wsgi import WSGIMiddleware
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from webhook.server.app import create_app, create_probe_app
+from webhook.server.connection import SECONDS
+from webhook.server.tls import CertificateWatch
+from webhook.server.webhook import Webhook, build, to_stdout, utc_now
+from webhook.server.worker import DRAIN_LIMIT, AdmissionWorker
+from webhook.settings import Settings
+from webhook.telemetry import JournalHandler, Phase
+
+APP_THREADS: Final = 4
+"""For what does not go the short way: probes, metrics and requests gone astray."""
+
+HEARTBEATS: Final = Path("/dev/shm")  # noqa: S108 - memory, as gunicorn advises
+"""Where workers touch a file each second; a disk could stall that."""
+
+
+class Service(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+    """The serving process tree: gunicorn's arbiter and one worker.
+
+    Attributes:
+        settings: The operator's.
+        webhook: What answers.
+        probes: The plain port's application.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        write: Callable[[bytes], object] = to_stdout,
+    ) -> None:
+        """Make the applications, before any fork, so that workers share their memory.
+
+        Args:
+            settings: The operator's.
+            clock: The time now, in UTC.
+            write: Takes whole log lines.
+        """
+        self.settings = settings
+        self.webhook: Webhook = build(
+            settings,
+            clock=clock,
+            write=write,
+            certificates=CertificateWatch(settings.cert_dir),
+        )
+        self._app = _on_the_loop(create_app(settings, self.webhook))
+        self.probes = _on_the_loop(create_probe_app(self.webhook))
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand gunicorn its settings."""
+        for name, value in options(self.settings, self.webhook).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> WSGIMiddleware:
+        """The serving port's application."""
+        return self._app
+
+
+def _on_the_loop(app: Flask) -> WSGIMiddleware:
+    # An unbounded queue: an answer is small, and its thread never waits for a client.
+    return WSGIMiddleware(cast("Any", app), workers=APP_THREADS, send_queue_size=0)
+
+
+def options(settings: Settings, webhook: Webhook) -> Mapping[str, Any]:
+    """Gunicorn's settings.
+
+    Args:
+        settings: The operator's.
+        webhook: Whose journal takes gunicorn's own lines.
+    """
+    return {
+        # The order tells the worker which is which.
+        "bind": [settings.bind, settings.health_bind],
+        "worker_class": AdmissionWorker,
+        # One: a second would double the memory and halve what each metric means.
+        # More work is for more replicas.
+        "workers": 1,
+        "worker_connections": settings.max_connections,
+        "asgi_loop": "uvloop",
+        "asgi_lifespan": "off",
+        # The C parser or none: a build without it must not pass for ours.
+        "http_parser": "fast",
+        # kube-apiserver never speaks HTTP/2 to a webhook in a cluster.
+        "http_protocols": "h1",
+        "keepalive": int(SECONDS[Phase.IDLE]),
+        # A turn of the loop takes milliseconds; a worker that is silent for so long
+        # is stuck, and is replaced.
+        "timeout": 30,
+        "graceful_timeout": int(settings.drain_seconds + DRAIN_LIMIT) + 5,
+        # `POST /mutate?timeout=10s` needs 30 bytes, a client's own headers 300.
+        "limit_request_line": 4094,
+        "limit_request_fields": 50,
+        "limit_request_field_size": 8190,
+        # Nobody in front of us speaks for the client.
+        "forwarded_allow_ips": "",
+        # A restart by count would only hide a leak.
+        "max_requests": 0,
+        # No second door: gunicorn opens a control socket by default.
+        "control_socket_disable": True,
+        "worker_tmp_dir": str(HEARTBEATS) if HEARTBEATS.is_dir() else None,
+        "preload_app": True,
+        # What is there before the fork stays shared: the collector never touches it.
+        "when_ready": lambda _: gc.freeze(),
+        "proc_name": "tracking-injector",
+        "accesslog": None,
+        "logconfig_dict": _logging(webhook),
+    }
+
+
+def _logging(webhook: Webhook) -> Mapping[str, Any]:
+    """Everything that any library logs goes into the journal."""
+    through = {"handlers": [], "propagate": True, "level": "INFO"}
+    # An access log would repeat what anybody writes into a request line; a decision
+    # has its own line.
+    nothing = {"handlers": [], "propagate": False, "level": "CRITICAL"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {
+            "journal": {"()": JournalHandler, "journal": webhook.journal},
+        },
+        "root": {"handlers": ["journal"], "level": "WARNING"},
+        "loggers": {"gunicorn.error": through, "gunicorn.access": nothing},
+    }

@@ -1,0 +1,231 @@
+"""The webhook itself, without HTTP: a body in, an answer out, one line and one count.
+
+Both ways a request can take end in `Webhook.answer`. Once a review is parsed nothing
+that fails in here can keep its pod from being admitted.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from webhook.injection.decision import Decision, decide
+from webhook.injection.patch import Policy
+from webhook.injection.reasons import Reason, Rejection
+from webhook.injection.review import MalformedReviewError, Review, answer, parse
+from webhook.injection.selfcheck import problems
+from webhook.server.answer import JSON, Answer, error, rejected
+from webhook.server.tls import CertificateWatch
+from webhook.settings import Settings
+from webhook.telemetry import Journal, ServerMetrics, failure
+
+BYSTANDER: Final = "not-a-task"
+"""How the names of captured reviews begin whose pods must stay as they are."""
+
+CLIP: Final = 253
+"""Characters of a logged name; Kubernetes allows no longer one."""
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def to_stdout(lines: bytes) -> None:
+    """Write log lines to standard output."""
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()
+
+
+@dataclass(slots=True, kw_only=True)
+class Webhook:
+    """What every part of the serving process shares.
+
+    Attributes:
+        policy: What is given to which pod.
+        metrics: Counts, in `registry`.
+        registry: What `/metrics` shows.
+        journal: The log.
+        clock: The time now, in UTC.
+        certificates: The served certificate, where this process serves TLS by itself.
+        flaws: What the self-check found; a build with flaws never becomes ready.
+        draining: The process is stopping and wants no new work.
+    """
+
+    policy: Policy
+    metrics: ServerMetrics
+    registry: CollectorRegistry
+    journal: Journal
+    clock: Callable[[], datetime] = utc_now
+    certificates: CertificateWatch | None = None
+    flaws: tuple[str, ...] = ()
+    draining: bool = field(default=False)
+
+    def answer(self, body: bytes, content_type: str) -> Answer:
+        """Answer one request for a review.
+
+        Args:
+            body: As received, at most `BODY_LIMIT` bytes.
+            content_type: The request's header; empty when it had none.
+
+        Returns:
+            200 with an AdmissionReview that allows the pod, or 4xx with a reason.
+        """
+        started = time.perf_counter()
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type != JSON:
+            return self.reject(Rejection.WRONG_CONTENT_TYPE)
+        try:
+            review = parse(body)
+        except MalformedReviewError as malformed:
+            return self.reject(malformed.rejection)
+        decision, answered = self._decide(review)
+        seconds = time.perf_counter() - started
+        self.metrics.decided(
+            review.namespace, decision.workload or "none", decision.reason
+        )
+        self.metrics.seconds.observe(seconds)
+        self.journal.line("info", "decision", _fields(review, decision, seconds))
+        return Answer(200, answered)
+
+    def reject(self, rejection: Rejection) -> Answer:
+        """Count, log and answer a body that is no review."""
+        self.metrics.rejected.labels(rejection).inc()
+        self.journal.line("warning", "rejected", {"reason": rejection})
+        return rejected(rejection)
+
+    def failed(self, problem: Exception) -> Answer:
+        """Count, log and answer an error of ours outside a review."""
+        self.metrics.internal_errors.inc()
+        self.journal.line("error", "internal-error", failure(problem))
+        return error(500)
+
+    def _decide(self, review: Review) -> tuple[Decision, bytes]:
+        try:
+            decision = decide(review, self.policy)
+            return decision, answer(review.uid, decision.patch)
+        except Exception as problem:  # noqa: BLE001 - a pod must not wait for our bug
+            self.failed(problem)
+            decision = Decision(reason=Reason.INTERNAL_ERROR)
+            return decision, answer(review.uid, warnings=[decision.reason.sentence])
+
+    def obstacles(self) -> list[str]:
+        """Why this process should get no requests; none when it is ready."""
+        found = list(self.flaws)
+        if self.draining:
+            found.append("draining")
+        if self.certificates is not None:
+            current = self.certificates.current
+            if current is None:
+                found.append("no certificate")
+            elif not current.valid_at(self.clock()):
+                found.append("certificate not valid now")
+        return found
+
+    def look_at_certificate(self) -> None:
+        """Take a new certificate, if there is one, and report on it."""
+        watch = self.certificates
+        if watch is None:
+            return
+        before = watch.problem
+        if watch.check() and watch.current is not None:
+            current = watch.current
+            self.metrics.certificate.clear()
+            self.metrics.certificate.labels(current.fingerprint).set(1)
+            self.metrics.not_after.set(current.not_after.timestamp())
+            fields = {"digest": current.fingerprint, "not_after": current.not_after}
+            self.journal.line("info", "certificate", fields)
+        elif watch.problem is not None:
+            self.metrics.reload_errors.labels(watch.problem).inc()
+            if watch.problem != before:
+                fields = {
+                    "problem": watch.problem,
+                    "serving": watch.current is not None,
+                }
+                self.journal.line("error", "certificate", fields)
+
+
+def build(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    write: Callable[[bytes], object] = to_stdout,
+    certificates: CertificateWatch | None = None,
+    reviews: Mapping[str, bytes] | None = None,
+) -> Webhook:
+    """Make a webhook and let it check itself.
+
+    Args:
+        settings: The operator's.
+        clock: The time now, in UTC.
+        write: Takes whole log lines.
+        certificates: Where this process serves TLS by itself.
+        reviews: For the self-check; the captured ones unless given.
+    """
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    policy, journal = settings.policy(), Journal(write, clock)
+    metrics = ServerMetrics(registry)
+    metrics.log_lines_dropped.set_function(lambda: journal.dropped)
+    flaws = tuple(problems(reviews or captured(), policy, BYSTANDER))
+    for flaw in flaws:
+        journal.line("error", "self-check", {"flaw": flaw})
+    return Webhook(
+        policy=policy,
+        metrics=metrics,
+        registry=registry,
+        journal=journal,
+        clock=clock,
+        certificates=certificates,
+        flaws=flaws,
+    )
+
+
+def captured() -> Mapping[str, bytes]:
+    """The captured reviews that come with the package, by name."""
+    folder = resources.files("webhook") / "captured"
+    return {
+        entry.name.removesuffix(".json"): entry.read_bytes()
+        for entry in folder.iterdir()
+        if entry.name.endswith(".json")
+    }
+
+
+def _fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:
+    pod, owner = _names(review.pod)
+    return {
+        "uid": review.uid[:CLIP],
+        "namespace": review.namespace[:CLIP],
+        "pod": pod[:CLIP],
+        "owner": owner[:CLIP],
+        "workload": decision.workload,
+        "decision": "patched" if decision.patch else "unchanged",
+        "reason": decision.reason,
+        "containers": [name[:CLIP] for name in decision.containers],
+        "dry_run": review.dry_run,
+        "seconds": round(seconds, 6),
+    }
+
+
+def _names(pod: Any) -> tuple[str, str]:
+    """The pod's name, or the start of one, and its owner's, whatever its shape."""
+    # Whatever a pod's shape is, logging it cannot be what fails.
+    with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError):
+        metadata = pod["metadata"]
+        name = metadata.get("name") or metadata.get("generateName") or ""
+        owners = metadata.get("ownerReferences")
+        owner = f"{owners[0]['kind']}/{owners[0]['name']}" if owners else ""
+        return str(name), owner
+    return "", ""
