@@ -112,9 +112,9 @@ class DnsServer:
             return reply, query[:2] + b"\xff" * 10
         if reply.truncated and transport == "udp":
             response.flags |= dns.flags.TC
-            return reply, response.to_wire()
+            return reply, response.to_wire(max_size=65535)
         for record in reply.records:
             name, ttl, _, rdtype, data = record.split(maxsplit=4)
             rrset = dns.rrset.from_text(name, int(ttl), "IN", rdtype, data)
             response.answer.append(rrset)
-        return reply, response.to_wire()
+        return reply, response.to_wire(max_size=65535)
