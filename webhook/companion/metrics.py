@@ -22,7 +22,7 @@ from webhook.companion.observed import Observed
 from webhook.telemetry import NAMESPACE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reports(Collector):
     """A collector over what the concerns reported last.
 
