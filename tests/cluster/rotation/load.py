@@ -11,6 +11,7 @@ from tests.cluster.injector import task_pod
 from webhook.injection.names import INJECTED_LABEL
 
 if TYPE_CHECKING:
+    from tests.lab.api import Api
     from tests.lab.control_plane import ControlPlane
 
 RATE: Final = 60.0
@@ -40,10 +41,13 @@ class Load:
     _threads: list[threading.Thread] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _failed_open: float = 0.0
+    _client: Api = field(init=False)
 
     def __enter__(self) -> Self:
         """Start creating."""
         self._failed_open = self.plane.admin.metric(FAIL_OPEN)
+        # One client for all threads: its certificate is a file that is written here.
+        self._client = self.plane.user("load", groups=("system:masters",))
         self.seconds = -time.monotonic()
         self._threads = [
             threading.Thread(target=self._create, daemon=True) for _ in range(THREADS)
@@ -69,7 +73,6 @@ class Load:
         return self.plane.admin.metric(FAIL_OPEN) - self._failed_open
 
     def _create(self) -> None:
-        client = self.plane.user("load", groups=("system:masters",))
         path = f"/api/v1/namespaces/{self.namespace}/pods"
         due = time.monotonic()
         while not self._stop.is_set():
@@ -77,7 +80,7 @@ class Load:
             time.sleep(max(0.0, due - time.monotonic()))
             started = time.time()
             try:
-                pod = client.create(path, task_pod())
+                pod = self._client.create(path, task_pod())
             except Exception as error:  # noqa: BLE001 - each is a finding, told below
                 with self._lock:
                     self.refused.append(str(error))
