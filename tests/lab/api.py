@@ -22,7 +22,8 @@ Object = dict[str, Any]
 _MERGE_PATCH: Final = "application/merge-patch+json"
 
 
-@dataclass(frozen=True, slots=True)
+# Neither frozen nor slotted: a context manager sets an exception's `__traceback__`.
+@dataclass(eq=False)
 class ApiError(Exception):
     """The API server refused.
 
