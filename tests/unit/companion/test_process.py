@@ -53,7 +53,7 @@ class Scripted:
 def surroundings(log: Lines, *, leads: bool = True) -> Surroundings:
     """A runner's surroundings at a standing clock."""
     return Surroundings(
-        leads=lambda: leads, clock=lambda: START, log=log, failed=lambda name: None
+        leads=lambda: leads, clock=lambda: START, log=log, failed=[].append
     )
 
 
@@ -117,7 +117,7 @@ def test_a_process_leads_works_and_ends(world: World) -> None:
         leads=lambda: leadership.held,
         clock=lambda: START,
         log=world.log,
-        failed=lambda name: None,
+        failed=[].append,
     )
     process = Process(
         observed=world.observed,
