@@ -71,7 +71,7 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 
 def _settings() -> str:
     rows = [
-        f"| `{row.variable}` | {f'`{row.default}`' if row.default else ''} | {row.doc} |"
+        f"| `{row.variable}` | {_code(row.default)} | {row.doc} |"
         for row in Settings.table()
     ]
     table = "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
@@ -82,6 +82,10 @@ A name that begins with `{PREFIX}` and is not in the table is an error.
 
 {table}
 """
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def _table(
