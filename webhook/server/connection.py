@@ -72,6 +72,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     _current_request: Any
     _body_receiver: Any
     _flow_control: Any
+    _callback_parser: Any
     _response_buffer: Any
     _task: Any
 
