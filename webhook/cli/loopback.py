@@ -99,6 +99,8 @@ def connection(server: Server) -> Iterator[http.client.HTTPConnection]:
         socket.create_connection(server.address, timeout=3) as plain,
         context.wrap_socket(plain, server_hostname=NAME) as secured,
     ):
+        # As Go does; else each body waits 40 ms for the header's acknowledgment.
+        secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = http.client.HTTPConnection(NAME, 443, timeout=3)
         client.sock = secured
         yield client

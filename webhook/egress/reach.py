@@ -4,6 +4,7 @@ Every rule that leaves this module has at least one peer and at least one port: 
 is not known yet has no rule, because an empty list in a rule means *anything*.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -82,6 +83,26 @@ def dns_rules(nameservers: Iterable[Address], catalog: Catalog) -> list[Rule]:
             if service and port.port == 53:
                 rules += _behind(service, port, catalog)
     return rules
+
+
+def dns_servers(
+    nameservers: Iterable[Address], catalog: Catalog
+) -> tuple[tuple[Address, int], ...]:
+    """Whom to ask: the nameservers, and every ready replica behind their Services.
+
+    Each replica has a cache of its own, and a pod may be answered by any of them.
+    """
+    servers: set[tuple[Address, int]] = set()
+    for address in nameservers:
+        servers.add((address, 53))
+        service = catalog.owners.get(address)
+        if service is None:
+            continue
+        names = {p.name for p in service.ports if p.port == 53}
+        for item in catalog.slices_of(service):
+            listens = (n for name, n, x in item.ports if name in names and x == "UDP")
+            servers.update(itertools.product(item.ready, listens))
+    return tuple(sorted(servers, key=lambda server: (address_key(server[0]), server)))
 
 
 def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -205,13 +226,13 @@ def _pods_or_addresses(
 
 
 def _endpoint_addresses(service: Service, catalog: Catalog) -> list[Address]:
-    slices = catalog.slices.get((service.namespace, service.name), ())
+    slices = catalog.slices_of(service)
     return sorted({a for s in slices for a in s.addresses}, key=address_key)
 
 
 def _listens(service: Service, number: int, catalog: Catalog) -> bool:
     """Whether pods of a headless Service listen on a port, as far as is known."""
-    slices = catalog.slices.get((service.namespace, service.name), ())
+    slices = catalog.slices_of(service)
     numbers = {n for s in slices for _, n, _ in s.ports}
     return not numbers or number in numbers
 

@@ -23,7 +23,7 @@ from prometheus_client import (
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Policy
 from webhook.injection.reasons import Reason, Rejection
-from webhook.injection.review import MalformedReviewError, Review, answer, parse
+from webhook.injection.review import MalformedReviewError, Review, answer, skim
 from webhook.injection.selfcheck import problems
 from webhook.server.answer import JSON, Answer, error, rejected
 from webhook.server.tls import CertificateWatch
@@ -87,7 +87,7 @@ class Webhook:
         if media_type != JSON:
             return self.reject(Rejection.WRONG_CONTENT_TYPE)
         try:
-            review = parse(body)
+            review = skim(body)
         except MalformedReviewError as malformed:
             return self.reject(malformed.rejection)
         decision, answered = self._decide(review)

@@ -1,0 +1,91 @@
+"""Where the time of one request goes, in microseconds, without a network.
+
+HTTP is what `Connection` and gunicorn's parser take beside the answer. TLS and the
+kernel are the rest of what `tests.bench.run` sees.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import uvloop
+
+from tests.bench.measure import write_bodies
+from tests.server.framing import Bench, Wire
+from webhook.injection.decision import decide
+from webhook.injection.review import answer, parse, skim
+from webhook.server.connection import Connection
+
+TURNS = 20_000
+HEAD = (
+    "POST /mutate?timeout=3s HTTP/1.1\r\nHost: tracking-injector.test.svc:443\r\n"
+    "User-Agent: kube-apiserver-admission\r\nContent-Length: {}\r\n"
+    "Accept: application/json, */*\r\nContent-Type: application/json\r\n"
+    "Accept-Encoding: gzip\r\n\r\n"
+)
+
+
+def microseconds(work: Callable[[], object]) -> float:
+    """The mean of many turns, in processor time: the machine may be shared."""
+    for _ in range(TURNS // 20):
+        work()
+    begun = time.process_time()
+    for _ in range(TURNS):
+        work()
+    return round((time.process_time() - begun) / TURNS * 1e6, 2)
+
+
+async def profile(body: bytes) -> dict[str, float]:
+    """The parts of one request."""
+    bench = Bench(asyncio.get_running_loop())
+    webhook, wire = bench.webhook, Wire()
+    review = skim(body)
+    decision = decide(review, webhook.policy)
+    connection = Connection(bench.worker, probes=False)
+    connection.connection_made(wire)
+    request = HEAD.format(len(body)).encode() + body
+
+    def whole() -> None:
+        connection.data_received(request)
+        wire.written.clear()
+
+    def count() -> None:
+        webhook.metrics.decided("x", "ray-head", decision.reason)
+        webhook.metrics.seconds.observe(0.0001)
+
+    fields = {"uid": review.uid, "namespace": review.namespace, "reason": "injected"}
+    parts = {
+        "parse": microseconds(lambda: skim(body)),
+        "decide": microseconds(lambda: decide(review, webhook.policy)),
+        "encode": microseconds(lambda: answer(review.uid, decision.patch)),
+        "log": microseconds(lambda: webhook.journal.line("info", "decision", fields)),
+        "metrics": microseconds(count),
+        "answer, all of these": microseconds(
+            lambda: webhook.answer(body, "application/json")
+        ),
+        "request, without TLS and the kernel": microseconds(whole),
+    }
+    parts["HTTP"] = round(
+        parts["request, without TLS and the kernel"] - parts["answer, all of these"], 2
+    )
+    parts["for comparison: parse all of it"] = microseconds(lambda: parse(body))
+    parts["for comparison: orjson alone"] = microseconds(lambda: orjson.loads(body))
+    return parts
+
+
+def main() -> None:
+    """Print the profile of both bodies."""
+    with tempfile.TemporaryDirectory() as name:
+        for path in write_bodies(Path(name)):
+            body = path.read_bytes()
+            sys.stdout.write(f"{path.stem}, {len(body)} bytes, in microseconds\n")
+            for part, value in uvloop.run(profile(body)).items():
+                sys.stdout.write(f"  {value:8.2f}  {part}\n")
+
+
+if __name__ == "__main__":
+    main()
