@@ -84,6 +84,6 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _folder(toolbox: Toolbox) -> Path:
-    contents = [path.read_bytes() for path in _LOCKS]
+    contents = [path.read_bytes() for path in (*_LOCKS, Path(system.__file__))]
     recipe = b"\0".join([repr(_SYSTEM).encode(), *contents])
     return toolbox.cache / f"image-base-{hashlib.sha256(recipe).hexdigest()[:16]}"

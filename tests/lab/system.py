@@ -76,7 +76,7 @@ def pip_install(
         (scratch / "ca.crt").write_bytes(_CERTIFICATES.read_bytes())
         ours |= {"PIP_CERT": "/tmp/pip/ca.crt"}  # noqa: S108 - inside
     pip = ("python3", "-m", "pip", "install", "--break-system-packages")
-    how = ("--require-hashes", "--no-build-isolation", "--no-compile", "--no-cache-dir")
+    how = ("--require-hashes", "--no-build-isolation", "--no-cache-dir")
     for lock in locks:
         (scratch / lock.name).write_bytes(lock.read_bytes())
         run_long(

@@ -74,6 +74,7 @@ def _image() -> oci.Image:
 
 def _folder(toolbox: Toolbox) -> Path:
     parts = [repr(_SYSTEM), repr(_image())]
-    contents = [path.read_bytes() for path in (*_LOCKS, _ENTRYPOINT)]
+    made_by = (*_LOCKS, _ENTRYPOINT, Path(system.__file__))
+    contents = [path.read_bytes() for path in made_by]
     recipe = b"\0".join([*(part.encode() for part in parts), *contents])
     return toolbox.cache / f"image-task-{hashlib.sha256(recipe).hexdigest()[:16]}"
