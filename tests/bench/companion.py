@@ -155,9 +155,14 @@ def with_pods(release: Release, names: Sequence[str], count: int) -> dict[str, f
     for field in ("namespace", "name", "generateName", "ownerReferences"):
         pod["metadata"].pop(field, None)
     pod["spec"]["serviceAccountName"] = "default"
+    # The API server adds the token's volume and mounts itself.
+    tokens = {v["name"] for v in pod["spec"].get("volumes") or [] if "projected" in v}
     pod["spec"]["volumes"] = [
-        v for v in pod["spec"].get("volumes") or [] if "projected" not in v
+        v for v in pod["spec"].get("volumes") or [] if v["name"] not in tokens
     ]
+    for one in pod["spec"]["containers"] + pod["spec"].get("initContainers", []):
+        mounts = one.get("volumeMounts") or []
+        one["volumeMounts"] = [m for m in mounts if m["name"] not in tokens]
 
     def create(number: int) -> None:
         body = pod | {"metadata": pod["metadata"] | {"name": f"pod-{number}"}}

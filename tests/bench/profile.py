@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
@@ -42,7 +43,9 @@ def microseconds(work: Callable[[], object]) -> float:
 async def profile(body: bytes) -> dict[str, float]:
     """The parts of one request."""
     bench = Bench(asyncio.get_running_loop())
-    webhook, wire = bench.webhook, Wire()
+    webhook = bench.webhook
+    wire: Any = Wire()
+    webhook.journal.start()
     review = skim(body)
     decision = decide(review, webhook.policy)
     connection = Connection(bench.worker, probes=False)

@@ -48,7 +48,7 @@ _INSTALLED: Final = (
 
 
 def eventually(
-    what: str, holds: Callable[[], Any], *, seconds: float = 10.0, every: float = 0.01
+    what: str, holds: Callable[[], Any], *, seconds: float = 30.0, every: float = 0.01
 ) -> float:
     """Waits until it holds, and returns how long that took, in seconds."""
     started = time.monotonic()

@@ -79,8 +79,8 @@ class ControlPlane:
         try:
             plane._start_etcd()
             plane._launch_api_server()
-            plane._start_controllers()
             plane._await_api_server()
+            plane._start_controllers()  # they wait 10 s for a server, and give up
             default = "/api/v1/namespaces/default/serviceaccounts/default"
             plane._processes["kube-controller-manager"].wait_until(
                 lambda: plane.admin.exists(default)

@@ -219,6 +219,7 @@ def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int
             one.name: Runner(one, wired.wakes[one.name], surroundings)
             for one in wired.concerns()
         },
+        log=journal,
         wake=Wake(*wired.wakes.values()),
         close=wired.mirrors.close,
     )

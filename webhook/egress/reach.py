@@ -69,6 +69,31 @@ def reach(
     )
 
 
+def names_to_look_up(
+    destinations: Iterable[Destination], namespace: str, catalog: Catalog
+) -> frozenset[str]:
+    """The names of destinations that only DNS can tell the addresses of."""
+    names = set()
+    for destination in destinations:
+        host, home = destination.host, namespace
+        for _ in range(_MAX_HOPS):
+            service = catalog.named(host, home)
+            if service is None or service.external_name is None:
+                break
+            host, home = canonical_name(service.external_name), service.namespace
+        else:
+            continue
+        literal = Destination(host, 1, "").network is not None
+        if service is None and not literal and not catalog.inside(host):
+            names.add(host)
+    return frozenset(names)
+
+
+def canonical_name(name: str) -> str:
+    """A DNS name as it is remembered: lower case, without a trailing dot."""
+    return name.lower().removesuffix(".")
+
+
 def dns_rules(nameservers: Iterable[Address], catalog: Catalog) -> list[Rule]:
     """DNS as task pods see it: the nameserver itself, and the pods behind its Service.
 
@@ -141,7 +166,7 @@ def _destination(
         return _service(destination, service, catalog)
     if hops == 0:
         return [], [_unresolved(destination.host, "its ExternalNames form a loop")]
-    target = service.external_name.lower().removesuffix(".")
+    target = canonical_name(service.external_name)
     behind = Destination(target, destination.port, destination.origin)
     rules, notes = _destination(behind, service.namespace, catalog, known, hops - 1)
     if destination.port == 443:

@@ -72,6 +72,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     _current_request: Any
     _body_receiver: Any
     _flow_control: Any
+    _callback_parser: Any
     _response_buffer: Any
     _task: Any
 
@@ -102,6 +103,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         super().connection_lost(exc)
         self._release()
         self.worker.left(self)
+        # They refer back to this object, and to buffers that should not wait for the
+        # collector of cycles.
+        self.transport = self.writer = self.handshake = self._flow_control = None
+        self._callback_parser = self._body_receiver = None
+        self._current_request = self._known_request = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client's, in whatever pieces they come."""
@@ -270,6 +276,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         )
         self._task = None
         self.worker.nr += 1
+        if self.transport is None:
+            return
         if not keep:
             self._close_transport()
         elif not self._flow_control.write_paused:

@@ -105,8 +105,6 @@ def options(settings: Settings, webhook: Webhook) -> Mapping[str, Any]:
         "preload_app": True,
         # What is there before the fork stays shared: the collector never touches it.
         "when_ready": lambda _: gc.freeze(),
-        # A request makes hundreds of objects and no cycle: look for cycles rarely.
-        "post_fork": lambda _arbiter, _worker: gc.set_threshold(20_000, 20, 20),
         "proc_name": "tracking-injector",
         "accesslog": None,
         "logconfig_dict": _logging(webhook),

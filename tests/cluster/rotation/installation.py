@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import random
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 RELEASE: Final = "tracking-injector"
 HOME: Final = "rotation-system"
+NAMESPACE: Final = "compute"
+"""Where the tests create task pods."""
 SECRETS: Final = f"/api/v1/namespaces/{HOME}/secrets"
 PAIR: Final = f"{SECRETS}/{RELEASE}-tls"
 STATE: Final = f"{SECRETS}/{RELEASE}-tls-state"
@@ -109,16 +112,31 @@ class Installation:
 
     def request_rotation(self) -> None:
         """Ask for one by command, as an operator."""
-        process = Process.start(
-            "rotate",
-            [
-                *(COMMAND, "certs", "rotate", "--now", "-n", HOME),
-                *("--kubeconfig", self.plane.kubeconfig),
-            ],
-            log=self.folder / "rotate.log",
-            env={},
+        code, said = self.run("certs", "rotate", "--now")
+        assert code == 0, said
+
+    def run(
+        self, *words: str, kubeconfig: Path | None = None, **settings: str
+    ) -> tuple[int, str]:
+        """Run one of our commands on this installation.
+
+        Args:
+            *words: Command and options.
+            kubeconfig: Whose rights; an administrator's otherwise.
+            **settings: Variables.
+
+        Returns:
+            Its exit code, and what it printed.
+        """
+        access = ("--kubeconfig", kubeconfig or self.plane.kubeconfig)
+        done = subprocess.run(
+            [COMMAND, *words, "-n", HOME, *access],
+            env={"COLUMNS": "200", **settings},
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert process.popen.wait(30) == 0, process.last_words()
+        return done.returncode, done.stdout + done.stderr
 
     # --- what is so ---
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -19,17 +18,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certs.policy import Policy, service_name
-from tests.cluster.injector import COMPUTE
 from tests.cluster.rotation.dying import DeathError, Dying
 from tests.cluster.rotation.installation import (
     CONFIGURATION,
     DWELLS,
     HOME,
+    NAMESPACE,
     RELEASE,
     Installation,
 )
 from tests.cluster.rotation.load import Load
-from tests.lab.control_plane import ControlPlane, Options
 from tests.lab.processes import wait_for
 from webhook.cluster.access import by_kubeconfig
 from webhook.companion.certificates.concern import Certificates
@@ -37,36 +35,10 @@ from webhook.companion.certificates.handshake import Handshakes
 from webhook.companion.certificates.words import Clocks, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.lab.build import Toolbox
+    import pytest
 
 ROTATIONS = 10
-NAMESPACE = "compute"
 APPLY = "application/apply-patch+yaml"
-
-
-@pytest.fixture(name="installed", scope="module")
-def _installed(
-    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """Three webhooks and a companion, on an API server of their own."""
-    plane = ControlPlane.start(
-        toolbox, tmp_path_factory.mktemp("plane"), Options(aggregator_routing=True)
-    )
-    installed = None
-    try:
-        installed = Installation(plane, tmp_path_factory.mktemp("installed"))
-        plane.namespace(NAMESPACE, COMPUTE)
-        installed.start_companion()
-        wait_for("the first certificate", installed.is_settled, seconds=60)
-        wait_for("the mounts", installed.are_ready, seconds=30)
-        time.sleep(2)  # the webhooks look at their mounts every second
-        yield installed
-    finally:
-        if installed is not None:
-            installed.stop()
-        plane.stop()
 
 
 def test_ten_rotations_miss_no_pod(
