@@ -18,6 +18,18 @@ from cryptography.x509.oid import NameOID
 _LIFE: Final = datetime.timedelta(days=2)
 _SKEW: Final = datetime.timedelta(minutes=5)
 
+_SIGNS: Final = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -44,6 +56,11 @@ class Authority:
         certificate = (
             self._builder(self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()),
+                critical=False,
+            )
             .sign(self._key, hashes.SHA256())
         )
         self.certificate = folder / "ca.crt"
@@ -66,7 +83,12 @@ class Authority:
             addresses: Where it serves, if it does.
         """
         key = _rsa_key()
-        builder = self._builder(_name(user, *groups), key.public_key())
+        builder = self._builder(
+            _name(user, *groups), key.public_key()
+        ).add_extension(  # Python 3.13 insists on it
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+            critical=False,
+        )
         if addresses:
             names = [
                 x509.DNSName("localhost"),

@@ -53,7 +53,8 @@ def build(toolbox: Toolbox, *, say: Say) -> None:
         env=toolbox.environ,
         say=say,
     )
-    _run([*buildah, "push", f"{REPOSITORY}:{TAG}", f"oci-archive:{target}"])
+    name = f"{REPOSITORY}:{TAG}"
+    _run([*buildah, "push", name, f"oci-archive:{target}:{name}"])
 
 
 def archive(toolbox: Toolbox) -> Path:
