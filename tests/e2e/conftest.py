@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.installation import Installation
+from tests.e2e.tracking import TrackingServer
 from tests.lab import task_image
 from tests.lab.build import Toolbox
 from tests.lab.node import Node
@@ -31,7 +32,7 @@ def installation(node: Node) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def task_node(node: Node) -> Node:
-    """The node, with the image of the task pods."""
+def tracking(node: Node) -> TrackingServer:
+    """The tracking server, where the release's source says it is."""
     node.load(task_image.archive(node.plane.toolbox))
-    return node
+    return TrackingServer.start(node)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.e2e.installation import (
     API_KEY,
     CHART,
@@ -11,6 +13,7 @@ from tests.e2e.installation import (
     await_pod,
 )
 from tests.e2e.taskpods import create, worker
+from tests.lab.processes import wait_for
 
 COMPANION = f"{RELEASE}-companion"
 
@@ -24,7 +27,7 @@ def waits_for_configuration(pod: dict[str, Any]) -> bool:
 
 
 def test_a_pod_waits_for_the_keys_and_then_starts_by_itself(
-    installation: Installation,
+    installation: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The companion is away, the pod waits; it is back, and nobody touches the pod."""
     installation.scale(COMPANION, 0)
@@ -33,8 +36,10 @@ def test_a_pod_waits_for_the_keys_and_then_starts_by_itself(
     await_pod(installation.node, namespace, name, waits_for_configuration)
 
     installation.scale(COMPANION, 2)
-    await_pod(installation.node, namespace, name, seconds=30)
+    more = await_pod(installation.node, namespace, name, seconds=30)
 
+    with capsys.disabled():
+        print(f"\nran {more:.1f} s after the companion was back")  # noqa: T201
     assert f"{API_KEY}\n" == installation.shell(
         namespace, name, "echo $TRACKING_API_KEY"
     )
@@ -64,4 +69,10 @@ def helm_set(installation: Installation, choice: str) -> None:
     installation.node.plane.helm(
         *("upgrade", RELEASE, CHART, "--namespace", NAMESPACE, "--reuse-values"),
         *("--set", f"injection.onMissing={choice}", "--wait", "--timeout", "180s"),
+    )
+    # A pod that is draining still answers, and answers as it was told.
+    wait_for(
+        "the end of the old pods",
+        lambda: 2 == len(installation.pods("webhook")),
+        seconds=60,
     )

@@ -11,10 +11,11 @@ import pytest
 
 from tests.e2e.installation import Installation, await_pod
 from tests.e2e.taskpods import bystander, create, web_server, worker
+from tests.e2e.tracking import TrackingServer
 from tests.lab.processes import wait_for
 from webhook.injection.names import INJECT_LABEL
 
-TRACKER = "mlflow.tracking.svc.cluster.local:5000"
+TRACKER = "mlflow.tracking.svc.cluster.local:5000/health"
 THIRD = "third.elsewhere.svc.cluster.local:80"
 
 DENY_EGRESS = {
@@ -50,27 +51,17 @@ class Net:
 
 
 @pytest.fixture(scope="module")
-def net(installation: Installation) -> Iterator[Net]:
+def net(installation: Installation, tracking: TrackingServer) -> Iterator[Net]:
     """The servers, the locked namespace, and pods in it."""
     node = installation.node
-    for namespace, service, port in (
-        ("tracking", "mlflow", 5000),
-        ("elsewhere", "third", 80),
-    ):
-        if not node.plane.admin.exists(f"/api/v1/namespaces/{namespace}"):
-            node.plane.namespace(namespace)
-        create(node, namespace, web_server("stand-in", app="stand-in"))
-        node.plane.admin.create(
-            f"/api/v1/namespaces/{namespace}/services",
-            {
-                "metadata": {"name": service},
-                "spec": {
-                    "selector": {"app": "stand-in"},
-                    "ports": [{"port": port, "targetPort": 80}],
-                },
-            },
-        )
-        await_pod(node, namespace, "stand-in")
+    elsewhere = node.plane.namespace("elsewhere")
+    service = {
+        "metadata": {"name": "third"},
+        "spec": {"selector": {"app": "third"}, "ports": [{"port": 80}]},
+    }
+    node.plane.admin.create(f"/api/v1/namespaces/{elsewhere}/services", service)
+    create(node, elsewhere, web_server("third", app="third"))
+    await_pod(node, elsewhere, "third")
     locked = installation.compute_namespace("locked")
     node.plane.admin.create(
         f"/apis/networking.k8s.io/v1/namespaces/{locked}/networkpolicies", DENY_EGRESS
@@ -78,7 +69,7 @@ def net(installation: Installation) -> Iterator[Net]:
     for pod in (worker("task"), bystander("bystander")):
         await_pod(node, locked, create(node, locked, pod))
     yield Net(installation=installation, namespace=locked)
-    for namespace in ("tracking", "elsewhere", locked):
+    for namespace in (elsewhere, locked):
         node.plane.admin.delete(f"/api/v1/namespaces/{namespace}")
 
 

@@ -25,7 +25,7 @@ for tree in /sys/fs/cgroup/*/; do
   echo $$ 2>/dev/null >"$tree/{enclosure.CGROUP}/pod/cgroup.procs" || true
 done
 setsid sleep {MARK} &
-"""  # noqa: E501 - shell
+"""
 
 
 @pytest.fixture
