@@ -163,6 +163,14 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class Issuer(StrEnum):
+    """Who issues the webhook's certificate."""
+
+    COMPANION = "companion"
+    CERT_MANAGER = "certManager"
+    PROVIDED = "provided"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanionSettings(Readable):
     """What the companion needs to know."""
@@ -226,4 +234,39 @@ class CompanionSettings(Readable):
         40.0,
         doc="How long a watch lives. Its connection's silent death is noticed 5 s after"
         " that at the latest; each end costs the API server one request.",
+    )
+    certificates: Issuer = option(
+        Issuer.COMPANION,
+        doc="`companion`: the webhook's certificate is issued and rotated here;"
+        " `certManager` or `provided`: somebody else does, and nothing is touched.",
+    )
+    webhook: str = option(
+        "tracking-injector",
+        doc="Name of the webhook's Service and of its MutatingWebhookConfiguration.",
+    )
+    tls_secret: str = option(
+        "tracking-injector-tls",
+        doc="Name of the Secret that the webhook mounts; the Secret of that name with"
+        " `-state` added is never mounted.",
+    )
+    certificate_days: float = option(
+        90.0, doc="How long a certificate is valid; its CA ends with it."
+    )
+    certificate_renew_days: float = option(
+        30.0, doc="A rotation starts when less than this is left."
+    )
+    certificate_skew_seconds: float = option(
+        300.0,
+        doc="How far any two clocks of the control plane and of the companions may"
+        " differ from the true time; each wait of a rotation is longer by twice that.",
+    )
+    certificate_bundle_seconds: float = option(
+        240.0,
+        doc="How long API servers get to see a new root before it is relied on. Longer"
+        " where the control plane caches webhook configurations for longer.",
+    )
+    certificate_serve_seconds: float = option(
+        300.0,
+        doc="How long mounts get to show a new certificate before replicas are asked"
+        " and the old root is dropped.",
     )

@@ -33,6 +33,7 @@ BARE: Final = "bare"
 MICHELANGELO: Final = "michelangelo-spark-application"
 EXAMPLES: Final = ("spark-pi", "spark-pi-pod-template")
 
+_CHANGED: Final = "sparkoperator.k8s.io/mutated-by-spark-operator"
 DRIVER: Final = "spark-kubernetes-driver"
 CONTAINERS: Final[Mapping[str, Sequence[str]]] = {
     "uniflow-sp": (DRIVER, "log-shipper"),
@@ -146,8 +147,21 @@ def test_every_driver_bears_the_stamp(
     assert note["containers"] == [DRIVER]
 
 
-def test_the_api_server_asks_again_after_spark_operator(
+def test_the_api_server_asks_again_about_what_spark_operator_changed(
     records: Mapping[str, Record],
 ) -> None:
-    """In front of spark-operator we see each driver twice, and change it once."""
-    assert records["before"].asked == 2 * len(CONTAINERS)
+    """In front of spark-operator, each driver that it changed comes to us twice.
+
+    It changes none that brings a pod template.
+    """
+    record = records["before"]
+
+    changed = [name for name, pod in record.drivers.items() if _CHANGED in _labels(pod)]
+
+    assert sorted(changed) == ["spark-pi", "uniflow-sp"]
+    assert record.asked == len(record.drivers) + len(changed)
+
+
+def _labels(pod: Object) -> Mapping[str, str]:
+    labels: Mapping[str, str] = pod["metadata"]["labels"]
+    return labels

@@ -22,7 +22,8 @@ Object = dict[str, Any]
 _MERGE_PATCH: Final = "application/merge-patch+json"
 
 
-@dataclass(frozen=True, slots=True)
+# Neither frozen nor slotted: a context manager sets an exception's `__traceback__`.
+@dataclass(eq=False)
 class ApiError(Exception):
     """The API server refused.
 
@@ -79,6 +80,10 @@ class Api:
     def get(self, path: str, **query: str) -> Object:
         """Read an object, or a list with `labelSelector=…` and the like."""
         return self._json("GET", path, query=query)
+
+    def text(self, path: str, **query: str) -> str:
+        """Read what is no object: a container's log."""
+        return self._text("GET", f"{path}?{urlencode(query)}")
 
     def exists(self, path: str) -> bool:
         """Whether there is such an object."""

@@ -30,11 +30,13 @@ class Options:
         release: Suffix of the Kubernetes tools to run, such as `-1.31`; empty is the
             default release.
         api_server_flags: More flags for kube-apiserver.
+        addresses: More addresses for its certificate.
     """
 
     aggregator_routing: bool = False
     release: str = ""
     api_server_flags: Sequence[str] = ()
+    addresses: Sequence[str] = ()
 
 
 class ControlPlane:
@@ -51,7 +53,9 @@ class ControlPlane:
         now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 - the lab's edge
         self.authority = Authority(folder, now=now)
         self._serving = self.authority.issue(
-            "server", user="kube-apiserver", server=True
+            "server",
+            user="kube-apiserver",
+            addresses=("127.0.0.1", *options.addresses),
         )
         self._tokens = service_account_keys(folder)
         self.admin = self.user("admin", groups=("system:masters",))
@@ -75,8 +79,8 @@ class ControlPlane:
         try:
             plane._start_etcd()
             plane._launch_api_server()
-            plane._start_controllers()
             plane._await_api_server()
+            plane._start_controllers()  # they wait 10 s for a server, and give up
             default = "/api/v1/namespaces/default/serviceaccounts/default"
             plane._processes["kube-controller-manager"].wait_until(
                 lambda: plane.admin.exists(default)

@@ -5,6 +5,7 @@ RSA client keys in PKCS#1, because Spark's Kubernetes client reads no others.
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -54,7 +55,7 @@ class Authority:
         *,
         user: str,
         groups: tuple[str, ...] = (),
-        server: bool = False,
+        addresses: Sequence[str] = (),
     ) -> Pair:
         """Issue a certificate.
 
@@ -62,15 +63,15 @@ class Authority:
             file: Stem of the two files.
             user: Common name; to the API server, the user.
             groups: Organizations; to the API server, the user's groups.
-            server: Whether it is for a server on loopback.
+            addresses: Where it serves, if it does.
         """
         key = _rsa_key()
         builder = self._builder(_name(user, *groups), key.public_key())
-        if server:
+        if addresses:
             names = [
                 x509.DNSName("localhost"),
                 x509.DNSName("kubernetes.default.svc"),
-                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                *(x509.IPAddress(ipaddress.ip_address(a)) for a in addresses),
             ]
             builder = builder.add_extension(
                 x509.SubjectAlternativeName(names), critical=False

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Keep mirrors and report on task pods in every labelled namespace.",
     ),
     "status": ("webhook.cli.status", "Show how every labelled namespace stands."),
+    "certs": ("webhook.cli.certs", "Look at the certificates, and rotate them."),
 }
 """Command, the module that holds it under the same name, and its line in `--help`."""
 

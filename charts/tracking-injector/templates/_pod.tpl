@@ -92,6 +92,12 @@ securityContext:
   value: {{ .Values.injection.precedence | quote }}
 - name: MTI_AUDIT
   value: {{ ternary "on" "off" .Values.audit.enabled | quote }}
+- name: MTI_CERTIFICATES
+  value: {{ .Values.certificates.mode | quote }}
+- name: MTI_WEBHOOK
+  value: {{ include "tracking-injector.fullname" . | quote }}
+- name: MTI_TLS_SECRET
+  value: {{ include "tracking-injector.tlsSecret" . | quote }}
 - name: MTI_SHADOWING_CONFIG_MAPS
   value: {{ join "," .Values.audit.shadowingConfigMaps | quote }}
 {{- end }}

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.egress.sketch import endpoints, ips, rendered, service
 from webhook.egress.destination import Destination
 from webhook.egress.model import Address
-from webhook.egress.reach import Reach, compact, dns_rules, reach
+from webhook.egress.reach import Reach, compact, dns_rules, dns_servers, reach
 from webhook.egress.reasons import Reason
 from webhook.egress.services import Catalog, EndpointSlice, Service
 
@@ -387,6 +387,34 @@ def test_dns_is_permitted_as_the_platform_has_it(
     catalog = Catalog.of(services, slices)
 
     assert rendered(compact(dns_rules(ips(nameserver), catalog))) == expected
+
+
+def test_every_ready_replica_of_dns_is_asked_besides_the_nameserver() -> None:
+    """On the port it listens on, which is not always 53."""
+    raw = {
+        "metadata": {
+            "name": "x",
+            "namespace": "kube-system",
+            "labels": {"kubernetes.io/service-name": "kube-dns"},
+        },
+        "endpoints": [
+            {"addresses": ["10.244.0.4"], "conditions": {"ready": True}},
+            {"addresses": ["10.244.0.3"]},
+            {"addresses": ["10.244.0.5"], "conditions": {"ready": False}},
+        ],
+        "ports": [
+            {"name": "dns", "port": 5353, "protocol": "UDP"},
+            {"name": "metrics", "port": 9153, "protocol": "TCP"},
+        ],
+    }
+    catalog = Catalog.of([KUBE_DNS], [EndpointSlice.parse(raw)])
+    cache, cluster = ips("169.254.20.10", "10.0.0.10")
+
+    assert dns_servers([cache, cluster], catalog) == (
+        (cluster, 53),
+        *((address, 5353) for address in ips("10.244.0.3", "10.244.0.4")),
+        (cache, 53),
+    )
 
 
 def test_a_name_brings_dns_with_it() -> None:
