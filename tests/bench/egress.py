@@ -2,7 +2,7 @@
 
     python -m tests.bench.egress
 
-Prints one line of JSON: seconds for one whole plan and of CPU for it, mebibytes it needs
+Prints one line of JSON: seconds and CPU seconds for one whole plan, mebibytes it needs
 on top of the policies it is made from, and the requests of an idle hour.
 """
 
