@@ -1,17 +1,11 @@
 """The product as an operator installs it: its chart, its image, one source, a label."""
 
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from certs.bundle import render
-from certs.codec import encode_pair
-from certs.issue import issue
-from certs.policy import Policy
 from tests.lab import own_image
 from tests.lab.node import Node
 from tests.lab.processes import wait_for
@@ -47,7 +41,7 @@ class Installation:
             node: Where to.
             values: More values, as `helm --set` takes them.
         """
-        node.load(own_image.pack(node.plane.toolbox, node.folder))
+        node.load(own_image.archive(node.plane.toolbox))
         node.plane.namespace(NAMESPACE, _RESTRICTED)
         source = {
             "metadata": {"name": "tracking"},
@@ -55,7 +49,6 @@ class Installation:
         }
         node.plane.admin.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", source)
         chosen = {
-            **_provide_certificate(node),
             "image.repository": own_image.REPOSITORY,
             "image.tag": own_image.TAG,
             "tracking.existingSecret": "tracking",
@@ -103,26 +96,6 @@ class Installation:
         return self.node.plane.kubectl(
             "exec", "-n", namespace, pod, "--", "sh", "-c", script
         )
-
-
-def _provide_certificate(node: Node) -> dict[str, str]:
-    """Bring a certificate as an operator with a PKI does, and return its values."""
-    policy = Policy(names=(f"{RELEASE}.{NAMESPACE}.svc",))
-    now = datetime.now(UTC)  # noqa: TID251 - the test's edge
-    generation = issue(policy, now)
-    pair = encode_pair(generation)
-    body = {
-        "metadata": {"name": "provided"},
-        "type": "kubernetes.io/tls",
-        "data": {name: pair[name] for name in ("tls.crt", "tls.key")},
-    }
-    node.plane.admin.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
-    roots = render([generation.root])
-    return {
-        "certificates.mode": "provided",
-        "certificates.provided.secretName": "provided",
-        "certificates.provided.caBundle": b64encode(roots).decode(),
-    }
 
 
 def is_ready(pod: dict[str, Any]) -> bool:

@@ -36,7 +36,7 @@ def build(*, node: bool) -> None:
         debian.install((*debian.NODE, *debian.IMAGES), say=_say)
     build_missing(_TOOLBOX, say=_say, node=node)
     if node:
-        own_image.build_base(_TOOLBOX, say=_say)
+        own_image.build(_TOOLBOX, say=_say)
         task_image.build(_TOOLBOX, say=_say)
 
 

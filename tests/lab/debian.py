@@ -19,7 +19,7 @@ NODE: Final = (
 )
 """What the node runs."""
 
-IMAGES: Final = ("debootstrap",)
+IMAGES: Final = ("buildah", "debootstrap")
 """What images are built with."""
 
 

@@ -56,6 +56,7 @@ def pack(archive: Path, image: Image, layers: Sequence[Path]) -> None:
                 "User": image.user,
             },
             "rootfs": {"type": "layers", "diff_ids": digests},
+            "history": [{"created_by": "packed"} for _ in digests],
         }
     )
     manifest = _json(

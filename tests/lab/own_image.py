@@ -1,89 +1,96 @@
-"""The product's image, from this checkout: the locked dependencies, then the project.
+"""The product's image, built from the checkout's own Dockerfile.
 
-The layer with the system and the dependencies is kept in the lab's cache under the
-digest of what it is made from; the project's own layer is packed anew each time.
+Only the two bases that it names are made here, by debootstrap instead of from a
+registry: Debian's Python stands where the Dockerfile expects one. They are kept in
+the lab's cache, and so are buildah's layers, so that a change of code costs seconds.
 """
 
 import hashlib
 import shutil
-import tarfile
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from tests.lab import oci, system
-from tests.lab.build import Draft, Say, Toolbox
-from tests.lab.tools import LOCKS, LabError
+from tests.lab.build import Draft, Say, Toolbox, run_long
+from tests.lab.tools import LabError
 
 REPOSITORY: Final = "lab.local/tracking-injector"
 TAG: Final = "lab"
 
 _PROJECT: Final = Path(__file__).parents[2]
-_PACKAGES: Final = ("webhook", "certs")
-_COMPILER: Final = ("gcc", "libc6-dev", "python3-dev")  # one dependency is a source
-_SYSTEM: Final = system.System(
-    suite="bookworm", packages=("python3", "python3-pip", *_COMPILER)
+_SUITE: Final = "trixie"
+_BASE: Final = system.System(suite=_SUITE, packages=("python3",))
+_BUILD_BASE: Final = system.System(
+    suite=_SUITE,
+    packages=("gcc", "libc6-dev", "python3", "python3-dev", "python3-venv"),
 )
-_LOCKS: Final = (LOCKS / "build.txt", _PROJECT / "requirements" / "run.txt")
-_START: Final = "import sys; from webhook.cli.main import main; sys.exit(main())"
 
 
-def build_base(toolbox: Toolbox, *, say: Say) -> None:
-    """Build the layer below the project unless it is there; root and network.
+def build(toolbox: Toolbox, *, say: Say) -> None:
+    """Build the image of the checkout as it is now; needs root and the network.
 
     Raises:
         LabError: If a part fails.
     """
-    folder = _folder(toolbox)
-    if folder.is_dir():
-        return
-    with Draft(folder) as draft:
-        root = draft / "root"
-        system.bootstrap(_SYSTEM, root, environ=toolbox.environ, say=say)
-        system.pip_install(root, _LOCKS, environ=toolbox.environ, say=say)
-        system.remove(root, (*_COMPILER, "python3-pip"), say=say)
-        system.pack_layer(root, draft / "base.tar")
-        shutil.rmtree(root)
-
-
-def pack(toolbox: Toolbox, folder: Path, *, tag: str = TAG) -> Path:
-    """Pack the image of the checkout as it is now, and return its archive.
-
-    Raises:
-        LabError: If the base is not built.
-    """
-    base = _folder(toolbox) / "base.tar"
-    if not base.is_file():
-        raise LabError(f"missing: the image's base ({base}; run `.ci/run node-build`)")
-    project = folder / "project.tar"
-    with tarfile.open(project, "w") as tar:
-        for package in _PACKAGES:
-            tar.add(_PROJECT / package, f"app/{package}", filter=_plain)
-    image = oci.Image(
-        name=f"{REPOSITORY}:{tag}",
-        entrypoint=("/usr/bin/python3", "-c", _START),
-        environment={
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "PYTHONPATH": "/app",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
-        user="65532",
+    bases = [
+        f"--build-arg={name}={_build_base(toolbox, name, base, say=say)}"
+        for name, base in (("BUILD_BASE", _BUILD_BASE), ("BASE", _BASE))
+    ]
+    buildah = _buildah(toolbox)
+    target = archive(toolbox)
+    target.unlink(missing_ok=True)
+    run_long(
+        [
+            *(*buildah, "bud", "--layers", "--isolation=chroot", "--pull=never"),
+            *bases,
+            *("--tag", f"{REPOSITORY}:{TAG}", str(_PROJECT)),
+        ],
+        what="the product's image",
+        unit="lines from buildah",
+        cwd=_PROJECT,
+        env=toolbox.environ,
+        say=say,
     )
-    archive = folder / f"tracking-injector-{tag}.oci.tar"
-    oci.pack(archive, image, [base, project])
-    return archive
+    _run([*buildah, "push", f"{REPOSITORY}:{TAG}", f"oci-archive:{target}"])
 
 
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Drop caches; everything is root's and readable by all."""
-    if info.name.endswith("__pycache__"):
-        return None
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    info.mode = 0o755 if info.isdir() else 0o644
-    return info
+def archive(toolbox: Toolbox) -> Path:
+    """Where the image's archive is, once it is built."""
+    return toolbox.cache / "image-tracking-injector.oci.tar"
 
 
-def _folder(toolbox: Toolbox) -> Path:
-    contents = [path.read_bytes() for path in (*_LOCKS, Path(system.__file__))]
-    recipe = b"\0".join([repr(_SYSTEM).encode(), *contents])
-    return toolbox.cache / f"image-base-{hashlib.sha256(recipe).hexdigest()[:16]}"
+def _build_base(toolbox: Toolbox, name: str, base: system.System, *, say: Say) -> str:
+    """Make one base unless it is there, and return what buildah calls it."""
+    recipe = repr(base).encode() + Path(system.__file__).read_bytes()
+    digest = hashlib.sha256(recipe).hexdigest()[:16]
+    folder = toolbox.cache / f"image-{name.lower()}-{digest}"
+    if not folder.is_dir():
+        with Draft(folder) as draft:
+            root, layer = draft / "root", draft / "layer.tar"
+            system.bootstrap(base, root, environ=toolbox.environ, say=say)
+            if base is _BUILD_BASE:
+                system.let_reach_out(root, toolbox.environ)
+            system.pack_layer(root, layer)
+            image = oci.Image(name=f"localhost/{name.lower()}")
+            oci.pack(draft / f"{name}.tar", image, [layer])
+            shutil.rmtree(root)
+            layer.unlink()
+    buildah = _buildah(toolbox)
+    pulled = _run([*buildah, "pull", "--quiet", f"oci-archive:{folder / name}.tar"])
+    return pulled.split()[-1]
+
+
+def _buildah(toolbox: Toolbox) -> Sequence[str]:
+    """Buildah, all its files in the lab's cache."""
+    storage = toolbox.cache / "buildah"
+    where = (f"--root={storage / 'root'}", f"--runroot={storage / 'run'}")
+    return ("buildah", *where, "--storage-driver=overlay")
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout

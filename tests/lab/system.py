@@ -54,6 +54,20 @@ def bootstrap(
     )
 
 
+def let_reach_out(root: Path, environ: Mapping[str, str]) -> None:
+    """Give a root file system that builds our way to PyPI: CAs and pip's settings."""
+    settings = {
+        name.removeprefix("PIP_").lower().replace("_", "-"): value
+        for name, value in environ.items()
+        if name.startswith("PIP_")
+    }
+    if _CERTIFICATES.exists():
+        (root / "etc" / "lab-ca.crt").write_bytes(_CERTIFICATES.read_bytes())
+        settings["cert"] = "/etc/lab-ca.crt"
+    lines = ["[global]", *(f"{name} = {value}" for name, value in settings.items())]
+    (root / "etc" / "pip.conf").write_text("\n".join(lines) + "\n", "utf-8")
+
+
 def pip_install(
     root: Path, locks: Sequence[Path], *, environ: Mapping[str, str], say: Say
 ) -> None:
@@ -87,23 +101,6 @@ def pip_install(
             env={"PATH": _PATH, "HOME": "/root", **ours},
             say=say,
         )
-
-
-def remove(root: Path, packages: Sequence[str], *, say: Say) -> None:
-    """Remove packages that were needed only to build, and what came with them.
-
-    Raises:
-        LabError: If apt-get fails.
-    """
-    apt = ("apt-get", "-qq", "-y", "purge", "--auto-remove")
-    run_long(
-        ["chroot", str(root), *apt, *packages],
-        what="the image without its compiler",
-        unit="lines from apt-get",
-        cwd=root,
-        env={"PATH": _PATH, "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
-        say=say,
-    )
 
 
 def pack_layer(root: Path, layer: Path) -> None:
