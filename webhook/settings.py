@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
+from webhook.egress.mode import Mode
 from webhook.injection.patch import OnMissing, Policy, Precedence
 
 PREFIX: Final = "MTI_"
@@ -225,6 +226,29 @@ class CompanionSettings(Readable):
     identity: str = option(
         "",
         doc="This replica's name in the Lease and in Events; the host's when empty.",
+    )
+    egress_mode: Mode = option(
+        Mode.ADDITIVE,
+        doc="`additive`: where policies isolate task pods, add a way to the tracking"
+        " server; `observe`: only report; `isolate`: close task pods to everything that"
+        " is not declared; `off`: nothing, and nothing is followed for it.",
+    )
+    egress_hosts: tuple[str, ...] = option(
+        (),
+        doc="Hosts and ranges to permit besides those of the keys, as `HOST[:PORT]` or"
+        " `CIDR[:PORT]`, 443 by default; comma separated.",
+    )
+    egress_grace_hours: float = option(
+        6.0,
+        doc="How long an address stays permitted after DNS last had it.",
+    )
+    egress_memory: str = option(
+        "tracking-injector-addresses",
+        doc="The ConfigMap in the release namespace that remembers addresses.",
+    )
+    cluster_domain: str = option(
+        "cluster.local",
+        doc="The cluster's DNS domain.",
     )
     health_bind: str = option(
         "0.0.0.0:9090",

@@ -17,10 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from tests.bench.measure import held, load, write_bodies
+from tests.bench.measure import held, load, memory_mib, write_bodies
 from tests.server.pairs import PemPair, issue
 from tests.server.process import Client, Server, serving
 
@@ -187,7 +188,7 @@ def soak(tools: Path) -> Result:
     middle, last = held_then[len(held_then) // 2], held_then[-1]
     flat = last["pss_mib"] <= middle["pss_mib"] + 2
     same = all(last[key] == middle[key] for key in ("descriptors", "threads"))
-    return {"requests": done, "errors": errors, "held": held_then}, (
+    return {"requests": done, "errors": errors, "samples": held_then}, (
         flat and same and not errors
     )
 
@@ -256,8 +257,44 @@ def attack(tools: Path) -> Result:
     )
 
 
+def large(tools: Path) -> Result:
+    """25 clients send bodies of 7 MiB, all at once, again and again."""
+    body, stop = b" " * (7 << 20), threading.Event()
+    statuses: dict[int, int] = {}
+    lock = threading.Lock()
+
+    def send(server: Server) -> None:
+        while not stop.is_set():
+            status = 0  # the answer was lost with the connection
+            with contextlib.suppress(OSError, HTTPException), server.client() as client:
+                status = client.mutate(body).status
+            with lock:
+                statuses[status] = statuses.get(status, 0) + 1
+
+    with one_server(issue()) as (server, bodies):
+        threads = [threading.Thread(target=send, args=(server,)) for _ in range(25)]
+        for thread in threads:
+            thread.start()
+        healthy = subprocess.Popen(
+            [str(tools / "load"), "-addr", f"127.0.0.1:{server.port}", "-conns", "1",
+             "-seconds", "15", *map(str, bodies)],
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        peak = 0.0
+        while healthy.poll() is None:
+            peak = max(peak, memory_mib(server.process.pid))
+            time.sleep(0.1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        report = json.loads(healthy.communicate()[0])
+    counted = {"peak_pss_mib": round(peak, 1), "statuses": statuses, "healthy": report}
+    return counted, peak < 256 and not report["errors"]
+
+
 SCENARIOS: dict[str, Callable[[Path], Result]] = {
     "attack": attack,
+    "large": large,
     "killed": killed,
     "rolling": rolling,
     "idle": idle,

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import uvloop
 
 from tests.bench.measure import write_bodies
 from tests.server.framing import Bench, Wire
+from webhook.captured import reviews
 from webhook.injection.decision import decide
 from webhook.injection.review import answer, parse, skim
 from webhook.server.connection import Connection
+from webhook.server.webhook import build
+from webhook.settings import Settings
 
 TURNS = 20_000
 HEAD = (
@@ -30,14 +34,14 @@ HEAD = (
 )
 
 
-def microseconds(work: Callable[[], object]) -> float:
+def microseconds(work: Callable[[], object], turns: int = TURNS) -> float:
     """The mean of many turns, in processor time: the machine may be shared."""
-    for _ in range(TURNS // 20):
+    for _ in range(turns // 20):
         work()
     begun = time.process_time()
-    for _ in range(TURNS):
+    for _ in range(turns):
         work()
-    return round((time.process_time() - begun) / TURNS * 1e6, 2)
+    return round((time.process_time() - begun) / turns * 1e6, 2)
 
 
 async def profile(body: bytes) -> dict[str, float]:
@@ -80,8 +84,35 @@ async def profile(body: bytes) -> dict[str, float]:
     return parts
 
 
+def grown(containers: int, variables: int) -> bytes:
+    """A review of a head pod with more containers, each with more environment."""
+    review = orjson.loads(reviews()["ray-head-michelangelo"])
+    pod = review["request"]["object"]
+    (head,) = pod["spec"]["containers"][:1]
+    more = [{"name": f"V{n}", "value": "x" * 40} for n in range(variables)]
+    head["env"] += more
+    others = [{**head, "name": f"c{n}"} for n in range(1, containers)]
+    pod["spec"]["containers"] = [head, *others]
+    return orjson.dumps(review)
+
+
+def show_growth() -> None:
+    """Print how the cost of a review grows with its size."""
+    webhook = build(Settings(), write=lambda _: None)
+    webhook.journal.start()
+    sys.stdout.write("growth\n")
+    for containers, variables in ((1, 0), (1, 1000), (10, 100), (50, 200), (200, 200)):
+        body = grown(containers, variables)
+        took = microseconds(partial(webhook.answer, body, "application/json"), 50)
+        sys.stdout.write(
+            f"  {containers:4} containers, {variables:4} variables more, {len(body):8}"
+            f" bytes: {took:10.1f} us, {took / len(body) * 1000:6.2f} ns a byte\n"
+        )
+
+
 def main() -> None:
-    """Print the profile of both bodies."""
+    """Print the profile of both bodies, and how it grows."""
+    show_growth()
     with tempfile.TemporaryDirectory() as name:
         for path in write_bodies(Path(name)):
             body = path.read_bytes()

@@ -1,6 +1,7 @@
 """KubeRay's own samples, on both versions, with and without us, as stored."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -147,7 +148,7 @@ class Samples:
         wait_for(
             f"{number} pods of {selector} in {name} (KubeRay {self.version})",
             lambda: len(self._pods(name, selector)) >= number,
-            seconds=60,
+            seconds=180,
         )
 
     def _pods(self, name: str, selector: str) -> list[Object]:
@@ -180,20 +181,16 @@ def records(
     toolbox: Toolbox, injector: Injector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Record]]:
     """Both versions, each on its own control plane, working at the same time."""
-    stops: list[Callable[[], None]] = []
-    try:
+    with ExitStack() as stops:
         runs = {}
         for version in VERSIONS:
             folder = tmp_path_factory.mktemp("kuberay")
             plane = ControlPlane.start(toolbox, folder)
-            stops.append(plane.stop)
-            stops.append(KubeRay.start(plane, version).stop)
+            stops.callback(plane.stop)
+            stops.callback(KubeRay.start(plane, version).stop)
             runs[version] = Samples(plane, version, injector)
             runs[version].create()
         yield {version: run.record() for version, run in runs.items()}
-    finally:
-        for stop in reversed(stops):
-            stop()
 
 
 @pytest.mark.parametrize(("version", "sample"), CASES)

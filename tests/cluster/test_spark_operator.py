@@ -5,6 +5,7 @@ are tried: a chart release may be called anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,14 +62,17 @@ def records(
     toolbox: Toolbox, injector: Injector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Record]]:
     """The same applications without us, and with us in both orders."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("spark-operator"))
-    try:
+    with ExitStack() as stops:
+        folder = tmp_path_factory.mktemp("spark-operator")
+        plane = ControlPlane.start(toolbox, folder)
+        stops.callback(plane.stop)
         plane.namespace(BARE)
         for place in RELEASES:
             plane.namespace(place, COMPUTE)
         operator = SparkOperator.start(plane, Spark.find(toolbox), [BARE, *RELEASES])
+        stops.callback(operator.stop)
         _submit(plane, BARE)
-        found = {}
+        found = {BARE: Record(drivers=_drivers(plane, BARE), asked=0)}
         for place, release in RELEASES.items():
             injector.register(plane, release)
             before = calls(plane)
@@ -76,10 +80,7 @@ def records(
             drivers = _drivers(plane, place)
             found[place] = Record(drivers=drivers, asked=calls(plane) - before)
             injector.unregister(plane)
-        yield {BARE: Record(drivers=_drivers(plane, BARE), asked=0), **found}
-        operator.stop()
-    finally:
-        plane.stop()
+        yield found
 
 
 def _submit(plane: ControlPlane, namespace: str) -> None:
@@ -98,7 +99,7 @@ def _drivers(plane: ControlPlane, namespace: str) -> Mapping[str, Object]:
     wait_for(
         f"every driver in {namespace}",
         lambda: len(plane.admin.get(path)["items"]) == len(CONTAINERS),
-        seconds=180,
+        seconds=300,
     )
     return {
         pod["metadata"]["labels"]["sparkoperator.k8s.io/app-name"]: pod

@@ -138,7 +138,7 @@ def _pod(plane: ControlPlane, namespace: str) -> Object:
     wait_for(
         f"Spark's pod in {namespace}",
         lambda: bool(plane.admin.get(path)["items"]),
-        seconds=120,
+        seconds=300,
     )
     pod: Object = plane.admin.get(path)["items"][0]
     return pod

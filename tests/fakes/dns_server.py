@@ -1,6 +1,7 @@
 """A DNS server on loopback that answers as scripted, over UDP and TCP."""
 
 import contextlib
+import errno
 import socket
 import struct
 import threading
@@ -41,6 +42,23 @@ Script = Callable[[str, str], Reply]
 """A name with its trailing dot, and `A` or `AAAA`, to a reply."""
 
 
+def _sockets() -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket of the same port.
+
+    A port that is free for the one may be taken for the other by somebody's
+    connection; then it is another port's turn.
+    """
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(("127.0.0.1", udp.getsockname()[1]))
+        except OSError as error:
+            udp.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+
+
 class DnsServer:
     """Serves one script on one port of loopback, over UDP and TCP."""
 
@@ -49,10 +67,8 @@ class DnsServer:
         self.script = script
         self.queries: list[tuple[str, str, str]] = []
         """Name, type and transport of everything asked."""
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
+        self._udp, self._tcp = _sockets()
         self.port: int = self._udp.getsockname()[1]
-        self._tcp = socket.create_server(("127.0.0.1", self.port))
         serve = (self._serve_udp, self._serve_tcp)
         self._threads = [threading.Thread(target=target) for target in serve]
 

@@ -22,8 +22,6 @@ Object = dict[str, Any]
 _MERGE_PATCH: Final = "application/merge-patch+json"
 
 
-# Neither frozen nor slotted: a context manager sets an exception's `__traceback__`.
-@dataclass(eq=False)
 class ApiError(Exception):
     """The API server refused.
 
@@ -33,13 +31,12 @@ class ApiError(Exception):
         message: Its message.
     """
 
-    code: int
-    reason: str
-    message: str
-
-    def __str__(self) -> str:
-        """One line."""
-        return f"{self.code} {self.reason}: {self.message}"
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        """Say what the server said."""
+        super().__init__(f"{code} {reason}: {message}")
+        self.code = code
+        self.reason = reason
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

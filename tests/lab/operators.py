@@ -74,7 +74,7 @@ class SparkOperator:
     NAMESPACE: Final = "spark-operator"
     CONFIGURATION: Final = "spark-operator-webhook"
 
-    def __init__(self, processes: Sequence[Process]) -> None:
+    def __init__(self, processes: list[Process]) -> None:
         """Keep the processes; `start` is what callers want."""
         self.processes = processes
 
@@ -94,13 +94,13 @@ class SparkOperator:
         _put_service_on_loopback(plane, cls.NAMESPACE, port)
         rest = [o for o in objects if o["kind"] not in _NOT_AS_PODS]
         plane.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
-        processes = [
-            cls._run(plane, objects, part, env)
-            for part, env in (("controller", spark.environ), ("webhook", {}))
-        ]
-        operator = cls(processes)
+        operator = cls([])
         try:
-            processes[1].wait_until(lambda: listens(port) and _has_bundle(plane))
+            for part, env in (("webhook", {}), ("controller", spark.environ)):
+                operator.processes.append(cls._run(plane, objects, part, env))
+            operator.processes[0].wait_until(
+                lambda: listens(port) and _has_bundle(plane)
+            )
         except BaseException:
             operator.stop()
             raise

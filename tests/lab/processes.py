@@ -91,7 +91,7 @@ class Process:
         """Whether it still runs."""
         return self.popen.poll() is None
 
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 120) -> None:
         """Return once `ready()` is true.
 
         Raises:
@@ -166,7 +166,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(what: str, seen: Callable[[], bool], *, seconds: float = 30) -> None:
+def wait_for(what: str, seen: Callable[[], bool], *, seconds: float = 60) -> None:
     """Return once `seen()` is true.
 
     Raises:

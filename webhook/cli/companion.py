@@ -20,6 +20,7 @@ from certs.policy import PolicyError
 from webhook import __version__
 from webhook.cli.connect import cluster_options, connect, process_environ
 from webhook.cli.keeping import keeper, place_of
+from webhook.cli.reaching import Reaching, reaching
 from webhook.cluster.access import Access
 from webhook.cluster.announce import Announcer
 from webhook.cluster.errors import ClusterError
@@ -42,6 +43,8 @@ from webhook.mirror.profile import ProfileError, parse_profiles, refs
 from webhook.settings import CompanionSettings, Issuer, SettingError, Switch
 from webhook.telemetry import Journal
 
+_LOOK_UP: Final = 0.1
+"""Seconds between two steps of `--once` that wait for names to be looked up."""
 _ONCE_SECONDS: Final = 30.0
 """How long `--once` keeps on: a switched-off namespace's grace of 10 s is within."""
 
@@ -62,13 +65,15 @@ class Companion:
     auditor: Auditor
     status: Status
     certificates: CertificateKeeper | None
+    reaching: Reaching | None
     wakes: dict[str, threading.Event]
     failures: Counter[str]
 
     def concerns(self) -> tuple[Concern, ...]:
         """What it keeps in order, in the order in which `--once` takes it."""
         kept = (self.certificates,) if self.certificates else ()
-        return self.mirrors, self.auditor, *kept, self.status
+        reaches = (self.reaching.names, self.reaching.egress) if self.reaching else ()
+        return self.mirrors, self.auditor, *kept, *reaches, self.status
 
     def is_in_order(self) -> bool:
         """Whether there is nothing that somebody should look into."""
@@ -91,7 +96,7 @@ def wire(
     """
     profiles = parse_profiles(settings.profiles)
     home = settings.release_namespace or access.namespace
-    names = ("mirrors", "audit", "certificates", "status")
+    names = ("mirrors", "audit", "certificates", "names", "egress", "status")
     wakes = {name: threading.Event() for name in names}
     leadership, means = _means(access, settings, log, home, Wake(*wakes.values()))
     if alone:
@@ -107,7 +112,8 @@ def wire(
         access.resources,
         interests,
         Wakes(
-            mirrors=Wake(wakes["mirrors"], wakes["audit"]), pods=Wake(wakes["audit"])
+            mirrors=Wake(wakes["mirrors"], wakes["audit"], wakes["egress"]),
+            pods=Wake(wakes["audit"]),
         ),
     )
     certificates = None
@@ -127,6 +133,10 @@ def wire(
     status = Status(means, Key(home, settings.status), supplies, mirrors, auditor)
     if certificates is not None:
         status.sections["certificates"] = certificates.section
+    reaches = reaching(means, settings, home, scope, lambda: mirrors.supplies, wakes)
+    if reaches is not None:
+        observed = replace(observed, egress=tuple(reaches.watched.all()))
+        status.sections["egress"] = reaches.egress.section
     return Companion(
         means=means,
         observed=observed,
@@ -135,6 +145,7 @@ def wire(
         auditor=auditor,
         status=status,
         certificates=certificates,
+        reaching=reaches,
         wakes=wakes,
         failures=Counter(),
     )
@@ -268,6 +279,8 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
             click.echo(str(error), err=True)
             return 1
         pause = pauses[0]
+        if pause is None and wired.reaching and wired.reaching.egress.is_waiting:
+            pause = _LOOK_UP
         if pause is None or time.monotonic() + pause > until:
             break
         sleep(pause)
@@ -287,6 +300,10 @@ def _remove(wired: Companion) -> int:
         left = remove_all(
             wired.means, wired.observed.mirrors, wired.leadership, wait=time.sleep
         )
+        if wired.reaching is not None:
+            for follower in wired.reaching.watched.all():
+                follower.refresh()
+            wired.reaching.egress.remove_all()
     except ClusterError as error:
         click.echo(str(error), err=True)
         return 1

@@ -214,5 +214,5 @@ def _names(pod: Any) -> tuple[str, str]:
         name = metadata.get("name") or metadata.get("generateName") or ""
         owners = metadata.get("ownerReferences")
         owner = f"{owners[0]['kind']}/{owners[0]['name']}" if owners else ""
-        return str(name), owner
+        return name if isinstance(name, str) else "", owner
     return "", ""

@@ -7,7 +7,14 @@ import pytest
 from tests.unit.egress.sketch import endpoints, ips, rendered, service
 from webhook.egress.destination import Destination
 from webhook.egress.model import Address
-from webhook.egress.reach import Reach, compact, dns_rules, dns_servers, reach
+from webhook.egress.reach import (
+    Reach,
+    compact,
+    dns_rules,
+    dns_servers,
+    names_to_look_up,
+    reach,
+)
 from webhook.egress.reasons import Reason
 from webhook.egress.services import Catalog, EndpointSlice, Service
 
@@ -198,6 +205,18 @@ def test_an_external_name_is_followed() -> None:
 
     assert rendered(reached.rules)[0]["to"] == [block("203.0.113.7/32")]
     assert reasons(reached) == [Reason.TLS_NAME_MISMATCH]
+
+
+def test_the_name_behind_an_external_name_is_looked_up() -> None:
+    """Addresses, Services and names of this cluster are not."""
+    alias = service("{spec: {externalName: T.example.}}", "alias")
+    there = service("{spec: {externalName: b.ml.svc}}", "a")
+    back = service("{spec: {externalName: a.ml.svc}}", "b")
+    catalog = Catalog.of([alias, there, back, MLFLOW])
+    hosts = "alias.ml", "a.ml", "mlflow.ml", "gone.ml.svc", "8.8.8.8", "s3.example"
+    targets = [Destination(host, 443, "k") for host in hosts]
+
+    assert names_to_look_up(targets, "team-a", catalog) == {"t.example", "s3.example"}
 
 
 def test_external_names_in_a_loop_end() -> None:

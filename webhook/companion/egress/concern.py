@@ -15,9 +15,10 @@ from webhook.cluster.errors import ClusterError, Conflict, NotFound
 from webhook.cluster.kinds import NETWORK_POLICY
 from webhook.cluster.ports import Key, Precondition
 from webhook.companion.egress.names import Names
-from webhook.companion.egress.seen import Mode, Place, Watched, narrowed
+from webhook.companion.egress.seen import Place, Watched
 from webhook.companion.means import Means
 from webhook.egress.destination import Derived, Destination, derive
+from webhook.egress.mode import Mode, narrowed
 from webhook.egress.model import Address, Direction, Policy, Rule
 from webhook.egress.policy import (
     Baseline,
@@ -102,6 +103,8 @@ class Egress:
         self._derived: dict[str, tuple[str, Derived]] = {}
         self.report: Mapping[str, EgressReport] = {}
         """By namespace, as of the last step; replaced as a whole."""
+        self.is_waiting = True
+        """Whether something is still to be listed or looked up before it can decide."""
         self.writes = 0
         """Policies applied and deleted since the start."""
 
@@ -125,6 +128,7 @@ class Egress:
         self._names.want(frozenset().union(*asked.values()), servers)
         # Half of what is known would permit less than before: such a place waits.
         held = {name for name, one in asked.items() if not self._names.is_settled(one)}
+        self.is_waiting = bool(held)
         held |= self._without_keys(supplies)
         plans = self._plans(places, needs, catalog)
         wanted = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from webhook.cluster import objects
@@ -26,34 +25,6 @@ from webhook.injection.names import (
 )
 
 T = TypeVar("T")
-
-
-class Mode(StrEnum):
-    """How far the companion goes, from nothing on."""
-
-    OFF = "off"
-    """Nothing is computed; policies of ours are taken away."""
-    OBSERVE = "observe"
-    """What would be written is computed and reported; policies of ours go."""
-    ADDITIVE = "additive"
-    """Shadows: permissions on top of policies that isolate."""
-    ISOLATE = "isolate"
-    """Injected pods are closed to everything that is not declared."""
-
-
-_ORDER = list(Mode)
-
-
-def narrowed(release: Mode, label: str | None) -> Mode:
-    """The mode of a namespace: its label may only take away.
-
-    A value that this version does not know means `observe`: whoever wrote it wanted
-    something other than the release's mode.
-    """
-    if label is None:
-        return release
-    asked = Mode(label) if label in _ORDER else Mode.OBSERVE
-    return min(release, asked, key=_ORDER.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import pytest
 from tests.unit.companion.egress.world import DENY, WORKERS, World
 from webhook.cluster.errors import Forbidden
 from webhook.cluster.kinds import CONFIG_MAP, NETWORK_POLICY
-from webhook.companion.egress.seen import Mode, narrowed
 from webhook.egress.memory import Outcome
+from webhook.egress.mode import Mode
 from webhook.egress.reasons import Reason
 
 
@@ -192,22 +192,6 @@ def test_isolate_is_refused_without_a_baseline(world: World) -> None:
     world.step()
 
     assert (world.ours(), world.report().reason) == ([], Reason.BASELINE_MISSING)
-
-
-@pytest.mark.parametrize(
-    ("release", "label", "mode"),
-    [
-        (Mode.ADDITIVE, None, Mode.ADDITIVE),
-        (Mode.ADDITIVE, "observe", Mode.OBSERVE),
-        (Mode.ADDITIVE, "isolate", Mode.ADDITIVE),
-        (Mode.ISOLATE, "additive", Mode.ADDITIVE),
-        (Mode.OFF, "additive", Mode.OFF),
-        (Mode.ADDITIVE, "aditive", Mode.OBSERVE),
-    ],
-)
-def test_a_label_only_narrows(release: Mode, label: str | None, mode: Mode) -> None:
-    """Isolation is the release's to ask for."""
-    assert narrowed(release, label) is mode
 
 
 def test_a_policy_that_only_looks_like_ours_is_left_alone(world: World) -> None:

@@ -14,9 +14,10 @@ from webhook.cluster.kinds import EVENT, NAMESPACE, NETWORK_POLICY, SERVICE
 from webhook.cluster.ports import Json, Key, Selection
 from webhook.companion.egress.concern import Egress, EgressReport, Options
 from webhook.companion.egress.names import Names, Wakes
-from webhook.companion.egress.seen import Mode, watch
+from webhook.companion.egress.seen import watch
 from webhook.companion.means import Means
 from webhook.egress.memory import Limits, Lookup, Outcome
+from webhook.egress.mode import Mode
 from webhook.egress.model import Address
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL
 from webhook.mirror.merge import Merged
