@@ -224,6 +224,8 @@ class Running:
             "MTI_RELEASE_NAMESPACE": release.namespace,
             "MTI_PROFILES": '{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
             "MTI_IDENTITY": identity,
+            # These tests install no webhook, so there is none to issue for.
+            "MTI_CERTIFICATES": "provided",
             "MTI_HEALTH_BIND": "127.0.0.1:0",
             "MTI_SHADOWING_CONFIG_MAPS": "michelangelo-config",
             **{f"MTI_{name.upper()}": value for name, value in settings.items()},
