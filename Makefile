@@ -1,5 +1,5 @@
 # Only names: every step is defined in .ci/run.
-.PHONY: help demo test lint types imports unit property server chart cluster lab lab-build lab-down reference format
+.PHONY: help demo test lint types imports unit property server dns chart oracle cluster companion bench endurance fuzz lab lab-build lab-down node node-build node-down e2e reference
 
 help: ## list the steps
 	@.ci/run help
@@ -10,5 +10,5 @@ demo: ## make the environment and run the main job on captured reviews
 test: ## every check that needs no root
 	@.ci/run test
 
-lint types imports unit property server chart cluster lab lab-build lab-down reference format:
+lint types imports unit property server dns chart oracle cluster companion bench endurance fuzz lab lab-build lab-down node node-build node-down e2e reference:
 	@.ci/run $@

@@ -54,8 +54,9 @@ class Verdict:
     reason: Reason
     detail: str
 
-    def __bool__(self) -> bool:
-        """True when the certificate needs nothing done."""
+    @property
+    def is_ok(self) -> bool:
+        """Whether the certificate needs nothing done."""
         return self.reason is Reason.OK
 
 
@@ -123,6 +124,7 @@ def inspect(material: Material) -> Generation | Verdict:
         # TypeError is how an encrypted key is reported.
         key = serialization.load_pem_private_key(material.key.reveal(), None)
         names = _dns_names(leaf)
+        # None or a verdict, and a verdict is always true.
         flaw = _mismatch(leaf, key) or _broken(ca, leaf) or _weakness(ca, leaf)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # The parser's own words may quote its input; the type cannot.

@@ -140,17 +140,18 @@ class _Decision:
         return None
 
     def _promote(self, following: Generation) -> Stage | KeepState | None:
-        if not judge(following, self.policy, self.now):
+        if not judge(following, self.policy, self.now).is_ok:
             return self._stage(Cause.RENEWAL)
         trust = self.seen.trust
         if trust is None or not self.in_every_bundle:
             return None
         if self._nothing_to_lose():
             return self._switch(following, Cause.EMERGENCY)
-        if self._void(self.state.trusted, trust.version):
+        seen = self._valid(self.state.trusted, trust.version)
+        if seen is None:
             mark = Mark(trust.version, self.now)
             return KeepState(replace(self.state, trusted=mark), Cause.TRUST_SEEN)
-        if not self._waited(self.state.trusted, trust.held, self.policy.bundle_dwell):
+        if not self._waited(seen, trust.held, self.policy.bundle_dwell):
             return None
         return self._switch(following, Cause.SWITCH)
 
@@ -172,7 +173,7 @@ class _Decision:
         pair = self.seen.pair
         if not (self.state.retired or self.extra) or not self._switched():
             return None
-        if pair is not None and self._void(self.state.switched, pair.version):
+        if pair is not None and not self._valid(self.state.switched, pair.version):
             mark = Mark(pair.version, self.now)
             return KeepState(replace(self.state, switched=mark), Cause.SWITCH_SEEN)
         if self.state.retired and self._attested():
@@ -211,9 +212,8 @@ class _Decision:
         pair, current, served = self.seen.pair, self.state.current, self.seen.served
         if pair is None or current is None or not self._switched():
             return False
-        if self._void(self.state.switched, pair.version):
-            return False
-        if not self._waited(self.state.switched, pair.held, self.policy.serve_dwell):
+        seen = self._valid(self.state.switched, pair.version)
+        if seen is None or not self._waited(seen, pair.held, self.policy.serve_dwell):
             return False
         self.attest = True
         return bool(served) and all(
@@ -236,22 +236,21 @@ class _Decision:
 
     # --- time ---
 
-    def _void(self, mark: Mark | None, version: str) -> bool:
-        """A mark about another version, or from a clock that has been set back."""
-        if mark is None or mark.version != version:
-            return True
-        return mark.at > self.now + 2 * self.policy.skew
+    def _valid(self, mark: Mark | None, version: str) -> Mark | None:
+        """The mark, unless it is about another version or from the future.
 
-    def _waited(
-        self, mark: Mark | None, held: timedelta | None, dwell: timedelta
-    ) -> bool:
+        A mark from the future was made by a clock that has been set back since.
+        """
+        if mark is None or mark.version != version:
+            return None
+        return mark if mark.at <= self.now + 2 * self.policy.skew else None
+
+    def _waited(self, mark: Mark, held: timedelta | None, dwell: timedelta) -> bool:
         """Both clocks agree that the dwell is over: the wall's and the process's own.
 
         The mark may be another process's, so its clock and ours may differ by twice
         the skew. The process's own clock guards against one that is set forward.
         """
-        if mark is None:
-            return False
         elapsed = self.now - mark.at
         over = elapsed >= dwell + 2 * self.policy.skew
         if over and (held is None or held >= dwell or elapsed >= PATIENCE):

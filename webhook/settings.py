@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
+from webhook.egress.mode import Mode
 from webhook.injection.patch import OnMissing, Policy, Precedence
 
 PREFIX: Final = "MTI_"
@@ -163,6 +164,14 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class Issuer(StrEnum):
+    """Who issues the webhook's certificate."""
+
+    COMPANION = "companion"
+    CERT_MANAGER = "certManager"
+    PROVIDED = "provided"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanionSettings(Readable):
     """What the companion needs to know."""
@@ -218,6 +227,29 @@ class CompanionSettings(Readable):
         "",
         doc="This replica's name in the Lease and in Events; the host's when empty.",
     )
+    egress_mode: Mode = option(
+        Mode.ADDITIVE,
+        doc="`additive`: where policies isolate task pods, add a way to the tracking"
+        " server; `observe`: only report; `isolate`: close task pods to everything that"
+        " is not declared; `off`: nothing, and nothing is followed for it.",
+    )
+    egress_hosts: tuple[str, ...] = option(
+        (),
+        doc="Hosts and ranges to permit besides those of the keys, as `HOST[:PORT]` or"
+        " `CIDR[:PORT]`, 443 by default; comma separated.",
+    )
+    egress_grace_hours: float = option(
+        6.0,
+        doc="How long an address stays permitted after DNS last had it.",
+    )
+    egress_memory: str = option(
+        "tracking-injector-addresses",
+        doc="The ConfigMap in the release namespace that remembers addresses.",
+    )
+    cluster_domain: str = option(
+        "cluster.local",
+        doc="The cluster's DNS domain.",
+    )
     health_bind: str = option(
         "0.0.0.0:9090",
         doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`.",
@@ -226,4 +258,39 @@ class CompanionSettings(Readable):
         40.0,
         doc="How long a watch lives. Its connection's silent death is noticed 5 s after"
         " that at the latest; each end costs the API server one request.",
+    )
+    certificates: Issuer = option(
+        Issuer.COMPANION,
+        doc="`companion`: the webhook's certificate is issued and rotated here;"
+        " `certManager` or `provided`: somebody else does, and nothing is touched.",
+    )
+    webhook: str = option(
+        "tracking-injector",
+        doc="Name of the webhook's Service and of its MutatingWebhookConfiguration.",
+    )
+    tls_secret: str = option(
+        "tracking-injector-tls",
+        doc="Name of the Secret that the webhook mounts; the Secret of that name with"
+        " `-state` added is never mounted.",
+    )
+    certificate_days: float = option(
+        90.0, doc="How long a certificate is valid; its CA ends with it."
+    )
+    certificate_renew_days: float = option(
+        30.0, doc="A rotation starts when less than this is left."
+    )
+    certificate_skew_seconds: float = option(
+        300.0,
+        doc="How far any two clocks of the control plane and of the companions may"
+        " differ from the true time; each wait of a rotation is longer by twice that.",
+    )
+    certificate_bundle_seconds: float = option(
+        240.0,
+        doc="How long API servers get to see a new root before it is relied on. Longer"
+        " where the control plane caches webhook configurations for longer.",
+    )
+    certificate_serve_seconds: float = option(
+        300.0,
+        doc="How long mounts get to show a new certificate before replicas are asked"
+        " and the old root is dropped.",
     )

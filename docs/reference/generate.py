@@ -3,21 +3,31 @@
 `.ci/run reference` runs it; a test compares the pages with what it would write.
 """
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
+import yaml
 
 from webhook.cli.main import COMMANDS, cli
 from webhook.injection.reasons import Reason, Rejection
 from webhook.mirror.reasons import FindingReason, MirrorReason
+from webhook.settings import CompanionSettings, Readable, Settings
 
 HERE = Path(__file__).parent
+CHART = HERE.parents[1] / "charts" / "tracking-injector"
 
 
 def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
-    return {"cli.md": _command_line(), "reasons.md": _reasons()}
+    return {
+        "cli.md": _command_line(),
+        "reasons.md": _reasons(),
+        "settings.md": _settings(),
+        "values.md": _values((CHART / "values.yaml").read_text(encoding="utf-8")),
+    }
 
 
 def _command_line() -> str:
@@ -69,6 +79,65 @@ def _table(
 ) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
+
+
+def _settings() -> str:
+    return f"""# Settings
+
+Environment variables of the two processes. The chart sets them from its
+[values](values.md); an unknown `MTI_*` variable is an error.
+
+## Of the webhook, `tracking-injector serve`
+
+{_variables(Settings)}
+## Of the companion, `tracking-injector companion`
+
+{_variables(CompanionSettings)}"""
+
+
+def _variables(settings: type[Readable]) -> str:
+    rows = [
+        f"| `{row.variable}` | {_code(row.default)} | {row.doc} |"
+        for row in settings.table()
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+def _values(text: str) -> str:
+    defaults = yaml.safe_load(text)
+    rows = []
+    for path, doc in _documented(text):
+        default = defaults
+        for name in path:
+            default = default[name]
+        rows.append(f"| `{'.'.join(path)}` | {_code(json.dumps(default))} | {doc} |")
+    head = ["| value | default | meaning |", "|---|---|---|"]
+    return (
+        "# Values of the chart\n\nEvery value, as `values.yaml` documents it. The "
+        "schema refuses any other, and combinations\nthat cannot work are refused in a "
+        "sentence.\n\n" + "\n".join([*head, *rows, ""])
+    )
+
+
+def _documented(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each key right below a comment that begins with `# --`, and that comment."""
+    path: list[str] = []
+    comment: list[str] = []
+    for line in text.splitlines():
+        said = line.strip()
+        if said.startswith("# --"):
+            comment = [said.removeprefix("# --").strip()]
+        elif said.startswith("#") and comment:
+            comment.append(said.removeprefix("#").strip())
+        elif key := re.match(r"( *)(\w+):", line):
+            path = [*path[: len(key[1]) // 2], key[2]]
+            if comment:
+                yield tuple(path), " ".join(comment)
+            comment = []
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 import re
 
+import yaml
+
 from tests.chart.rendering import CHART, RELEASE, Rendered
+from webhook import __version__
 from webhook.injection.names import DOMAIN, MIRROR_SECRET
 
 COMPANION = f"{RELEASE}-companion"
@@ -77,3 +80,10 @@ def test_names_of_ours_are_spelled_as_in_the_code() -> None:
 
     assert defined["domain"] == DOMAIN
     assert defined["mirror"] == MIRROR_SECRET
+
+
+def test_chart_image_and_program_share_one_version() -> None:
+    """They are released together."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
+
+    assert {__version__} == {chart["version"], chart["appVersion"]}

@@ -39,7 +39,7 @@ class Injector:
         """
         now = datetime.now(UTC)  # noqa: TID251 - the lab's edge
         self._authority = Authority(folder, now=now)
-        self._authority.issue("tls", user="tracking-injector", server=True)
+        self._authority.issue("tls", user="tracking-injector", addresses=("127.0.0.1",))
         self._port, health = free_port(), free_port()
         self._process = Process.start(
             "tracking-injector",

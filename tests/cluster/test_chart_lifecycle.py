@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, RELEASE, Chart
+from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 
 NAMESPACE = "chart-lifecycle"
@@ -74,7 +75,7 @@ def as_the_companion(plane: ControlPlane) -> None:
         )
 
 
-def entries(plane: ControlPlane) -> list[dict[str, dict[str, str]]]:
+def entries(plane: ControlPlane) -> list[Object]:
     """The entries of the webhook configuration."""
     found = plane.admin.get(f"{CONFIGURATIONS}/{RELEASE}")["webhooks"]
     assert isinstance(found, list)

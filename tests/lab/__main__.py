@@ -1,4 +1,4 @@
-"""The lab by hand: `python -m tests.lab build|up|down`."""
+"""The lab by hand: `python -m tests.lab build|up|down|node|node-down`."""
 
 import fcntl
 import os
@@ -6,17 +6,21 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from tests.lab import debian, enclosure, own_image, task_image
 from tests.lab.build import Toolbox, build_missing
 from tests.lab.control_plane import ControlPlane
+from tests.lab.node import Node
 from tests.lab.processes import wait_for
 from tests.lab.tools import LabError
 
 _TOOLBOX = Toolbox.from_environment(os.environ)  # noqa: TID251 - the lab's entry point
 _RUNNING = _TOOLBOX.cache / "running"
+_NODE = _TOOLBOX.cache / "node"
 
 
 @click.group(help=__doc__)
@@ -25,9 +29,15 @@ def main() -> None:
 
 
 @main.command()
-def build() -> None:
+@click.option("--node", is_flag=True, help="Also what a node runs; needs root.")
+def build(*, node: bool) -> None:
     """Build what is not in the cache yet; minutes the first time."""
-    build_missing(_TOOLBOX, say=lambda line: click.echo(line, err=True))
+    if node:
+        debian.install((*debian.NODE, *debian.IMAGES), say=_say)
+    build_missing(_TOOLBOX, say=_say, node=node)
+    if node:
+        own_image.build(_TOOLBOX, say=_say)
+        task_image.build(_TOOLBOX, say=_say)
 
 
 @main.command()
@@ -57,6 +67,51 @@ def down() -> None:
         raise LabError("no lab runs")
     os.kill(int(_RUNNING.read_text("utf-8")), signal.SIGTERM)
     wait_for("the lab's end", _free)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def node(command: tuple[str, ...]) -> None:
+    """Run COMMAND in namespaces of its own, root only; alone, start a node there."""
+    debian.install(debian.NODE, say=_say)
+    alone = (sys.executable, "-m", "tests.lab", "node-inside")
+    sys.exit(enclosure.run(command or alone, folder=_NODE))
+
+
+@main.command(hidden=True)
+def node_inside() -> None:
+    """Start a node, say how to use it, stay until Ctrl-C or `node-down`."""
+    node = Node.start(_TOOLBOX, _NODE)
+    script = _NODE / "kubectl"
+    script.write_text(
+        "#!/bin/sh\n"
+        f"cd {Path.cwd()} && first=$({sys.executable} -m tests.lab node-process)\n"
+        f'exec nsenter --target "$first" --net --mount --pid '
+        f'{_TOOLBOX.program("kubectl")} --kubeconfig {node.plane.kubeconfig} "$@"\n',
+        "utf-8",
+    )
+    script.chmod(0o755)
+    _say(f"A node is ready, logs in {_NODE}. From any terminal:")
+    click.echo(f"{script} get pods --all-namespaces")
+    _say("Ctrl-C or `make node-down` stops it.")
+    with suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+@main.command(hidden=True)
+def node_process() -> None:
+    """Print the id of the first process of the node that runs."""
+    click.echo(enclosure.first_process(_NODE))
+
+
+@main.command()
+def node_down() -> None:
+    """Stop the node, if one runs, and remove whatever a killed one left."""
+    enclosure.stop(_NODE)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _stay(plane: ControlPlane) -> None:

@@ -78,6 +78,10 @@ class Api:
         """Read an object, or a list with `labelSelector=…` and the like."""
         return self._json("GET", path, query=query)
 
+    def text(self, path: str, **query: str) -> str:
+        """Read what is no object: a container's log."""
+        return self._text("GET", f"{path}?{urlencode(query)}")
+
     def exists(self, path: str) -> bool:
         """Whether there is such an object."""
         try:

@@ -102,18 +102,20 @@ class Toolbox:
         return self.cache / f"{tool.name}-{tool.digest}"
 
 
-def build_missing(toolbox: Toolbox, *, say: Say) -> None:
+def build_missing(toolbox: Toolbox, *, say: Say, node: bool = False) -> None:
     """Build every tool and environment that is not in the cache yet.
 
     Args:
         toolbox: Where to look and to build.
         say: Takes one line of progress at a time.
+        node: Whether a node will run too.
 
     Raises:
         LabError: If a program needed for building is missing, or a build fails.
     """
     for tool in TOOLS.values():
-        if toolbox.assets is None or tool.name not in _FROM_ASSETS:
+        given = toolbox.assets is not None and tool.name in _FROM_ASSETS
+        if not given and (node or not tool.node):
             build_tool(toolbox, tool, say=say)
     build_environment(toolbox, "spark", say=say)
     if java_home(toolbox.environ) is None:
@@ -132,10 +134,10 @@ def build_tool(toolbox: Toolbox, tool: Tool, *, say: Say) -> None:
         return
     go = _go(toolbox, say=say)
     env = {**toolbox.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
-    with _Draft(folder) as draft:
+    with Draft(folder) as draft:
         build = [go, "build", "-v", "-trimpath", "-buildvcs=false"]
         output = ["-ldflags", tool.ldflags, "-o", str(draft / tool.name)]
-        _run(
+        run_long(
             [*build, *output, tool.package],
             what=f"{tool.name} {tool.version}",
             unit="packages compiled",
@@ -163,9 +165,9 @@ def build_environment(toolbox: Toolbox, name: str, *, say: Say) -> Path:
     # nothing in it may remember where it was made.
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     how = ["--require-hashes", "--no-build-isolation", "--no-compile"]
-    with _Draft(folder) as draft:
+    with Draft(folder) as draft:
         for lock in ("build", name):  # a source distribution needs the first to build
-            _run(
+            run_long(
                 [*pip, *how, "--target", str(draft), "-r", f"{lock}.txt"],
                 what=f"{lock} packages from PyPI",
                 unit="lines from pip",
@@ -176,18 +178,21 @@ def build_environment(toolbox: Toolbox, name: str, *, say: Say) -> Path:
     return folder
 
 
-class _Draft:
+class Draft:
     """A folder made beside its final place, and renamed when its block succeeds."""
 
     def __init__(self, final: Path) -> None:
+        """Nothing is made yet; `final` is where the folder shall be."""
         self._final = final
 
     def __enter__(self) -> Path:
+        """Make it."""
         self._final.parent.mkdir(parents=True, exist_ok=True)
         self._draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._final.parent))
         return self._draft
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Rename it, or remove it if the block failed."""
         # Somebody else may have finished the same build meanwhile: theirs stays.
         if kind is None and not self._final.exists():
             self._draft.chmod(0o755)
@@ -221,7 +226,7 @@ def _copy_share(go: str, tool: Tool, target: Path, env: Mapping[str, str]) -> No
         )
 
 
-def _run(
+def run_long(
     command: list[str],
     *,
     what: str,
@@ -230,7 +235,19 @@ def _run(
     env: Mapping[str, str],
     say: Say,
 ) -> None:
-    """Run a long command, saying every few seconds how far it is."""
+    """Run a long command, saying every few seconds how far it is.
+
+    Args:
+        command: Program and arguments.
+        what: What it makes, for people.
+        unit: What a line of its output counts.
+        cwd: Where it runs.
+        env: Its whole environment.
+        say: Takes one line of progress at a time.
+
+    Raises:
+        LabError: If it fails, with the end of its output.
+    """
     started = time.monotonic()
     say(f"building {what}")
     lines: list[str] = []

@@ -30,11 +30,13 @@ class Options:
         release: Suffix of the Kubernetes tools to run, such as `-1.31`; empty is the
             default release.
         api_server_flags: More flags for kube-apiserver.
+        addresses: More addresses for its certificate.
     """
 
     aggregator_routing: bool = False
     release: str = ""
     api_server_flags: Sequence[str] = ()
+    addresses: Sequence[str] = ()
 
 
 class ControlPlane:
@@ -51,7 +53,9 @@ class ControlPlane:
         now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 - the lab's edge
         self.authority = Authority(folder, now=now)
         self._serving = self.authority.issue(
-            "server", user="kube-apiserver", server=True
+            "server",
+            user="kube-apiserver",
+            addresses=("127.0.0.1", *options.addresses),
         )
         self._tokens = service_account_keys(folder)
         self.admin = self.user("admin", groups=("system:masters",))

@@ -5,6 +5,7 @@ RSA client keys in PKCS#1, because Spark's Kubernetes client reads no others.
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,18 @@ from cryptography.x509.oid import NameOID
 
 _LIFE: Final = datetime.timedelta(days=2)
 _SKEW: Final = datetime.timedelta(minutes=5)
+
+_SIGNS: Final = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +56,11 @@ class Authority:
         certificate = (
             self._builder(self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()),
+                critical=False,
+            )
             .sign(self._key, hashes.SHA256())
         )
         self.certificate = folder / "ca.crt"
@@ -54,7 +72,7 @@ class Authority:
         *,
         user: str,
         groups: tuple[str, ...] = (),
-        server: bool = False,
+        addresses: Sequence[str] = (),
     ) -> Pair:
         """Issue a certificate.
 
@@ -62,15 +80,20 @@ class Authority:
             file: Stem of the two files.
             user: Common name; to the API server, the user.
             groups: Organizations; to the API server, the user's groups.
-            server: Whether it is for a server on loopback.
+            addresses: Where it serves, if it does.
         """
         key = _rsa_key()
-        builder = self._builder(_name(user, *groups), key.public_key())
-        if server:
+        builder = self._builder(
+            _name(user, *groups), key.public_key()
+        ).add_extension(  # Python 3.13 insists on it
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+            critical=False,
+        )
+        if addresses:
             names = [
                 x509.DNSName("localhost"),
                 x509.DNSName("kubernetes.default.svc"),
-                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                *(x509.IPAddress(ipaddress.ip_address(a)) for a in addresses),
             ]
             builder = builder.add_extension(
                 x509.SubjectAlternativeName(names), critical=False

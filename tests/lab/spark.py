@@ -72,6 +72,7 @@ class Spark:
         namespace: str,
         mode: str,
         conf: Mapping[str, str],
+        program: str = _PROGRAM,
     ) -> Process:
         """Start `spark-submit` of a Python program.
 
@@ -82,6 +83,7 @@ class Spark:
             mode: `cluster`, which ends once the driver's pod is created; or `client`,
                 which runs the driver here and stays until stopped.
             conf: More Spark settings.
+            program: What a driver in a pod runs; one here runs an example.
         """
         settings = {
             "spark.kubernetes.namespace": namespace,
@@ -90,7 +92,8 @@ class Spark:
             **conf,
         }
         here = mode == "client"
-        program = str(self.home / _EXAMPLES) if here else _PROGRAM
+        if here:
+            program = str(self.home / _EXAMPLES)
         return Process.start(
             name,
             [

@@ -32,6 +32,7 @@ class Tool:
             that it speaks to. A program built from a module proxy knows none of them.
         share: Files and folders of the pinned Go module to keep beside the binary:
             CRDs, samples, charts.
+        node: Whether only a node runs it; the rest of the lab does without.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Tool:
     module: str
     stamps: tuple[str, ...] = ()
     share: tuple[str, ...] = ()
+    node: bool = False
 
     @property
     def folder(self) -> Path:
@@ -93,7 +95,7 @@ def _major_minor(version: str) -> tuple[str, str]:
     return major, minor
 
 
-def _kubernetes(name: str, *, release: str = "") -> Tool:
+def _kubernetes(name: str, *, release: str = "", node: bool = False) -> Tool:
     """A Kubernetes program; `release` is empty for the default, or like `-1.31`."""
     return Tool(
         name=name + release,
@@ -104,6 +106,7 @@ def _kubernetes(name: str, *, release: str = "") -> Tool:
             "k8s.io/component-base/version.gitMajor={major}",
             "k8s.io/component-base/version.gitMinor={minor}",
         ),
+        node=node,
     )
 
 
@@ -121,6 +124,21 @@ _ALL: Final = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
     _kubernetes("kubectl"),
+    _kubernetes("kube-scheduler", node=True),
+    _kubernetes("kubelet", node=True),
+    _kubernetes("kube-proxy", node=True),
+    Tool(
+        name="coredns",
+        package="github.com/coredns/coredns",
+        module="coredns",
+        node=True,
+    ),
+    Tool(
+        name="kube-network-policies",
+        package="sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard",
+        module="kube-network-policies",
+        node=True,
+    ),
     Tool(
         name="helm",
         package="helm.sh/helm/v3/cmd/helm",

@@ -1,8 +1,8 @@
 """Answers worlds with network-config-analyzer, as a library in one process.
 
 Runs in the analyzer's own environment, which pins old libraries. Reads worlds as JSON,
-one a line, and writes one line for each: the answers to its questions, what
-`after` lost against `before`, and what it gained that was not declared.
+one a line, and writes one line for each: which packets pass, what `after` lost against
+`before`, what it gained that was not declared, and what it should permit and does not.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from nca.NetworkConfig.NetworkConfig import NetworkConfig
 from nca.NetworkConfig.PeerContainer import PeerContainer
 from nca.NetworkConfig.PoliciesFinder import PoliciesFinder
 from nca.NetworkConfig.TopologyObjectsFinder import NamespacesFinder, PodsFinder
+from nca.Utils.NcaLogger import NcaLogger
 
 Json = dict[str, Any]
 
@@ -60,20 +61,24 @@ class World:
             config.allowed_connections().all_allowed_conns
         )
 
-    def cube(self, sources: list[str], targets: list[str], port: Json) -> Any:
-        """The connections from pods to pods or CIDRs on a range of ports."""
-        ports = PortSet()
-        ports.add_port_range(port["first"], port["last"])
-        return ConnectivityProperties.make_conn_props_from_dict(
-            {
-                "src_peers": self._peers(sources),
-                "dst_peers": self._peers(targets),
-                "dst_ports": ports,
-                "protocols": ProtocolSet.get_protocol_set_with_single_protocol(
-                    port["protocol"]
-                ),
-            }
-        )
+    def all_of(self, wanted: list[Json]) -> Any:
+        """The connections from pods to pods or CIDRs on a port, for each item."""
+        found = ConnectivityProperties.make_empty_props()
+        for item in wanted:
+            ports = PortSet()
+            ports.add_port(item["port"])
+            protocol = ProtocolSet.get_protocol_set_with_single_protocol(
+                item["protocol"]
+            )
+            found |= ConnectivityProperties.make_conn_props_from_dict(
+                {
+                    "src_peers": self._peers(item["sources"]),
+                    "dst_peers": self._peers(item["targets"]),
+                    "dst_ports": ports,
+                    "protocols": protocol,
+                }
+            )
+        return found
 
     def passing(self, connections: Any, outside: list[str], ports: list[int]) -> Any:
         """The packets among pods, addresses and ports that connections contain.
@@ -111,24 +116,24 @@ def judge(raw: Json) -> Json:
     """Answers one world."""
     world = World(raw)
     before = world.connections(raw["before"])
-    passing = world.passing(before, raw["targets"], raw["ports"])
     after = world.connections(raw["after"])
-    declared = ConnectivityProperties.make_empty_props()
-    for item in raw["declared"]:
-        declared |= world.cube(item["sources"], item["targets"], item["port"])
-    # A pod always reaches itself, whatever policies say: the analyzer lists it or not.
     return {
-        "passing": passing,
-        "lost": str(before - after) if before - after else "",
-        "undeclared": str(after - before - declared)
-        if after - before - declared
-        else "",
+        "passing": world.passing(before, raw["targets"], raw["ports"]),
+        "lost": _told(before - after),
+        "undeclared": _told(after - before - world.all_of(raw["declared"])),
+        "missing": _told(world.all_of(raw["expected"]) - after),
         "gained": bool(after - before),
     }
 
 
+def _told(connections: Any) -> str:
+    return str(connections) if connections else ""
+
+
 def main() -> None:
     """Reads until the end of input; the analyzer's own chatter goes nowhere."""
+    NcaLogger().mute()
+    NcaLogger().dont_collect_msgs()
     for line in sys.stdin:
         with (
             contextlib.redirect_stdout(io.StringIO()),

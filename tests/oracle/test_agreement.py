@@ -16,7 +16,7 @@ from webhook.egress.evaluate import Target, egress, ingress
 from webhook.egress.model import Address, Pod, Policy, Protocol
 
 _SETTINGS = settings(
-    max_examples=100,
+    max_examples=2000,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -140,6 +140,7 @@ def test_the_analyzer_agrees_on_every_connection(analyzer: Judge, world: World) 
             "before": world.policies,
             "after": [],
             "declared": [],
+            "expected": [],
             "targets": [f"{a}/{a.max_prefixlen}" for a in map(ip_address, OUTSIDE)],
             "ports": sorted({port for port, _ in KINDS}),
         }

@@ -231,8 +231,8 @@ def pods(draw: st.DrawFn, index: int, host_network: bool = False) -> Json:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
-    """Two namespaces, a few pods, a few policies."""
+def worlds(draw: st.DrawFn, host_network: bool = True) -> World:
+    """Two namespaces, a few pods, one perhaps on the host's network, some policies."""
     named = [
         {
             "metadata": {
@@ -244,7 +244,7 @@ def worlds(draw: st.DrawFn) -> World:
     ]
     count = draw(st.integers(1, 4))
     made = [draw(pods(index)) for index in range(count)]
-    if draw(st.booleans()):
+    if host_network and draw(st.booleans()):
         made.append(draw(pods(count, host_network=True)))
     rules = [draw(policies(index)) for index in range(draw(st.integers(0, 4)))]
     return World(named, made, rules)

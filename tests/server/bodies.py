@@ -2,13 +2,13 @@
 
 import json
 
+from webhook.captured import reviews
 from webhook.server.answer import BODY_LIMIT
-from webhook.server.webhook import captured
 
 CANARY = "canary-5up3r-s3cr3t"
 """Stands in every body; it must come back in no answer and stand in no log."""
 
-RAY_HEAD = captured()["ray-head-michelangelo"]
+RAY_HEAD = reviews()["ray-head-michelangelo"]
 
 
 def review(**request: object) -> bytes:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -114,7 +115,7 @@ class Server:
     pair: PemPair
     port: int = 0
     health_port: int = 0
-    lines: list[bytes] = field(default_factory=list)
+    lines: deque[bytes] = field(default_factory=lambda: deque(maxlen=20_000))
 
     def client(self, timeout: float = 20.0) -> Client:
         """A new connection to the serving port."""

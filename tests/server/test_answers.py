@@ -12,7 +12,7 @@ import pytest
 
 from tests.server.bodies import ADMITTED, CANARY, MALFORMED, RAY_HEAD
 from tests.server.process import JSON_TYPE, Client, Reply, Server
-from webhook.server.webhook import BYSTANDER, captured
+from webhook.captured import NOT_A_TASK, reviews
 
 
 def chunks(body: bytes) -> Iterator[bytes]:
@@ -29,10 +29,10 @@ def assert_is_ours(reply: Reply) -> None:
     assert b"Traceback" not in reply.body
 
 
-@pytest.mark.parametrize("name", captured())
+@pytest.mark.parametrize("name", reviews())
 def test_answers_every_captured_review(client: Client, name: str) -> None:
     """A task pod gets a patch that applies; any other pod stays as it is."""
-    body = captured()[name]
+    body = reviews()[name]
     asked = json.loads(body)["request"]
 
     reply = client.mutate(body)
@@ -46,7 +46,7 @@ def test_answers_every_captured_review(client: Client, name: str) -> None:
     )
     response = answer["response"]
     assert (asked["uid"], True) == (response["uid"], response["allowed"])
-    if name.startswith(BYSTANDER):
+    if name.startswith(NOT_A_TASK):
         assert {"uid", "allowed"} == set(response)
     else:
         assert response["patchType"] == "JSONPatch"

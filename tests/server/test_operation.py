@@ -9,9 +9,10 @@ import pytest
 from tests.server.bodies import CANARY, MALFORMED, RAY_HEAD, review
 from tests.server.pairs import PemPair
 from tests.server.process import JSON_TYPE, Server, serving
+from webhook.captured import reviews
 from webhook.server.app import create_app, webhook_of
 from webhook.server.tls import CertificateWatch
-from webhook.server.webhook import build, captured
+from webhook.server.webhook import build
 from webhook.settings import Settings
 
 DECISION_FIELDS = {
@@ -151,7 +152,7 @@ def test_readiness_ends_with_the_certificate(folder: Path, pair: PemPair) -> Non
 
 def test_a_build_that_fails_its_self_check_never_gets_ready() -> None:
     """It says which captured review went wrong."""
-    wrong = {"ray-head": captured()["not-a-task-redis-deployment"]}
+    wrong = {"ray-head": reviews()["not-a-task-redis-deployment"]}
     lines: list[bytes] = []
 
     webhook = build(Settings(), write=lines.append, reviews=wrong)
@@ -170,7 +171,7 @@ def test_an_error_of_ours_admits_the_pod(name: str) -> None:
     app = create_app(Settings(), webhook)
 
     answer = app.test_client().post(
-        "/mutate", data=captured()[name], content_type="application/json"
+        "/mutate", data=reviews()[name], content_type="application/json"
     )
 
     response = json.loads(answer.data)["response"]

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from tests.server.bodies import ADMITTED, MALFORMED, RAY_HEAD
 from tests.server.process import JSON_TYPE, Client, Server
+from webhook.captured import reviews
 from webhook.server.app import create_app
-from webhook.server.webhook import captured
 from webhook.settings import Settings
 
 BODIES = {
     **{name: body for name, (body, _, _) in MALFORMED.items()},
     **ADMITTED,
-    **captured(),
+    **reviews(),
 }
 
 

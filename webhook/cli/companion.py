@@ -16,14 +16,18 @@ from typing import Final
 import click
 from prometheus_client import CollectorRegistry
 
+from certs.policy import PolicyError
 from webhook import __version__
 from webhook.cli.connect import cluster_options, connect, process_environ
+from webhook.cli.keeping import keeper, place_of
+from webhook.cli.reaching import Reaching, reaching
 from webhook.cluster.access import Access
 from webhook.cluster.announce import Announcer
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.lease import Leadership
 from webhook.cluster.ports import Key
 from webhook.companion.audit import Auditor
+from webhook.companion.certificates.keeper import CertificateKeeper, followers
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Concern, Runner, Surroundings
 from webhook.companion.means import Log, Means, always
@@ -36,9 +40,11 @@ from webhook.companion.supply import Supplies
 from webhook.companion.uninstall import remove_all
 from webhook.mirror.plan import Scope
 from webhook.mirror.profile import ProfileError, parse_profiles, refs
-from webhook.settings import CompanionSettings, SettingError, Switch
+from webhook.settings import CompanionSettings, Issuer, SettingError, Switch
 from webhook.telemetry import Journal
 
+_LOOK_UP: Final = 0.1
+"""Seconds between two steps of `--once` that wait for names to be looked up."""
 _ONCE_SECONDS: Final = 30.0
 """How long `--once` keeps on: a switched-off namespace's grace of 10 s is within."""
 
@@ -58,16 +64,22 @@ class Companion:
     mirrors: Mirrors
     auditor: Auditor
     status: Status
+    certificates: CertificateKeeper | None
+    reaching: Reaching | None
     wakes: dict[str, threading.Event]
     failures: Counter[str]
 
     def concerns(self) -> tuple[Concern, ...]:
         """What it keeps in order, in the order in which `--once` takes it."""
-        return self.mirrors, self.auditor, self.status
+        kept = (self.certificates,) if self.certificates else ()
+        reaches = (self.reaching.names, self.reaching.egress) if self.reaching else ()
+        return self.mirrors, self.auditor, *kept, *reaches, self.status
 
     def is_in_order(self) -> bool:
         """Whether there is nothing that somebody should look into."""
         namespaces = self.mirrors.report.values()
+        if self.certificates is not None and not self.certificates.is_in_order():
+            return False
         return all(one.reason.is_in_order for one in namespaces) and not any(
             supply.problem for supply in self.mirrors.supplies.values()
         )
@@ -80,10 +92,12 @@ def wire(
 
     Raises:
         ProfileError: the profiles in the settings cannot be used.
+        PolicyError: the certificates' durations contradict each other.
     """
     profiles = parse_profiles(settings.profiles)
     home = settings.release_namespace or access.namespace
-    wakes = {name: threading.Event() for name in ("mirrors", "audit", "status")}
+    names = ("mirrors", "audit", "certificates", "names", "egress", "status")
+    wakes = {name: threading.Event() for name in names}
     leadership, means = _means(access, settings, log, home, Wake(*wakes.values()))
     if alone:
         means = replace(means, may_act=always)
@@ -98,21 +112,40 @@ def wire(
         access.resources,
         interests,
         Wakes(
-            mirrors=Wake(wakes["mirrors"], wakes["audit"]), pods=Wake(wakes["audit"])
+            mirrors=Wake(wakes["mirrors"], wakes["audit"], wakes["egress"]),
+            pods=Wake(wakes["audit"]),
         ),
     )
+    certificates = None
+    if settings.certificates is Issuer.COMPANION:
+        certificates = keeper(
+            access.resources, settings, home, log, clock=now, alone=alone
+        )
+        place = place_of(settings, home)
+        wake = Wake(wakes["certificates"])
+        watches = followers(access.resources, place, wake, settings.watch_seconds)
+        observed = replace(observed, certificates=watches)
     excluded = (home, *settings.excluded_namespaces)
     scope = Scope(allowed=settings.allowed_namespaces, excluded=excluded)
     supplies = Supplies(profiles, listed=settings.allowed_keys)
     mirrors = Mirrors(means, observed, supplies, scope=scope)
     auditor = Auditor(means, observed, scope=scope, precedence=settings.precedence)
+    status = Status(means, Key(home, settings.status), supplies, mirrors, auditor)
+    if certificates is not None:
+        status.sections["certificates"] = certificates.section
+    reaches = reaching(means, settings, home, scope, lambda: mirrors.supplies, wakes)
+    if reaches is not None:
+        observed = replace(observed, egress=tuple(reaches.watched.all()))
+        status.sections["egress"] = reaches.egress.section
     return Companion(
         means=means,
         observed=observed,
         leadership=leadership,
         mirrors=mirrors,
         auditor=auditor,
-        status=Status(means, Key(home, settings.status), supplies, mirrors, auditor),
+        status=status,
+        certificates=certificates,
+        reaching=reaches,
         wakes=wakes,
         failures=Counter(),
     )
@@ -172,7 +205,7 @@ def companion(
         access = connect(environ, kubeconfig=kubeconfig, context=context)
         journal = Journal(lambda lines: os.write(1, lines), now)
         wired = wire(access, settings, journal, alone=once or remove_all)
-    except (SettingError, ProfileError) as error:
+    except (SettingError, ProfileError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
     if once or remove_all:
         sys.exit(_remove(wired) if remove_all else _once(wired))
@@ -197,18 +230,20 @@ def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int
             one.name: Runner(one, wired.wakes[one.name], surroundings)
             for one in wired.concerns()
         },
+        log=journal,
         wake=Wake(*wired.wakes.values()),
         close=wired.mirrors.close,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop.set())
-    listen(
+    server = listen(
         settings.health_bind,
         application(
             _registry(wired), is_alive=process.is_alive, is_ready=process.is_ready
         ),
     )
-    journal.line("info", "companion-started", {"version": __version__})
+    started = {"version": __version__, "port": server.server_port}
+    journal.line("info", "companion-started", started)
     process.start()
     process.stop.wait()
     process.end()
@@ -226,6 +261,7 @@ def _registry(wired: Companion) -> CollectorRegistry:
             announcer=wired.means.announcer,
             leads=lambda: wired.leadership.held,
             failures=wired.failures,
+            certificates=wired.certificates,
         )
     )
     return registry
@@ -243,6 +279,8 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
             click.echo(str(error), err=True)
             return 1
         pause = pauses[0]
+        if pause is None and wired.reaching and wired.reaching.egress.is_waiting:
+            pause = _LOOK_UP
         if pause is None or time.monotonic() + pause > until:
             break
         sleep(pause)
@@ -250,6 +288,9 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
         if not one.reason.is_in_order:
             detail = f" ({one.detail})" if one.detail else ""
             click.echo(f"{name}: {one.reason.sentence}{detail}", err=True)
+    if wired.certificates is not None:
+        for problem in wired.certificates.problems():
+            click.echo(f"certificates: {problem}", err=True)
     return 0 if wired.is_in_order() else 1
 
 
@@ -259,6 +300,10 @@ def _remove(wired: Companion) -> int:
         left = remove_all(
             wired.means, wired.observed.mirrors, wired.leadership, wait=time.sleep
         )
+        if wired.reaching is not None:
+            for follower in wired.reaching.watched.all():
+                follower.refresh()
+            wired.reaching.egress.remove_all()
     except ClusterError as error:
         click.echo(str(error), err=True)
         return 1

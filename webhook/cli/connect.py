@@ -31,9 +31,16 @@ def cluster_options(command: F) -> F:
 
 
 def connect(
-    environ: Mapping[str, str], *, kubeconfig: Path | None, context: str | None
+    environ: Mapping[str, str],
+    *,
+    kubeconfig: Path | None,
+    context: str | None,
+    manager: str = FIELD_MANAGER,
 ) -> Access:
     """Connects by kubeconfig where one is asked for, else as the pod we run in.
+
+    A `manager` of its own lets a command write a field of an object whose other fields
+    the companion owns.
 
     Raises:
         click.ClickException: there is no usable credential; one sentence.
@@ -41,11 +48,11 @@ def connect(
     try:
         inside = (SERVICE_ACCOUNT / "token").exists()
         if inside and kubeconfig is None and context is None:
-            return in_cluster(environ, manager=FIELD_MANAGER)
+            return in_cluster(environ, manager=manager)
         path = kubeconfig or (
             Path(environ["KUBECONFIG"]) if environ.get("KUBECONFIG") else None
         )
-        return by_kubeconfig(manager=FIELD_MANAGER, path=path, context=context)
+        return by_kubeconfig(manager=manager, path=path, context=context)
     except NoAccessError as error:
         raise click.ClickException(str(error)) from error
 

@@ -23,9 +23,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("webhook.cli.serve", "Answer kube-apiserver over TLS."),
     "companion": (
         "webhook.cli.companion",
-        "Keep mirrors and report on task pods in every labelled namespace.",
+        "Keep mirrors and report on task pods in every labeled namespace.",
     ),
-    "status": ("webhook.cli.status", "Show how every labelled namespace stands."),
+    "status": ("webhook.cli.status", "Show how every labeled namespace stands."),
+    "certs": ("webhook.cli.certs", "Look at the certificates, and rotate them."),
+    "egress": (
+        "webhook.cli.egress",
+        "Plan egress policies, and check one pod's way to the server.",
+    ),
 }
 """Command, the module that holds it under the same name, and its line in `--help`."""
 

@@ -1,13 +1,13 @@
 """Connects to a cluster: from inside a pod, or by kubeconfig and context.
 
-The service account's token file is read again every minute, as the kubelet replaces it.
+The service account's token file is read again whenever the kubelet has replaced it.
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, list_kube_config_contexts
@@ -42,6 +42,29 @@ class Access:
     server: str
 
 
+class TokenFile:
+    """A bearer token that follows its file; the last good one outlives a bad moment."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads nothing yet."""
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+
+    def __call__(self, configuration: Configuration) -> None:
+        """Sets the token anew if its file changed; called before every request."""
+        try:
+            found = self._path.stat()
+            seen = found.st_ino, found.st_mtime_ns
+            if seen == self._seen:
+                return
+            token = self._path.read_text().strip()
+        except OSError:
+            return
+        if token:
+            configuration.api_key["BearerToken"] = f"Bearer {token}"
+            self._seen = seen
+
+
 def in_cluster(
     environ: Mapping[str, str], *, manager: str, folder: Path = SERVICE_ACCOUNT
 ) -> Access:
@@ -61,7 +84,10 @@ def in_cluster(
             token_filename=str(folder / "token"),
             cert_filename=str(folder / "ca.crt"),
             environ=environ,
+            try_refresh_token=False,  # it looks once a minute; ours at every request
         ).load_and_set(configuration)
+        hook: Any = TokenFile(folder / "token")
+        configuration.refresh_api_key_hook = hook
         namespace = (folder / "namespace").read_text().strip()
     except (ConfigException, OSError) as error:
         raise NoAccessError(f"no service account in {folder}: {error}") from error

@@ -30,7 +30,7 @@ from webhook.cluster.ports import (
 
 T = TypeVar("T")
 
-_TIMEOUT: Final = (5.0, 15.0)
+_TIMEOUT: Final = (5.0, 10.0)
 """Seconds to connect and between bytes. The API server's own limit for a write is 34 s,
 but whoever waits that long blocks others: better to look again."""
 _SILENCE: Final = 5.0

@@ -16,12 +16,13 @@ from prometheus_client.registry import Collector
 
 from webhook.cluster.announce import Announcer
 from webhook.companion.audit import Auditor
+from webhook.companion.certificates.keeper import CertificateKeeper
 from webhook.companion.mirrors import Mirrors
 from webhook.companion.observed import Observed
 from webhook.telemetry import NAMESPACE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reports(Collector):
     """A collector over what the concerns reported last.
 
@@ -32,6 +33,7 @@ class Reports(Collector):
         announcer: what was not told.
         leads: whether this replica acts.
         failures: failed steps by concern.
+        certificates: the webhook's certificates; None when others issue them.
     """
 
     mirrors: Mirrors
@@ -40,6 +42,7 @@ class Reports(Collector):
     announcer: Announcer
     leads: Callable[[], bool]
     failures: Counter[str]
+    certificates: CertificateKeeper | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Every family, with the numbers of now."""
@@ -47,6 +50,7 @@ class Reports(Collector):
         yield from self._namespaces()
         yield from self._pods()
         yield from self._watches()
+        yield from self._certificates()
         yield _counter(
             "events_dropped",
             "Events over the rate or refused.",
@@ -124,6 +128,42 @@ class Reports(Collector):
                 name: standing.failing is not None
                 for name, standing in standings.items()
             },
+        )
+
+    def _certificates(self) -> Iterator[Metric]:
+        keeper = self.certificates
+        if keeper is None:
+            return
+        yield _counter(
+            "certificate_writes",
+            "Writes for the webhook's certificates by cause.",
+            ("cause",),
+            {(cause,): count for cause, count in keeper.writes.items()},
+        )
+        outcome = keeper.outcome
+        if outcome is None:
+            return
+        yield _gauge(
+            "certificates_in_order",
+            "Whether one generation is served and trusted alone.",
+            ("phase",),
+            {(outcome.phase.value,): outcome.in_order},
+        )
+        ends = {
+            "current": outcome.state.current,
+            "next": outcome.state.next,
+        }
+        yield _gauge(
+            "certificate_not_after_seconds",
+            "End of validity, in Unix time.",
+            ("generation",),
+            {(name,): one.not_after.timestamp() for name, one in ends.items() if one},
+        )
+        yield _gauge(
+            "certificate_rotation_since_seconds",
+            "Since when a rotation is under way, in Unix time; absent when none is.",
+            (),
+            {(): since.timestamp()} if (since := keeper.rotating_since()) else {},
         )
 
 

@@ -39,6 +39,8 @@ class Observed:
         sources: one follower for each object that a profile reads.
         pods: task pods; empty when the auditor is switched off.
         config_maps: names of the keys of ConfigMaps that may shadow ours.
+        certificates: what the certificates' concern is woken by.
+        egress: what egress decides by.
     """
 
     namespaces: Follower[NamespaceSeen]
@@ -46,6 +48,8 @@ class Observed:
     sources: Mapping[SourceRef, Follower[SourceSeen]]
     pods: tuple[Follower[TaskPod], ...] = ()
     config_maps: tuple[Follower[frozenset[str]], ...] = ()
+    certificates: tuple[Follower[str], ...] = ()
+    egress: tuple[Follower[Any], ...] = ()
 
     def all(self) -> Iterator[Follower[Any]]:
         """Every follower, to run them and to ask how they stand."""
@@ -54,6 +58,8 @@ class Observed:
         yield from self.sources.values()
         yield from self.pods
         yield from self.config_maps
+        yield from self.certificates
+        yield from self.egress
 
     def is_ready(self) -> bool:
         """Whether mirrors can be decided about: all was listed, or is known not to be.

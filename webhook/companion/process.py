@@ -4,10 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
+from webhook.cluster.errors import ClusterError
+from webhook.cluster.follow import Follower
 from webhook.cluster.lease import Leadership
 from webhook.companion.loop import Runner
+from webhook.companion.means import Log
 from webhook.companion.observed import Observed
 
 _FINISH: Final = 2.0
@@ -35,6 +39,7 @@ class Process:
         observed: the followers.
         leadership: decides whether the runners act.
         runners: one for each concern, by name.
+        log: tells when leadership changes, and when a watch begins to fail or recovers.
         wake: wakes all of them.
         close: called once nothing steps any more.
         stop: set by whoever wants it to end.
@@ -43,6 +48,7 @@ class Process:
     observed: Observed
     leadership: Leadership
     runners: dict[str, Runner]
+    log: Log
     wake: Callable[[], None]
     close: Callable[[], None]
     stop: threading.Event = field(default_factory=threading.Event)
@@ -53,8 +59,11 @@ class Process:
         """Starts every thread; daemons, since a watch may be silent for long."""
         followers = list(self.observed.all())
         self._threads = [
-            *(self._thread(str(one.selection), one.run) for one in followers),
-            self._thread("leadership", self.leadership.run),
+            *(
+                self._thread(str(one.selection), partial(self._follow, one))
+                for one in followers
+            ),
+            self._thread("leadership", self._lead),
         ]
         self._stepping = [
             self._thread(name, runner.run) for name, runner in self.runners.items()
@@ -79,6 +88,35 @@ class Process:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.leadership.release()
         self.close()
+
+    def _follow(self, follower: Follower[Any], stop: threading.Event) -> None:
+        watch = str(follower.selection)
+        told: type[ClusterError] | None = None
+        while not stop.wait(follower.step()):
+            told = self._tell(watch, told, follower.standing.failing)
+
+    def _lead(self, stop: threading.Event) -> None:
+        told: type[ClusterError] | None = None
+        held = False
+        while not stop.wait(self.leadership.step()):
+            told = self._tell("leases", told, self.leadership.failing)
+            if self.leadership.held is not held:
+                held = not held
+                event = "leading" if held else "standing-by"
+                self.log.line("info", event, {"holder": self.leadership.holder})
+
+    def _tell(
+        self, what: str, told: type[ClusterError] | None, failing: ClusterError | None
+    ) -> type[ClusterError] | None:
+        """Tells a failure once, and its end; returns what has been told."""
+        if failing is None:
+            if told is not None:
+                self.log.line("info", "recovered", {"watch": what})
+            return None
+        if type(failing) is not told:
+            fields = {"watch": what, "problem": str(failing)}
+            self.log.line("warning", "watch-failed", fields)
+        return type(failing)
 
     def _all(self) -> Sequence[threading.Thread]:
         return [*self._threads, *self._stepping]

@@ -33,15 +33,19 @@ def uncovered(
 def _permitted(
     peer: Peer, ports: tuple[Port, ...], given: list[tuple[Policy, Rule]]
 ) -> bool:
-    to_peer = [
-        rule
-        for policy, rule in given
-        if not rule.peers or any(_covers(p, peer, policy) for p in rule.peers)
-    ]
+    reaching = [rule for policy, rule in given if _reaches(policy, rule, peer)]
+    if not reaching:
+        return False
     return all(
-        any(not r.ports or any(_covers_port(p, port) for p in r.ports) for r in to_peer)
+        any(
+            not r.ports or any(_covers_port(p, port) for p in r.ports) for r in reaching
+        )
         for port in ports
     )
+
+
+def _reaches(policy: Policy, rule: Rule, peer: Peer) -> bool:
+    return not rule.peers or any(_covers(p, peer, policy) for p in rule.peers)
 
 
 def _covers(wide: Peer, narrow: Peer, policy: Policy) -> bool:

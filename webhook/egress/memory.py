@@ -53,16 +53,14 @@ class Lookup:
         outcome: `NOERROR` when at least one server gave at least one address.
         addresses: As answered, safe or not.
         ttl: The least along the chain; `None` without addresses.
-        asked: How many servers.
-        failed: How many of them gave no usable answer.
+        servers: How each server's answer ended; one failing does not fail the rest.
     """
 
     at: datetime
     outcome: Outcome
     addresses: tuple[Address, ...] = ()
     ttl: timedelta | None = None
-    asked: int = 1
-    failed: int = 0
+    servers: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ selected(shadow) is a subset of selected(policy) for every pod there can be.
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from webhook.egress.cover import uncovered
 from webhook.egress.model import Direction, Policy, Rule
 from webhook.egress.reach import compact
 from webhook.egress.reasons import Reason
-from webhook.egress.selector import EVERYTHING, Selector
+from webhook.egress.selector import EVERYTHING, Requirement, Selector
 from webhook.injection.names import (
     INJECTED_LABEL,
     INJECTED_TRUE,
@@ -158,7 +157,10 @@ def additive(
     # What selects every pod is isolation enough to lean on.
     if EVERYTHING in groups:
         groups = {EVERYTHING: groups[EVERYTHING]}
-    shadows = (_shadow(namespace, s, isolating, rules) for s in groups)
+    given = _Given(isolating)
+    shadows = (
+        _shadow(namespace, s, group, rules, given) for s, group in groups.items()
+    )
     kept = sorted((s for s in shadows if s.rules), key=lambda shadow: shadow.name)
     return Plan(namespace, Reason.EGRESS_READY, tuple(kept))
 
@@ -178,28 +180,53 @@ def isolate(namespace: str, rules: tuple[Rule, ...], baseline: Baseline) -> Plan
     return Plan(namespace, Reason.EGRESS_READY, (closed,))
 
 
+class _Given:
+    """The policies that permit something, found by one requirement of each.
+
+    A namespace may have hundreds, and most say nothing about most shadows.
+    """
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self._everywhere: list[Policy] = []
+        self._by_first: dict[Requirement, list[Policy]] = {}
+        for policy in policies:
+            if not policy.egress:
+                continue
+            requirements = policy.selector.requirements
+            found = self._everywhere
+            if requirements:
+                found = self._by_first.setdefault(requirements[0], [])
+            found.append(policy)
+
+    def to(self, selector: Selector) -> Iterator[tuple[Policy, Rule]]:
+        """The rules that hold for every pod that a selector selects."""
+        candidates = list(self._everywhere)
+        for requirement in selector.requirements:
+            candidates += self._by_first.get(requirement, ())
+        for policy in candidates:
+            if selector.implies(policy.selector):
+                yield from ((policy, rule) for rule in policy.egress)
+
+
 def _shadow(
-    namespace: str, selector: Selector, isolating: list[Policy], rules: tuple[Rule, ...]
+    namespace: str,
+    selector: Selector,
+    group: list[Policy],
+    rules: tuple[Rule, ...],
+    given: _Given,
 ) -> OwnPolicy:
     both = selector & INJECTED
-    given = (
-        (policy, rule)
-        for policy in isolating
-        if policy.egress and both.implies(policy.selector)
-        for rule in policy.egress
-    )
-    owners = {(p.name, p.uid) for p in isolating if p.selector == selector}
     return OwnPolicy(
         namespace,
         NAME_PREFIX + _digest(both),
         both,
-        uncovered(rules, given),
-        tuple(sorted(owners)),
+        uncovered(rules, given.to(both)),
+        tuple(sorted({(p.name, p.uid) for p in group})),
     )
 
 
 def _digest(selector: Selector) -> str:
-    text = json.dumps(
-        [[r.key, str(r.operator), *r.values] for r in selector.requirements]
+    text = "\n".join(
+        f"{r.key} {r.operator} {' '.join(r.values)}" for r in selector.requirements
     )
     return hashlib.sha256(text.encode()).hexdigest()[:12]

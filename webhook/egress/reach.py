@@ -4,6 +4,7 @@ Every rule that leaves this module has at least one peer and at least one port: 
 is not known yet has no rule, because an empty list in a rule means *anything*.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -68,6 +69,31 @@ def reach(
     )
 
 
+def names_to_look_up(
+    destinations: Iterable[Destination], namespace: str, catalog: Catalog
+) -> frozenset[str]:
+    """The names of destinations that only DNS can tell the addresses of."""
+    names = set()
+    for destination in destinations:
+        host, home = destination.host, namespace
+        for _ in range(_MAX_HOPS):
+            service = catalog.named(host, home)
+            if service is None or service.external_name is None:
+                break
+            host, home = canonical_name(service.external_name), service.namespace
+        else:
+            continue
+        literal = Destination(host, 1, "").network is not None
+        if service is None and not literal and not catalog.inside(host):
+            names.add(host)
+    return frozenset(names)
+
+
+def canonical_name(name: str) -> str:
+    """A DNS name as it is remembered: lower case, without a trailing dot."""
+    return name.lower().removesuffix(".")
+
+
 def dns_rules(nameservers: Iterable[Address], catalog: Catalog) -> list[Rule]:
     """DNS as task pods see it: the nameserver itself, and the pods behind its Service.
 
@@ -82,6 +108,26 @@ def dns_rules(nameservers: Iterable[Address], catalog: Catalog) -> list[Rule]:
             if service and port.port == 53:
                 rules += _behind(service, port, catalog)
     return rules
+
+
+def dns_servers(
+    nameservers: Iterable[Address], catalog: Catalog
+) -> tuple[tuple[Address, int], ...]:
+    """Whom to ask: the nameservers, and every ready replica behind their Services.
+
+    Each replica has a cache of its own, and a pod may be answered by any of them.
+    """
+    servers: set[tuple[Address, int]] = set()
+    for address in nameservers:
+        servers.add((address, 53))
+        service = catalog.owners.get(address)
+        if service is None:
+            continue
+        names = {p.name for p in service.ports if p.port == 53}
+        for item in catalog.slices_of(service):
+            listens = (n for name, n, x in item.ports if name in names and x == "UDP")
+            servers.update(itertools.product(item.ready, listens))
+    return tuple(sorted(servers, key=lambda server: (address_key(server[0]), server)))
 
 
 def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -120,7 +166,7 @@ def _destination(
         return _service(destination, service, catalog)
     if hops == 0:
         return [], [_unresolved(destination.host, "its ExternalNames form a loop")]
-    target = service.external_name.lower().removesuffix(".")
+    target = canonical_name(service.external_name)
     behind = Destination(target, destination.port, destination.origin)
     rules, notes = _destination(behind, service.namespace, catalog, known, hops - 1)
     if destination.port == 443:
@@ -205,13 +251,13 @@ def _pods_or_addresses(
 
 
 def _endpoint_addresses(service: Service, catalog: Catalog) -> list[Address]:
-    slices = catalog.slices.get((service.namespace, service.name), ())
+    slices = catalog.slices_of(service)
     return sorted({a for s in slices for a in s.addresses}, key=address_key)
 
 
 def _listens(service: Service, number: int, catalog: Catalog) -> bool:
     """Whether pods of a headless Service listen on a port, as far as is known."""
-    slices = catalog.slices.get((service.namespace, service.name), ())
+    slices = catalog.slices_of(service)
     numbers = {n for s in slices for _, n, _ in s.ports}
     return not numbers or number in numbers
 

@@ -15,6 +15,8 @@ class Reason(StrEnum):
     """Every destination is permitted to every injected pod."""
     NOT_ISOLATED = "NotIsolated"
     """No policy isolates injected pods for egress, so there is nothing to add."""
+    SWITCHED_OFF = "SwitchedOff"
+    """The release's setting or the namespace's label says `off`."""
     NO_NETWORK_NEEDED = "NoNetworkNeeded"
     """The tracking URI names a file or nothing: no destination follows from it."""
     UNRESOLVED = "Unresolved"

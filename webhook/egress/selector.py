@@ -93,6 +93,8 @@ class Selector:
     @property
     def contradictory(self) -> bool:
         """Whether no labels can meet all requirements."""
+        if len({r.key for r in self.requirements}) == len(self.requirements):
+            return False
         by_key: dict[str, list[Requirement]] = {}
         for requirement in self.requirements:
             by_key.setdefault(requirement.key, []).append(requirement)

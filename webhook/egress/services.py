@@ -76,18 +76,24 @@ class EndpointSlice:
     Attributes:
         ports: By the Service port's name: number and protocol.
         addresses: Ready or not: a pod that becomes ready must not wait for a policy.
+        ready: Those of them that are ready now.
     """
 
     namespace: str
     service: str
     addresses: tuple[Address, ...] = ()
     ports: tuple[tuple[str, int, Protocol], ...] = ()
+    ready: tuple[Address, ...] = ()
 
     @classmethod
     def parse(cls, raw: Json) -> "EndpointSlice":
         """Reads a discovery.k8s.io/v1 EndpointSlice as the API gives it."""
         meta = raw["metadata"]
-        addresses = [a for e in raw.get("endpoints") or () for a in e["addresses"]]
+        # Slices of type FQDN hold names.
+        held = () if raw.get("addressType") == "FQDN" else raw.get("endpoints") or ()
+        ready = [
+            e for e in held if (e.get("conditions") or {}).get("ready") is not False
+        ]
         ports = (
             (p.get("name") or "", p["port"], Protocol(p.get("protocol") or "TCP"))
             for p in raw.get("ports") or ()
@@ -96,9 +102,9 @@ class EndpointSlice:
         return cls(
             namespace=meta.get("namespace", "default"),
             service=(meta.get("labels") or {}).get(SERVICE_NAME_LABEL, ""),
-            # Slices of type FQDN hold names.
-            addresses=() if raw.get("addressType") == "FQDN" else _addresses(addresses),
+            addresses=_addresses(a for e in held for a in e["addresses"]),
             ports=tuple(ports),
+            ready=_addresses(a for e in ready for a in e["addresses"]),
         )
 
 
@@ -161,6 +167,10 @@ class Catalog:
             case _:
                 return None
 
+    def slices_of(self, service: Service) -> tuple[EndpointSlice, ...]:
+        """The endpoints of a Service."""
+        return self.slices.get((service.namespace, service.name), ())
+
     def inside(self, host: str) -> bool:
         """Whether a name can only be one of this cluster's."""
         return host.endswith((".svc", f".svc.{self.domain}"))
@@ -174,7 +184,7 @@ class Catalog:
         """
         addresses: set[Address] = set()
         numbers: set[int] = set()
-        for item in self.slices.get((service.namespace, service.name), ()):
+        for item in self.slices_of(service):
             found = {
                 n
                 for name, n, proto in item.ports

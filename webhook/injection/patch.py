@@ -190,7 +190,9 @@ def stamped_containers(metadata: dict[str, Any]) -> frozenset[str]:
     Returns:
         What the stamp says; nothing when it is absent or unreadable.
     """
-    text = (metadata.get("annotations") or {}).get(INJECTION_ANNOTATION, "")
+    text = (metadata.get("annotations") or {}).get(INJECTION_ANNOTATION)
+    if text is None:
+        return frozenset()
     try:
         note = orjson.loads(text)
     except orjson.JSONDecodeError:

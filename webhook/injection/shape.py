@@ -68,8 +68,8 @@ def _container_flaw(container: Any) -> str | None:
             continue
         if not isinstance(items, list):
             return f".{field} is not a list"
-        for index, item in enumerate(items):
-            if problem := item_flaw(item):
+        for index, problem in enumerate(map(item_flaw, items)):
+            if problem:
                 return f".{field}[{index}]{problem}"
     return None
 

@@ -116,5 +116,5 @@ def task_containers(
     return ()
 
 
-def _env_names(container: dict[str, Any]) -> frozenset[str]:
-    return frozenset(entry["name"] for entry in container.get("env") or ())
+def _env_names(container: dict[str, Any]) -> set[str]:
+    return {entry["name"] for entry in container.get("env") or ()}

@@ -4,12 +4,11 @@ import gc
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from a2wsgi import WSGIMiddleware
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from webhook.server.adapter import OnTheLoop
 from webhook.server.app import create_app, create_probe_app
 from webhook.server.connection import SECONDS
 from webhook.server.tls import CertificateWatch
@@ -17,9 +16,6 @@ from webhook.server.webhook import Webhook, build, to_stdout, utc_now
 from webhook.server.worker import DRAIN_LIMIT, AdmissionWorker
 from webhook.settings import Settings
 from webhook.telemetry import JournalHandler, Phase
-
-APP_THREADS: Final = 4
-"""For what does not go the short way: probes, metrics and requests gone astray."""
 
 HEARTBEATS: Final = Path("/dev/shm")  # noqa: S108 - memory, as gunicorn advises
 """Where workers touch a file each second; a disk could stall that."""
@@ -55,8 +51,8 @@ class Service(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
             write=write,
             certificates=CertificateWatch(settings.cert_dir),
         )
-        self._app = _on_the_loop(create_app(settings, self.webhook))
-        self.probes = _on_the_loop(create_probe_app(self.webhook))
+        self._app = OnTheLoop(create_app(settings, self.webhook))
+        self.probes = OnTheLoop(create_probe_app(self.webhook))
         super().__init__()
 
     def load_config(self) -> None:
@@ -64,14 +60,9 @@ class Service(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         for name, value in options(self.settings, self.webhook).items():
             self.cfg.set(name, value)
 
-    def load(self) -> WSGIMiddleware:
+    def load(self) -> OnTheLoop:
         """The serving port's application."""
         return self._app
-
-
-def _on_the_loop(app: Flask) -> WSGIMiddleware:
-    # An unbounded queue: an answer is small, and its thread never waits for a client.
-    return WSGIMiddleware(cast("Any", app), workers=APP_THREADS, send_queue_size=0)
 
 
 def options(settings: Settings, webhook: Webhook) -> Mapping[str, Any]:

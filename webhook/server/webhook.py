@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Any, Final
 
 from prometheus_client import (
@@ -20,18 +19,16 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from webhook import captured
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Policy
 from webhook.injection.reasons import Reason, Rejection
-from webhook.injection.review import MalformedReviewError, Review, answer, parse
+from webhook.injection.review import MalformedReviewError, Review, answer, skim
 from webhook.injection.selfcheck import problems
 from webhook.server.answer import JSON, Answer, error, rejected
 from webhook.server.tls import CertificateWatch
 from webhook.settings import Settings
 from webhook.telemetry import Journal, ServerMetrics, failure
-
-BYSTANDER: Final = "not-a-task"
-"""How the names of captured reviews begin whose pods must stay as they are."""
 
 CLIP: Final = 253
 """Characters of a logged name; Kubernetes allows no longer one."""
@@ -87,7 +84,7 @@ class Webhook:
         if media_type != JSON:
             return self.reject(Rejection.WRONG_CONTENT_TYPE)
         try:
-            review = parse(body)
+            review = skim(body)
         except MalformedReviewError as malformed:
             return self.reject(malformed.rejection)
         decision, answered = self._decide(review)
@@ -179,7 +176,7 @@ def build(
     policy, journal = settings.policy(), Journal(write, clock)
     metrics = ServerMetrics(registry)
     metrics.log_lines_dropped.set_function(lambda: journal.dropped)
-    flaws = tuple(problems(reviews or captured(), policy, BYSTANDER))
+    flaws = tuple(problems(reviews or captured.reviews(), policy, captured.NOT_A_TASK))
     for flaw in flaws:
         journal.line("error", "self-check", {"flaw": flaw})
     return Webhook(
@@ -191,16 +188,6 @@ def build(
         certificates=certificates,
         flaws=flaws,
     )
-
-
-def captured() -> Mapping[str, bytes]:
-    """The captured reviews that come with the package, by name."""
-    folder = resources.files("webhook") / "captured"
-    return {
-        entry.name.removesuffix(".json"): entry.read_bytes()
-        for entry in folder.iterdir()
-        if entry.name.endswith(".json")
-    }
 
 
 def _fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:
@@ -227,5 +214,5 @@ def _names(pod: Any) -> tuple[str, str]:
         name = metadata.get("name") or metadata.get("generateName") or ""
         owners = metadata.get("ownerReferences")
         owner = f"{owners[0]['kind']}/{owners[0]['name']}" if owners else ""
-        return str(name), owner
+        return name if isinstance(name, str) else "", owner
     return "", ""

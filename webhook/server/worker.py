@@ -6,6 +6,7 @@ of its moment, and a stopping process goes on accepting until it is quiet.
 """
 
 import asyncio
+import ctypes
 import os
 import socket
 import ssl
@@ -28,6 +29,9 @@ QUIET_SECONDS: Final = 1.0
 
 DRAIN_LIMIT: Final = 15.0
 """Beyond the drain's own time, for a client that never stops asking."""
+
+CROWD: Final = 50
+"""Connections that are more than a cluster's API servers keep."""
 
 ACCEPTS: Final = 64
 """New connections taken in one turn of the loop, so that others get theirs."""
@@ -54,6 +58,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
         self._known: dict[Connection, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_answer = 0.0
+        self._crowd = 0
 
     def handle_exit_signal(self) -> None:
         """SIGTERM: drain."""
@@ -184,6 +189,18 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             if connection.deadline < now:
                 connection.expire()
         self.webhook.look_at_certificate()
+        self._give_back(len(self._new) + len(self._known))
+
+    def _give_back(self, now: int) -> None:
+        """Return a crowd's memory once it has left; glibc would keep it for the next.
+
+        A connection has buffers of some 100 KB.
+        """
+        self._crowd = max(self._crowd, now)
+        if self._crowd > CROWD and now < self._crowd // 2:
+            self._crowd = now
+            if _LIBC is not None:
+                _LIBC(0)
 
     async def _drain(self, listeners: list[socket.socket]) -> None:
         """Serve until nobody asks any more, then stop.
@@ -220,6 +237,9 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             one.phase in busy for one in self._connections()
         )
 
+
+_LIBC: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""glibc's; other C libraries have none and keep less."""
 
 _KINDS: Final = {
     "HTTP_REQUEST": Handshake.NOT_TLS,

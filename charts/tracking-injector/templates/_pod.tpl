@@ -92,6 +92,22 @@ securityContext:
   value: {{ .Values.injection.precedence | quote }}
 - name: MTI_AUDIT
   value: {{ ternary "on" "off" .Values.audit.enabled | quote }}
+- name: MTI_EGRESS_MODE
+  value: {{ .Values.egress.mode | quote }}
+- name: MTI_EGRESS_HOSTS
+  value: {{ join "," .Values.egress.hosts | quote }}
+- name: MTI_EGRESS_GRACE_HOURS
+  value: {{ .Values.egress.graceHours | float64 | quote }}
+- name: MTI_EGRESS_MEMORY
+  value: {{ printf "%s-addresses" (include "tracking-injector.fullname" .) | quote }}
+- name: MTI_CLUSTER_DOMAIN
+  value: {{ .Values.egress.clusterDomain | quote }}
+- name: MTI_CERTIFICATES
+  value: {{ .Values.certificates.mode | quote }}
+- name: MTI_WEBHOOK
+  value: {{ include "tracking-injector.fullname" . | quote }}
+- name: MTI_TLS_SECRET
+  value: {{ include "tracking-injector.tlsSecret" . | quote }}
 - name: MTI_SHADOWING_CONFIG_MAPS
   value: {{ join "," .Values.audit.shadowingConfigMaps | quote }}
 {{- end }}

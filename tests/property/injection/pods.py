@@ -43,7 +43,10 @@ key_references = st.builds(
     st.sampled_from(KEYS),
 )
 fields = st.builds(
-    lambda name: {"name": name, "valueFrom": {"fieldRef": {"fieldPath": "x"}}},
+    lambda name: {
+        "name": name,
+        "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+    },
     st.sampled_from(KEYS),
 )
 entries = st.lists(literals | key_references | fields, max_size=6)

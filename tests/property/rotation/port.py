@@ -15,7 +15,7 @@ from tests.property.rotation.world import World, pem_of
 from webhook.cluster.errors import Conflict, NotFound, Throttled, Unavailable
 from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION, Kind
 from webhook.cluster.ports import Json, Key, Listing, Selection
-from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
+from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +95,7 @@ class Port:
 
     def _apply_secret(self, stored: Json, body: Json) -> None:
         labels = stored["metadata"].get("labels", {})
-        if labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
+        if labels.get(CONTENT_LABEL) != MANAGED_BY:
             self._world.fail("I10 a foreign Secret was written")
         name = stored["metadata"]["name"]
         self._world.put_data(name, body["data"], self._name)

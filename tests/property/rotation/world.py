@@ -20,7 +20,7 @@ from certs.codec import decode_pair
 from certs.material import Generation, Material
 from tests.property.rotation.timeline import START, Timeline
 from webhook.companion.certificates.words import ROTATE_ANNOTATION, Place
-from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
+from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 
 if TYPE_CHECKING:
     import random
@@ -112,7 +112,7 @@ class World(Timeline):
                 "namespace": PLACE.namespace,
                 "uid": f"u{version}",
                 "resourceVersion": version,
-                "labels": {MANAGED_BY_LABEL: MANAGED_BY},
+                "labels": {CONTENT_LABEL: MANAGED_BY},
             }
         }
 
@@ -284,7 +284,7 @@ class World(Timeline):
 
     def own(self, name: str) -> None:
         """The label is back."""
-        self._label(name, {MANAGED_BY_LABEL: MANAGED_BY})
+        self._label(name, {CONTENT_LABEL: MANAGED_BY})
 
     def _label(self, name: str, labels: dict[str, str]) -> None:
         if name in self.secrets:

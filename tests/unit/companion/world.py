@@ -44,9 +44,15 @@ class Lines:
 class World:
     """The cluster, the time, and the concern under test."""
 
-    def __init__(self, profiles: str = PROFILES, scope: Scope | None = None) -> None:
+    def __init__(
+        self,
+        profiles: str = PROFILES,
+        scope: Scope | None = None,
+        config_maps: tuple[str, ...] = (),
+    ) -> None:
         """A release namespace with both sources, and no compute namespace yet."""
         self.now = START
+        self.config_maps = config_maps
         self.cluster = FakeCluster(clock=lambda: self.now)
         self.user = self.cluster.client("user")
         self.log = Lines()
@@ -59,7 +65,11 @@ class World:
         """A new companion, which remembers nothing."""
         parsed = parse_profiles(profiles)
         port = self.cluster.client()
-        interests = Interests(release_namespace=RELEASE, sources=refs(parsed))
+        interests = Interests(
+            release_namespace=RELEASE,
+            sources=refs(parsed),
+            config_maps=self.config_maps,
+        )
         nobody = Wakes(mirrors=lambda: None, pods=lambda: None)
         self.means = Means(
             resources=port,
@@ -67,10 +77,11 @@ class World:
             log=self.log,
         )
         self.observed = observe(port, interests, nobody)
+        self.supplies = Supplies(parsed, listed=())
         self.mirrors = Mirrors(
             self.means,
             self.observed,
-            Supplies(parsed, listed=()),
+            self.supplies,
             scope=scope or Scope(excluded=(RELEASE, "kube-system")),
         )
 

@@ -85,7 +85,7 @@ def answer(*texts: str, after: float = 0, ttl: float = 60) -> Lookup:
 
 def failure(outcome: Outcome, after: float = 0) -> Lookup:
     """A lookup that failed, seconds after `NOW`."""
-    return Lookup(NOW + timedelta(seconds=after), outcome, failed=1)
+    return Lookup(NOW + timedelta(seconds=after), outcome)
 
 
 def rendered(rules: Iterable[Rule]) -> list[Any]:

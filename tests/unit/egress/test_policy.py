@@ -154,6 +154,18 @@ def test_what_is_permitted_to_other_pods_does_not_count() -> None:
     assert [(p.owners[0][0], p.rules) for p in plan.policies] == [("workers", RULES)]
 
 
+def test_what_is_permitted_to_fewer_pods_does_not_count() -> None:
+    """A rule for the workers of one group says nothing about all workers."""
+    fewer = (
+        "{podSelector: {matchLabels: {ray.io/node-type: worker, z: y}},"
+        " policyTypes: [Egress], egress: [{}]}"
+    )
+    given = [policy(WORKERS, "workers"), policy(fewer, "fewer")]
+    plan = additive("team-a", given, RULES)
+
+    assert [(p.owners[0][0], p.rules) for p in plan.policies] == [("workers", RULES)]
+
+
 def test_a_pod_that_was_not_injected_gains_nothing() -> None:
     """The shadow asks for our label."""
     deny = policy(DENY)

@@ -7,7 +7,14 @@ import pytest
 from tests.unit.egress.sketch import endpoints, ips, rendered, service
 from webhook.egress.destination import Destination
 from webhook.egress.model import Address
-from webhook.egress.reach import Reach, compact, dns_rules, reach
+from webhook.egress.reach import (
+    Reach,
+    compact,
+    dns_rules,
+    dns_servers,
+    names_to_look_up,
+    reach,
+)
 from webhook.egress.reasons import Reason
 from webhook.egress.services import Catalog, EndpointSlice, Service
 
@@ -200,6 +207,18 @@ def test_an_external_name_is_followed() -> None:
     assert reasons(reached) == [Reason.TLS_NAME_MISMATCH]
 
 
+def test_the_name_behind_an_external_name_is_looked_up() -> None:
+    """Addresses, Services and names of this cluster are not."""
+    alias = service("{spec: {externalName: T.example.}}", "alias")
+    there = service("{spec: {externalName: b.ml.svc}}", "a")
+    back = service("{spec: {externalName: a.ml.svc}}", "b")
+    catalog = Catalog.of([alias, there, back, MLFLOW])
+    hosts = "alias.ml", "a.ml", "mlflow.ml", "gone.ml.svc", "8.8.8.8", "s3.example"
+    targets = [Destination(host, 443, "k") for host in hosts]
+
+    assert names_to_look_up(targets, "team-a", catalog) == {"t.example", "s3.example"}
+
+
 def test_external_names_in_a_loop_end() -> None:
     """Two Services may name each other."""
     there = service("{spec: {externalName: b.ml.svc}}", "a")
@@ -387,6 +406,34 @@ def test_dns_is_permitted_as_the_platform_has_it(
     catalog = Catalog.of(services, slices)
 
     assert rendered(compact(dns_rules(ips(nameserver), catalog))) == expected
+
+
+def test_every_ready_replica_of_dns_is_asked_besides_the_nameserver() -> None:
+    """On the port it listens on, which is not always 53."""
+    raw = {
+        "metadata": {
+            "name": "x",
+            "namespace": "kube-system",
+            "labels": {"kubernetes.io/service-name": "kube-dns"},
+        },
+        "endpoints": [
+            {"addresses": ["10.244.0.4"], "conditions": {"ready": True}},
+            {"addresses": ["10.244.0.3"]},
+            {"addresses": ["10.244.0.5"], "conditions": {"ready": False}},
+        ],
+        "ports": [
+            {"name": "dns", "port": 5353, "protocol": "UDP"},
+            {"name": "metrics", "port": 9153, "protocol": "TCP"},
+        ],
+    }
+    catalog = Catalog.of([KUBE_DNS], [EndpointSlice.parse(raw)])
+    cache, cluster = ips("169.254.20.10", "10.0.0.10")
+
+    assert dns_servers([cache, cluster], catalog) == (
+        (cluster, 53),
+        *((address, 5353) for address in ips("10.244.0.3", "10.244.0.4")),
+        (cache, 53),
+    )
 
 
 def test_a_name_brings_dns_with_it() -> None:

@@ -23,7 +23,7 @@ from webhook.companion.certificates.words import (
     Place,
     Problem,
 )
-from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
+from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -204,7 +204,7 @@ def _called(conditions: Mapping[str, bool | None]) -> bool:
 
 
 def _ours(secret: Json) -> bool:
-    return objects.labels(secret).get(MANAGED_BY_LABEL) == MANAGED_BY
+    return objects.labels(secret).get(CONTENT_LABEL) == MANAGED_BY
 
 
 def _missing(problem: Problem, place: Place, name: str) -> Complaint:
@@ -219,7 +219,7 @@ def _foreign(problem: Problem, place: Place, name: str) -> Complaint:
     return Complaint(
         problem,
         f"Secret {place.namespace}/{name} lacks the label "
-        f"{MANAGED_BY_LABEL}={MANAGED_BY} and is left alone",
+        f"{CONTENT_LABEL}={MANAGED_BY} and is left alone",
     )
 
 

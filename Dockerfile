@@ -1,0 +1,60 @@
+# The one image of both processes: `serve` and `companion`.
+#
+#   docker build --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse HEAD) .
+#   buildah bud  --build-arg …                                              (the same)
+#
+# A base is named here by its tag so that the file reads; a release pins both by digest:
+# --build-arg BASE=python@sha256:…. The two have Python at the same place.
+ARG BUILD_BASE=docker.io/library/python:3.13-trixie
+ARG BASE=docker.io/library/python:3.13-slim-trixie
+
+FROM ${BUILD_BASE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+
+# The tools that build, from their own lock.
+COPY requirements/build.txt requirements/build.txt
+RUN python3 -m venv /build \
+    && /build/bin/pip install --require-hashes --no-deps -r requirements/build.txt
+
+# What the product needs: hashes are checked on what is downloaded, and what has no wheel
+# is compiled here, with tools from the lock.
+COPY requirements/run.txt requirements/run.txt
+RUN /build/bin/pip wheel --require-hashes --no-deps --no-build-isolation \
+        --wheel-dir /wheels -r requirements/run.txt \
+    && python3 -m venv --without-pip /app \
+    && /build/bin/pip --python /app/bin/python install \
+        --no-index --no-deps /wheels/*.whl
+
+# The project last and apart: a change of code changes one small layer of the image.
+COPY pyproject.toml README.md LICENSE ./
+COPY certs certs
+COPY webhook webhook
+RUN /build/bin/pip wheel --no-index --no-deps --no-build-isolation \
+        --wheel-dir /project-wheel . \
+    && /build/bin/pip --python /app/bin/python install \
+        --no-index --no-deps --prefix /project /project-wheel/*.whl \
+    && mkdir -p /project/share \
+    && /build/bin/cyclonedx-py environment --pyproject pyproject.toml \
+        --output-format JSON --output-reproducible \
+        --output-file /project/share/sbom.cdx.json /app/bin/python
+
+FROM ${BASE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG BASE
+LABEL org.opencontainers.image.title="Michelangelo tracking injector" \
+      org.opencontainers.image.description="Gives every Ray and Spark task pod its experiment tracking keys." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"
+COPY --from=build /app /app
+# With its bill of materials, /app/share/sbom.cdx.json.
+COPY --from=build /project /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# By number, so that a cluster can tell that it is not root. Nothing is written outside
+# of /tmp, and nothing needs a shell.
+USER 65532:65532
+ENTRYPOINT ["/app/bin/tracking-injector"]
+CMD ["--help"]

@@ -1,0 +1,1 @@
+"""Measured, never asserted in a timed test: ratios to a bare Go webhook of one run."""

@@ -1,0 +1,95 @@
+"""The companion's egress as a process of its own, to be killed at any moment.
+
+`python -m tests.cluster.egress_companion KUBECONFIG NAMESPACE`: DNS and keys are
+fixed, all else is the product's.
+"""
+
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from webhook.cluster.access import by_kubeconfig
+from webhook.cluster.announce import Announcer
+from webhook.cluster.ports import Key
+from webhook.companion.egress.concern import Egress, Options
+from webhook.companion.egress.names import Names, Wakes
+from webhook.companion.egress.seen import watch
+from webhook.companion.loop import Concern, Runner, Surroundings
+from webhook.companion.means import Means
+from webhook.egress.memory import Limits, Lookup, Outcome
+from webhook.egress.model import Address
+from webhook.injection.names import FIELD_MANAGER
+from webhook.mirror.merge import Merged
+from webhook.mirror.plan import Scope, Supply
+from webhook.sensitive import Sensitive
+
+
+class Quiet:
+    """A log that nobody reads."""
+
+    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Drops it, but for failures."""
+        if level != "info":
+            sys.stderr.write(f"{event} {fields}\n")
+
+
+class Fixed:
+    """DNS with one answer."""
+
+    def look_up(
+        self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
+    ) -> Lookup:
+        """The answer."""
+        del name, servers
+        found = (ip_address("203.0.113.7"),)
+        return Lookup(now, Outcome.NOERROR, found, timedelta(seconds=60))
+
+
+def main(kubeconfig: str, home: str) -> None:
+    """Runs until it is killed."""
+    access = by_kubeconfig(manager=FIELD_MANAGER, path=Path(kubeconfig))
+    port, log = access.resources, Quiet()
+    announcer = Announcer(port, component="companion", instance="a")
+    means = Means(resources=port, announcer=announcer, log=log)
+    woken = {"names": threading.Event(), "egress": threading.Event()}
+    watched = watch(port, woken["egress"].set)
+    names = Names(
+        means,
+        Key(home, "tracking-injector-addresses"),
+        Fixed(),
+        limits=Limits(),
+        jitter=lambda: 0.0,
+        wakes=Wakes(names=woken["names"].set, egress=woken["egress"].set),
+    )
+    keys = {"TRACKING_URI": Sensitive(b"https://mlflow.example.org")}
+    supplies = {"default": Supply(Merged(keys, "1", ()), None)}
+    egress = Egress(
+        means,
+        watched,
+        names,
+        lambda: supplies,
+        scope=Scope(),
+        options=Options(nameservers=(ip_address("10.0.0.10"),)),
+    )
+    surroundings = Surroundings(
+        leads=lambda: True,
+        clock=lambda: datetime.now(UTC),  # noqa: TID251 - an entry point
+        log=log,
+        failed=lambda _: None,
+    )
+    stop = threading.Event()
+    concerns: tuple[Concern, ...] = (names, egress)
+    runs = [follower.run for follower in watched.all()]
+    runs += [Runner(one, woken[one.name], surroundings).run for one in concerns]
+    threads = [threading.Thread(target=run, args=(stop,), daemon=True) for run in runs]
+    for thread in threads:
+        thread.start()
+    threads[0].join()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

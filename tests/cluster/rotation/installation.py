@@ -1,0 +1,238 @@
+"""The whole product on one API server: chart, companion, three webhooks, their mounts.
+
+What a kubelet does is done here: each webhook's folder follows the serving Secret by
+turning the link `..data`, after a lag of its own. The API server dials the replicas by
+the Service's endpoints, as a cluster without kube-proxy on its control plane does, so
+that each replica really is called.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.cluster.injector import CHART, CONFIGURATIONS
+from tests.lab.api import ApiError, Object
+from tests.lab.processes import Process, free_port, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.lab.control_plane import ControlPlane
+
+RELEASE: Final = "tracking-injector"
+HOME: Final = "rotation-system"
+NAMESPACE: Final = "compute"
+"""Where the tests create task pods."""
+SECRETS: Final = f"/api/v1/namespaces/{HOME}/secrets"
+PAIR: Final = f"{SECRETS}/{RELEASE}-tls"
+STATE: Final = f"{SECRETS}/{RELEASE}-tls-state"
+CONFIGURATION: Final = f"{CONFIGURATIONS}/{RELEASE}"
+SLICES: Final = f"/apis/discovery.k8s.io/v1/namespaces/{HOME}/endpointslices"
+COMMAND: Final = Path(sys.executable).with_name("tracking-injector")
+REPLICAS: Final = 3
+MOUNT_LAG: Final = 3.0
+"""Seconds at most from a change of the Secret to the mount: a kubelet's two minutes,
+shortened as the dwells are."""
+DWELLS: Final[Mapping[str, str]] = {
+    "MTI_CERTIFICATE_SKEW_SECONDS": "0.2",
+    "MTI_CERTIFICATE_BUNDLE_SECONDS": "3",
+    "MTI_CERTIFICATE_SERVE_SECONDS": "4",
+}
+"""The documented settings, for clocks and an API server on one machine."""
+
+
+class Installation:
+    """Starts everything, and stops it."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        """Install the chart and start the webhooks; no companion yet."""
+        self.plane = plane
+        self.folder = folder
+        plane.namespace(HOME)
+        plane.helm(
+            *("upgrade", "--install", RELEASE, CHART, "--namespace", HOME),
+            "--no-hooks",
+        )
+        self.account = plane.kubeconfig_for(HOME, f"{RELEASE}-companion")
+        self._address = _own_address()
+        self._stop = threading.Event()
+        self._companion: Process | None = None
+        self._companions = 0
+        self._webhooks = [self._start_webhook(number) for number in range(REPLICAS)]
+        self._kubelet = threading.Thread(target=self._mount, daemon=True)
+        self._kubelet.start()
+
+    def stop(self) -> None:
+        """End every process."""
+        self._stop.set()
+        self.stop_companion()
+        for process in self._webhooks:
+            process.stop(seconds=1)
+        self._kubelet.join(10)
+
+    # --- the companion ---
+
+    def start_companion(self) -> None:
+        """As its Deployment would, under its own account's rights."""
+        self._companions += 1
+        self._companion = Process.start(
+            "companion",
+            [COMMAND, "companion", "--kubeconfig", self.account, "-n", HOME],
+            log=self.folder / "companion.log",
+            env={
+                "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
+                "MTI_IDENTITY": f"companion-{self._companions}",
+                **DWELLS,
+            },
+        )
+
+    def stop_companion(self) -> None:
+        """Ask it to end; it lets the Lease go."""
+        if self._companion is not None:
+            self._companion.stop(seconds=5)
+            self._companion = None
+
+    def rotate(self) -> None:
+        """Ask for a rotation by command, and return when it is over."""
+        before = self.current()
+        self.request_rotation()
+        wait_for(
+            "the end of a rotation",
+            lambda: self.current() != before and self.is_settled(),
+            seconds=60,
+        )
+
+    def request_rotation(self) -> None:
+        """Ask for one by command, as an operator."""
+        code, said = self.run("certs", "rotate", "--now")
+        assert code == 0, said
+
+    def run(
+        self, *words: str, kubeconfig: Path | None = None, **settings: str
+    ) -> tuple[int, str]:
+        """Run one of our commands on this installation.
+
+        Args:
+            *words: Command and options.
+            kubeconfig: Whose rights; an administrator's otherwise.
+            **settings: Variables.
+
+        Returns:
+            Its exit code, and what it printed.
+        """
+        access = ("--kubeconfig", kubeconfig or self.plane.kubeconfig)
+        done = subprocess.run(
+            [COMMAND, *words, "-n", HOME, *access],
+            env={"COLUMNS": "200", **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    # --- what is so ---
+
+    def current(self) -> str:
+        """The serving certificate in the state, as its Secret holds it."""
+        return str((self.plane.admin.get(STATE).get("data") or {}).get("current.crt"))
+
+    def is_settled(self) -> bool:
+        """One generation: in the state, in the serving Secret and in the bundles."""
+        state = self.plane.admin.get(STATE).get("data") or {}
+        pair = self.plane.admin.get(PAIR).get("data") or {}
+        if "next.crt" in state or "retired.crt" in state or "current.crt" not in state:
+            return False
+        same = state["current.crt"] == pair.get("tls.crt")
+        return same and set(self.bundles()) == {state["current.ca.crt"]}
+
+    def bundles(self) -> list[str]:
+        """Each entry's `caBundle`, in base64."""
+        entries = self.plane.admin.get(CONFIGURATION)["webhooks"]
+        return [entry["clientConfig"].get("caBundle", "") for entry in entries]
+
+    def are_ready(self) -> bool:
+        """Whether every webhook serves a certificate."""
+        return (
+            all("\n" in path.read_text() for path in self.folder.glob("mounted-*"))
+            and len(list(self.folder.glob("mounted-*"))) == REPLICAS
+        )
+
+    # --- webhooks and their mounts ---
+
+    def _start_webhook(self, number: int) -> Process:
+        mount = self.folder / f"mount-{number}"
+        mount.mkdir()
+        port = free_port()
+        process = Process.start(
+            f"webhook-{number}",
+            [
+                *(COMMAND, "serve", "--cert-dir", mount),
+                *("--bind", f"{self._address}:{port}"),
+                *("--health-bind", f"127.0.0.1:{free_port()}"),
+            ],
+            log=self.folder / f"webhook-{number}.log",
+            env={},
+        )
+        self.plane.admin.create(SLICES, _slice(number, self._address, port))
+        return process
+
+    def _mount(self) -> None:
+        seen = ""
+        while not self._stop.wait(0.2):
+            try:
+                secret = self.plane.admin.get(PAIR)
+            except ApiError:
+                continue
+            version = secret["metadata"]["resourceVersion"]
+            data = secret.get("data") or {}
+            if version == seen or not data.get("tls.crt"):
+                continue
+            seen = version
+            for number in range(REPLICAS):
+                lag = random.uniform(0, MOUNT_LAG)  # noqa: S311 - a lag, no secret
+                arguments = (self.folder, number, version, data)
+                threading.Timer(lag, _turn, arguments).start()
+
+
+def _turn(folder: Path, number: int, version: str, data: Mapping[str, str]) -> None:
+    """What a kubelet does: a new folder, then the link, in one step."""
+    mount = folder / f"mount-{number}"
+    target = mount / f"..{version}"
+    target.mkdir()
+    for name in ("tls.crt", "tls.key"):
+        (target / name).write_bytes(base64.b64decode(data[name]))
+    link = mount / "..new"
+    link.symlink_to(target.name)
+    link.replace(mount / "..data")
+    (folder / f"mounted-{number}").write_text(f"{version} {time.time()}\n")
+
+
+def _slice(number: int, address: str, port: int) -> Object:
+    """One replica: they share an address, so each has a slice for its port."""
+    return {
+        "metadata": {
+            "name": f"replica-{number}",
+            "labels": {
+                "kubernetes.io/service-name": RELEASE,
+                "endpointslice.kubernetes.io/managed-by": "the-test",
+            },
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
+
+
+def _own_address() -> str:
+    """This machine's address: endpoints may not be on loopback. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])

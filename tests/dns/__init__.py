@@ -1,0 +1,1 @@
+"""Name resolution against a real DNS server on loopback, and pools over hours."""

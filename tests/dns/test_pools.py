@@ -1,0 +1,129 @@
+"""Hours of rotating pools in simulated time: how many connections would be denied.
+
+Caches answer a pool's name with a random handful for a TTL; pods ask any cache and
+connect; the companion asks the DNS replicas and, on nodes with caches of their own,
+the one on its own node. A connection is denied when its address is not permitted.
+"""
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from webhook.egress.memory import (
+    Limits,
+    Lookup,
+    Memory,
+    Outcome,
+    addresses,
+    findings,
+    learn,
+    wait,
+)
+from webhook.egress.model import Address
+from webhook.egress.reasons import Reason
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A name: how many addresses it has, how many an answer shows, for how long."""
+
+    size: int
+    shown: int
+    ttl: int
+
+
+class Cache:
+    """A DNS cache: one answer at a time, renewed when it expires and is asked for."""
+
+    def __init__(self, pool: Pool, chance: random.Random) -> None:
+        """Cold."""
+        self._pool, self._chance = pool, chance
+        self._until = -1.0
+        self._answer: tuple[Address, ...] = ()
+
+    def ask(self, second: float) -> tuple[Address, ...]:
+        """What it answers now."""
+        if second >= self._until:
+            chosen = self._chance.sample(range(self._pool.size), self._pool.shown)
+            self._answer = tuple(ip_address(0x08080000 + n) for n in chosen)
+            self._until = second + self._pool.ttl
+        return self._answer
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What came of it.
+
+    Attributes:
+        first_hour: Share of connections denied in the first hour.
+        later: The same, after it.
+        memory: At the end.
+    """
+
+    first_hour: float
+    later: float
+    memory: Memory
+
+
+def run(pool: Pool, *, caches: int, limits: Limits, hours: int = 8) -> Course:
+    """A connection every five seconds."""
+    chance = random.Random(7)  # noqa: S311 - repeatable on purpose
+    replicas = [Cache(pool, chance) for _ in range(2)]
+    nodes = [Cache(pool, chance) for _ in range(caches)] if caches > 2 else replicas
+    asked = replicas if caches <= 2 else [*replicas, nodes[0]]
+    memory, due, permitted = Memory.empty(), 0.0, frozenset[Address]()
+    denied, made = [0, 0], [0, 0]
+    for second in range(0, hours * 3600, 5):
+        while due <= second:
+            now = START + timedelta(seconds=due)
+            found = tuple(a for cache in asked for a in cache.ask(due))
+            ttl = timedelta(seconds=pool.ttl)
+            memory = learn(memory, Lookup(now, Outcome.NOERROR, found, ttl), limits)
+            permitted = frozenset(addresses(memory, limits))
+            due += wait(memory, limits, chance.uniform(-1, 1)).total_seconds()
+        address = chance.choice(chance.choice(nodes).ask(second))
+        later = second >= 3600
+        made[later] += 1
+        denied[later] += address not in permitted
+    return Course(denied[0] / made[0], denied[1] / made[1], memory)
+
+
+POOLS = [
+    pytest.param(Pool(4, 4, 60), id="all addresses in each answer"),
+    pytest.param(Pool(12, 4, 60), id="12 by 4"),
+    pytest.param(Pool(60, 4, 60), id="60 by 4"),
+    pytest.param(Pool(1000, 8, 5), id="1000 by 8"),
+]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_after_the_first_hour_hardly_a_connection_is_denied(pool: Pool) -> None:
+    """Pods that ask the cluster's two DNS replicas, with room for the whole pool."""
+    course = run(pool, caches=2, limits=Limits(cap=1024))
+
+    assert course.later <= 0.001
+
+
+@pytest.mark.parametrize("pool", POOLS[:3])
+def test_caches_on_fifty_nodes_make_only_the_first_hour_harder(
+    pool: Pool,
+) -> None:
+    """Nobody can ask another node's cache, but the pool is soon known."""
+    course = run(pool, caches=50, limits=Limits())
+
+    assert course.later <= 0.001
+
+
+def test_a_pool_beyond_the_cap_is_denied_and_said_so() -> None:
+    """What helps is the provider's range, and the finding says that."""
+    limits = Limits()
+    course = run(Pool(1000, 8, 5), caches=2, limits=limits, hours=2)
+    words = {f.reason for f in findings("s3.example", course.memory, limits)}
+
+    assert Reason.TRUNCATED in words
+    assert course.later > 0.1

@@ -1,0 +1,270 @@
+"""The resolver against real packets: every way in which a DNS server can answer."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import dns.rcode
+import pytest
+
+from tests.fakes.dns_server import DnsServer, Reply, Script
+from webhook.companion.resolver import Resolver, nameservers
+from webhook.egress.memory import Limits, Lookup, Memory, Outcome, addresses, learn
+from webhook.egress.model import Address
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+Serve = Callable[[Script], DnsServer]
+
+
+@pytest.fixture
+def resolver() -> Iterator[Resolver]:
+    """A resolver that gives up soon."""
+    made = Resolver(timeout=timedelta(seconds=0.5))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers that stop with the test."""
+    with ExitStack() as stack:
+        yield lambda script: stack.enter_context(DnsServer(script))
+
+
+def where(*servers: DnsServer) -> list[tuple[Address, int]]:
+    """The servers as the resolver is told of them."""
+    return [(ip_address("127.0.0.1"), server.port) for server in servers]
+
+
+def always(*records: str, **how: object) -> Script:
+    """The records of the asked type, whoever asks."""
+
+    def script(name: str, kind: str) -> Reply:
+        del name
+        chosen = [r for r in records if r.split()[3] in (kind, "CNAME")]
+        return Reply(tuple(chosen), **how)  # type: ignore[arg-type]
+
+    return script
+
+
+def seconds(lookup: Lookup) -> float | None:
+    """The TTL."""
+    return lookup.ttl.total_seconds() if lookup.ttl is not None else None
+
+
+def texts(lookup: Lookup) -> list[str]:
+    """The addresses, sorted as text."""
+    return sorted(str(a) for a in lookup.addresses)
+
+
+def test_both_families_are_asked_for(resolver: Resolver, serve: Serve) -> None:
+    """As an absolute name: no search list of ours applies."""
+    server = serve(
+        always("t.example. 60 IN A 8.8.8.8", "t.example. 30 IN AAAA 2001:db8::7")
+    )
+    lookup = resolver.look_up("t.example", where(server), NOW)
+
+    assert (lookup.outcome, texts(lookup), seconds(lookup)) == (
+        Outcome.NOERROR,
+        ["2001:db8::7", "8.8.8.8"],
+        30,
+    )
+    assert sorted(server.queries) == [
+        ("t.example.", "A", "udp"),
+        ("t.example.", "AAAA", "udp"),
+    ]
+
+
+@pytest.mark.parametrize("ttl", [0, 5, 60, 86400])
+def test_the_ttl_is_told_as_it_is(resolver: Resolver, serve: Serve, ttl: int) -> None:
+    """Bounds are the memory's business."""
+    server = serve(always(f"t. {ttl} IN A 8.8.8.8"))
+
+    assert seconds(resolver.look_up("t", where(server), NOW)) == ttl
+
+
+@pytest.mark.parametrize(
+    ("how", "outcome"),
+    [
+        ({"rcode": dns.rcode.SERVFAIL}, Outcome.SERVFAIL),
+        ({"rcode": dns.rcode.NXDOMAIN}, Outcome.NXDOMAIN),
+        ({"rcode": dns.rcode.REFUSED}, Outcome.REFUSED),
+        ({"rcode": dns.rcode.NOTIMP}, Outcome.MALFORMED),
+        ({}, Outcome.EMPTY),
+        ({"silent": True}, Outcome.TIMEOUT),
+        ({"garbage": True}, Outcome.MALFORMED),
+    ],
+)
+def test_each_failure_has_its_name_and_shrinks_nothing(
+    resolver: Resolver, serve: Serve, how: dict[str, object], outcome: Outcome
+) -> None:
+    """What was known before it stays."""
+    server = serve(always(**how))
+    lookup = resolver.look_up("t", where(server), NOW + timedelta(days=1))
+    before = Lookup(
+        NOW, Outcome.NOERROR, (ip_address("8.8.8.8"),), timedelta(seconds=60)
+    )
+    known = learn(learn(Memory.empty(), before, Limits()), lookup, Limits())
+
+    assert (lookup.outcome, lookup.addresses) == (outcome, ())
+    assert (addresses(known, Limits()), known.last) == (before.addresses, outcome)
+
+
+def test_an_answer_cut_short_is_asked_for_over_tcp(
+    resolver: Resolver, serve: Serve
+) -> None:
+    """Hundreds of addresses do not fit into a packet."""
+    many = [f"t. 60 IN A 8.8.{n // 256}.{n % 256}" for n in range(400)]
+    server = serve(always(*many, truncated=True))
+    lookup = resolver.look_up("t", where(server), NOW)
+
+    assert len(lookup.addresses) == 400
+    assert ("t.", "A", "tcp") in server.queries
+
+
+def test_a_slow_server_is_waited_for(resolver: Resolver, serve: Serve) -> None:
+    """Within the timeout."""
+    server = serve(always("t. 60 IN A 8.8.8.8", delay=0.1))
+
+    assert texts(resolver.look_up("t", where(server), NOW)) == ["8.8.8.8"]
+
+
+def test_one_dead_replica_does_not_hide_the_others(
+    resolver: Resolver, serve: Serve
+) -> None:
+    """And it is counted."""
+    alive = serve(always("t. 60 IN A 8.8.8.8"))
+    dead = serve(always(silent=True))
+    lookup = resolver.look_up("t", where(dead, alive), NOW)
+
+    assert (lookup.outcome, texts(lookup)) == (Outcome.NOERROR, ["8.8.8.8"])
+    assert lookup.servers == (Outcome.TIMEOUT, Outcome.NOERROR)
+
+
+def test_a_port_that_nobody_listens_on_is_a_dead_replica(resolver: Resolver) -> None:
+    """Its host says so at once."""
+    with DnsServer(always()) as gone:
+        pass
+    lookup = resolver.look_up("t", where(gone), NOW)
+
+    assert (lookup.outcome, lookup.servers) == (Outcome.TIMEOUT, (Outcome.TIMEOUT,))
+
+
+def test_without_servers_there_is_no_answer(resolver: Resolver) -> None:
+    """A cluster without DNS."""
+    assert resolver.look_up("t", [], NOW) == Lookup(NOW, Outcome.TIMEOUT)
+
+
+def test_replicas_with_different_caches_are_merged(
+    resolver: Resolver, serve: Serve
+) -> None:
+    """A pod may be answered by any of them."""
+    one = serve(always("t. 60 IN A 8.8.8.8"))
+    two = serve(always("t. 20 IN A 8.8.4.4"))
+    lookup = resolver.look_up("t", where(one, two), NOW)
+
+    assert (texts(lookup), seconds(lookup)) == (["8.8.4.4", "8.8.8.8"], 20)
+
+
+CHAIN = ("t. 300 IN CNAME a.", "a. 60 IN CNAME b.", "b. 20 IN A 8.8.8.8")
+
+
+def test_the_least_ttl_of_a_chain_counts(resolver: Resolver, serve: Serve) -> None:
+    """300, 60, 20: the next lookup is in 20 seconds."""
+    lookup = resolver.look_up("t", where(serve(always(*CHAIN))), NOW)
+
+    assert (texts(lookup), seconds(lookup)) == (["8.8.8.8"], 20)
+
+
+def test_a_chain_in_pieces_is_followed(resolver: Resolver, serve: Serve) -> None:
+    """A server need not answer for the alias's target."""
+    zone = {record.split()[0]: record for record in CHAIN}
+
+    def script(name: str, kind: str) -> Reply:
+        record = zone[name]
+        return Reply((record,) if record.split()[3] in (kind, "CNAME") else ())
+
+    lookup = resolver.look_up("t", where(serve(script)), NOW)
+
+    assert (texts(lookup), seconds(lookup)) == (["8.8.8.8"], 20)
+
+
+def chain_of(length: int) -> list[str]:
+    """`t` through aliases to an address."""
+    names = ["t", *(f"n{n}" for n in range(1, length + 1))]
+    aliases = itertools.pairwise(names)
+    links = [f"{name}. 60 IN CNAME {target}." for name, target in aliases]
+    return [*links, f"{names[-1]}. 60 IN A 8.8.8.8"]
+
+
+@pytest.mark.parametrize(
+    ("records", "outcome"),
+    [
+        (["t. 60 IN CNAME a.", "a. 60 IN CNAME t."], Outcome.CHAIN),
+        (chain_of(20), Outcome.CHAIN),
+        (chain_of(9), Outcome.CHAIN),
+        (chain_of(8), Outcome.NOERROR),
+    ],
+)
+def test_a_loop_or_a_long_chain_is_a_failure(
+    resolver: Resolver, serve: Serve, records: list[str], outcome: Outcome
+) -> None:
+    """Eight aliases are followed, nine are not."""
+    lookup = resolver.look_up("t", where(serve(always(*records))), NOW)
+
+    assert lookup.outcome is outcome
+
+
+def test_an_alias_that_loops_across_answers_is_a_failure(
+    resolver: Resolver, serve: Serve
+) -> None:
+    """One alias an answer, for ever."""
+    other = {"t.": "a.", "a.": "t."}
+    server = serve(lambda name, _: Reply((f"{name} 60 IN CNAME {other[name]}",)))
+
+    assert resolver.look_up("t", where(server), NOW).outcome is Outcome.CHAIN
+
+
+def test_an_alias_to_nothing_is_no_answer(resolver: Resolver, serve: Serve) -> None:
+    """The alias is there, its target is not."""
+    records = always("t. 60 IN CNAME gone.", rcode=dns.rcode.NXDOMAIN)
+
+    assert resolver.look_up("t", where(serve(records)), NOW).outcome is Outcome.NXDOMAIN
+
+
+def test_a_pool_that_rotates_is_remembered_whole(
+    resolver: Resolver, serve: Serve
+) -> None:
+    """Twelve addresses, four an answer, two replicas with caches of their own."""
+    turns = {"one": 0, "two": 2}
+
+    def rotating(replica: str) -> Script:
+        def script(name: str, kind: str) -> Reply:
+            if kind == "AAAA":
+                return Reply()
+            turns[replica] += 1
+            first = 4 * turns[replica]
+            answer = (f"{name} 60 IN A 8.8.8.{(first + n) % 12}" for n in range(4))
+            return Reply(tuple(answer))
+
+        return script
+
+    servers = where(serve(rotating("one")), serve(rotating("two")))
+    memory = Memory.empty()
+    for minute in range(3):
+        lookup = resolver.look_up("t", servers, NOW + timedelta(minutes=minute))
+        memory = learn(memory, lookup, Limits())
+
+    assert len(addresses(memory, Limits())) == 12
+
+
+def test_nameservers_are_read_in_order() -> None:
+    """Comments and options are not servers."""
+    text = (
+        "# pod\nsearch a.svc\nnameserver 10.0.0.10\n"
+        "options ndots:5\nnameserver fd00::a\n"
+    )
+
+    assert nameservers(text) == (ip_address("10.0.0.10"), ip_address("fd00::a"))

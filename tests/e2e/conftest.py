@@ -1,0 +1,38 @@
+"""Fixtures: one node and one release for the session; `.ci/run e2e` made the enclosure.
+
+What is slow to make is made once, by the first test that asks for it.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.installation import Installation
+from tests.e2e.tracking import TrackingServer
+from tests.lab import task_image
+from tests.lab.build import Toolbox
+from tests.lab.node import Node
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[Node]:
+    """A node that the session's tests share."""
+    # The entry point.
+    toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251
+    node = Node.start(toolbox, toolbox.cache / "node")
+    yield node
+    node.stop()
+
+
+@pytest.fixture(scope="session")
+def installation(node: Node) -> Installation:
+    """The release, with its chart's defaults and one source."""
+    return Installation.install(node, {})
+
+
+@pytest.fixture(scope="session")
+def tracking(node: Node) -> TrackingServer:
+    """The tracking server, where the release's source says it is."""
+    node.load(task_image.archive(node.plane.toolbox))
+    return TrackingServer.start(node)

@@ -1,0 +1,48 @@
+"""Small pods of the task pods' shape, where it does not matter what runs in them."""
+
+from typing import Any, Final
+
+from tests.lab.images import BUSYBOX
+from tests.lab.node import Node
+from tests.pods import RAY_ENV, RAY_WORKER
+
+_IDLE: Final = ["sleep", "3600"]
+
+
+def worker(name: str, **labels: str) -> dict[str, Any]:
+    """A Ray worker, as far as the webhook can tell."""
+    return _pod(name, {**RAY_WORKER, **labels}, _IDLE, env=RAY_ENV)
+
+
+def bystander(name: str, **labels: str) -> dict[str, Any]:
+    """A pod that is no task pod."""
+    return _pod(name, labels, _IDLE)
+
+
+def web_server(name: str, **labels: str) -> dict[str, Any]:
+    """A pod that answers on port 80."""
+    serve = ["sh", "-c", "mkdir -p /tmp/w; echo hello >/tmp/w/index.html; "
+             "exec httpd -f -p 80 -h /tmp/w"]  # fmt: skip
+    return _pod(name, labels, serve)
+
+
+def create(node: Node, namespace: str, pod: dict[str, Any]) -> str:
+    """Create a pod and return its name."""
+    node.plane.admin.create(f"/api/v1/namespaces/{namespace}/pods", pod)
+    name: str = pod["metadata"]["name"]
+    return name
+
+
+def _pod(
+    name: str, labels: dict[str, str], command: list[str], **fields: Any
+) -> dict[str, Any]:
+    container = {
+        "name": "ray-worker",
+        "image": BUSYBOX,
+        "command": command,
+        **fields,
+    }
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }

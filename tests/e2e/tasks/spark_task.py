@@ -1,0 +1,25 @@
+"""A user's Spark program: every executor reads the key, the driver logs a metric."""
+
+import os
+import pathlib
+import time
+
+import mlflow
+from pyspark.sql import SparkSession
+
+
+def seen(_number: int) -> str:
+    """What an executor has in its environment."""
+    return os.environ["TRACKING_URI"]
+
+
+spark = SparkSession.builder.getOrCreate()
+[uri] = set(spark.sparkContext.parallelize(range(4), 2).map(seen).collect())
+mlflow.set_tracking_uri(os.environ["TRACKING_URI"])
+mlflow.set_experiment("spark")
+with mlflow.start_run():
+    mlflow.log_param("executor_uri", uri)
+    mlflow.log_metric("loss", 0.25)
+while not pathlib.Path("/tmp/done").exists():
+    time.sleep(0.2)
+spark.stop()

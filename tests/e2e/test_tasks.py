@@ -1,0 +1,201 @@
+"""Real Ray and real Spark, a real MLflow client and server: what users came for.
+
+KubeRay makes the head and the worker, Spark itself the driver and the executor. Each
+sees the keys, and what a task logs arrives.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.e2e.installation import TRACKING_URI, Installation, await_pod, is_ready
+from tests.e2e.tracking import TrackingServer
+from tests.lab import task_image
+from tests.lab.operators import KubeRay
+from tests.lab.processes import wait_for
+from tests.lab.spark import Spark
+
+TASKS: Final = Path(__file__).with_name("tasks")
+GUIDE: Final = "env | grep TRACKING_URI"
+"""The check that Michelangelo's operator guide tells people to make."""
+
+
+@pytest.fixture(scope="module")
+def ray(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
+    """A namespace with a RayCluster whose head and worker are ready."""
+    plane = installation.node.plane
+    namespace = installation.compute_namespace("ray")
+    operator = KubeRay.start(plane, "1.4")
+    path = f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters"
+    plane.admin.create(path, ray_cluster())
+    wait_for(
+        "head and worker",
+        lambda: 2 == len(pods(installation, namespace, "ray.io/node-type")),
+        seconds=60,
+    )
+    wait_for(
+        "Ray",
+        lambda: all(map(is_ready, pods(installation, namespace, "ray.io/node-type"))),
+        seconds=240,
+    )
+    yield namespace
+    plane.admin.delete(f"{path}/ray")
+    wait_for(
+        "Ray's end",
+        lambda: not pods(installation, namespace, "ray.io/node-type"),
+        seconds=90,
+    )
+    operator.stop()
+
+
+@pytest.fixture(scope="module")
+def spark(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
+    """A namespace with a Spark application whose executor has work."""
+    plane = installation.node.plane
+    namespace = installation.compute_namespace("spark")
+    plane.kubectl(
+        *("create", "rolebinding", "spark", "--clusterrole=edit", "-n", namespace),
+        f"--serviceaccount={namespace}:default",
+    )
+    mount = "spark.kubernetes.driver.volumes.hostPath.tasks"
+    submission = Spark.find(plane.toolbox).submit(
+        plane,
+        "task",
+        namespace=namespace,
+        mode="cluster",
+        program="local:///tasks/spark_task.py",
+        conf={
+            "spark.kubernetes.container.image": task_image.NAME,
+            "spark.executor.instances": "1",
+            "spark.driver.memory": "512m",
+            "spark.executor.memory": "512m",
+            "spark.kubernetes.driver.request.cores": "100m",
+            "spark.kubernetes.executor.request.cores": "100m",
+            "spark.pyspark.python": "python3",
+            "spark.pyspark.driver.python": "python3",
+            f"{mount}.mount.path": "/tasks",
+            f"{mount}.options.path": str(TASKS),
+        },
+    )
+    wait_for("the submission", lambda: not submission.running, seconds=90)
+    wait_for(
+        "driver and executor",
+        lambda: (
+            2 == len(pods(installation, namespace, "spark-role"))
+            and all(map(is_ready, pods(installation, namespace, "spark-role")))
+        ),
+        seconds=180,
+    )
+    yield namespace
+    driver = only(installation, namespace, "spark-role=driver")
+    installation.shell(namespace, driver, "touch /tmp/done")
+    await_pod(
+        installation.node,
+        namespace,
+        driver,
+        lambda pod: pod["status"]["phase"] == "Succeeded",
+    )
+
+
+@pytest.mark.parametrize("node_type", ["head", "worker"])
+def test_a_ray_pod_sees_the_tracking_uri(
+    installation: Installation, ray: str, node_type: str
+) -> None:
+    """The guide's check, in the container that KubeRay made."""
+    name = only(installation, ray, f"ray.io/node-type={node_type}")
+
+    assert f"TRACKING_URI={TRACKING_URI}\n" == installation.shell(ray, name, GUIDE)
+
+
+def test_a_ray_task_logs_a_metric(
+    installation: Installation, ray: str, tracking: TrackingServer
+) -> None:
+    """On a worker, with the real client, found on the server."""
+    head = only(installation, ray, "ray.io/node-type=head")
+    program = (TASKS / "ray_task.py").read_text("utf-8")
+
+    printed = installation.node.plane.kubectl(
+        *("exec", "-i", "-n", ray, head, "--", "python3", "-"), stdin=program
+    )
+
+    assert TRACKING_URI in printed.splitlines()
+    assert [{"loss": 0.5}] == tracking.runs("ray")
+
+
+@pytest.mark.parametrize("role", ["driver", "executor"])
+def test_a_spark_pod_sees_the_tracking_uri(
+    installation: Installation, spark: str, role: str
+) -> None:
+    """The guide's check, in the container that Spark made."""
+    name = only(installation, spark, f"spark-role={role}")
+
+    assert f"TRACKING_URI={TRACKING_URI}\n" == installation.shell(spark, name, GUIDE)
+
+
+def test_a_spark_program_logs_a_metric(
+    installation: Installation, spark: str, tracking: TrackingServer
+) -> None:
+    """From the driver, with what the executors saw, found on the server."""
+    wait_for("the run", lambda: bool(recorded(tracking)), seconds=90)
+
+    assert [{"loss": 0.25, "executor_uri": TRACKING_URI}] == tracking.runs("spark")
+
+
+def recorded(tracking: TrackingServer) -> bool:
+    """Whether the Spark program's run is there and whole."""
+    return any("loss" in run for run in tracking.runs("spark"))
+
+
+def pods(
+    installation: Installation, namespace: str, selector: str
+) -> list[dict[str, Any]]:
+    """The pods that a label selector finds."""
+    found: list[dict[str, Any]] = installation.node.plane.admin.get(
+        f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector
+    )["items"]
+    return found
+
+
+def only(installation: Installation, namespace: str, selector: str) -> str:
+    """The name of the one pod that a label selector finds."""
+    [pod] = pods(installation, namespace, selector)
+    name: str = pod["metadata"]["name"]
+    return name
+
+
+def ray_cluster() -> dict[str, Any]:
+    """A RayCluster of the shape that Michelangelo creates."""
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "metadata": {"name": "ray"},
+        "spec": {
+            "rayVersion": "2.60.0",
+            "headGroupSpec": {
+                "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104 - in a pod
+                "template": ray_template("head"),
+            },
+            "workerGroupSpecs": [
+                {
+                    "groupName": "worker",
+                    "replicas": 1,
+                    "minReplicas": 1,
+                    "maxReplicas": 1,
+                    "rayStartParams": {"num-cpus": "1"},
+                    "template": ray_template("worker"),
+                }
+            ],
+        },
+    }
+
+
+def ray_template(name: str) -> dict[str, Any]:
+    """A pod template of one container, named as Michelangelo names it."""
+    resources = {
+        "requests": {"cpu": "50m", "memory": "256Mi"},
+        "limits": {"cpu": "2", "memory": "2Gi"},
+    }
+    container = {"name": name, "image": task_image.NAME, "resources": resources}
+    return {"spec": {"containers": [container]}}

@@ -1,0 +1,97 @@
+"""The product's image, built from the checkout's own Dockerfile.
+
+Only the two bases that it names are made here, by debootstrap instead of from a
+registry: Debian's Python stands where the Dockerfile expects one. They are kept in
+the lab's cache, and so are buildah's layers, so that a change of code costs seconds.
+"""
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.lab import oci, system
+from tests.lab.build import Draft, Say, Toolbox, run_long
+from tests.lab.tools import LabError
+
+REPOSITORY: Final = "lab.local/tracking-injector"
+TAG: Final = "lab"
+
+_PROJECT: Final = Path(__file__).parents[2]
+_SUITE: Final = "trixie"
+_BASE: Final = system.System(suite=_SUITE, packages=("python3",))
+_BUILD_BASE: Final = system.System(
+    suite=_SUITE,
+    packages=("gcc", "libc6-dev", "python3", "python3-dev", "python3-venv"),
+)
+
+
+def build(toolbox: Toolbox, *, say: Say) -> None:
+    """Build the image of the checkout as it is now; needs root and the network.
+
+    Raises:
+        LabError: If a part fails.
+    """
+    bases = [
+        f"--build-arg={name}={_build_base(toolbox, name, base, say=say)}"
+        for name, base in (("BUILD_BASE", _BUILD_BASE), ("BASE", _BASE))
+    ]
+    buildah = _buildah(toolbox)
+    target = archive(toolbox)
+    target.unlink(missing_ok=True)
+    run_long(
+        [
+            *(*buildah, "bud", "--layers", "--isolation=chroot", "--pull=never"),
+            *bases,
+            *("--tag", f"{REPOSITORY}:{TAG}", str(_PROJECT)),
+        ],
+        what="the product's image",
+        unit="lines from buildah",
+        cwd=_PROJECT,
+        env=toolbox.environ,
+        say=say,
+    )
+    name = f"{REPOSITORY}:{TAG}"
+    _run([*buildah, "push", name, f"oci-archive:{target}:{name}"])
+
+
+def archive(toolbox: Toolbox) -> Path:
+    """Where the image's archive is, once it is built."""
+    return toolbox.cache / "image-tracking-injector.oci.tar"
+
+
+def _build_base(toolbox: Toolbox, name: str, base: system.System, *, say: Say) -> str:
+    """Make one base unless it is there, and return what buildah calls it."""
+    recipe = repr(base).encode() + Path(system.__file__).read_bytes()
+    digest = hashlib.sha256(recipe).hexdigest()[:16]
+    folder = toolbox.cache / f"image-{name.lower()}-{digest}"
+    if not folder.is_dir():
+        with Draft(folder) as draft:
+            root, layer = draft / "root", draft / "layer.tar"
+            system.bootstrap(base, root, environ=toolbox.environ, say=say)
+            if base is _BUILD_BASE:
+                system.let_reach_out(root, toolbox.environ)
+            system.pack_layer(root, layer)
+            image = oci.Image(name=f"localhost/{name.lower()}")
+            oci.pack(draft / f"{name}.tar", image, [layer])
+            shutil.rmtree(root)
+            layer.unlink()
+    buildah = _buildah(toolbox)
+    pulled = _run([*buildah, "pull", "--quiet", f"oci-archive:{folder / name}.tar"])
+    return pulled.split()[-1]
+
+
+def _buildah(toolbox: Toolbox) -> Sequence[str]:
+    """Buildah, all its files in the lab's cache."""
+    storage = toolbox.cache / "buildah"
+    where = (f"--root={storage / 'root'}", f"--runroot={storage / 'run'}")
+    return ("buildah", *where, "--storage-driver=overlay")
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout

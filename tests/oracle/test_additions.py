@@ -1,0 +1,161 @@
+"""Shadows add what was declared, to injected pods, and take nothing from anybody.
+
+What is lost, gained or missing is said by network-config-analyzer; what was declared
+is written down here from the wish, not taken from the policies.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.oracle.judges import Json, Judge
+from tests.oracle.worlds import NAMESPACES, World, labels, worlds
+from webhook.egress.destination import Destination
+from webhook.egress.policy import additive
+from webhook.egress.reach import reach
+from webhook.egress.services import Catalog, Service
+from webhook.injection.names import INJECTED_LABEL, INJECTED_TRUE
+
+_NAMESERVER = "10.0.0.10"
+_CLUSTER_IP = "10.0.0.20"
+_DNS_LABELS = {"app": "x"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What task pods should reach.
+
+    Attributes:
+        resolved: Addresses of `t.example`, dialed on 443; none when DNS failed.
+        ranges: Addresses and ranges, dialed on 8080.
+        selector: Labels of the pods behind `tracker.b`, which is dialed on 80 and
+            listens on 8080; `None` when it is not dialed.
+    """
+
+    resolved: tuple[str, ...]
+    ranges: tuple[str, ...]
+    selector: dict[str, str] | None
+
+
+def wishes() -> st.SearchStrategy[Wish]:
+    """Any mix of destinations."""
+    return st.builds(
+        Wish,
+        resolved=_some("203.0.113.7", "2001:db8::7"),
+        ranges=_some("198.51.100.1/32", "203.0.113.128/25"),
+        selector=st.none() | labels(),
+    )
+
+
+def _some(*texts: str) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.sampled_from(texts), max_size=2, unique=True).map(tuple)
+
+
+def planned(world: World, wish: Wish) -> list[Json]:
+    """The policies that both namespaces get."""
+    ports = [(53, 53, "UDP"), (53, 53, "TCP")]
+    services = [_service("dns", _NAMESERVER, _DNS_LABELS, ports)]
+    destinations = [Destination("t.example", 443, "TRACKING_URI")]
+    destinations += [Destination(cidr, 8080, "hosts") for cidr in wish.ranges]
+    if wish.selector is not None:
+        services.append(
+            _service("tracker", _CLUSTER_IP, wish.selector, [(80, 8080, "TCP")])
+        )
+        destinations.append(Destination("tracker.b", 80, "TRACKING_URI"))
+    known = {"t.example": tuple(ip_address(a) for a in wish.resolved)}
+    policies = world.read_policies()
+    written = []
+    for name in NAMESPACES:
+        own = [p for p in policies if p.namespace == name]
+        catalog = Catalog.of(services)
+        reached = reach(destinations, name, catalog, known, [ip_address(_NAMESERVER)])
+        plan = additive(name, own, reached.rules)
+        written += [policy.manifest() for policy in plan.policies]
+    return written
+
+
+def _service(
+    name: str, address: str, selector: dict[str, str], ports: list[tuple[int, int, str]]
+) -> Service:
+    raw_ports = [
+        {"name": f"{p}-{x.lower()}", "port": p, "targetPort": t, "protocol": x}
+        for p, t, x in ports
+    ]
+    spec = {"clusterIP": address, "selector": selector, "ports": raw_ports}
+    return Service.parse({"metadata": {"name": name, "namespace": "b"}, "spec": spec})
+
+
+def outside(world: World, wish: Wish) -> Iterator[Json]:
+    """What every injected pod must be able to reach outside of the cluster."""
+    yield from _to(world, [f"{_NAMESERVER}/32"], 53, "UDP")
+    yield from _to(world, [f"{_NAMESERVER}/32"], 53, "TCP")
+    resolved = [f"{a}/{ip_address(a).max_prefixlen}" for a in wish.resolved]
+    yield from _to(world, resolved, 443)
+    yield from _to(world, list(wish.ranges), 8080)
+    if wish.selector is not None:
+        yield from _to(world, [f"{_CLUSTER_IP}/32"], 80)
+
+
+def inside(world: World, wish: Wish) -> Iterator[Json]:
+    """The pods that may become reachable for injected pods."""
+    for protocol in ("UDP", "TCP"):
+        yield from _to(world, _selected(world, _DNS_LABELS), 53, protocol)
+    if wish.selector:
+        yield from _to(world, _selected(world, wish.selector), 8080)
+
+
+def _to(
+    world: World, targets: list[str], port: int, protocol: str = "TCP"
+) -> list[Json]:
+    injected = [
+        f"{p['metadata']['namespace']}/{p['metadata']['name']}"
+        for p in world.pods
+        if p["metadata"]["labels"].get(INJECTED_LABEL) == INJECTED_TRUE
+    ]
+    if not injected or not targets:
+        return []
+    wish = {"sources": injected, "targets": targets}
+    return [{**wish, "port": port, "protocol": protocol}]
+
+
+def _selected(world: World, wanted: dict[str, str]) -> list[str]:
+    return [
+        f"b/{p['metadata']['name']}"
+        for p in world.pods
+        if p["metadata"]["namespace"] == "b"
+        and wanted.items() <= p["metadata"]["labels"].items()
+    ]
+
+
+@settings(
+    max_examples=2000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(world=worlds(host_network=False), wish=wishes())
+def test_nothing_is_lost_and_only_what_was_declared_is_gained(
+    analyzer: Judge, world: World, wish: Wish
+) -> None:
+    """For every world, before against after."""
+    expected = list(outside(world, wish))
+    said = analyzer.ask(
+        {
+            "namespaces": world.namespaces,
+            "pods": world.pods,
+            "before": world.policies,
+            "after": [*world.policies, *planned(world, wish)],
+            "declared": [*expected, *inside(world, wish)],
+            "expected": expected,
+            "targets": [],
+            "ports": [],
+        }
+    )
+
+    assert {key: said[key] for key in ("lost", "undeclared", "missing")} == {
+        "lost": "",
+        "undeclared": "",
+        "missing": "",
+    }

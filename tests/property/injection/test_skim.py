@@ -1,0 +1,79 @@
+"""Reading a part of a review changes no decision."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.captured import reviews
+from webhook.injection.decision import decide
+from webhook.injection.patch import Policy, Precedence
+from webhook.injection.review import MalformedReviewError, Review, parse, skim
+
+POLICIES = [
+    Policy(),
+    Policy(precedence=Precedence.OVERRIDE, enforced_keys=("TRACKING_URI", "A")),
+]
+NAMES = ["metadata", "labels", "annotations", "spec", "containers", "name", "env"]
+MORE = ["envFrom", "secretRef", "uid", "kind", "object", "request", "ray.io/node-type"]
+VALUES = ["", "head", "ray-head", "é", "CREATE", "Pod", "michelangelo-tracking"]
+# Beyond 64 bits orjson reads a double and msgspec an integer; no field has either.
+INT64 = st.integers(-(2**63), 2**63 - 1)
+JSON = st.recursive(
+    st.none() | st.booleans() | INT64 | st.floats() | st.sampled_from(VALUES),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(NAMES + MORE), inner, max_size=5)
+    ),
+    max_leaves=15,
+)
+
+
+def outcome(body: bytes, read: object) -> object:
+    """What decisions and log lines make of a body."""
+    try:
+        review: Review = read(body)  # type: ignore[operator] # parse or skim
+    except MalformedReviewError as malformed:
+        return malformed.rejection
+    pod = review.pod if isinstance(review.pod, dict) else {}
+    metadata = pod.get("metadata")
+    named = metadata if isinstance(metadata, dict) else {}
+    texts = [named.get(key) for key in ("name", "generateName")]
+    seen = [text if isinstance(text, str) else None for text in texts]
+    decisions = [decide(review, policy) for policy in POLICIES]
+    return decisions, seen, dataclasses.replace(review, pod=None)
+
+
+@pytest.mark.parametrize("name", reviews())
+def test_captured_reviews(name: str) -> None:
+    """As the API server sends them."""
+    assert outcome(reviews()[name], parse) == outcome(reviews()[name], skim)
+
+
+@given(pod=JSON, request=st.dictionaries(st.sampled_from(NAMES + MORE), JSON))
+def test_any_object(pod: object, request: dict[str, object]) -> None:
+    """Whatever stands where a pod should be."""
+    content = json.loads(reviews()["ray-head-michelangelo"])
+    content["request"] |= {"object": pod} | request
+    body = json.dumps(content, ensure_ascii=False).encode()
+
+    assert outcome(body, parse) == outcome(body, skim)
+
+
+@given(
+    container=st.dictionaries(st.sampled_from(NAMES + MORE), JSON, max_size=4),
+    metadata=st.dictionaries(st.sampled_from(NAMES + MORE), JSON, max_size=4),
+)
+def test_odd_fields_in_a_real_pod(
+    container: dict[str, object], metadata: dict[str, object]
+) -> None:
+    """One container and the metadata changed at will."""
+    content = json.loads(reviews()["ray-head-michelangelo"])
+    pod = content["request"]["object"]
+    pod["spec"]["containers"][0] |= container
+    pod["metadata"] |= metadata
+    body = json.dumps(content).encode()
+
+    assert outcome(body, parse) == outcome(body, skim)

@@ -1,0 +1,427 @@
+"""Each decision of a rotation, one observation at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from certs import bundle
+from certs.issue import issue
+from certs.rotation import PATIENCE, plan
+from certs.state import Mark, Observed, Pair, Phase, Served, State, Trust
+from certs.steps import Cause, KeepState, Plan, Stage, WriteBundle, WritePair
+from tests.unit.certs.cases import NOW, POLICY
+
+if TYPE_CHECKING:
+    from certs.material import Generation
+
+OLD, CUR, NEXT = (issue(POLICY, NOW - timedelta(days=n)) for n in (2, 1, 0))
+MINUTE = timedelta(minutes=1)
+TRUST_WAIT = POLICY.bundle_dwell + 2 * POLICY.skew
+SERVE_WAIT = POLICY.serve_dwell + 2 * POLICY.skew
+STEADY = State(current=CUR)
+STAGED = State(current=CUR, next=NEXT, trusted=Mark("c/1", NOW))
+SIGNED = State(current=NEXT, retired=(CUR.root,), switched=Mark("p/1", NOW))
+
+
+def observed(
+    trusted: tuple[Generation, ...],
+    pair: Generation | None,
+    served: tuple[Served, ...] | None = None,
+    **more: object,
+) -> Observed:
+    """Two webhook entries with the same bundle, and a serving Secret."""
+    pem = bundle.render([generation.root for generation in trusted])
+    held = more.get("held")
+    assert held is None or isinstance(held, timedelta)
+    return Observed(
+        trust=Trust(version="c/1", bundles=(pem, pem), held=held),
+        pair=Pair(version="p/1", generation=pair, held=held),
+        served=served,
+        request=str(more.get("request", "")),
+    )
+
+
+def shown(generation: Generation, *, trusted: bool = True) -> Served:
+    """A replica that serves this."""
+    return Served(replica="r", leaf=generation.fingerprint, trusted=trusted)
+
+
+def causes(found: Plan) -> list[Cause]:
+    """Why each step is due."""
+    return [step.cause for step in found.steps]
+
+
+# --- nothing to do ---
+
+
+def test_one_generation_served_and_trusted_alone_is_settled() -> None:
+    """No step; the next look is when the margin begins."""
+    found = plan(STEADY, observed((CUR,), CUR), POLICY, NOW)
+
+    assert found == Plan(
+        phase=Phase.STEADY,
+        steps=(),
+        settled=True,
+        again=CUR.not_after - POLICY.renew_before,
+    )
+
+
+# --- a first installation ---
+
+
+def test_a_first_installation_stages_a_generation() -> None:
+    """Empty Secrets, no bundle."""
+    found = plan(State(), observed((), None), POLICY, NOW)
+
+    assert found.phase is Phase.BOOTSTRAP
+    assert found.steps == (Stage(State(), Cause.BOOTSTRAP),)
+
+
+def test_its_root_is_made_known_before_anything_is_served() -> None:
+    """Only the bundle is written."""
+    found = plan(State(next=NEXT), observed((), None), POLICY, NOW)
+
+    pem = bundle.render([NEXT.root])
+    assert found.steps == (WriteBundle(pem, Cause.UNTRUSTED),)
+
+
+def test_with_nothing_in_service_there_is_nothing_to_wait_for() -> None:
+    """It asks for handshakes first, and switches when there are no replicas."""
+    state = State(next=NEXT)
+
+    asked = plan(state, observed((NEXT,), None), POLICY, NOW)
+    told = plan(state, observed((NEXT,), None, ()), POLICY, NOW)
+
+    assert asked.attest
+    assert causes(told) == [Cause.EMERGENCY]
+    assert told.steps[0] == KeepState(State(current=NEXT), Cause.EMERGENCY)
+
+
+@pytest.mark.parametrize(
+    "replica", [shown(CUR), Served(replica="r", leaf="", trusted=False)]
+)
+def test_lost_secrets_do_not_shorten_the_dwell(replica: Served) -> None:
+    """Replicas serve what they last had, or do not say."""
+    found = plan(State(next=NEXT), observed((CUR, NEXT), None, (replica,)), POLICY, NOW)
+
+    assert causes(found) == [Cause.TRUST_SEEN]
+
+
+# --- a rotation ---
+
+
+@pytest.mark.parametrize(
+    ("now", "cause"),
+    [
+        (CUR.not_after - POLICY.renew_before, Cause.RENEWAL),
+        (CUR.not_after + MINUTE, Cause.RENEWAL),
+        (CUR.not_before - timedelta(hours=1), Cause.DEFECT),
+    ],
+)
+def test_a_certificate_near_its_end_starts_a_rotation(
+    now: datetime, cause: Cause
+) -> None:
+    """Or past it, or issued by a clock that was wrong."""
+    found = plan(STEADY, observed((CUR,), CUR), POLICY, now)
+
+    assert causes(found) == [cause]
+
+
+def test_a_renamed_service_starts_a_rotation() -> None:
+    """The old certificate is of no use to anybody: it is not even written."""
+    policy = replace(POLICY, names=("new.system.svc",))
+
+    found = plan(STEADY, observed((CUR,), None), policy, NOW)
+
+    assert causes(found) == [Cause.RENAMED]
+
+
+def test_a_request_starts_a_rotation_once() -> None:
+    """The state remembers which request it answered."""
+    asked = plan(STEADY, observed((CUR,), CUR, request="a"), POLICY, NOW)
+    again = plan(
+        replace(STEADY, answered="a"),
+        observed((CUR,), CUR, request="a"),
+        POLICY,
+        NOW,
+    )
+
+    assert asked.steps == (Stage(replace(STEADY, answered="a"), Cause.REQUESTED),)
+    assert again.steps == ()
+
+
+def test_a_request_waits_for_the_end_of_a_rotation() -> None:
+    """One at a time, or bundles would grow."""
+    found = plan(SIGNED, observed((CUR, NEXT), NEXT, request="b"), POLICY, NOW)
+
+    assert found.steps == ()
+
+
+def test_the_dwell_begins_when_the_bundle_was_read_back() -> None:
+    """Not when it was written."""
+    state = replace(STAGED, trusted=None)
+
+    found = plan(state, observed((CUR, NEXT), CUR), POLICY, NOW)
+
+    assert found.steps == (KeepState(STAGED, Cause.TRUST_SEEN),)
+
+
+def test_within_the_dwell_nothing_happens() -> None:
+    """It says when to look again."""
+    found = plan(STAGED, observed((CUR, NEXT), CUR), POLICY, NOW + MINUTE)
+
+    assert found.steps == ()
+    assert found.again == NOW + TRUST_WAIT
+
+
+def test_after_the_dwell_the_next_generation_becomes_the_current_one() -> None:
+    """The last one's root stays trusted."""
+    found = plan(STAGED, observed((CUR, NEXT), CUR), POLICY, NOW + TRUST_WAIT)
+
+    state = State(current=NEXT, retired=(CUR.root,))
+    assert found.steps == (KeepState(state, Cause.SWITCH),)
+
+
+def test_the_own_clock_must_agree_that_the_dwell_is_over() -> None:
+    """A wall clock that is set forward does not end it."""
+    now = NOW + TRUST_WAIT
+    seen = observed((CUR, NEXT), CUR, held=MINUTE)
+
+    found = plan(STAGED, seen, POLICY, now)
+
+    assert found.steps == ()
+    assert found.again == now + POLICY.bundle_dwell - MINUTE
+
+
+def test_an_own_clock_that_stands_still_delays_a_day_at_most() -> None:
+    """Not until the certificate ends."""
+    seen = observed((CUR, NEXT), CUR, held=timedelta(0))
+
+    found = plan(STAGED, seen, POLICY, NOW + PATIENCE)
+
+    assert causes(found) == [Cause.SWITCH]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [Mark("c/0", NOW - timedelta(hours=1)), Mark("c/1", NOW + timedelta(hours=1))],
+)
+def test_a_mark_about_another_version_or_from_the_future_is_void(mark: Mark) -> None:
+    """Whatever happened to the object in between, the dwell begins anew."""
+    state = replace(STAGED, trusted=mark)
+
+    found = plan(state, observed((CUR, NEXT), CUR), POLICY, NOW)
+
+    assert found.steps == (KeepState(STAGED, Cause.TRUST_SEEN),)
+
+
+@pytest.mark.parametrize("trusted", [(), (CUR,), (NEXT,)])
+def test_a_bundle_that_lacks_a_root_is_repaired_and_nothing_is_switched(
+    trusted: tuple[Generation, ...],
+) -> None:
+    """Even after the dwell."""
+    found = plan(STAGED, observed(trusted, CUR), POLICY, NOW + TRUST_WAIT)
+
+    pem = bundle.render([CUR.root, NEXT.root])
+    assert found.steps == (WriteBundle(pem, Cause.UNTRUSTED),)
+
+
+def test_every_entry_of_the_configuration_counts() -> None:
+    """One complete bundle of two is not enough."""
+    seen = observed((CUR, NEXT), CUR)
+    pem = bundle.render([CUR.root])
+    assert seen.trust is not None
+    trust = replace(seen.trust, bundles=(seen.trust.bundles[0], pem))
+
+    found = plan(STAGED, replace(seen, trust=trust), POLICY, NOW + TRUST_WAIT)
+
+    assert causes(found) == [Cause.UNTRUSTED]
+
+
+def test_a_staged_generation_that_grew_old_is_replaced() -> None:
+    """After a long sleep."""
+    now = NEXT.not_after - POLICY.renew_before
+
+    found = plan(STAGED, observed((CUR, NEXT), CUR), POLICY, now)
+
+    assert found.steps == (Stage(STEADY, Cause.RENEWAL),)
+
+
+def test_an_expired_certificate_has_nothing_to_lose() -> None:
+    """When the replicas, asked, say so too."""
+    now = CUR.not_after + 2 * POLICY.skew
+    state = replace(STAGED, next=issue(POLICY, now), trusted=None)
+    assert state.next is not None
+    pem = bundle.render([state.next.root])
+    seen = observed((), CUR, (shown(CUR, trusted=False),))
+    trust = Trust(version="c/2", bundles=(pem,))
+
+    found = plan(state, replace(seen, trust=trust), POLICY, now)
+
+    assert causes(found) == [Cause.EMERGENCY]
+
+
+# --- after the switch ---
+
+
+def test_the_pair_follows_the_state() -> None:
+    """Also when somebody empties or replaces it."""
+    for pair in (CUR, OLD, None):
+        found = plan(SIGNED, observed((CUR, NEXT), pair), POLICY, NOW)
+
+        assert found.steps == (WritePair(NEXT, Cause.PAIR_DRIFT),)
+
+
+def test_the_second_dwell_begins_when_the_pair_was_read_back() -> None:
+    """A mark about the Secret as it is now."""
+    state = replace(SIGNED, switched=None)
+
+    found = plan(state, observed((CUR, NEXT), NEXT), POLICY, NOW)
+
+    assert found.steps == (KeepState(SIGNED, Cause.SWITCH_SEEN),)
+
+
+def test_replicas_are_asked_only_after_the_second_dwell() -> None:
+    """Earlier their answer would change nothing."""
+    early = plan(SIGNED, observed((CUR, NEXT), NEXT), POLICY, NOW + MINUTE)
+    late = plan(SIGNED, observed((CUR, NEXT), NEXT), POLICY, NOW + SERVE_WAIT)
+
+    assert (early.attest, early.again) == (False, NOW + SERVE_WAIT)
+    assert late.attest
+
+
+def test_a_root_is_retired_when_every_replica_shows_the_new_leaf() -> None:
+    """From the bundle and from the state; the writes are independent."""
+    seen = observed((CUR, NEXT), NEXT, (shown(NEXT), shown(NEXT)))
+
+    found = plan(SIGNED, seen, POLICY, NOW + SERVE_WAIT)
+
+    assert found.steps == (KeepState(replace(SIGNED, retired=()), Cause.RETIRED),)
+    then = plan(replace(SIGNED, retired=()), seen, POLICY, NOW + SERVE_WAIT)
+    assert then.steps == (WriteBundle(bundle.render([NEXT.root]), Cause.PRUNED),)
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        (),
+        (shown(NEXT), shown(CUR)),
+        (Served(replica="r", leaf="", trusted=False),),
+    ],
+)
+def test_a_root_stays_while_any_replica_may_need_it(
+    served: tuple[Served, ...],
+) -> None:
+    """Also when none is ready, or one does not answer."""
+    seen = observed((CUR, NEXT), NEXT, served)
+
+    found = plan(SIGNED, seen, POLICY, NOW + SERVE_WAIT)
+
+    assert found.steps == ()
+    assert not found.settled
+
+
+def test_an_expired_root_goes_without_being_asked_about() -> None:
+    """I4: no expired certificate stays in a bundle."""
+    now = CUR.not_after + 2 * POLICY.skew
+    fresh = issue(POLICY, now)
+    state = State(current=fresh, retired=(CUR.root,))
+
+    found = plan(state, observed((CUR, fresh), fresh), POLICY, now)
+
+    assert WriteBundle(bundle.render([fresh.root]), Cause.PRUNED) in found.steps
+
+
+# --- recovery ---
+
+
+def test_a_lost_state_is_recovered_from_the_pair() -> None:
+    """What the Secret holds is what replicas serve."""
+    found = plan(State(), observed((CUR,), CUR), POLICY, NOW)
+
+    assert found.steps == (KeepState(STEADY, Cause.RECOVERED),)
+
+
+def test_a_lost_state_drops_nothing_from_the_bundle() -> None:
+    """Until the replicas have shown what they serve."""
+    found = plan(State(), observed((OLD, CUR), CUR), POLICY, NOW)
+
+    marked = replace(STEADY, switched=Mark("p/1", NOW))
+    assert found.steps == (KeepState(marked, Cause.SWITCH_SEEN),)
+
+
+def test_a_half_lost_state_keeps_its_other_half() -> None:
+    """The staged generation stays staged, unless it is the one served."""
+    half = State(next=NEXT)
+
+    kept = plan(half, observed((CUR, NEXT), CUR), POLICY, NOW)
+    same = plan(half, observed((NEXT,), NEXT), POLICY, NOW)
+
+    assert kept.steps == (KeepState(STAGED, Cause.TRUST_SEEN),)
+    assert same.steps == (KeepState(State(current=NEXT), Cause.RECOVERED),)
+
+
+def test_a_useless_pair_is_not_recovered() -> None:
+    """Expired: a new generation is staged instead."""
+    now = CUR.not_after + MINUTE
+
+    found = plan(State(), observed((CUR,), CUR), POLICY, now)
+
+    assert found.steps == (Stage(State(), Cause.BOOTSTRAP),)
+
+
+def test_a_foreign_root_is_kept_until_the_replicas_are_asked() -> None:
+    """Then it goes; fifty of them go at once."""
+    foreign = tuple(issue(POLICY, NOW) for _ in range(50))
+    state = replace(STEADY, switched=Mark("p/1", NOW))
+    now = NOW + SERVE_WAIT
+
+    asked = plan(state, observed((CUR, *foreign), CUR), POLICY, now)
+    told = plan(state, observed((CUR, *foreign), CUR, (shown(CUR),)), POLICY, now)
+
+    assert (asked.steps, asked.attest) == ((), True)
+    assert told.steps == (WriteBundle(bundle.render([CUR.root]), Cause.PRUNED),)
+
+
+def test_without_a_configuration_nothing_is_switched() -> None:
+    """There is nobody who could trust the next generation."""
+    seen = replace(observed((), CUR), trust=None)
+
+    assert plan(STAGED, seen, POLICY, NOW + TRUST_WAIT).steps == ()
+
+
+def test_a_configuration_without_entries_trusts_nobody() -> None:
+    """It is not a complete one."""
+    seen = replace(observed((), CUR), trust=Trust(version="c/1", bundles=()))
+
+    assert plan(STAGED, seen, POLICY, NOW + TRUST_WAIT).steps == ()
+
+
+def test_without_a_serving_secret_nothing_is_retired() -> None:
+    """It was deleted, or is not ours."""
+    seen = replace(observed((CUR, NEXT), None, (shown(NEXT),)), pair=None)
+
+    assert plan(SIGNED, seen, POLICY, NOW + SERVE_WAIT).steps == ()
+
+
+# --- the state itself ---
+
+
+@pytest.mark.parametrize(
+    ("state", "started"),
+    [
+        (State(), None),
+        (STEADY, None),
+        (STAGED, NEXT.not_before + POLICY.backdate),
+        (SIGNED, NEXT.not_before + POLICY.backdate),
+    ],
+)
+def test_the_state_knows_since_when_a_rotation_runs(
+    state: State, started: datetime | None
+) -> None:
+    """Long ago means stuck."""
+    assert state.started(POLICY) == started

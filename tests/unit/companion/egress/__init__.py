@@ -1,0 +1,1 @@
+"""Egress in a cluster in memory."""

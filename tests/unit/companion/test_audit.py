@@ -1,0 +1,187 @@
+"""Task pods without keys, with older keys or with shadowed ones are found and told."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.companion.world import CANARY, World
+from webhook.cluster.kinds import CONFIG_MAP, POD
+from webhook.companion.audit import Auditor
+from webhook.companion.verdicts import AuditReason
+from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
+from webhook.injection.patch import Precedence
+from webhook.mirror.plan import Scope
+
+HEAD = {"ray.io/node-type": "head"}
+OWNER = {
+    "apiVersion": "ray.io/v1",
+    "kind": "RayCluster",
+    "name": "cluster",
+    "uid": "uid-of-cluster",
+    "controller": True,
+}
+
+
+class Audited(World):
+    """A world whose auditor steps too."""
+
+    def __init__(self, precedence: Precedence = Precedence.FALLBACK) -> None:
+        """One labelled namespace with its mirror, and the auditor."""
+        super().__init__(config_maps=("michelangelo-config",))
+        self.auditor = Auditor(
+            self.means, self.observed, scope=Scope(), precedence=precedence
+        )
+        self.label("ray")
+        self.step()
+        self.now += timedelta(seconds=10)
+
+    def run(self, name: str, labels: dict[str, str], **parts: Any) -> None:
+        """Somebody runs a pod with these labels."""
+        container = {"name": "head", "image": "i", **parts.pop("container", {})}
+        self.pod(
+            "ray",
+            name,
+            metadata={"labels": labels, "ownerReferences": [OWNER]},
+            spec={"containers": [container]},
+            status={"phase": "Running", **parts.pop("status", {})},
+        )
+
+    def audit(self) -> dict[AuditReason, int]:
+        """What the auditor counts now."""
+        self.now += timedelta(seconds=2)
+        for follower in self.observed.all():
+            follower.refresh()
+        self.auditor.step(self.now)
+        return dict(self.auditor.report["ray"].counts)
+
+
+@pytest.fixture(name="world")
+def _world() -> Audited:
+    return Audited()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (HEAD, AuditReason.MISSED),
+        (HEAD | {INJECTED_LABEL: "true"}, AuditReason.INJECTED),
+        (HEAD | {INJECT_LABEL: "disabled"}, AuditReason.OPTED_OUT),
+        ({"ray.io/node-type": "haed"}, AuditReason.WRONG_LABELS),
+        ({"spark-role": "driver"}, AuditReason.NO_TASK_CONTAINER),
+    ],
+)
+def test_each_task_pod_has_a_reason(
+    world: Audited, labels: dict[str, str], expected: AuditReason
+) -> None:
+    """What the webhook would say, and what became of it."""
+    world.run("p", labels)
+
+    assert world.audit() == {expected: 1}
+
+
+@pytest.mark.parametrize("role", ["redis-cleanup"])
+def test_pods_that_run_no_task_are_no_miss(world: Audited, role: str) -> None:
+    """The API server does not even send them."""
+    world.run("p", {"ray.io/node-type": role})
+
+    assert world.audit() == {}
+
+
+def test_a_pod_from_before_the_label_is_no_miss(world: Audited) -> None:
+    """It is counted, and no Event blames anybody."""
+    world.label("late", on=False)
+    world.pod(
+        "late",
+        "old",
+        metadata={"labels": HEAD},
+        spec={"containers": [{"name": "head", "image": "i"}]},
+        status={"phase": "Running"},
+    )
+    world.now += timedelta(seconds=10)
+    world.label("late")
+    world.step()
+    world.audit()
+
+    assert dict(world.auditor.report["late"].counts) == {
+        AuditReason.CREATED_BEFORE_LABEL: 1
+    }
+    assert world.events() == []
+
+
+def test_a_missed_pod_is_told_once_and_its_owner_once(world: Audited) -> None:
+    """However often it is audited, and however many pods an owner has."""
+    world.run("a", HEAD)
+    world.run("b", HEAD)
+    for _ in range(3):
+        world.audit()
+
+    assert world.events() == ["missed", "missed", "missed"]
+
+
+def test_pods_that_ended_do_not_count(world: Audited) -> None:
+    """Nobody can help them."""
+    world.run("p", HEAD, status={"phase": "Failed"})
+
+    assert world.audit() == {}
+
+
+def test_pods_older_than_their_keys_are_counted(world: Audited) -> None:
+    """From when their container started to when the mirror changed."""
+    started = "2026-01-02T03:04:10Z"
+    running = {"name": "head", "state": {"running": {"startedAt": started}}}
+    labels = HEAD | {INJECTED_LABEL: "true"}
+    world.run("p", labels, status={"containerStatuses": [running]})
+    world.audit()
+    assert world.auditor.report["ray"].outdated == 0
+
+    world.secret("keys", TRACKING_API_KEY="rotated")
+    world.step()
+    world.audit()
+    report = world.auditor.report["ray"]
+    assert report.outdated == 1
+    assert report.oldest is not None
+    assert f"{report.oldest:%H:%M:%S}" == "03:04:10"
+
+
+@pytest.mark.parametrize(
+    ("precedence", "expected"),
+    [
+        (Precedence.FALLBACK, {"TRACKING_URI": "ConfigMap/michelangelo-config"}),
+        (Precedence.OVERRIDE, {}),
+    ],
+)
+def test_shadowed_keys_are_named(
+    precedence: Precedence, expected: dict[str, str]
+) -> None:
+    """Where an older ConfigMap's value wins; values are not even kept."""
+    world = Audited(precedence)
+    meta = {"name": "michelangelo-config", "namespace": "ray"}
+    data = {"TRACKING_URI": CANARY, "OTHER": CANARY}
+    world.user.apply(CONFIG_MAP, {"metadata": meta, "data": data})
+    source = {"configMapRef": {"name": "michelangelo-config"}}
+    world.run("p", HEAD | {INJECTED_LABEL: "true"}, container={"envFrom": [source]})
+    world.audit()
+
+    assert world.auditor.report["ray"].shadowed == expected
+    assert CANARY not in repr(world.observed.config_maps[0].snapshot())
+
+
+def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:
+    """That is no failure: the right is optional."""
+    world.restart()
+    world.cluster.forbid(lambda call: call.kind == POD)
+    auditor = Auditor(
+        world.means, world.observed, scope=Scope(), precedence=Precedence.FALLBACK
+    )
+    for follower in world.observed.all():
+        follower.refresh()
+
+    assert auditor.step(world.now) == 1.0
+    assert auditor.state == "pods-unreadable"
+
+
+@pytest.mark.parametrize("reason", list(AuditReason))
+def test_every_reason_has_a_sentence(reason: AuditReason) -> None:
+    """For Events and tables."""
+    assert reason.sentence.endswith(".")

@@ -1,0 +1,118 @@
+"""The report says what stands where, and nothing that should not be said."""
+
+import json
+from datetime import UTC, datetime
+
+from click.testing import CliRunner
+from rich.console import Console
+
+from tests.unit.companion.test_audit import HEAD, Audited
+from tests.unit.companion.world import CANARY, RELEASE
+from webhook.cli.main import cli
+from webhook.cli.status import _is_in_order, _screen, _span
+from webhook.cluster.kinds import CONFIG_MAP
+from webhook.cluster.ports import Key
+from webhook.companion.status import FIELD, Status
+
+
+def reported(world: Audited) -> Status:
+    """The concern that tells about this world."""
+    return Status(
+        world.means,
+        Key(RELEASE, "tracking-injector-status"),
+        world.supplies,
+        world.mirrors,
+        world.auditor,
+    )
+
+
+def shown(report: dict[str, object], *, wide: bool = False) -> str:
+    """What a person sees on a wide terminal."""
+    companion = {"leader": "one", "renewed": "2026-01-02T03:05:00.000000Z"}
+    console = Console(width=160, record=True, file=None)
+    at = datetime(2026, 1, 2, 3, 5, 10, tzinfo=UTC)
+    with console.capture() as capture:
+        console.print(_screen(report | {"companion": companion}, wide=wide, at=at))
+    return capture.get()
+
+
+def test_it_is_written_when_something_changed_and_not_otherwise() -> None:
+    """An idle cluster costs no request."""
+    world = Audited()
+    status = reported(world)
+    world.audit()
+    status.step(world.now)
+    world.cluster.calls.clear()
+    for _ in range(3):
+        world.audit()
+        status.step(world.now)
+    assert world.writes() == 0
+
+    world.run("p", HEAD)
+    world.audit()
+    status.step(world.now)
+    assert world.writes() == 1 + 1  # the pod itself and the report
+
+
+def test_it_holds_no_value() -> None:
+    """Only names, reasons and times."""
+    world = Audited()
+    status = reported(world)
+    world.audit()
+    status.step(world.now)
+    body = world.user.get(CONFIG_MAP, "tracking-injector-status", RELEASE)
+    report = json.loads(body["data"][FIELD])
+
+    assert report["schema"] == 1
+    assert report["profiles"]["default"]["keys"] == ["TRACKING_API_KEY", "TRACKING_URI"]
+    assert report["namespaces"]["ray"]["reason"] == "mirrored"
+    assert CANARY not in body["data"][FIELD]
+    assert "mlflow" not in body["data"][FIELD]
+
+
+def test_it_never_outgrows_a_config_map() -> None:
+    """What is in order is left out first."""
+    world = Audited()
+    report = world.mirrors.report["ray"]
+    world.mirrors.report = {f"{'n' * 50}-{n}": report for n in range(9000)}
+    text = reported(world).text()
+
+    assert len(text) < 1024 * 1024
+    assert json.loads(text)["truncated"] is True
+    assert json.loads(text)["total"] == 9000
+
+
+def test_a_person_sees_what_is_wrong() -> None:
+    """Red lines with the reason, and who leads."""
+    world = Audited()
+    world.run("p", HEAD)
+    world.user.delete(CONFIG_MAP, "uri", RELEASE)
+    world.step()
+    world.audit()
+    report = reported(world).report()
+    screen = shown(report)
+
+    assert "stale" in screen
+    assert "ConfigMap/uri" in screen
+    assert "1 missed" in screen
+    assert "companion: one leads." in screen
+    assert not _is_in_order(report)
+
+
+def test_ages_are_as_kubectl_has_them() -> None:
+    """One unit, the largest that has two."""
+    assert [_span(s) for s in (5, 119, 120, 7300, 200000)] == [
+        "5s",
+        "119s",
+        "2m",
+        "2h",
+        "2d",
+    ]
+
+
+def test_the_command_explains_itself() -> None:
+    """Without a cluster and without its client's help."""
+    result = CliRunner().invoke(cli, ["status", "--help"])
+
+    assert result.exit_code == 0
+    assert "--release-namespace" in result.output

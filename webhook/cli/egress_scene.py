@@ -1,0 +1,151 @@
+"""Everything that egress of a namespace depends on, from manifests or a cluster."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import IO, Any, TypeVar
+
+from webhook.cli.fields import BadInputError
+from webhook.cli.manifests import read
+from webhook.cluster.kinds import (
+    ENDPOINT_SLICE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    POD,
+    SERVICE,
+    Kind,
+)
+from webhook.cluster.ports import Resources, Selection
+from webhook.egress.model import Address, Pod, Policy, Protocol
+from webhook.egress.reach import NAMESPACE_NAME_LABEL
+from webhook.egress.services import Catalog, EndpointSlice, Service
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+_KINDS = {
+    kind.name: kind
+    for kind in (NAMESPACE, NETWORK_POLICY, SERVICE, ENDPOINT_SLICE, POD)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What there is.
+
+    Attributes:
+        labels: Of each namespace, by its name.
+    """
+
+    policies: tuple[Policy, ...]
+    catalog: Catalog
+    pods: tuple[Pod, ...]
+    labels: Mapping[str, Mapping[str, str]]
+
+    def policies_of(self, namespace: str) -> list[Policy]:
+        """The policies of one namespace."""
+        return [p for p in self.policies if p.namespace == namespace]
+
+    def namespaces(self) -> list[str]:
+        """Every namespace that has policies or is described, in order."""
+        return sorted({p.namespace for p in self.policies} | set(self.labels))
+
+    def nameservers(self) -> tuple[Address, ...]:
+        """The address of the cluster's DNS, where its Service is there."""
+        dns = self.catalog.services.get(("kube-system", "kube-dns"))
+        return dns.cluster_ips if dns else ()
+
+    def pod(self, namespace: str, name: str) -> Pod | None:
+        """One pod."""
+        found = (p for p in self.pods if (p.namespace, p.name) == (namespace, name))
+        return next(found, None)
+
+
+def from_manifests(files: Iterable[IO[bytes]], namespace: str) -> Scene:
+    """Reads manifests; objects of other kinds are passed over.
+
+    Args:
+        files: YAML or JSON.
+        namespace: Of what names none.
+
+    Raises:
+        BadInputError: A file is no manifest, or an object cannot be read.
+    """
+    found: dict[str, list[Json]] = {name: [] for name in _KINDS}
+    for file in files:
+        for document in read(file):
+            listed = document.content.get("kind") == "List"
+            for body in document.content["items"] if listed else [document.content]:
+                kind = _KINDS.get(body.get("kind", ""))
+                if kind is None:
+                    continue
+                if kind.namespaced:
+                    body.setdefault("metadata", {}).setdefault("namespace", namespace)
+                found[kind.name].append(body)
+    return _scene(lambda kind: found[kind.name])
+
+
+def from_cluster(resources: Resources) -> Scene:
+    """Lists what there is.
+
+    Raises:
+        ClusterError: It cannot be listed.
+    """
+
+    def listed(kind: Kind) -> list[Json]:
+        listing = resources.listing(Selection(kind), dict)
+        return [body for _, body in listing.items.values()]
+
+    return _scene(listed)
+
+
+def _scene(listed: Callable[[Kind], list[Json]]) -> Scene:
+    labels = {
+        body["metadata"]["name"]: {
+            **(body["metadata"].get("labels") or {}),
+            NAMESPACE_NAME_LABEL: body["metadata"]["name"],
+        }
+        for body in listed(NAMESPACE)
+    }
+    return Scene(
+        policies=tuple(_each(NETWORK_POLICY, listed, Policy.parse)),
+        catalog=Catalog.of(
+            _each(SERVICE, listed, Service.parse),
+            _each(ENDPOINT_SLICE, listed, EndpointSlice.parse),
+        ),
+        pods=tuple(_each(POD, listed, lambda body: _pod(body, labels))),
+        labels=labels,
+    )
+
+
+def _each(
+    kind: Kind, listed: Callable[[Kind], list[Json]], parse: Callable[[Json], T]
+) -> list[T]:
+    values = []
+    for body in listed(kind):
+        try:
+            values.append(parse(body))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            name = (body.get("metadata") or {}).get("name", "without a name")
+            message = f"{kind.name} {name} cannot be read: {error}."
+            raise BadInputError(message) from error
+    return values
+
+
+def _pod(body: Json, labels: Mapping[str, Mapping[str, str]]) -> Pod:
+    meta, spec, status = body["metadata"], body["spec"], body.get("status") or {}
+    name = meta.get("namespace", "default")
+    ports = (p for c in spec["containers"] for p in c.get("ports") or ())
+    return Pod(
+        namespace=name,
+        name=meta["name"],
+        labels=meta.get("labels") or {},
+        namespace_labels=labels.get(name, {NAMESPACE_NAME_LABEL: name}),
+        addresses=tuple(ip_address(i["ip"]) for i in status.get("podIPs") or ()),
+        ports=tuple(
+            (p["name"], p["containerPort"], Protocol(p.get("protocol") or "TCP"))
+            for p in ports
+            if p.get("name")
+        ),
+        host_network=bool(spec.get("hostNetwork")),
+    )

@@ -1,0 +1,199 @@
+"""Looks up the names that destinations have, and remembers what they resolved to.
+
+A concern of its own: a DNS server that takes seconds must not keep a shadow waiting.
+What is remembered is written to a ConfigMap when the set of addresses changes, and
+now and then for the times; an idle cluster costs no request.
+"""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from webhook.cluster.errors import NotFound
+from webhook.cluster.kinds import CONFIG_MAP
+from webhook.cluster.ports import Key
+from webhook.companion.means import Means
+from webhook.egress.memory import (
+    Limits,
+    Lookup,
+    Memory,
+    Outcome,
+    addresses,
+    dump,
+    findings,
+    learn,
+    load,
+    wait,
+)
+from webhook.egress.model import Address
+from webhook.egress.reasons import Finding
+
+FIELD: Final = "addresses.json"
+Servers = Sequence[tuple[Address, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wakes:
+    """Whom what wakes: a new name wakes `names`, a changed address wakes `egress`."""
+
+    names: Callable[[], None]
+    egress: Callable[[], None]
+
+
+class LooksUp(Protocol):
+    """Asks servers for a name."""
+
+    def look_up(self, name: str, servers: Servers, now: datetime) -> Lookup:
+        """What they say, merged."""
+
+
+class Names:
+    """The concern."""
+
+    name = "names"
+
+    def __init__(
+        self,
+        means: Means,
+        home: Key,
+        resolver: LooksUp,
+        *,
+        limits: Limits,
+        jitter: Callable[[], float],
+        wakes: Wakes,
+    ) -> None:
+        """Prepares.
+
+        Args:
+            means: What it acts with.
+            home: The ConfigMap that remembers.
+            resolver: Asks DNS.
+            limits: How long and how much is remembered.
+            jitter: A number from -1 to 1 for each lookup, so that they spread.
+            wakes: Whom to wake.
+        """
+        self._means, self._home, self._resolver = means, home, resolver
+        self._limits, self._jitter = limits, jitter
+        self._wakes = wakes
+        self._lock = threading.Lock()
+        self._wanted: tuple[frozenset[str], Servers] = frozenset(), ()
+        self._memories: dict[str, Memory] | None = None
+        self._due: dict[str, datetime] = {}
+        self._unwanted: dict[str, datetime] = {}
+        self._written: tuple[object, datetime | None] = (None, None)
+        self.lookups: Counter[Outcome] = Counter()
+        """Answers by how they ended, one for each server asked."""
+
+    def want(self, names: Iterable[str], servers: Servers) -> None:
+        """Takes over which names to know, and whom to ask."""
+        wanted = frozenset(names)
+        with self._lock:
+            new = wanted - self._wanted[0]
+            self._wanted = wanted, servers
+        if new:
+            self._wakes.names()
+
+    def is_settled(self, names: Iterable[str]) -> bool:
+        """Whether each name was looked up at least once, now or in an earlier life.
+
+        Until then nothing may be written that could permit less than before.
+        """
+        known = self._memories
+        return known is not None and all(
+            name in known and known[name].last is not None for name in names
+        )
+
+    def known(self) -> Mapping[str, tuple[Address, ...]]:
+        """The addresses to permit, by name."""
+        memories = dict(self._memories or {})
+        return {name: addresses(one, self._limits) for name, one in memories.items()}
+
+    def findings(self) -> Mapping[str, tuple[Finding, ...]]:
+        """What is to be said of each name."""
+        memories = dict(self._memories or {})
+        return {n: findings(n, one, self._limits) for n, one in memories.items()}
+
+    def step(self, now: datetime) -> float | None:
+        """Looks up whatever is due."""
+        memories = self._memories
+        if memories is None:
+            memories = self._load()
+            self._memories = memories
+            self._written = _sets(memories), now
+            self._wakes.egress()
+        with self._lock:
+            wanted, servers = self._wanted
+        self._forget(memories, wanted, now)
+        changed = False
+        for name in sorted(wanted):
+            if self._due.get(name, now) <= now:
+                changed |= self._look_up(memories, name, servers, now)
+        if changed:
+            self._wakes.egress()
+        self._save(memories, now)
+        soonest = min((self._due[name] for name in wanted), default=None)
+        return None if soonest is None else max(0.01, (soonest - now).total_seconds())
+
+    def _look_up(
+        self, memories: dict[str, Memory], name: str, servers: Servers, now: datetime
+    ) -> bool:
+        before = memories.get(name, Memory.empty())
+        lookup = self._resolver.look_up(name, servers, now)
+        self.lookups.update(lookup.servers)
+        after = learn(before, lookup, self._limits)
+        memories[name] = after
+        self._due[name] = now + wait(after, self._limits, self._jitter())
+        return before.last is None or _told(before, self._limits) != _told(
+            after, self._limits
+        )
+
+    def _forget(
+        self, memories: dict[str, Memory], wanted: frozenset[str], now: datetime
+    ) -> None:
+        """A name that nobody wants is kept for a grace period: pods still dial it."""
+        for name in set(memories) | set(self._due):
+            if name in wanted:
+                self._unwanted.pop(name, None)
+            elif now - self._unwanted.setdefault(name, now) > self._limits.grace:
+                memories.pop(name, None)
+                self._due.pop(name, None)
+                del self._unwanted[name]
+
+    def _load(self) -> dict[str, Memory]:
+        try:
+            body = self._means.resources.get(
+                CONFIG_MAP, self._home.name, self._home.namespace
+            )
+            raw = json.loads((body.get("data") or {}).get(FIELD, "{}"))
+            return {name: load(one) for name, one in raw.items()}
+        except NotFound:
+            return {}
+        except (ValueError, AttributeError):
+            where = {"at": str(self._home)}
+            self._means.log.line("warning", "memory-unreadable", where)
+            return {}
+
+    def _save(self, memories: Mapping[str, Memory], now: datetime) -> None:
+        sets = _sets(memories)
+        before, at = self._written
+        fresh = at is not None and now - at < self._limits.grace / 4
+        if (sets == before and fresh) or not memories or not self._means.may_act():
+            return
+        text = json.dumps({name: dump(memories[name]) for name in sorted(memories)})
+        meta = {"name": self._home.name, "namespace": self._home.namespace}
+        self._means.resources.apply(
+            CONFIG_MAP, {"metadata": meta, "data": {FIELD: text}}
+        )
+        self._written = sets, now
+
+
+def _sets(memories: Mapping[str, Memory]) -> dict[str, list[str]]:
+    return {name: sorted(map(str, one.seen)) for name, one in memories.items()}
+
+
+def _told(memory: Memory, limits: Limits) -> tuple[object, ...]:
+    return addresses(memory, limits), [f.reason for f in findings("", memory, limits)]

@@ -1,0 +1,155 @@
+"""Asks every DNS server that task pods may be answered by, and merges what they say.
+
+One server failing never hides what another one answers, and an answer is taken only
+whole: through its chain of aliases to addresses, with the least TTL on the way.
+"""
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+
+import dns.exception
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+
+from webhook.egress.memory import Lookup, Outcome
+from webhook.egress.model import Address
+
+_MAX_ALIASES = 8
+_PAYLOAD = 1232
+"""EDNS0: what fits into one packet on every path."""
+_AT_ONCE = 16
+_NO_TTL = 2**31
+
+_RCODES = {
+    dns.rcode.NOERROR: Outcome.EMPTY,
+    dns.rcode.NXDOMAIN: Outcome.NXDOMAIN,
+    dns.rcode.SERVFAIL: Outcome.SERVFAIL,
+    dns.rcode.REFUSED: Outcome.REFUSED,
+}
+_MOST_TELLING = (
+    Outcome.NOERROR,
+    Outcome.NXDOMAIN,
+    Outcome.EMPTY,
+    Outcome.CHAIN,
+    Outcome.SERVFAIL,
+    Outcome.REFUSED,
+    Outcome.MALFORMED,
+    Outcome.TIMEOUT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one server says of one name: in one family, or in both."""
+
+    outcome: Outcome
+    addresses: tuple[Address, ...] = ()
+    ttl: int = 0
+
+
+_LOOP = _Answer(Outcome.CHAIN)
+
+
+def nameservers(resolv_conf: str) -> tuple[Address, ...]:
+    """The nameservers that a resolv.conf names, in its order."""
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.read_resolv_conf(io.StringIO(resolv_conf))
+    return tuple(ip_address(str(server)) for server in resolver.nameservers)
+
+
+class Resolver:
+    """Looks names up at several servers at once."""
+
+    def __init__(self, timeout: timedelta = timedelta(seconds=2)) -> None:
+        """Args are of each query; an answer cut short is asked for again over TCP."""
+        self._timeout = timeout.total_seconds()
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dns")
+
+    def close(self) -> None:
+        """Lets running queries end and takes no more."""
+        self._pool.shutdown()
+
+    def look_up(
+        self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
+    ) -> Lookup:
+        """A and AAAA of a name, from every server.
+
+        Args:
+            name: Absolute, with or without its trailing dot; no search list applies.
+            servers: Address and port of each.
+            now: When; the lookup bears this time.
+        """
+        absolute = dns.name.from_text(name.removesuffix(".") + ".")
+        answers = list(self._pool.map(lambda s: self._both(absolute, *s), servers))
+        found = [answer for answer in answers if answer.addresses]
+        outcomes = tuple(answer.outcome for answer in answers)
+        return Lookup(
+            at=now,
+            outcome=min(outcomes, key=_MOST_TELLING.index, default=Outcome.TIMEOUT),
+            addresses=tuple({a: None for answer in found for a in answer.addresses}),
+            ttl=min((timedelta(seconds=a.ttl) for a in found), default=None),
+            servers=outcomes,
+        )
+
+    def _both(self, name: dns.name.Name, address: Address, port: int) -> _Answer:
+        """One family may be missing; then the other one is the answer."""
+        families = (dns.rdatatype.A, dns.rdatatype.AAAA)
+        both = [self._one(name, kind, str(address), port) for kind in families]
+        found = [answer for answer in both if answer.addresses]
+        return _Answer(
+            min((answer.outcome for answer in both), key=_MOST_TELLING.index),
+            tuple(a for answer in found for a in answer.addresses),
+            min((answer.ttl for answer in found), default=0),
+        )
+
+    def _one(
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, where: str, port: int
+    ) -> _Answer:
+        """Follows aliases across answers, for a server need not do it."""
+        aliases, ttl = 0, _NO_TTL
+        while aliases <= _MAX_ALIASES:
+            response = self._ask(name, kind, where, port)
+            if isinstance(response, Outcome):
+                return _Answer(response)
+            try:
+                chain = response.resolve_chaining()
+            except dns.message.ChainTooLong:
+                break
+            aliases += len(chain.cnames)
+            ttl = min(ttl, chain.minimum_ttl)
+            if chain.answer is not None:
+                addresses = tuple(ip_address(item.address) for item in chain.answer)
+                whole = aliases <= _MAX_ALIASES
+                return _Answer(Outcome.NOERROR, addresses, ttl) if whole else _LOOP
+            if not chain.cnames or response.rcode() != dns.rcode.NOERROR:
+                return _Answer(_RCODES[response.rcode()])
+            name = chain.canonical_name
+        return _LOOP
+
+    def _ask(
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, where: str, port: int
+    ) -> dns.message.QueryMessage | Outcome:
+        query = dns.message.make_query(name, kind, use_edns=0, payload=_PAYLOAD)
+        try:
+            response, _ = dns.query.udp_with_fallback(
+                query, where, self._timeout, port, ignore_unexpected=True
+            )
+        except dns.exception.Timeout:
+            return Outcome.TIMEOUT
+        except (dns.exception.DNSException, EOFError):
+            return Outcome.MALFORMED
+        except OSError:
+            return Outcome.TIMEOUT
+        if not isinstance(response, dns.message.QueryMessage):
+            return Outcome.MALFORMED
+        if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            return response
+        return _RCODES.get(response.rcode(), Outcome.MALFORMED)

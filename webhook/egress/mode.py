@@ -1,0 +1,31 @@
+"""How far egress goes, for a release and for a namespace."""
+
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """From doing nothing on; each does more than the one before."""
+
+    OFF = "off"
+    """Nothing is computed; policies of ours are taken away."""
+    OBSERVE = "observe"
+    """What would be written is computed and reported; policies of ours go."""
+    ADDITIVE = "additive"
+    """Shadows: permissions on top of policies that isolate."""
+    ISOLATE = "isolate"
+    """Injected pods are closed to everything that is not declared."""
+
+
+_ORDER = list(Mode)
+
+
+def narrowed(release: Mode, label: str | None) -> Mode:
+    """The mode of a namespace: its label may only take away.
+
+    A value that this version does not know means `observe`: whoever wrote it wanted
+    something other than the release's mode.
+    """
+    if label is None:
+        return release
+    asked = Mode(label) if label in _ORDER else Mode.OBSERVE
+    return min(release, asked, key=_ORDER.index)
