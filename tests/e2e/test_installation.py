@@ -1,5 +1,6 @@
 """What an operator gets by `helm install` and a label."""
 
+import base64
 import json
 
 import pytest
@@ -86,14 +87,16 @@ def test_the_secret_value_is_where_it_belongs_and_nowhere_else(
     secrets = json.loads(
         plane.kubectl("get", "secrets", "--all-namespaces", "-o", "json")
     )["items"]
+    encoded = base64.b64encode(API_KEY.encode()).decode()
     holders = {
         secret["metadata"]["name"]
         for secret in secrets
-        if "TRACKING_API_KEY" in (secret.get("data") or {})
+        if encoded in (secret.get("data") or {}).values()
     }
 
     assert {"tracking", "michelangelo-tracking"} == holders
     assert API_KEY not in objects
+    assert encoded not in objects
     for component, port in (("webhook", 8080), ("companion", 9090)):
         for pod in installation.pods(component):
             pod_name = pod["metadata"]["name"]

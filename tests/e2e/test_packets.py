@@ -15,8 +15,9 @@ from tests.e2e.tracking import TrackingServer
 from tests.lab.processes import wait_for
 from webhook.injection.names import INJECT_LABEL
 
-TRACKER = "mlflow.tracking.svc.cluster.local:5000/health"
-THIRD = "third.elsewhere.svc.cluster.local:80"
+TRACKER = ("tracking", "mlflow")
+THIRD = ("elsewhere", "third")
+NAME = "mlflow.tracking.svc.cluster.local"
 
 DENY_EGRESS = {
     "metadata": {"name": "deny-egress"},
@@ -31,12 +32,16 @@ class Net:
     installation: Installation
     namespace: str
 
-    def reaches(self, pod: str, target: str) -> bool:
-        """Whether a pod's request to a server is answered."""
+    def reaches(self, pod: str, target: tuple[str, str]) -> bool:
+        """Whether a Service answers a pod's request, by address: names are apart."""
+        namespace, name = target
+        path = f"/api/v1/namespaces/{namespace}/services/{name}"
+        service = self.installation.node.plane.admin.get(path)["spec"]
+        address = f"{service['clusterIP']}:{service['ports'][0]['port']}"
         answer = self.installation.shell(
             self.namespace,
             pod,
-            f"wget -q -T 2 -O- http://{target} >/dev/null 2>&1 && echo yes || echo no",
+            f"wget -q -T 2 -O- http://{address} >/dev/null 2>&1 && echo yes || echo no",
         )
         return "yes\n" == answer
 
@@ -77,10 +82,10 @@ def test_an_injected_pod_reaches_dns_and_the_tracker_and_nothing_else(net: Net) 
     """In a namespace that denies all egress; then the label goes, and so does it."""
     wait_for("a way to the tracker", lambda: net.reaches("task", TRACKER), seconds=40)
 
-    assert net.resolves("task", "mlflow.tracking.svc.cluster.local")
+    assert net.resolves("task", NAME)
     assert not net.reaches("task", THIRD)
     assert not net.reaches("bystander", TRACKER)
-    assert not net.resolves("bystander", "mlflow.tracking.svc.cluster.local")
+    assert not net.resolves("bystander", NAME)
 
     net.installation.node.plane.admin.patch(
         f"/api/v1/namespaces/{net.namespace}",
