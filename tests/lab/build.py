@@ -50,8 +50,8 @@ class Toolbox:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read `MTI_LAB_CACHE` and `KUBEBUILDER_ASSETS`."""
-        cache = environ.get("MTI_LAB_CACHE")
+        """Read `TRACKING_INJECTOR_LAB_CACHE` and `KUBEBUILDER_ASSETS`."""
+        cache = environ.get("TRACKING_INJECTOR_LAB_CACHE")
         assets = environ.get("KUBEBUILDER_ASSETS")
         return cls(
             cache=Path(cache) if cache else Path.home() / _DEFAULT_CACHE,
