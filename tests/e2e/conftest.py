@@ -18,8 +18,7 @@ from tests.lab.node import Node
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
     """A node that the session's tests share."""
-    # The entry point.
-    toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251
+    toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
     node = Node.start(toolbox, toolbox.cache / "node")
     yield node
     node.stop()

@@ -39,7 +39,7 @@ def test_a_pod_waits_for_the_keys_and_then_starts_by_itself(
     more = await_pod(installation.node, namespace, name, seconds=30)
 
     with capsys.disabled():
-        print(f"\nran {more:.1f} s after the companion was back")  # noqa: T201
+        print(f"\nran {more:.1f} s after the companion was back")  # noqa: T201 - figure
     assert f"{API_KEY}\n" == installation.shell(
         namespace, name, "echo $TRACKING_API_KEY"
     )

@@ -94,7 +94,7 @@ def pip_install(
     for lock in locks:
         (scratch / lock.name).write_bytes(lock.read_bytes())
         run_long(
-            ["chroot", str(root), *pip, *how, "-r", f"/tmp/pip/{lock.name}"],  # noqa: S108
+            ["chroot", str(root), *pip, *how, "-r", f"/tmp/pip/{lock.name}"],  # noqa: S108 - inside
             what=f"{lock.stem} from PyPI",
             unit="lines from pip",
             cwd=root,

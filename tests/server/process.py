@@ -167,7 +167,8 @@ def serving(
     **settings: str,
 ) -> Iterator[Server]:
     """Run the server on free ports of loopback until the block ends."""
-    environ = {"PATH": os.environ["PATH"], "MTI_DRAIN_SECONDS": "0"}  # noqa: TID251
+    path = os.environ["PATH"]  # noqa: TID251 - a child's environment
+    environ = {"PATH": path, "MTI_DRAIN_SECONDS": "0"}
     environ |= {f"MTI_{name.upper()}": value for name, value in settings.items()}
     prefix = (sys.executable, *python, COMMAND) if python else (COMMAND,)
     process = subprocess.Popen(

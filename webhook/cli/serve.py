@@ -32,8 +32,7 @@ def serve(cert_dir: str | None, bind: str | None, health_bind: str | None) -> No
     given = {"CERT_DIR": cert_dir, "BIND": bind, "HEALTH_BIND": health_bind}
     flags = {PREFIX + name: value for name, value in given.items() if value}
     try:
-        # The one place of this process that reads its environment.
-        settings = Settings.from_environ(os.environ | flags)  # noqa: TID251
+        settings = Settings.from_environ(os.environ | flags)  # noqa: TID251 - the edge
     except SettingError as problem:
         raise click.UsageError(str(problem)) from problem
     Service(settings, clock=_now, write=to_stdout).run()

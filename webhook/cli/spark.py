@@ -48,7 +48,7 @@ _ROLES = (
         label="executor",
         container="spark-kubernetes-executor",
         conf="spark.executorEnv.",
-        secret_conf="spark.kubernetes.executor.secretKeyRef.",  # noqa: S106
+        secret_conf="spark.kubernetes.executor.secretKeyRef.",  # noqa: S106 - a setting
         before=(
             "SPARK_USER",
             "SPARK_DRIVER_URL",

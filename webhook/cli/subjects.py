@@ -83,8 +83,8 @@ def _found(node: Node, pointer: str, namespace: str) -> Iterator[Subject]:
         for index, item in enumerate(node.at("items").items()):
             # The API's own lists leave their items' kind out.
             kinds = {"kind": kind.removesuffix("List"), **item.map()}
-            item = Node(kinds, item.origin, item.path)  # noqa: PLW2901
-            yield from _found(item, f"{pointer}/items/{index}", namespace)
+            typed = Node(kinds, item.origin, item.path)
+            yield from _found(typed, f"{pointer}/items/{index}", namespace)
     elif expansion := OPERATORS.get((group, kind)):
         yield from _expected(node, expansion, namespace)
 

@@ -62,8 +62,7 @@ def _contains(wide: IpBlock, narrow: IpBlock) -> bool:
     outer, inner = wide.network, narrow.network
     if outer.version != inner.version:
         return False
-    # The same version, which the types cannot say.
-    inside = inner.subnet_of(outer)  # type: ignore[arg-type]
+    inside = inner.subnet_of(outer)  # type: ignore[arg-type] # the same version
     return inside and not any(inner.overlaps(hole) for hole in wide.excepts)
 
 

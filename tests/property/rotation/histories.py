@@ -25,8 +25,7 @@ class History:
 
     def __init__(self, seed: int, policy: Policy = POLICY, *, real: bool) -> None:
         """One to three companions, one or three replicas, two API servers."""
-        # Not for secrets: a seed has to give the same history again.
-        self.rng = rng = random.Random(seed)  # noqa: S311
+        self.rng = rng = random.Random(seed)  # noqa: S311 - repeatable, no secret
         self.mint = Mint()
         self.weather = Weather(
             error=rng.choice((0, 0, 0.05, 0.2)),

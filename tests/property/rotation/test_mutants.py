@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
@@ -70,8 +70,8 @@ def test_a_certificate_without_backdating_is_caught() -> None:
 def test_the_swapped_order_is_caught() -> None:
     """Serving a generation first and making it known afterwards."""
 
-    def swapped(decision: object, following: object) -> object:
-        return decision._switch(following, Cause.SWITCH)  # type: ignore[attr-defined]
+    def swapped(decision: Any, following: Any) -> Any:
+        return decision._switch(following, Cause.SWITCH)
 
     with patch("certs.rotation._Decision._promote", swapped):
         assert first_violation().startswith(("I1", "I2"))
@@ -145,9 +145,9 @@ def test_the_wrong_order_of_reading_is_caught() -> None:
 def test_a_silent_replica_is_not_taken_for_an_untrusted_one() -> None:
     """Who does not answer the companion may well answer an API server."""
 
-    def nothing_to_lose(decision: object) -> bool:
-        decision.attest = True  # type: ignore[attr-defined]
-        state, served = decision.state, decision.seen.served  # type: ignore[attr-defined]
+    def nothing_to_lose(decision: Any) -> bool:
+        decision.attest = True
+        state, served = decision.state, decision.seen.served
         return state.current is None and not any(one.trusted for one in served or ())
 
     with patch("certs.rotation._Decision._nothing_to_lose", nothing_to_lose):

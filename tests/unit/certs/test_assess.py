@@ -75,7 +75,7 @@ UNFIT: dict[str, tuple[Material, Reason]] = {
         Reason.CHAIN_BROKEN,
     ),
     "short RSA key": (
-        Case(leaf_key=rsa.generate_private_key(65537, 1024)).material(),  # noqa: S505
+        Case(leaf_key=rsa.generate_private_key(65537, 1024)).material(),  # noqa: S505 - weak
         Reason.WEAK,
     ),
     "short curve": (
@@ -83,7 +83,7 @@ UNFIT: dict[str, tuple[Material, Reason]] = {
         Reason.WEAK,
     ),
     "DSA": (
-        Case(leaf_key=dsa.generate_private_key(1024)).material(),  # noqa: S505
+        Case(leaf_key=dsa.generate_private_key(1024)).material(),  # noqa: S505 - weak
         Reason.WEAK,
     ),
     "other names": (Case(names=("a.b.svc",)).material(), Reason.WRONG_NAMES),

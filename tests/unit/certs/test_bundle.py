@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,25 +12,26 @@ from certs import bundle
 from certs.issue import issue
 from tests.unit.certs.cases import NOW, POLICY
 
+if TYPE_CHECKING:
+    from certs.material import Root
+
 ROOTS = [issue(POLICY, NOW + timedelta(days=n)).root for n in range(4)]
 
 
 @given(st.lists(st.sampled_from(ROOTS), max_size=12))
-def test_order_and_repetition_do_not_matter(roots: list[object]) -> None:
+def test_order_and_repetition_do_not_matter(roots: list[Root]) -> None:
     """Fifty copies are one certificate."""
     unique = [root for root in ROOTS if root in roots]
 
-    assert bundle.render(roots) == b"".join(  # type: ignore[arg-type]
-        root.pem for root in unique
-    )
+    assert bundle.render(roots) == b"".join(root.pem for root in unique)
 
 
 @given(
     st.lists(st.sampled_from(ROOTS), max_size=6), st.sampled_from([b"\r\n", b"#x\n"])
 )
-def test_parsing_undoes_rendering(roots: list[object], noise: bytes) -> None:
+def test_parsing_undoes_rendering(roots: list[Root], noise: bytes) -> None:
     """Whatever stands between the blocks."""
-    text = noise.join(root.pem for root in roots)  # type: ignore[attr-defined]
+    text = noise.join(root.pem for root in roots)
 
     assert set(bundle.parse(text)) == set(roots)
 

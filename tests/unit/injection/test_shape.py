@@ -10,7 +10,7 @@ from webhook.injection.shape import flaw, is_pod
 FLAWS: dict[str, Any] = {
     "it is not a map": [],
     "metadata is not a map": {"spec": {"containers": []}},
-    "metadata.labels is not a map of strings": pod({"a": 1}),  # type: ignore[dict-item]
+    "metadata.labels is not a map of strings": pod({"a": 1}),  # type: ignore[dict-item] # the flaw
     "metadata.annotations is not a map of strings": pod({}, annotations=[]),
     "spec is not a map": {"metadata": {}},
     "spec.containers is not a list": {"metadata": {}, "spec": {}},
