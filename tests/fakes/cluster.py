@@ -279,6 +279,10 @@ class FakeResources:
             self._cluster.admit("get", kind, key)
             return copy.deepcopy(self._cluster.find(kind, key))
 
+    def server_time(self) -> datetime:
+        """The cluster's own clock."""
+        return self._cluster._clock()
+
     def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
         """The selected objects' projections."""
         with self._lock:

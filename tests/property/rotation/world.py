@@ -74,6 +74,7 @@ class World(Timeline):
         self.replicas: list[Replica] = []
         self.servers: list[Server] = []
         self.listeners: list[Callable[[], None]] = []
+        self.server_offset = timedelta(0)
         self.tampered = False
         self.excused_until = START
         self._since: dict[str, datetime] = {}
@@ -99,6 +100,8 @@ class World(Timeline):
             ],
         }
         self.servers = [Server(f"server{n}") for n in range(servers)]
+        skew = self.policy.skew
+        self.server_offset = self.rng.choice((-skew, timedelta(0), skew))
         self.replicas = [Replica(f"10.0.0.{n + 1}") for n in range(replicas)]
 
     def create_secret(self, name: str) -> None:
