@@ -141,8 +141,15 @@ class Reports(Collector):
             {(cause,): count for cause, count in keeper.writes.items()},
         )
         outcome = keeper.outcome
-        if outcome is None:
+        if outcome is None or not self.leads():
+            # What one that led once found then must not stand beside what is so now.
             return
+        yield _gauge(
+            "certificate_problem",
+            "What keeps the companion from looking after the certificates.",
+            ("problem",),
+            {(one.problem.value,): 1 for one in outcome.complaints},
+        )
         yield _gauge(
             "certificates_in_order",
             "Whether one generation is served and trusted alone.",

@@ -70,14 +70,16 @@ class Installation:
             *("--set", f"tracking.uri={URI},egress.mode=off", "--no-hooks"),
         )
         self.account = plane.kubeconfig_for(HOME, f"{RELEASE}-companion")
-        self._address = _own_address()
+        self._address = own_address()
         self._stop = threading.Event()
         self._companion: Process | None = None
         self._ports = [free_port() for _ in range(REPLICAS)]
         self._webhooks: list[Process] = []
         for number, port in enumerate(self._ports):
             (folder / f"mount-{number}").mkdir()
-            plane.admin.create(SLICES, _slice(number, self._address, port))
+            plane.admin.create(
+                SLICES, endpoint_slice(RELEASE, number, self._address, port)
+            )
         self.start_webhooks()
         self._kubelet = threading.Thread(target=self._mount, daemon=True)
         self._kubelet.start()
@@ -254,13 +256,13 @@ def _turn(folder: Path, number: int, version: str, data: Mapping[str, str]) -> N
     (folder / f"mounted-{number}").write_text(f"{version} {time.time()}\n")
 
 
-def _slice(number: int, address: str, port: int) -> Object:
+def endpoint_slice(service: str, number: int, address: str, port: int) -> Object:
     """One replica: they share an address, so each has a slice for its port."""
     return {
         "metadata": {
             "name": f"replica-{number}",
             "labels": {
-                "kubernetes.io/service-name": RELEASE,
+                "kubernetes.io/service-name": service,
                 "endpointslice.kubernetes.io/managed-by": "the-test",
             },
         },
@@ -270,7 +272,7 @@ def _slice(number: int, address: str, port: int) -> Object:
     }
 
 
-def _own_address() -> str:
+def own_address() -> str:
     """This machine's address: endpoints may not be on loopback. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))

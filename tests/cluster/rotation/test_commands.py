@@ -18,8 +18,9 @@ def test_show_tells_where_a_rotation_stands(installed: Installation) -> None:
 
     shown = json.loads(said)
     assert (code, shown["problems"]) == (0, [])
+    assert shown["issuer"] == "companion"
     assert (shown["phase"], shown["daysUntilForcedOutage"]) == ("steady", 89)
-    assert len(shown["bundle"]) == 1
+    assert [root["of"] for root in shown["bundle"]] == ["current"]
     assert [shown["generation"]] * REPLICAS == [
         replica["serves"] for replica in shown["replicas"]
     ]

@@ -39,7 +39,7 @@ _LOOKS: Final = 8
 """Looks in one step; a first installation takes five."""
 
 _UNDER_WAY: Final = timedelta(seconds=5)
-"""How old the API server's time may be when ours is read: it comes in whole seconds, and
+"""How old the API server's time may be when ours is read: it is in whole seconds, and
 an answer takes its time."""
 
 Prober = Callable[[tuple[Address, ...], bytes], tuple[Served, ...]]
