@@ -144,6 +144,31 @@ class ResourcesContract:
             == result["webhooks"][0]["clientConfig"]
         )
 
+    def test_a_configurations_generation_counts_its_content_alone(
+        self, port: Resources, other: Resources, home: str
+    ) -> None:
+        """A label, or an apply of what is there already, changes nothing."""
+        name = f"contract-{home}"
+        other.create(WEBHOOK_CONFIGURATION, webhook_configuration(name, WEBHOOK))
+        bundle = {"name": WEBHOOK["name"], "clientConfig": {"caBundle": "Cg=="}}
+        labeled = {"metadata": {"name": name, "labels": {"a": "b"}}}
+        bodies = (labeled, *(webhook_configuration(name, bundle),) * 2)
+        try:
+            seen = [port.apply(WEBHOOK_CONFIGURATION, body) for body in bodies]
+        finally:
+            other.delete(WEBHOOK_CONFIGURATION, name)
+
+        assert [1, 2, 2] == [objects.metadata(one)["generation"] for one in seen]
+
+    def test_an_answer_tells_the_servers_time(self, port: Resources, home: str) -> None:
+        """Certificates are valid by that clock."""
+        stored = port.apply(CONFIG_MAP, config_map(home))
+
+        said, created = port.server_time(), objects.created(stored)
+        assert said is not None
+        assert created is not None
+        assert abs((said - created).total_seconds()) <= 2
+
     def test_a_taken_name_cannot_be_created(self, port: Resources, home: str) -> None:
         """Create is exclusive; that is what leader election rests on."""
         port.create(CONFIG_MAP, config_map(home))

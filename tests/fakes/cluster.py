@@ -28,7 +28,7 @@ from webhook.cluster.errors import (
     Throttled,
     Unavailable,
 )
-from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
+from webhook.cluster.kinds import NAMESPACE, SECRET, WEBHOOK_CONFIGURATION, Kind
 from webhook.cluster.ports import (
     ANYTHING,
     Change,
@@ -150,9 +150,18 @@ class FakeCluster:
     def _store(self, kind: Kind, body: Json) -> Json:
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
+        if kind == WEBHOOK_CONFIGURATION:
+            self._generate(body)
         self._objects.setdefault(kind, {})[objects.key(body)] = body
         self._tell(kind, Happening.PUT, body)
         return copy.deepcopy(body)
+
+    def _generate(self, body: Json) -> None:
+        """`generation` counts changes of the content, whatever happens to a label."""
+        before = self._objects.get(WEBHOOK_CONFIGURATION, {}).get(objects.key(body), {})
+        same = before.get("webhooks") == body.get("webhooks")
+        known = int(objects.metadata(before).get("generation", 0))
+        body["metadata"]["generation"] = known if same else known + 1
 
     def _tell(self, kind: Kind, happening: Happening, body: Json) -> None:
         self._history.append((self._version, kind, happening, copy.deepcopy(body)))
