@@ -171,6 +171,8 @@ def prove(pair: Pair) -> Certificate:
         raise BadCertificateError(problem) from None
     except (ssl.SSLError, ValueError):
         raise BadCertificateError(Problem.NOT_A_PAIR) from None
+    except OSError:  # out of descriptors or memory: better luck at the next look
+        raise BadCertificateError(Problem.UNREADABLE) from None
     return Certificate(
         context=context,
         fingerprint=hashlib.sha256(leaf).hexdigest(),

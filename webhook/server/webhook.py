@@ -130,6 +130,18 @@ class Webhook:
                 found.append("certificate not valid now")
         return found
 
+    def notices(self) -> list[str]:
+        """What is wrong without being a reason to send requests elsewhere.
+
+        A mounted pair that is refused reaches every replica at once. Were it to end
+        their readiness, one slip in a Secret would end injection in the whole cluster,
+        while each of them has a good certificate for weeks to come.
+        """
+        watch = self.certificates
+        if watch is None or watch.problem is None:
+            return []
+        return [f"mounted certificate refused: {watch.problem}"]
+
     def look_at_certificate(self) -> None:
         """Take a new certificate, if there is one, and report on it."""
         watch = self.certificates
