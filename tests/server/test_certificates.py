@@ -6,6 +6,7 @@ import os
 import shutil
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -198,6 +199,7 @@ def test_no_broken_pair_costs_a_handshake(tmp_path: Path, pair: PemPair) -> None
             while not done.is_set():
                 try:
                     server.client().close()
+                    time.sleep(0.02)
                 except Exception as error:  # noqa: BLE001 - each is a finding
                     failed.append(error)
 
