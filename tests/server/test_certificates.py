@@ -6,7 +6,6 @@ import os
 import shutil
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -194,16 +193,9 @@ def test_no_broken_pair_costs_a_handshake(tmp_path: Path, pair: PemPair) -> None
     done = threading.Event()
 
     with serving(tmp_path, pair) as server:
-
-        def come_and_go() -> None:
-            while not done.is_set():
-                try:
-                    server.client().close()
-                    time.sleep(0.02)
-                except Exception as error:  # noqa: BLE001 - each is a finding
-                    failed.append(error)
-
-        clients = threading.Thread(target=come_and_go, daemon=True)
+        clients = threading.Thread(
+            target=_come_and_go, args=(server, done, failed), daemon=True
+        )
         clients.start()
         for name, (breaks, problem) in BROKEN.items():
             (tmp_path / f"..{name}").mkdir()
@@ -228,6 +220,17 @@ def test_no_broken_pair_costs_a_handshake(tmp_path: Path, pair: PemPair) -> None
 
     assert [] == failed
     assert handshakes > 100
+
+
+def _come_and_go(
+    server: Server, done: threading.Event, failed: list[Exception]
+) -> None:
+    while not done.is_set():
+        try:
+            server.client().close()
+            time.sleep(0.02)
+        except Exception as error:  # noqa: BLE001 - each is a finding
+            failed.append(error)
 
 
 _ERRORS = "tracking_injector_certificate_reload_errors_total"

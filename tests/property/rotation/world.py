@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from certs import bundle
 from certs.assess import Verdict
 from certs.codec import decode_pair
 from certs.material import Generation, Material
+from tests.property.rotation.parties import Replica, Server
 from tests.property.rotation.timeline import START, Timeline
 from webhook.companion.certificates.words import ROTATE_ANNOTATION, Place
 from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
@@ -37,24 +37,6 @@ PLACE = Place(
 )
 BUNDLE_LAG = 200.0
 MOUNT_LAG = 120.0
-
-
-@dataclass(slots=True)
-class Replica:
-    """A webhook process: keeps the last good pair its mount showed."""
-
-    name: str
-    loaded: Generation | None = None
-    up_to: datetime = START
-
-
-@dataclass(slots=True)
-class Server:
-    """An API server: sees what its watch has delivered so far."""
-
-    name: str
-    sees: frozenset[str] = frozenset()
-    up_to: datetime = START
 
 
 Inspect = Callable[[Material], Generation | Verdict]

@@ -8,7 +8,7 @@ from certs import bundle
 from certs.restore import restore
 from certs.state import Observed, Pair, State, Trust
 from certs.steps import Cause, WriteBundle, WritePair
-from tests.unit.certs.test_rotation import CUR, NEXT, OLD, STAGED, STEADY, observed
+from tests.unit.certs.moments import CUR, NEXT, OLD, STAGED, STEADY, observed
 
 
 def bundle_of(seen: Observed, state: State = STEADY) -> list[bytes]:
