@@ -6,6 +6,7 @@ import os
 import shutil
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -15,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.server.bodies import RAY_HEAD
 from tests.server.pairs import DAY, PemPair, issue
-from tests.server.process import Client, serving, wait_until
+from tests.server.process import Client, Server, serving, wait_until
 from webhook.server import tls
 from webhook.server.tls import (
     BadCertificateError,
