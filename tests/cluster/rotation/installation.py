@@ -183,6 +183,23 @@ class Installation:
         entries = self.plane.admin.get(CONFIGURATION)["webhooks"]
         return [entry["clientConfig"].get("caBundle", "") for entry in entries]
 
+    def empty_bundles(self) -> None:
+        """As a Helm release does whose template has an empty `caBundle`."""
+        entries = self.plane.admin.get(CONFIGURATION)["webhooks"]
+        self.plane.admin.patch(
+            f"{CONFIGURATION}?fieldManager=helm&force=true",
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "MutatingWebhookConfiguration",
+                "metadata": {"name": RELEASE},
+                "webhooks": [
+                    {"name": entry["name"], "clientConfig": {"caBundle": ""}}
+                    for entry in entries
+                ],
+            },
+            kind="application/apply-patch+yaml",
+        )
+
     def versions(self) -> list[str]:
         """Of everything that the companion may write but its Lease."""
         home = f"/api/v1/namespaces/{HOME}"

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.cluster.injector import task_pod
 from tests.cluster.rotation.installation import (
-    CONFIGURATION,
     NAMESPACE,
-    RELEASE,
     Installation,
 )
 from tests.cluster.rotation.load import FAIL_OPEN, Load
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     import pytest
 
 ROTATIONS = 10
-APPLY = "application/apply-patch+yaml"
 
 
 def test_ten_rotations_miss_no_pod(
@@ -48,7 +45,7 @@ def test_an_emptied_bundle_is_repaired_within_two_seconds(
     with Load(installed.plane, NAMESPACE) as load:
         time.sleep(2)
         emptied = time.time()
-        _apply_empty_bundles(installed)
+        installed.empty_bundles()
         wait_for("the repair", lambda: all(installed.bundles()), seconds=20)
         repaired = time.time()
         time.sleep(3)
@@ -62,23 +59,6 @@ def test_an_emptied_bundle_is_repaired_within_two_seconds(
     # The API server takes up to a second to act on its own configuration.
     assert [at for at in load.missed if not emptied - 1 <= at <= repaired + 1] == []
     assert load.refused == []
-
-
-def _apply_empty_bundles(installed: Installation) -> None:
-    entries = installed.plane.admin.get(CONFIGURATION)["webhooks"]
-    installed.plane.admin.patch(
-        f"{CONFIGURATION}?fieldManager=helm&force=true",
-        {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": RELEASE},
-            "webhooks": [
-                {"name": entry["name"], "clientConfig": {"caBundle": ""}}
-                for entry in entries
-            ],
-        },
-        kind=APPLY,
-    )
 
 
 def test_the_count_of_failed_calls_rises_when_nobody_answers(

@@ -100,6 +100,16 @@ def test_verify_without_a_replica_is_not_in_order(site: Site) -> None:
     assert (1, "No replica is ready.\n") == (done.exit_code, done.output)
 
 
+@pytest.mark.parametrize("text", ["127.0.0.1:8443", "[fd00::1]:8443"])
+def test_verify_asks_one_address_alone(site: Site, text: str) -> None:
+    """Such as a forwarded port."""
+    done = run(site, "verify", "--connect", text)
+
+    assert 0 == done.exit_code
+    assert 1 == done.output.count("  trusted  ")
+    assert done.output.startswith(f"{text}  trusted  ")
+
+
 @pytest.mark.parametrize("text", ["here", "here:", ":1", "here:https", "here:0x1"])
 def test_an_address_that_is_none_is_named(site: Site, text: str) -> None:
     """With the option it came by."""

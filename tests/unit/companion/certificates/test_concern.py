@@ -291,3 +291,10 @@ def test_a_clock_that_is_right_again_goes_on(settled: Site) -> None:
     settled.ahead = timedelta(minutes=10)
 
     assert settled.step().in_order
+
+
+def test_a_server_that_tells_no_time_is_no_reason_to_stand_still(site: Site) -> None:
+    """A proxy may take the header away; then the own clock is all there is."""
+    site.certificates.resources.server_time = lambda: None  # type: ignore[method-assign] # of a fake
+
+    assert site.settle().in_order

@@ -191,3 +191,13 @@ def test_a_follower_wakes_and_keeps_no_content() -> None:
     assert woken
     kept = [projection for one in found for projection in one.snapshot().values()]
     assert all(one.isdecimal() for one in kept)
+
+
+def test_without_any_certificate_the_status_has_no_date(kept: Kept) -> None:
+    """A first installation that cannot begin."""
+    kept.site.delete(PLACE.state_secret)
+    kept.step()
+
+    section = kept.keeper.section()
+    assert section["line"].startswith("bootstrap; Secret ")
+    assert "notAfter" not in section
