@@ -259,11 +259,17 @@ class Running:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def memory(self) -> float:
-        """Resident memory in MiB."""
+    def memory(self, field: str = "VmRSS") -> float:
+        """Resident memory in MiB; at its most with `VmHWM`."""
         text = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
-        line = next(one for one in text.splitlines() if one.startswith("VmRSS"))
+        line = next(one for one in text.splitlines() if one.startswith(field))
         return int(line.split()[1]) / 1024
+
+    def cpu(self) -> float:
+        """CPU seconds used so far."""
+        text = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit code, and how many seconds it took."""
