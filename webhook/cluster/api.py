@@ -38,6 +38,7 @@ _SILENCE: Final = 5.0
 _PAGE: Final = 500
 """Objects per page, as kubectl asks for: 500 pods are about 5 MB."""
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _HAPPENINGS: Final[Mapping[str, Happening]] = MappingProxyType(
     {
@@ -119,6 +120,18 @@ class ApiResources:
             query={"fieldManager": self._manager, "force": str(force).lower()},
             body={"apiVersion": kind.api_version, "kind": kind.name} | body,
             content=_APPLY,
+        )
+
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away."""
+        address = objects.key(body)
+        return self._call(
+            kind,
+            verb="PATCH",
+            path=kind.path(address.namespace, address.name),
+            query={"fieldManager": self._manager},
+            body=body,
+            content=_MERGE,
         )
 
     def create(self, kind: Kind, body: Json) -> Json:

@@ -129,6 +129,12 @@ class Resources(Protocol):
         takes over fields that another manager owns.
         """
 
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away, whoever owns it.
+
+        That is what `apply` cannot do: it leaves alone what others wrote.
+        """
+
     def create(self, kind: Kind, body: Json) -> Json:
         """Creates; `AlreadyExists` where the name is taken."""
 

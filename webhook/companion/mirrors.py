@@ -18,9 +18,10 @@ from webhook.companion.observed import Observed
 from webhook.companion.removal import Removal
 from webhook.companion.seen import MirrorSeen, NamespaceSeen
 from webhook.companion.supply import Supplies
-from webhook.companion.troubles import Troubles
-from webhook.injection.names import DEFAULT_PROFILE
-from webhook.mirror.desired import secret
+from webhook.companion.troubles import ContestedError, Troubles
+from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
+from webhook.mirror.desired import fingerprint, fingerprint_of, secret, without
+from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Step, Supply, Verdict, judge
 from webhook.mirror.reasons import MirrorReason
 
@@ -42,6 +43,7 @@ ANNOUNCED: Final = frozenset(
         MirrorReason.NO_KEYS,
         MirrorReason.QUOTA_EXCEEDED,
         MirrorReason.REFUSED,
+        MirrorReason.CONTESTED,
     }
 )
 """What the users of a namespace should see among its Events."""
@@ -164,14 +166,23 @@ class Mirrors:
         if content is None or not self._means.may_act():
             return None
         try:
-            body = self._means.resources.apply(SECRET, secret(name, content, profile))
+            self._put(name, content, profile)
         except ClusterError as error:
             return error
-        self._observed.mirrors.remember(body)
         event = "mirror-changed" if name in seen.mirrors else "mirror-created"
         fields = {"namespace": name, "profile": profile, "keys": list(content.data)}
         self._means.log.line("info", event, fields)
         return None
+
+    def _put(self, name: str, content: Merged, profile: str) -> None:
+        """Applies, then takes away what others added: an apply leaves that alone."""
+        body = self._means.resources.apply(SECRET, secret(name, content, profile))
+        added = (body.get("data") or {}).keys() - content.data.keys()
+        if added:
+            body = self._means.resources.merge(SECRET, without(name, added))
+        self._observed.mirrors.remember(body)
+        if fingerprint_of(body) != fingerprint(content, profile):
+            raise ContestedError(f"apply secrets {name}/{MIRROR_SECRET}: not kept")
 
     def _reported(
         self, verdicts: Mapping[str, Verdict], seen: _Seen

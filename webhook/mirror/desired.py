@@ -5,7 +5,7 @@ owner that Argo CD, Helm or kubectl left there.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,6 +79,14 @@ def secret(namespace: str, merged: Merged, profile: str) -> dict[str, Any]:
             name: base64.b64encode(value.reveal()).decode()
             for name, value in merged.data.items()
         },
+    }
+
+
+def without(namespace: str, keys: Collection[str]) -> dict[str, Any]:
+    """The merge patch that takes keys out of a mirror."""
+    return {
+        "metadata": {"name": MIRROR_SECRET, "namespace": namespace},
+        "data": dict.fromkeys(keys),
     }
 
 

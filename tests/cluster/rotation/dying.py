@@ -59,6 +59,10 @@ class Dying:
         """As the real one."""
         return self._resources.watch(*arguments, **named)
 
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """As the real one."""
+        return self._resources.merge(kind, body)
+
     def create(self, kind: Kind, body: Json) -> Json:
         """As the real one."""
         return self._resources.create(kind, body)
