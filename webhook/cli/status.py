@@ -17,8 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from webhook.cli.companion import now
-from webhook.cli.connect import cluster_options, connect, process_environ
+from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cluster import objects
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.kinds import CONFIG_MAP, LEASE

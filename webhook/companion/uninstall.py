@@ -1,6 +1,7 @@
-"""Takes every mirror away, for the chart's pre-delete hook.
+"""Takes the webhook and every mirror away, for the chart's pre-delete hook.
 
-The companion still runs then. So its Lease is seized first: whoever leads stops within
+The webhook goes first: a pod created while its mirror goes would wait for it for ever.
+The companion still runs then. So its Lease is seized next: whoever leads stops within
 seconds, nobody takes over, and nothing comes back behind our back.
 """
 
@@ -9,6 +10,7 @@ from typing import Final
 
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.follow import Follower
+from webhook.cluster.kinds import WEBHOOK_CONFIGURATION
 from webhook.cluster.lease import Leadership
 from webhook.companion.means import Means
 from webhook.companion.removal import remove
@@ -24,15 +26,17 @@ _ROUNDS: Final = 5
 
 def remove_all(
     means: Means,
+    webhook: str,
     mirrors: Follower[MirrorSeen],
     leadership: Leadership,
     *,
     wait: Callable[[float], object],
 ) -> dict[str, str]:
-    """Removes every mirror of ours in any namespace, whether pods refer to it or not.
+    """Removes the webhook, then every mirror, whether pods refer to it or not.
 
     Args:
         means: what it acts with.
+        webhook: name of the MutatingWebhookConfiguration.
         mirrors: the followed mirrors; it need not run.
         leadership: the Lease to seize.
         wait: sleeps for so many seconds.
@@ -43,6 +47,7 @@ def remove_all(
     Raises:
         ClusterError: mirrors cannot even be listed.
     """
+    _unhook(means, webhook)
     if _seize(leadership, means):
         wait(_LAST_WRITES)
     left: dict[str, str] = {}
@@ -56,6 +61,19 @@ def remove_all(
             return {}
         wait(1.0 if left else 0.2)
     return left
+
+
+def _unhook(means: Means, webhook: str) -> None:
+    try:
+        means.resources.delete(WEBHOOK_CONFIGURATION, webhook)
+    except NotFound:
+        return
+    except ClusterError as error:
+        # Only the chart's hook has the right; mirrors are taken away all the same.
+        fields = {"webhook": webhook, "problem": str(error)}
+        means.log.line("warning", "webhook-not-removed", fields)
+        return
+    means.log.line("info", "webhook-removed", {"webhook": webhook})
 
 
 def _seize(leadership: Leadership, means: Means) -> bool:
