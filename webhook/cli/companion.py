@@ -208,7 +208,7 @@ def companion(
     except (SettingError, ProfileError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
     if once or remove_all:
-        sys.exit(_remove(wired) if remove_all else _once(wired))
+        sys.exit(_remove(wired, settings.webhook) if remove_all else _once(wired))
     journal.start()
     code = _run(wired, settings, journal)
     journal.close()
@@ -294,11 +294,19 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
     return 0 if wired.is_in_order() else 1
 
 
-def _remove(wired: Companion) -> int:
-    click.echo("Removing the mirrors; a running companion is stopped first.", err=True)
+def _remove(wired: Companion, configuration: str) -> int:
+    click.echo(
+        "Removing the webhook's configuration, then the mirrors; a running companion "
+        "is stopped before that.",
+        err=True,
+    )
     try:
         left = remove_all(
-            wired.means, wired.observed.mirrors, wired.leadership, wait=time.sleep
+            wired.means,
+            wired.observed.mirrors,
+            wired.leadership,
+            configuration=configuration,
+            wait=time.sleep,
         )
         if wired.reaching is not None:
             for follower in wired.reaching.watched.all():

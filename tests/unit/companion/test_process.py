@@ -17,7 +17,6 @@ from webhook.cluster.ports import Key
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Runner, Surroundings
 from webhook.companion.process import Process, Wake
-from webhook.companion.uninstall import remove_all
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
@@ -141,31 +140,6 @@ def test_a_process_leads_works_and_ends(world: World) -> None:
 
     assert time.monotonic() - started < 5
     assert not leadership.held
-
-
-def test_removing_all_stops_the_leader_and_takes_only_ours(world: World) -> None:
-    """A foreign Secret of the name stays."""
-    for name in ("a", "b"):
-        world.label(name)
-    world.step()
-    world.label("foreign")
-    world.secret("michelangelo-tracking", "foreign", THEIRS="1")
-    leader = lead(world)
-    leader.step()
-    waits: list[float] = []
-    left = remove_all(
-        world.means, world.observed.mirrors, lead(world, "uninstall"), wait=waits.append
-    )
-    leader.step()
-
-    assert left == {}
-    assert [world.mirror(n) for n in ("a", "b", "foreign")] == [
-        None,
-        None,
-        {"THEIRS": "1"},
-    ]
-    assert not leader.held
-    assert waits[0] == 4.0
 
 
 def test_the_listener_tells_health_readiness_and_metrics() -> None:
