@@ -97,11 +97,13 @@ class Release:
             body
             for body in yaml.safe_load_all(text)
             if body and body["kind"] in _INSTALLED
-            if "helm.sh/hook" not in (body["metadata"].get("annotations") or {})
         ]
-        self.plane.kubectl(
-            "apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(objects)
-        )
+        self._hooks = [one for one in objects if _hook(one)]
+        self._apply([one for one in objects if not _hook(one)])
+
+    def begin_uninstall(self) -> None:
+        """Gives the right that only the pre-delete hook brings with it."""
+        self._apply([one for one in self._hooks if _hook(one) == "pre-delete"])
 
     def source(self, name: str, data: Mapping[str, str]) -> None:
         """An operator writes a source ConfigMap."""
@@ -178,6 +180,10 @@ class Release:
         other.write_text(yaml.safe_dump(config), "utf-8")
         return other
 
+    def _apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        manifests = yaml.safe_dump_all(objects)
+        self.plane.kubectl("apply", "--server-side", "-f", "-", stdin=manifests)
+
     def _put(self, kind: str, name: str, body: dict[str, Any]) -> None:
         path = f"/api/v1/namespaces/{self.namespace}/{kind}"
         full = {"metadata": {"name": name}, **body}
@@ -193,6 +199,12 @@ def tells(text: str) -> bool:
     """Whether the canary is in it, plain or as the beginning of a Secret's value."""
     encoded = base64.b64encode(CANARY.encode()).decode()
     return CANARY in text or encoded[: len(CANARY) // 3 * 4] in text
+
+
+def _hook(body: Mapping[str, Any]) -> str | None:
+    """The event that an object is a hook of, if any."""
+    annotations: Mapping[str, str] = body["metadata"].get("annotations") or {}
+    return annotations.get("helm.sh/hook")
 
 
 def everything(admin: Api) -> Iterator[dict[str, Any]]:

@@ -156,15 +156,16 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
 
 def _remove(wired: Companion) -> int:
     click.echo(
-        "Removing webhook, mirrors and policies; a running companion is stopped first.",
+        "Removing the webhook's configuration, then mirrors and policies; a running "
+        "companion is stopped before that.",
         err=True,
     )
     try:
         left = remove_all(
             wired.means,
-            wired.release.settings.webhook,
             wired.observed.mirrors,
             wired.leadership,
+            configuration=wired.release.settings.webhook,
             wait=time.sleep,
         )
         if wired.reaching is not None:

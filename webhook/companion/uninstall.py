@@ -1,8 +1,9 @@
-"""Takes the webhook and every mirror away, for the chart's pre-delete hook.
+"""Takes every mirror away, for the chart's pre-delete hook.
 
-The webhook goes first: a pod created while its mirror goes would wait for it for ever.
-The companion still runs then. So its Lease is seized next: whoever leads stops within
-seconds, nobody takes over, and nothing comes back behind our back.
+The webhook's configuration goes first, or nothing does: a pod that still got a
+reference would wait for its mirror forever. The companion still runs then, so its Lease
+is seized next: whoever leads stops within seconds, nobody takes over, and nothing comes
+back behind our back.
 """
 
 from collections.abc import Callable
@@ -19,36 +20,39 @@ from webhook.companion.seen import MirrorSeen
 HELD_SECONDS: Final = 60
 """How long nobody may lead; Helm deletes the Deployment within that."""
 _LAST_WRITES: Final = 4.0
-"""Seconds until a leader has noticed (it renews every 2 s) and its last write ended."""
+"""Seconds until a leader has noticed (it renews every 2 s) and its last write ended,
+and until every API server has stopped asking the webhook."""
 _ROUNDS: Final = 5
 """Lists at most; the second only confirms, later ones follow a failure."""
 
 
 def remove_all(
     means: Means,
-    webhook: str,
     mirrors: Follower[MirrorSeen],
     leadership: Leadership,
     *,
+    configuration: str,
     wait: Callable[[float], object],
 ) -> dict[str, str]:
-    """Removes the webhook, then every mirror, whether pods refer to it or not.
+    """Removes every mirror of ours in any namespace, whether pods refer to it or not.
 
     Args:
         means: what it acts with.
-        webhook: name of the MutatingWebhookConfiguration.
         mirrors: the followed mirrors; it need not run.
         leadership: the Lease to seize.
+        configuration: name of the webhook's configuration.
         wait: sleeps for so many seconds.
 
     Returns:
         What is left, by namespace, and why; empty when all is gone.
 
     Raises:
-        ClusterError: mirrors cannot even be listed.
+        ClusterError: the configuration cannot be removed, and so nothing was; or
+            mirrors cannot even be listed.
     """
-    _unhook(means, webhook)
-    if _seize(leadership, means):
+    asked = _disconnect(means, configuration)
+    led = _seize(leadership, means)
+    if asked or led:
         wait(_LAST_WRITES)
     left: dict[str, str] = {}
     for round_ in range(_ROUNDS):
@@ -63,17 +67,14 @@ def remove_all(
     return left
 
 
-def _unhook(means: Means, webhook: str) -> None:
+def _disconnect(means: Means, configuration: str) -> bool:
+    """Whether there was a configuration, so that API servers asked the webhook."""
     try:
-        means.resources.delete(WEBHOOK_CONFIGURATION, webhook)
+        means.resources.delete(WEBHOOK_CONFIGURATION, configuration)
     except NotFound:
-        return
-    except ClusterError as error:
-        # Only the chart's hook has the right; mirrors are taken away all the same.
-        fields = {"webhook": webhook, "problem": str(error)}
-        means.log.line("warning", "webhook-not-removed", fields)
-        return
-    means.log.line("info", "webhook-removed", {"webhook": webhook})
+        return False
+    means.log.line("info", "webhook-disconnected", {"configuration": configuration})
+    return True
 
 
 def _seize(leadership: Leadership, means: Means) -> bool:

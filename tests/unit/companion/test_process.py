@@ -12,13 +12,11 @@ from prometheus_client import CollectorRegistry
 
 from tests.unit.companion.world import START, Lines, World
 from webhook.cluster.errors import Throttled
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
 from webhook.cluster.lease import Leadership
 from webhook.cluster.ports import Key
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Runner, Surroundings
 from webhook.companion.process import Process, Wake
-from webhook.companion.uninstall import remove_all
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
@@ -142,69 +140,6 @@ def test_a_process_leads_works_and_ends(world: World) -> None:
 
     assert time.monotonic() - started < 5
     assert not leadership.held
-
-
-HOOK = {"metadata": {"name": "tracking-injector"}, "webhooks": []}
-
-
-def uninstall(world: World, waits: list[float]) -> dict[str, str]:
-    """What `companion --remove-all` does, without waiting."""
-    return remove_all(
-        world.means,
-        "tracking-injector",
-        world.observed.mirrors,
-        lead(world, "uninstall"),
-        wait=waits.append,
-    )
-
-
-def test_the_webhook_goes_before_the_first_mirror(world: World) -> None:
-    """A pod created in between must not wait for a mirror that never comes."""
-    world.label("ray")
-    world.step()
-    world.user.create(WEBHOOK_CONFIGURATION, HOOK)
-    world.cluster.calls.clear()
-    uninstall(world, [])
-    deleted = [call.kind for call in world.cluster.calls if call.verb == "delete"]
-
-    assert deleted == [WEBHOOK_CONFIGURATION, SECRET]
-
-
-def test_without_the_right_to_the_webhook_mirrors_go_all_the_same(
-    world: World,
-) -> None:
-    """That right is the hook's alone; its absence is told."""
-    world.label("ray")
-    world.step()
-    world.user.create(WEBHOOK_CONFIGURATION, HOOK)
-    world.cluster.forbid(lambda call: call.kind == WEBHOOK_CONFIGURATION)
-
-    assert uninstall(world, []) == {}
-    assert world.mirror("ray") is None
-    assert "webhook-not-removed" in world.log.events()
-
-
-def test_removing_all_stops_the_leader_and_takes_only_ours(world: World) -> None:
-    """A foreign Secret of the name stays."""
-    for name in ("a", "b"):
-        world.label(name)
-    world.step()
-    world.label("foreign")
-    world.secret("michelangelo-tracking", "foreign", THEIRS="1")
-    leader = lead(world)
-    leader.step()
-    waits: list[float] = []
-    left = uninstall(world, waits)
-    leader.step()
-
-    assert left == {}
-    assert [world.mirror(n) for n in ("a", "b", "foreign")] == [
-        None,
-        None,
-        {"THEIRS": "1"},
-    ]
-    assert not leader.held
-    assert waits[0] == 4.0
 
 
 def test_the_listener_tells_health_readiness_and_metrics() -> None:
