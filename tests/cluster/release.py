@@ -68,13 +68,18 @@ def tell(figure: str) -> None:
 class Release:
     """The chart's objects in a namespace, and what an operator does there."""
 
-    def __init__(self, plane: ControlPlane, namespace: str = "ml-tracking") -> None:
+    def __init__(
+        self, plane: ControlPlane, namespace: str = "ml-tracking", fullname: str = NAME
+    ) -> None:
         """Installs what the chart renders for one ConfigMap and one Secret."""
         self.plane = plane
         self.namespace = namespace
+        self.fullname = fullname
+        self.companion = f"{fullname}-companion"
         self.admin = plane.admin
         plane.namespace(namespace)
         values = {
+            "fullnameOverride": fullname,
             "tracking": {"existingConfigMap": "uri", "existingSecret": "keys"},
         }
         self.install(values)
@@ -142,7 +147,7 @@ class Release:
 
     def status(self) -> dict[str, Any]:
         """The companion's report; empty before the first."""
-        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{NAME}-status"
+        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{self.fullname}-status"
         data = self.admin.get(path).get("data") or {}
         report: dict[str, Any] = json.loads(data.get("status.json", "{}"))
         return report
@@ -155,7 +160,7 @@ class Release:
     def leader(self) -> str:
         """Who holds the Lease."""
         path = "/apis/coordination.k8s.io/v1/namespaces/{}/leases/{}"
-        lease = self.admin.get(path.format(self.namespace, COMPANION))
+        lease = self.admin.get(path.format(self.namespace, self.companion))
         return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
     def leaks(self) -> list[str]:
@@ -170,7 +175,7 @@ class Release:
 
     def kubeconfig(self, server: str | None = None) -> Path:
         """The companion's own kubeconfig, at another address where one is given."""
-        path = self.plane.kubeconfig_for(self.namespace, COMPANION)
+        path = self.plane.kubeconfig_for(self.namespace, self.companion)
         if server is None:
             return path
         config = yaml.safe_load(path.read_text("utf-8"))
@@ -179,6 +184,23 @@ class Release:
         other.touch(mode=0o600)
         other.write_text(yaml.safe_dump(config), "utf-8")
         return other
+
+    def environ(self, identity: str) -> dict[str, str]:
+        """A companion's environment, as the chart sets it."""
+        return {
+            "PATH": os.environ.get("PATH", ""),  # noqa: TID251 - a child's environment
+            "MTI_RELEASE_NAMESPACE": self.namespace,
+            "MTI_PROFILES": '{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
+            "MTI_LEASE": self.companion,
+            "MTI_STATUS": f"{self.fullname}-status",
+            "MTI_EGRESS_MEMORY": f"{self.fullname}-addresses",
+            "MTI_WEBHOOK": self.fullname,
+            "MTI_IDENTITY": identity,
+            # These tests install no webhook, so there is none to issue for.
+            "MTI_CERTIFICATES": "provided",
+            "MTI_HEALTH_BIND": "127.0.0.1:0",
+            "MTI_SHADOWING_CONFIG_MAPS": "michelangelo-config",
+        }
 
     def _apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
         manifests = yaml.safe_dump_all(objects)
@@ -237,16 +259,8 @@ class Running:
         """Starts it; its log goes to a file that outlives it."""
         self.identity = identity
         self.log = release.plane.folder / f"companion.{time.monotonic_ns()}.log"
-        environ = {
-            "PATH": os.environ.get("PATH", ""),  # noqa: TID251 - a child's environment
-            "MTI_RELEASE_NAMESPACE": release.namespace,
-            "MTI_PROFILES": '{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
-            "MTI_IDENTITY": identity,
-            # These tests install no webhook, so there is none to issue for.
-            "MTI_CERTIFICATES": "provided",
-            "MTI_HEALTH_BIND": "127.0.0.1:0",
-            "MTI_SHADOWING_CONFIG_MAPS": "michelangelo-config",
-            **{f"MTI_{name.upper()}": value for name, value in settings.items()},
+        environ = release.environ(identity) | {
+            f"MTI_{name.upper()}": value for name, value in settings.items()
         }
         command = [str(Path(sys.executable).parent / "tracking-injector"), "companion"]
         with self.log.open("wb") as log:

@@ -8,10 +8,13 @@ compared to the byte, and the canary is looked for everywhere.
 import base64
 import json
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +31,7 @@ from tests.cluster.release import (
 )
 from tests.cluster.shed import Front, front
 from tests.cluster.stall import proxy
+from tests.lab.api import Api, ApiError, Identity
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 
@@ -355,3 +359,71 @@ def compact(port: int, revision: int) -> None:
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
         assert answer.status == 200
+
+
+def test_the_token_rotates_and_the_old_one_is_revoked(
+    release: Release, names: list[str], tmp_path: Path
+) -> None:
+    """As the kubelet does it, with the same process going on."""
+    mount(release, tmp_path, "first")
+    host, _, port = release.plane.server.removeprefix("https://").rpartition(":")
+    place = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+    environ = release.environ("pod") | place | {"MTI_WATCH_SECONDS": "2"}
+    log = release.plane.folder / "companion.pod.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.in_pod", str(tmp_path), "companion"],
+            env=environ,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        eventually("all hold", lambda: all_hold(release, names, now_key(release)))
+        old = Api(
+            release.plane.server,
+            authority=release.plane.authority.certificate,
+            identity=Identity(token=(tmp_path / "token").read_text()),
+        )
+        mount(release, tmp_path, "second")
+        secrets = f"/api/v1/namespaces/{release.namespace}/secrets"
+        release.admin.delete(f"{secrets}/first")
+        eventually("it is revoked", lambda: not known(old), seconds=60, every=0.5)
+        key = rotate(release)
+        waited = eventually(
+            "all hold", lambda: all_hold(release, names, key), seconds=20
+        )
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+    tell(f"with the old token revoked, all mirrors hold within {waited:.1f} s")
+
+
+def mount(release: Release, folder: Path, bound: str) -> None:
+    """Puts a new token in place, which is worth something while a Secret is there."""
+    home = f"/api/v1/namespaces/{release.namespace}"
+    made = release.admin.create(f"{home}/secrets", {"metadata": {"name": bound}})
+    reference = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "name": bound,
+        "uid": made["metadata"]["uid"],
+    }
+    body = {"spec": {"expirationSeconds": 3600, "boundObjectRef": reference}}
+    account = f"{home}/serviceaccounts/{COMPANION}/token"
+    token = release.admin.create(account, body)["status"]["token"]
+    certificate = release.plane.authority.certificate.read_bytes()
+    (folder / "ca.crt").write_bytes(certificate)
+    (folder / "namespace").write_text(release.namespace)
+    fresh = folder / f"token.{bound}"
+    fresh.write_text(token)
+    fresh.rename(folder / "token")
+
+
+def known(user: Api) -> bool:
+    """Whether the API server knows who asks."""
+    try:
+        user.get("/api/v1/namespaces")
+    except ApiError as error:
+        return error.code != 401
+    return True

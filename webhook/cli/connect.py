@@ -49,7 +49,7 @@ def connect(
     try:
         inside = (SERVICE_ACCOUNT / "token").exists()
         if inside and kubeconfig is None and context is None:
-            return in_cluster(environ, manager=manager)
+            return in_cluster(environ, manager=manager, folder=SERVICE_ACCOUNT)
         path = kubeconfig or (
             Path(environ["KUBECONFIG"]) if environ.get("KUBECONFIG") else None
         )

@@ -79,7 +79,9 @@ def wire(
     if alone:
         means = replace(means, may_act=always)
     observed = _observed(release, refs(profiles), wakes)
-    supplies = Supplies(profiles, listed=settings.allowed_keys)
+    supplies = Supplies(
+        profiles, listed=settings.allowed_keys, wake=wakes["egress"].set
+    )
     mirrors = Mirrors(means, observed, supplies, scope=release.scope)
     auditor = Auditor(
         means, observed, scope=release.scope, precedence=settings.precedence
@@ -137,7 +139,7 @@ def _observed(
         watch_seconds=settings.watch_seconds,
     )
     woken = Wakes(
-        mirrors=Wake(wakes["mirrors"], wakes["audit"], wakes["egress"]),
+        mirrors=Wake(wakes["mirrors"], wakes["audit"]),
         pods=Wake(wakes["audit"]),
     )
     return observe(release.resources, interests, woken)

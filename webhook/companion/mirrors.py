@@ -8,7 +8,7 @@ updates never keeps a new namespace waiting for more than a handful of writes.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from webhook.cluster.errors import ClusterError, Throttled
@@ -19,7 +19,7 @@ from webhook.companion.removal import Removal
 from webhook.companion.seen import MirrorSeen, NamespaceSeen
 from webhook.companion.supply import Supplies
 from webhook.companion.troubles import ContestedError, Troubles
-from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
+from webhook.injection.names import DEFAULT_PROFILE, INJECT_ENABLED, MIRROR_SECRET
 from webhook.mirror.desired import fingerprint, fingerprint_of, secret, without
 from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Step, Supply, Verdict, judge
@@ -31,6 +31,9 @@ seen; a look at a thousand namespaces costs 10 ms."""
 _WRITERS: Final = 4
 """Writes under way together: one namespace with a slow admission chain holds up no
 other, and an API server hardly notices four."""
+
+_REPORTED: Final = timedelta(seconds=1)
+"""While there is much to write, it is told no more often: it costs as much."""
 
 ANNOUNCED: Final = frozenset(
     {
@@ -54,6 +57,7 @@ class NamespaceReport:
     """How one namespace stands, for status and metrics.
 
     Attributes:
+        inject: `enabled` by its label, or `off` while its mirror is still there.
         reason: the state of its mirror.
         detail: the source, key or profile that the reason is about.
         profile: what its label names.
@@ -61,6 +65,7 @@ class NamespaceReport:
         changed: when the mirror last changed.
     """
 
+    inject: str
     reason: MirrorReason
     detail: str
     profile: str
@@ -99,6 +104,7 @@ class Mirrors:
         self._removal = Removal(means, observed.mirrors)
         self._troubles = Troubles(means.log)
         self._writers = ThreadPoolExecutor(_WRITERS, "mirror-writer")
+        self._reported_at = datetime.min.replace(tzinfo=UTC)
         self.report: Mapping[str, NamespaceReport] = {}
         """By namespace, as of the last step; replaced as a whole."""
         self.supplies: Mapping[str, Supply] = {}
@@ -115,12 +121,15 @@ class Mirrors:
         self._troubles.keep_only(writes)
         due = [name for name in writes if self._troubles.is_due(name, now)]
         asked = self._write_all(due[:_AT_ONCE], seen, now)
+        more = asked is None and len(due) > _AT_ONCE
+        if more and now < self._reported_at + _REPORTED:
+            return 0.0
         after = self._look()
         verdicts |= {name: self._judge(name, after) for name in due[:_AT_ONCE]}
         leaving = self._removal.step(verdicts, after.mirrors, now=now)
-        self.report = self._reported(verdicts, self._look())
+        self.report, self._reported_at = self._reported(verdicts, self._look()), now
         self._announce(after, now)
-        if asked is None and len(due) > _AT_ONCE:
+        if more:
             return 0.0
         pauses = (asked, leaving, self._troubles.pause(now))
         return min((pause for pause in pauses if pause is not None), default=None)
@@ -199,6 +208,7 @@ class Mirrors:
             if verdict.step is Step.REMOVE:
                 reason = self._removal.reason(name, verdict.reason)
             report[name] = NamespaceReport(
+                INJECT_ENABLED if namespace else "off",
                 reason,
                 verdict.detail,
                 profile,

@@ -9,7 +9,8 @@ from rich.console import Console
 from tests.unit.companion.test_audit import HEAD, Audited
 from tests.unit.companion.world import CANARY, RELEASE
 from webhook.cli.main import cli
-from webhook.cli.status import _is_in_order, _screen, _span
+from webhook.cli.status import is_in_order
+from webhook.cli.status_screen import screen, span
 from webhook.cluster.kinds import CONFIG_MAP
 from webhook.cluster.ports import Key
 from webhook.companion.status import FIELD, Status
@@ -32,7 +33,7 @@ def shown(report: dict[str, object], *, wide: bool = False) -> str:
     console = Console(width=160, record=True, file=None)
     at = datetime(2026, 1, 2, 3, 5, 10, tzinfo=UTC)
     with console.capture() as capture:
-        console.print(_screen(report | {"companion": companion}, wide=wide, at=at))
+        console.print(screen(report | {"companion": companion}, wide=wide, at=at))
     return capture.get()
 
 
@@ -90,18 +91,18 @@ def test_a_person_sees_what_is_wrong() -> None:
     world.step()
     world.audit()
     report = reported(world).report()
-    screen = shown(report)
+    seen = shown(report)
 
-    assert "stale" in screen
-    assert "ConfigMap/uri" in screen
-    assert "1 missed" in screen
-    assert "companion: one leads." in screen
-    assert not _is_in_order(report)
+    assert "stale" in seen
+    assert "ConfigMap/uri" in seen
+    assert "1 missed" in seen
+    assert "companion: one leads." in seen
+    assert not is_in_order(report | {"companion": {"leader": "one"}})
 
 
 def test_ages_are_as_kubectl_has_them() -> None:
     """One unit, the largest that has two."""
-    assert [_span(s) for s in (5, 119, 120, 7300, 200000)] == [
+    assert [span(s) for s in (5, 119, 120, 7300, 200000)] == [
         "5s",
         "119s",
         "2m",
@@ -115,4 +116,4 @@ def test_the_command_explains_itself() -> None:
     result = CliRunner().invoke(cli, ["status", "--help"])
 
     assert result.exit_code == 0
-    assert "--release-namespace" in result.output
+    assert "--release NAMESPACE[/NAME]" in result.output
