@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,7 @@ from webhook import __version__
 from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cli.wiring import Companion, wire
 from webhook.cluster.errors import ClusterError
+from webhook.cluster.follow import Follower
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Runner, Surroundings
 from webhook.companion.metrics import Reports
@@ -154,6 +155,14 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
     return 0 if wired.is_in_order() else 1
 
 
+def _refresh(follower: Follower[Any]) -> None:
+    """A list that fails must not look like one without anything in it."""
+    follower.refresh()
+    failing = follower.standing.failing
+    if failing is not None:
+        raise failing
+
+
 def _remove(wired: Companion) -> int:
     click.echo(
         "Removing the webhook's configuration, then mirrors and policies; a running "
@@ -169,7 +178,8 @@ def _remove(wired: Companion) -> int:
             wait=time.sleep,
         )
         if wired.reaching is not None:
-            wired.reaching.remove_all()
+            _refresh(wired.reaching.watched.policies)
+            wired.reaching.egress.remove_all()
     except ClusterError as error:
         click.echo(str(error), err=True)
         return 1

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from certs.policy import Policy, service_name
 from webhook.cli.release import Release
@@ -51,15 +50,6 @@ class Keeping:
 
     followers: tuple[Follower[str], ...]
     keeper: CertificateKeeper
-
-    @property
-    def name(self) -> str:
-        """Of its section in the report."""
-        return self.keeper.name
-
-    def section(self) -> dict[str, Any]:
-        """What the report says."""
-        return self.keeper.section()
 
 
 def keeping(

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from webhook.cli.release import Release
-from webhook.cluster.follow import Follower
 from webhook.cluster.ports import Key
 from webhook.companion.egress.concern import Egress, Options
 from webhook.companion.egress.names import Names, Wakes
@@ -19,8 +17,8 @@ from webhook.companion.resolver import Resolver, nameservers
 from webhook.egress.destination import parse_extra
 from webhook.egress.memory import Limits
 from webhook.egress.mode import Mode
-from webhook.mirror.plan import Supply
-from webhook.settings import SettingError
+from webhook.mirror.plan import Scope, Supply
+from webhook.settings import CompanionSettings, SettingError
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 """The kubelet writes the same one for task pods: both have `ClusterFirst`."""
@@ -34,36 +32,12 @@ class Reaching:
     names: Names
     egress: Egress
 
-    @property
-    def name(self) -> str:
-        """Of its section in the report."""
-        return self.egress.name
-
-    @property
-    def followers(self) -> tuple[Follower[Any], ...]:
-        """What it is decided by."""
-        return tuple(self.watched.all())
-
-    def section(self) -> dict[str, Any]:
-        """What the report says."""
-        return self.egress.section()
-
-    def remove_all(self) -> None:
-        """Takes every policy away, by a list made now: uninstall.
-
-        Raises:
-            ClusterError: policies cannot be listed, or one cannot be deleted.
-        """
-        self.watched.policies.refresh()
-        failing = self.watched.policies.standing.failing
-        if failing is not None:
-            raise failing
-        self.egress.remove_all()
-
 
 def reaching(
     means: Means,
-    release: Release,
+    settings: CompanionSettings,
+    home: str,
+    scope: Scope,
     supplies: Callable[[], Mapping[str, Supply]],
     wakes: Mapping[str, threading.Event],
 ) -> Reaching | None:
@@ -72,7 +46,6 @@ def reaching(
     Raises:
         SettingError: a host in the settings is none.
     """
-    settings = release.settings
     if settings.egress_mode is Mode.OFF:
         return None
     try:
@@ -83,7 +56,7 @@ def reaching(
     watched = watch(means.resources, wakes["egress"].set, settings.watch_seconds)
     names = Names(
         means,
-        Key(release.home, settings.egress_memory),
+        Key(home, settings.egress_memory),
         Resolver(),
         limits=Limits(grace=timedelta(hours=settings.egress_grace_hours)),
         jitter=lambda: spread.uniform(-1, 1),
@@ -95,7 +68,5 @@ def reaching(
         nameservers=nameservers(RESOLV_CONF.read_text("utf-8")),
         domain=settings.cluster_domain,
     )
-    egress = Egress(
-        means, watched, names, supplies, scope=release.scope, options=options
-    )
+    egress = Egress(means, watched, names, supplies, scope=scope, options=options)
     return Reaching(watched, names, egress)

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from webhook.cli.connect import now
 from webhook.cli.keeping import Keeping, keeping
@@ -13,6 +13,7 @@ from webhook.cli.reaching import Reaching, reaching
 from webhook.cli.release import Release
 from webhook.cluster.access import Access
 from webhook.cluster.announce import Announcer
+from webhook.cluster.follow import Follower
 from webhook.cluster.lease import Leadership
 from webhook.cluster.ports import Key
 from webhook.companion.audit import Auditor
@@ -73,29 +74,21 @@ def wire(
     """
     home = settings.release_namespace or access.namespace
     release = Release(access.resources, settings, home)
-    profiles = parse_profiles(settings.profiles)
+    profiles, scope = parse_profiles(settings.profiles), release.scope
     wakes = {name: threading.Event() for name in _CONCERNS}
-    leadership, means = _means(release, log, Wake(*wakes.values()))
-    if alone:
-        means = replace(means, may_act=always)
+    leadership, means = _means(release, log, Wake(*wakes.values()), alone=alone)
     observed = _observed(release, refs(profiles), wakes)
-    supplies = Supplies(
-        profiles, listed=settings.allowed_keys, wake=wakes["egress"].set
-    )
-    mirrors = Mirrors(means, observed, supplies, scope=release.scope)
-    auditor = Auditor(
-        means, observed, scope=release.scope, precedence=settings.precedence
-    )
+    woken = wakes["egress"].set
+    supplies = Supplies(profiles, listed=settings.allowed_keys, wake=woken)
+    mirrors = Mirrors(means, observed, supplies, scope=scope)
+    auditor = Auditor(means, observed, scope=scope, precedence=settings.precedence)
     status = Status(means, Key(home, settings.status), supplies, mirrors, auditor)
     kept = keeping(means, release, wakes, clock=now, alone=alone)
-    reaches = reaching(means, release, lambda: mirrors.supplies, wakes)
-    parts = [part for part in (kept, reaches) if part is not None]
-    status.sections |= {part.name: part.section for part in parts}
-    others = tuple(one for part in parts for one in part.followers)
+    reaches = reaching(means, settings, home, scope, lambda: mirrors.supplies, wakes)
     return Companion(
         release=release,
         means=means,
-        observed=replace(observed, others=others),
+        observed=replace(observed, others=_join(status, kept, reaches)),
         leadership=leadership,
         mirrors=mirrors,
         auditor=auditor,
@@ -107,8 +100,22 @@ def wire(
     )
 
 
+def _join(
+    status: Status, kept: Keeping | None, reaches: Reaching | None
+) -> tuple[Follower[Any], ...]:
+    """Lets the report tell of certificates and egress; returns what they follow."""
+    followers: tuple[Follower[Any], ...] = ()
+    if kept is not None:
+        followers += kept.followers
+        status.sections["certificates"] = kept.keeper.section
+    if reaches is not None:
+        followers += tuple(reaches.watched.all())
+        status.sections["egress"] = reaches.egress.section
+    return followers
+
+
 def _means(
-    release: Release, log: Log, wake: Callable[[], None]
+    release: Release, log: Log, wake: Callable[[], None], *, alone: bool
 ) -> tuple[Leadership, Means]:
     identity = release.settings.identity or socket.gethostname()
     lease = Key(release.home, release.settings.lease)
@@ -120,7 +127,7 @@ def _means(
         resources=release.resources,
         announcer=announcer,
         log=log,
-        may_act=lambda: leadership.held,
+        may_act=always if alone else lambda: leadership.held,
     )
     return leadership, means
 
