@@ -100,7 +100,7 @@ def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int
     server = listen(
         settings.health_bind,
         application(
-            _registry(wired), is_alive=process.is_alive, is_ready=process.is_ready
+            registry_of(wired), is_alive=process.is_alive, is_ready=process.is_ready
         ),
     )
     started = {"version": __version__, "port": server.server_port}
@@ -112,7 +112,8 @@ def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int
     return 0
 
 
-def _registry(wired: Companion) -> CollectorRegistry:
+def registry_of(wired: Companion) -> CollectorRegistry:
+    """Everything that the companion measures."""
     registry = CollectorRegistry()
     registry.register(
         Reports(

@@ -22,7 +22,7 @@ from webhook.injection.names import (
 from webhook.mirror.merge import Merged, digest_encoded
 
 MIRROR_TYPE: Final = f"{DOMAIN}/keys"
-"""The Secret's `type`. A Secret's type never changes, so the API server itself refuses
+"""A mirror's `type`. A Secret's type never changes, so the API server itself refuses
 our apply onto a foreign Secret of the mirror's name, whatever we have seen of it."""
 
 

@@ -1,6 +1,8 @@
 """The report says what stands where, and nothing that should not be said."""
 
 import json
+import threading
+from collections import Counter
 from datetime import UTC, datetime
 
 from click.testing import CliRunner
@@ -13,6 +15,7 @@ from webhook.cli.status import is_in_order
 from webhook.cli.status_screen import screen, span
 from webhook.cluster.kinds import CONFIG_MAP
 from webhook.cluster.ports import Key
+from webhook.companion.metrics import Reports
 from webhook.companion.status import FIELD, Status
 
 
@@ -117,3 +120,30 @@ def test_the_command_explains_itself() -> None:
 
     assert result.exit_code == 0
     assert "--release NAMESPACE[/NAME]" in result.output
+
+
+def test_only_the_leader_measures_the_cluster() -> None:
+    """What one that once led found must not stand beside what is so now."""
+    world = Audited()
+    world.run("p", HEAD)
+    world.audit()
+    leads = threading.Event()
+    reports = Reports(
+        mirrors=world.mirrors,
+        auditor=world.auditor,
+        observed=world.observed,
+        announcer=world.means.announcer,
+        leads=leads.is_set,
+        failures=Counter(),
+    )
+
+    def told() -> dict[str, float]:
+        found = {f.name: sum(s.value for s in f.samples) for f in reports.collect()}
+        prefix = "tracking_injector_companion_"
+        names = ("leader", "namespaces", "task_pods")
+        return {name: found[prefix + name] for name in names}
+
+    leads.set()
+    assert told() == {"leader": 1, "namespaces": 1, "task_pods": 1}
+    leads.clear()
+    assert told() == {"leader": 0, "namespaces": 0, "task_pods": 0}
