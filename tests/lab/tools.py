@@ -124,6 +124,9 @@ _ALL: Final = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
     _kubernetes("kubectl"),
+    # The oldest release that the chart is tried on.
+    _kubernetes("kube-apiserver", release="-1.33"),
+    _kubernetes("kube-controller-manager", release="-1.33"),
     _kubernetes("kube-scheduler", node=True),
     _kubernetes("kubelet", node=True),
     _kubernetes("kube-proxy", node=True),
@@ -150,6 +153,13 @@ _ALL: Final = (
             "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
             "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor={kubernetes}",
         ),
+    ),
+    Tool(
+        name="helm-4",
+        package="helm.sh/helm/v4/cmd/helm",
+        module="helm-4",
+        # It finds out by itself which Kubernetes its client library speaks to.
+        stamps=("helm.sh/helm/v4/internal/version.version={version}",),
     ),
     _kuberay("1.6"),
     _kuberay("1.4"),

@@ -136,6 +136,12 @@ class Resources(Protocol):
         None before the first answer, or where a proxy takes that header away.
         """
 
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away, whoever owns it.
+
+        That is what `apply` cannot do: it leaves alone what others wrote.
+        """
+
     def create(self, kind: Kind, body: Json) -> Json:
         """Creates; `AlreadyExists` where the name is taken."""
 
