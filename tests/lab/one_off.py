@@ -87,7 +87,7 @@ class OneOffPods:
         config = self._plane.kubeconfig_for(self._namespace, account)
         done = subprocess.run(
             [_translated(word, places) for word in command],
-            env={one["name"]: one["value"] for one in container.get("env", [])}
+            env={one["name"]: one.get("value", "") for one in container.get("env", [])}
             | self._plane.environ(config),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -2,23 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.chart.rendering import Chart
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
+from tests.lab.processes import wait_for
 
 Helm = Callable[..., str]
 """Runs a helm as admin and returns what it prints."""
 
-_CRDS = (
-    ("prometheus-operator", "monitoring.coreos.com_servicemonitors.yaml"),
-    ("prometheus-operator", "monitoring.coreos.com_prometheusrules.yaml"),
-    ("cert-manager", "cert-manager.io_certificates.yaml"),
-)
-"""The kinds of other operators that the chart makes objects of."""
+_FOREIGN = {
+    "prometheus-operator": (
+        "example/prometheus-operator-crd",
+        ("monitoring.coreos.com", "servicemonitors"),
+        ("monitoring.coreos.com", "prometheusrules"),
+    ),
+    "cert-manager": ("deploy/crds", ("cert-manager.io", "certificates")),
+}
+"""Other operators, with the folder of their CRDs, and the kinds that the chart uses."""
 
 
 @pytest.fixture(
@@ -33,20 +36,15 @@ def plane(
     options = Options(release=request.param)
     plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("plane"), options)
     try:
-        for tool, name in _CRDS:
-            plane.kubectl("create", "-f", _crd(toolbox, tool, name))
-        plane.kubectl("wait", "crd", "--all", "--for=condition=Established")
+        for tool, (folder, *kinds) in _FOREIGN.items():
+            for group, plural in kinds:
+                crd = toolbox.share(tool, f"{folder}/{group}_{plural}.yaml")
+                plane.kubectl("create", "-f", crd)
+                served = f"/apis/{group}/v1/{plural}"
+                wait_for(served, partial(plane.admin.answers, served))
         yield plane
     finally:
         plane.stop()
-
-
-def _crd(toolbox: Toolbox, tool: str, name: str) -> Path:
-    folder = {
-        "prometheus-operator": "example/prometheus-operator-crd",
-        "cert-manager": "deploy/crds",
-    }[tool]
-    return toolbox.share(tool, f"{folder}/{name}")
 
 
 @pytest.fixture(params=["helm", "helm-4"], ids=["helm-3", "helm-4"])

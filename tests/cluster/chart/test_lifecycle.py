@@ -64,6 +64,16 @@ def namespaces(plane: ControlPlane) -> Iterator[ControlPlane]:
         plane.admin.delete(f"/api/v1/namespaces/{name}")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_stays(namespaces: ControlPlane, helm: Helm) -> Iterator[None]:
+    """A test that fails leaves no release to the next one."""
+    yield
+    helm(
+        *("uninstall", RELEASE, "--namespace", HOME),
+        *("--ignore-not-found", "--no-hooks", "--wait"),
+    )
+
+
 @pytest.fixture(scope="module")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chart as an earlier version: its own name, image and labels of version."""
@@ -116,7 +126,7 @@ def test_a_whole_life_leaves_the_cluster_as_it_was(
         helm("rollback", RELEASE, "1", "--namespace", HOME)
         images.append(image(plane))
         during = listing(plane.admin)
-        helm("uninstall", RELEASE, "--namespace", HOME, "--wait")
+        helm("uninstall", RELEASE, "--namespace", HOME, "--wait", "--timeout", "60s")
         after = settle(plane.admin, before)
 
     assert ["0.0.9", "0.1.0", "0.0.9"] == [one.rpartition(":")[2] for one in images]
