@@ -12,6 +12,7 @@ import yaml
 from tests.chart.rendering import CHART, RELEASE, Chart
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
+from tests.lab.listing import listing
 
 NAMESPACE = "chart-lifecycle"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -91,18 +92,6 @@ def kept(plane: ControlPlane) -> list[object]:
         plane.admin.get(f"{core}/secrets/{RELEASE}-tls-state").get("data"),
         plane.admin.get(f"{core}/configmaps/{RELEASE}-status").get("data"),
     ]
-
-
-def listing(plane: ControlPlane) -> set[str]:
-    """Every object of the cluster, but Events and what follows from running."""
-    kinds = plane.kubectl("api-resources", "--verbs=list", "-o", "name").split()
-    passing = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}
-    wanted = ",".join(sorted(set(kinds) - passing))
-    line = "{.kind} {.metadata.namespace}/{.metadata.name}"
-    path = f"jsonpath={{range .items[*]}}{line}{{'\\n'}}{{end}}"
-    return set(
-        plane.kubectl("get", wanted, "--all-namespaces", "-o", path).splitlines()
-    )
 
 
 def test_notes_are_short_and_say_what_to_do_next(

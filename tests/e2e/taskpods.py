@@ -7,11 +7,20 @@ from tests.lab.node import Node
 from tests.pods import RAY_ENV, RAY_WORKER
 
 _IDLE: Final = ["sleep", "3600"]
+_SERVE: Final = [
+    *("sh", "-c"),
+    "mkdir -p /tmp/w; echo hello >/tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w",
+]
 
 
 def worker(name: str, **labels: str) -> dict[str, Any]:
     """A Ray worker, as far as the webhook can tell."""
     return _pod(name, {**RAY_WORKER, **labels}, _IDLE, env=RAY_ENV)
+
+
+def serving_worker(name: str, **labels: str) -> dict[str, Any]:
+    """The same, but it answers on port 80."""
+    return _pod(name, {**RAY_WORKER, **labels}, _SERVE, env=RAY_ENV)
 
 
 def bystander(name: str, **labels: str) -> dict[str, Any]:
@@ -20,10 +29,8 @@ def bystander(name: str, **labels: str) -> dict[str, Any]:
 
 
 def web_server(name: str, **labels: str) -> dict[str, Any]:
-    """A pod that answers on port 80."""
-    serve = ["sh", "-c", "mkdir -p /tmp/w; echo hello >/tmp/w/index.html; "
-             "exec httpd -f -p 80 -h /tmp/w"]  # fmt: skip
-    return _pod(name, labels, serve)
+    """A pod that is no task pod and answers on port 80."""
+    return _pod(name, labels, _SERVE)
 
 
 def create(node: Node, namespace: str, pod: dict[str, Any]) -> str:
