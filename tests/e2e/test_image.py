@@ -54,7 +54,7 @@ def test_it_holds_the_locked_packages_and_no_others(image: BuiltImage) -> None:
 
 
 def test_the_last_layer_is_the_project_alone(image: BuiltImage) -> None:
-    """A change of code ships a megabyte, not the packages again."""
+    """A change of code ships little, and not the packages again."""
     ours = re.compile(
         rf"app/(lib/python3\.\d+/site-packages/(webhook|certs|{OURS}-[^/]+\.dist-info)/"
         r"|bin/(tracking-injector|kubectl-tracking)$|share/sbom\.cdx\.json$)"
@@ -62,7 +62,7 @@ def test_the_last_layer_is_the_project_alone(image: BuiltImage) -> None:
     last = image.layers[-1]
 
     assert [] == [name for name in last.files if not ours.match(name)]
-    assert MEGABYTE > last.size
+    assert 3 * MEGABYTE > last.size
 
 
 def test_its_bill_of_materials_names_the_locked_packages(image: BuiltImage) -> None:

@@ -177,7 +177,7 @@ def only(installation: Installation, namespace: str, selector: str) -> str:
 
 
 def ray_cluster() -> dict[str, Any]:
-    """The RayCluster that Michelangelo creates, made small; it names no tracking key."""
+    """The RayCluster that Michelangelo creates, made small, with no tracking key."""
     cluster: dict[str, Any] = yaml.safe_load(MICHELANGELO.read_text("utf-8"))
     cluster["metadata"] = {"name": "ray"}
     head = cluster["spec"]["headGroupSpec"]
