@@ -139,7 +139,7 @@ class Installation:
     def _whole(self, component: str, replicas: int = 2) -> Callable[[], bool]:
         def settled() -> bool:
             found = self.pods(component)
-            return len(found) == replicas and all(map(is_ready, found))
+            return len(found) == replicas and all(map(_is_in_service, found))
 
         return settled
 
@@ -187,6 +187,10 @@ def is_ready(pod: dict[str, Any]) -> bool:
         condition["type"] == "Ready" and condition["status"] == "True"
         for condition in pod["status"].get("conditions", ())
     )
+
+
+def _is_in_service(pod: dict[str, Any]) -> bool:
+    return is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
 
 
 def await_pod(

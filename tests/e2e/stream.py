@@ -69,12 +69,13 @@ class Stream:
         self._thread.join()
 
     def await_running(self) -> None:
-        """Return once every pod that is not held back runs."""
-        pods = f"/api/v1/namespaces/{self.namespace}/pods"
+        """Return once every pod that is not held back, nor was evicted, runs."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        admin = self.installation.node.plane.admin
 
         def run() -> bool:
             found: list[dict[str, Any]]
-            found = self.installation.node.plane.admin.get(pods)["items"]
+            found = admin.get(path, fieldSelector="status.phase!=Failed")["items"]
             free = [pod for pod in found if "schedulingGates" not in pod["spec"]]
             return bool(free) and all(map(is_ready, free))
 
