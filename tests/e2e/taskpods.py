@@ -1,10 +1,19 @@
-"""Small pods of the task pods' shape, where it does not matter what runs in them."""
+"""Small pods of the task pods' shape, and the policy that isolates their namespace.
+
+What runs in them does not matter.
+"""
 
 from typing import Any, Final
 
 from tests.lab.images import BUSYBOX
 from tests.lab.node import Node
 from tests.pods import RAY_ENV, RAY_WORKER
+
+DENY_EGRESS: Final[dict[str, Any]] = {
+    "metadata": {"name": "deny-egress"},
+    "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+}
+"""As careful teams isolate a namespace."""
 
 _IDLE: Final = ["sleep", "3600"]
 _SERVE: Final = [
@@ -31,6 +40,11 @@ def bystander(name: str, **labels: str) -> dict[str, Any]:
 def web_server(name: str, **labels: str) -> dict[str, Any]:
     """A pod that is no task pod and answers on port 80."""
     return _pod(name, labels, _SERVE)
+
+
+def policies(namespace: str) -> str:
+    """The path of a namespace's NetworkPolicies."""
+    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
 
 
 def create(node: Node, namespace: str, pod: dict[str, Any]) -> str:

@@ -21,12 +21,13 @@ from tests.e2e.installation import (
     delete_namespaces,
 )
 from tests.e2e.stream import Stream, fail_open
-from tests.e2e.taskpods import create, worker
+from tests.e2e.taskpods import DENY_EGRESS, create, policies, worker
 from tests.lab import own_image
 from tests.lab.listing import listing
 from tests.lab.node import Node
 from tests.lab.processes import wait_for
 from tests.lab.tools import LabError
+from webhook.injection.names import INJECT_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 PREVIOUS = "0.0.9"
 TASKS = "lifecycle"
@@ -102,11 +103,12 @@ def test_an_uninstall_leaves_nothing_behind_and_lets_tasks_run(
     release: Installation, before: set[str]
 ) -> None:
     """Listed in full, the cluster is as before; new pods start, without the keys."""
-    namespace = release.compute_namespace(TASKS)
+    namespace = isolated_namespace(release)
     task = running_task(release, namespace, "task")
 
     release.uninstall()
 
+    assert [] == ours(release, namespace)
     assert task == undisturbed(release, namespace, "task")
     assert "" == tracking_uri(release, namespace, "later")
     assert_as_before(release, before)
@@ -116,13 +118,14 @@ def test_an_uninstall_with_dead_pods_leaves_nothing_behind(
     release: Installation, before: set[str]
 ) -> None:
     """Pods can be created all the while, and the hook does what the pods cannot."""
-    namespace = release.compute_namespace(TASKS)
+    namespace = isolated_namespace(release)
     task = running_task(release, namespace, "task")
     kill_for_good(release)
 
     assert "" == tracking_uri(release, namespace, "meanwhile")
     release.uninstall()
 
+    assert [] == ours(release, namespace)
     assert task == undisturbed(release, namespace, "task")
     assert "" == tracking_uri(release, namespace, "later")
     assert_as_before(release, before)
@@ -132,7 +135,7 @@ def test_where_not_even_the_hook_can_run_the_documented_commands_clean_up(
     release: Installation, before: set[str]
 ) -> None:
     """As the how-to has them: without hooks, then mirrors and policies by hand."""
-    namespace = release.compute_namespace(TASKS)
+    namespace = isolated_namespace(release)
     running_task(release, namespace, "task")
     kill_for_good(release)
     how_to = CHART.parents[1] / "docs" / "how-to" / "uninstall.md"
@@ -147,6 +150,7 @@ def test_where_not_even_the_hook_can_run_the_documented_commands_clean_up(
         release.node.plane.kubectl(*words)
 
     assert 2 == len(commands)
+    assert [] == ours(release, namespace)
     assert "" == tracking_uri(release, namespace, "later")
     assert_as_before(release, before)
 
@@ -159,9 +163,7 @@ def test_helm_test_proves_the_handshake_and_the_admission(
     release.upgrade({"tests.namespace": namespace})
 
     said = helm_test(release)
-    release.node.plane.kubectl(
-        "label", "namespace", namespace, "tracking.michelangelo-ai.org/inject-"
-    )
+    release.node.plane.kubectl("label", "namespace", namespace, f"{INJECT_LABEL}-")
 
     assert {f"{RELEASE}-test-handshake", f"{RELEASE}-test-admission"} <= set(
         re.findall(r"TEST SUITE: +(\S+)\n.*\n.*\nPhase: +Succeeded", said)
@@ -171,6 +173,24 @@ def test_helm_test_proves_the_handshake_and_the_admission(
     release.node.plane.kubectl(
         "delete", "pod", f"{RELEASE}-test-admission", "-n", NAMESPACE
     )
+
+
+def isolated_namespace(release: Installation) -> str:
+    """A labelled namespace in which the companion keeps a mirror and a policy."""
+    namespace = release.compute_namespace(TASKS)
+    release.node.plane.admin.create(policies(namespace), DENY_EGRESS)
+    wait_for("mirror and policy", lambda: 2 == len(ours(release, namespace)))
+    return namespace
+
+
+def ours(release: Installation, namespace: str) -> list[str]:
+    """What of ours is in a namespace."""
+    return (
+        release.node.plane.kubectl(
+            *("get", "secrets,networkpolicies", "-n", namespace, "-o", "name"),
+            *("-l", f"{MANAGED_BY_LABEL}={MANAGED_BY}"),
+        )
+    ).split()
 
 
 def helm_test(release: Installation) -> str:

@@ -12,8 +12,10 @@ import pytest
 
 from tests.e2e.installation import Installation, await_pod, delete_namespaces
 from tests.e2e.taskpods import (
+    DENY_EGRESS,
     bystander,
     create,
+    policies,
     serving_worker,
     web_server,
     worker,
@@ -26,10 +28,6 @@ TRACKER = ("tracking", "mlflow")
 THIRD = ("elsewhere", "third")
 NAME = "mlflow.tracking.svc.cluster.local"
 
-DENY_EGRESS = {
-    "metadata": {"name": "deny-egress"},
-    "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
-}
 RAY_AMONG_ITSELF = {
     "metadata": {"name": "ray-among-itself"},
     "spec": {
@@ -104,11 +102,6 @@ class Net:
             namespace, pod, f"{script} >/dev/null 2>&1 && echo yes || echo no"
         )
         return "yes\n" == said
-
-
-def policies(namespace: str) -> str:
-    """The path of a namespace's policies."""
-    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
 
 
 @pytest.fixture(scope="module")
