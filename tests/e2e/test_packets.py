@@ -71,9 +71,10 @@ class Net:
         return f"{address}:80"
 
     def reaches(self, namespace: str, pod: str, address: str) -> bool:
-        """Whether an address answers a pod's request."""
-        script = f"wget -q -T 2 -O- http://{address}"
-        return self._succeeds(namespace, pod, script)
+        """Whether an address takes a pod's connection."""
+        host, _, port = address.partition(":")
+        # Not by wget: the one in Debian's static busybox crashes.
+        return self._succeeds(namespace, pod, f"nc -w 2 {host} {port} </dev/null")
 
     def await_way(self, namespace: str, pod: str, address: str) -> None:
         """Return once a pod reaches an address: a few seconds, if at all."""
