@@ -12,6 +12,7 @@ import click
 import yaml
 
 from webhook.cli.main import COMMANDS, cli
+from webhook.egress.reasons import Reason as EgressReason
 from webhook.injection.reasons import Reason, Rejection
 from webhook.mirror.reasons import FindingReason, MirrorReason
 from webhook.settings import CompanionSettings, Readable, Settings
@@ -71,11 +72,14 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 {_table(MirrorReason)}
 ## Of a key of a source
 
-{_table(FindingReason)}"""
+{_table(FindingReason)}
+## Of a namespace's egress
+
+{_table(EgressReason)}"""
 
 
 def _table(
-    reasons: Iterable[Reason | Rejection | MirrorReason | FindingReason],
+    reasons: Iterable[Reason | Rejection | MirrorReason | FindingReason | EgressReason],
 ) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])

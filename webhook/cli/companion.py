@@ -20,7 +20,7 @@ from certs.policy import PolicyError
 from webhook import __version__
 from webhook.cli.connect import cluster_options, connect, process_environ
 from webhook.cli.keeping import keeper, place_of
-from webhook.cli.reaching import Reaching, reaching
+from webhook.cli.reaching import Place, Reaching, reaching
 from webhook.cluster.access import Access
 from webhook.cluster.announce import Announcer
 from webhook.cluster.errors import ClusterError
@@ -65,14 +65,14 @@ class Companion:
     auditor: Auditor
     status: Status
     certificates: CertificateKeeper | None
-    reaching: Reaching | None
+    reaching: Reaching
     wakes: dict[str, threading.Event]
     failures: Counter[str]
 
     def concerns(self) -> tuple[Concern, ...]:
         """What it keeps in order, in the order in which `--once` takes it."""
         kept = (self.certificates,) if self.certificates else ()
-        reaches = (self.reaching.names, self.reaching.egress) if self.reaching else ()
+        reaches = self.reaching.concerns
         return self.mirrors, self.auditor, *kept, *reaches, self.status
 
     def is_in_order(self) -> bool:
@@ -121,9 +121,10 @@ def wire(
         certificates = keeper(
             access.resources, settings, home, log, clock=now, alone=alone
         )
-        place = place_of(settings, home)
         wake = Wake(wakes["certificates"])
-        watches = followers(access.resources, place, wake, settings.watch_seconds)
+        watches = followers(
+            access.resources, place_of(settings, home), wake, settings.watch_seconds
+        )
         observed = replace(observed, certificates=watches)
     excluded = (home, *settings.excluded_namespaces)
     scope = Scope(allowed=settings.allowed_namespaces, excluded=excluded)
@@ -133,10 +134,12 @@ def wire(
     status = Status(means, Key(home, settings.status), supplies, mirrors, auditor)
     if certificates is not None:
         status.sections["certificates"] = certificates.section
-    reaches = reaching(means, settings, home, scope, lambda: mirrors.supplies, wakes)
-    if reaches is not None:
-        observed = replace(observed, egress=tuple(reaches.watched.all()))
-        status.sections["egress"] = reaches.egress.section
+    place = Place(home, scope)
+    reaches = reaching(
+        means, access.resources, settings, place, lambda: mirrors.supplies, wakes
+    )
+    observed = replace(observed, egress=reaches.followers)
+    status.sections["egress"] = reaches.keeps.section
     return Companion(
         means=means,
         observed=observed,
@@ -264,6 +267,8 @@ def _registry(wired: Companion) -> CollectorRegistry:
             certificates=wired.certificates,
         )
     )
+    for measures in wired.reaching.measures:
+        registry.register(measures)
     return registry
 
 
@@ -279,7 +284,7 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
             click.echo(str(error), err=True)
             return 1
         pause = pauses[0]
-        if pause is None and wired.reaching and wired.reaching.egress.is_waiting:
+        if pause is None and wired.reaching.keeps.is_waiting:
             pause = _LOOK_UP
         if pause is None or time.monotonic() + pause > until:
             break
@@ -300,10 +305,9 @@ def _remove(wired: Companion) -> int:
         left = remove_all(
             wired.means, wired.observed.mirrors, wired.leadership, wait=time.sleep
         )
-        if wired.reaching is not None:
-            for follower in wired.reaching.watched.all():
-                follower.refresh()
-            wired.reaching.egress.remove_all()
+        for follower in wired.reaching.followers:
+            follower.refresh()
+        wired.reaching.keeps.remove_all()
     except ClusterError as error:
         click.echo(str(error), err=True)
         return 1

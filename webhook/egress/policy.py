@@ -95,36 +95,6 @@ class Plan:
     policies: tuple[OwnPolicy, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What must stay reachable in a namespace that is closed on purpose.
-
-    `None` means that nobody said; an empty tuple says *nothing of the kind*.
-
-    Attributes:
-        peers: The pods of the same Ray cluster or Spark application.
-        api_server: Of Kubernetes.
-        storage: Object stores for data and artifacts.
-        michelangelo: The Michelangelo API server.
-    """
-
-    peers: tuple[Rule, ...] | None = None
-    api_server: tuple[Rule, ...] | None = None
-    storage: tuple[Rule, ...] | None = None
-    michelangelo: tuple[Rule, ...] | None = None
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The groups nobody spoke about."""
-        groups = {
-            "peers": self.peers,
-            "apiServer": self.api_server,
-            "storage": self.storage,
-            "michelangelo": self.michelangelo,
-        }
-        return tuple(name for name, rules in groups.items() if rules is None)
-
-
 def is_own(labels: Mapping[str, str], name: str) -> bool:
     """Whether a policy is ours to change: by its label and by its name, both."""
     return labels.get(MANAGED_BY_LABEL) == MANAGED_BY and name.startswith(NAME_PREFIX)
@@ -165,18 +135,9 @@ def additive(
     return Plan(namespace, Reason.EGRESS_READY, tuple(kept))
 
 
-def isolate(namespace: str, rules: tuple[Rule, ...], baseline: Baseline) -> Plan:
-    """One policy that closes injected pods to everything that is not declared."""
-    if baseline.missing:
-        return Plan(namespace, Reason.BASELINE_MISSING)
-    groups = (
-        baseline.peers,
-        baseline.api_server,
-        baseline.storage,
-        baseline.michelangelo,
-    )
-    permitted = compact([*rules, *(rule for group in groups for rule in group or ())])
-    closed = OwnPolicy(namespace, ISOLATING_NAME, INJECTED, permitted)
+def isolate(namespace: str, rules: Iterable[Rule]) -> Plan:
+    """One policy that closes injected pods to everything but these rules."""
+    closed = OwnPolicy(namespace, ISOLATING_NAME, INJECTED, compact(rules))
     return Plan(namespace, Reason.EGRESS_READY, (closed,))
 
 

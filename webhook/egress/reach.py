@@ -5,13 +5,22 @@ is not known yet has no rule, because an empty list in a rule means *anything*.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import collapse_addresses, ip_network
 from typing import Final
 
 from webhook.egress.destination import Destination
-from webhook.egress.model import Address, IpBlock, Peer, PodPeer, Port, Protocol, Rule
+from webhook.egress.model import (
+    Address,
+    IpBlock,
+    Network,
+    Peer,
+    PodPeer,
+    Port,
+    Protocol,
+    Rule,
+)
 from webhook.egress.reasons import Finding, Reason
 from webhook.egress.selector import Selector
 from webhook.egress.services import Catalog, Service, ServicePort, address_key
@@ -133,7 +142,8 @@ def dns_servers(
 def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """The same permissions in canonical form: byte for byte, whatever the order.
 
-    Rules with the same peers share a line, then rules with the same ports do.
+    Rules with the same peers share a line, then rules with the same ports do. Ranges
+    that together are exactly a larger one become that one; never a wider one.
     """
     by_peer: dict[Peer, set[Port]] = {}
     for rule in rules:
@@ -144,7 +154,22 @@ def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
         key = tuple(sorted(ports, key=_port_key))
         by_ports.setdefault(key, []).append(peer)
     ordered = sorted(by_ports.items(), key=lambda item: [_port_key(p) for p in item[0]])
-    return tuple(Rule(tuple(sorted(peers, key=_peer_key)), k) for k, peers in ordered)
+    return tuple(
+        Rule(tuple(sorted(_joined(peers), key=_peer_key)), k) for k, peers in ordered
+    )
+
+
+def _joined(peers: Iterable[Peer]) -> Iterator[Peer]:
+    """The same peers with adjacent ranges as one: a pool often has whole runs."""
+    ranges: dict[int, list[Network]] = {4: [], 6: []}
+    for peer in peers:
+        if isinstance(peer, IpBlock) and not peer.excepts:
+            ranges[peer.network.version].append(peer.network)
+        else:
+            yield peer
+    for family in ranges.values():
+        # One family at a time, which is more than its type can say.
+        yield from (IpBlock(n) for n in collapse_addresses(family))  # type: ignore[type-var]
 
 
 def _destination(
