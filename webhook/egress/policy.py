@@ -15,7 +15,7 @@ from webhook.egress.cover import uncovered
 from webhook.egress.model import Direction, Policy, Rule
 from webhook.egress.reach import compact
 from webhook.egress.reasons import Reason
-from webhook.egress.selector import EVERYTHING, Requirement, Selector
+from webhook.egress.selector import Requirement, Selector
 from webhook.injection.names import (
     INJECTED_LABEL,
     INJECTED_TRUE,
@@ -110,26 +110,26 @@ def additive(
         policies: All of the namespace's; ours are passed over.
         rules: What every injected pod should be permitted.
     """
-    isolating = [
-        policy
-        for policy in policies
-        if Direction.EGRESS in policy.directions
-        and not is_own(policy.labels, policy.name)
-        and not (policy.selector & INJECTED).contradictory
-    ]
+    isolating: list[Policy] = []
+    groups: dict[Selector, list[Policy]] = {}
+    for policy in policies:
+        if Direction.EGRESS not in policy.directions:
+            continue
+        both = policy.selector & INJECTED
+        if both.contradictory or is_own(policy.labels, policy.name):
+            continue
+        isolating.append(policy)
+        groups.setdefault(both, []).append(policy)
     if not isolating:
         return Plan(namespace, Reason.NOT_ISOLATED)
     if not rules:
         return Plan(namespace, Reason.UNRESOLVED)
-    groups: dict[Selector, list[Policy]] = {}
-    for policy in isolating:
-        groups.setdefault(policy.selector, []).append(policy)
-    # What selects every pod is isolation enough to lean on.
-    if EVERYTHING in groups:
-        groups = {EVERYTHING: groups[EVERYTHING]}
+    # What selects every injected pod is isolation enough to lean on.
+    if INJECTED in groups:
+        groups = {INJECTED: groups[INJECTED]}
     given = _Given(isolating)
     shadows = (
-        _shadow(namespace, s, group, rules, given) for s, group in groups.items()
+        _shadow(namespace, both, group, rules, given) for both, group in groups.items()
     )
     kept = sorted((s for s in shadows if s.rules), key=lambda shadow: shadow.name)
     return Plan(namespace, Reason.EGRESS_READY, tuple(kept))
@@ -171,12 +171,11 @@ class _Given:
 
 def _shadow(
     namespace: str,
-    selector: Selector,
+    both: Selector,
     group: list[Policy],
     rules: tuple[Rule, ...],
     given: _Given,
 ) -> OwnPolicy:
-    both = selector & INJECTED
     return OwnPolicy(
         namespace,
         NAME_PREFIX + _digest(both),

@@ -103,6 +103,17 @@ def test_policies_with_one_selector_share_a_shadow() -> None:
     ]
 
 
+def test_policies_that_select_the_same_injected_pods_share_a_shadow_too() -> None:
+    """One of them asks for our label by itself."""
+    asks = (
+        "{podSelector: {matchLabels: {tracking.michelangelo-ai.org/injected: 'true'}},"
+        " policyTypes: [Egress]}"
+    )
+    plan = additive("team-a", [policy(DENY, "a"), policy(asks, "b")], RULES)
+
+    assert shadows(plan) == [({"matchLabels": INJECTED}, ("a", "b"))]
+
+
 def test_a_narrowed_selector_gets_another_shadow() -> None:
     """What is no longer planned has to go, or it isolates the released pod."""
     wide = additive("team-a", [policy(WORKERS)], RULES).policies
