@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from webhook.egress.canonical import compact
 from webhook.egress.cover import uncovered
 from webhook.egress.model import Direction, Policy, Rule
-from webhook.egress.reach import compact
 from webhook.egress.reasons import Reason
 from webhook.egress.selector import Requirement, Selector
 from webhook.injection.names import (

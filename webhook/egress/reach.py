@@ -5,16 +5,16 @@ is not known yet has no rule, because an empty list in a rule means *anything*.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import collapse_addresses, ip_network
+from ipaddress import ip_network
 from typing import Final
 
+from webhook.egress.canonical import compact
 from webhook.egress.destination import Destination
 from webhook.egress.model import (
     Address,
     IpBlock,
-    Network,
     Peer,
     PodPeer,
     Port,
@@ -137,39 +137,6 @@ def dns_servers(
             listens = (n for name, n, x in item.ports if name in names and x == "UDP")
             servers.update(itertools.product(item.ready, listens))
     return tuple(sorted(servers, key=lambda server: (address_key(server[0]), server)))
-
-
-def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The same permissions in canonical form: byte for byte, whatever the order.
-
-    Rules with the same peers share a line, then rules with the same ports do. Ranges
-    that together are exactly a larger one become that one; never a wider one.
-    """
-    by_peer: dict[Peer, set[Port]] = {}
-    for rule in rules:
-        for peer in rule.peers:
-            by_peer.setdefault(peer, set()).update(rule.ports)
-    by_ports: dict[tuple[Port, ...], list[Peer]] = {}
-    for peer, ports in by_peer.items():
-        key = tuple(sorted(ports, key=_port_key))
-        by_ports.setdefault(key, []).append(peer)
-    ordered = sorted(by_ports.items(), key=lambda item: [_port_key(p) for p in item[0]])
-    return tuple(
-        Rule(tuple(sorted(_joined(peers), key=_peer_key)), k) for k, peers in ordered
-    )
-
-
-def _joined(peers: Iterable[Peer]) -> Iterator[Peer]:
-    """The same peers with adjacent ranges as one: a pool often has whole runs."""
-    ranges: dict[int, list[Network]] = {4: [], 6: []}
-    for peer in peers:
-        if isinstance(peer, IpBlock) and not peer.excepts:
-            ranges[peer.network.version].append(peer.network)
-        else:
-            yield peer
-    for family in ranges.values():
-        # One family at a time, which is more than its type can say.
-        yield from (IpBlock(n) for n in collapse_addresses(family))  # type: ignore[type-var]
 
 
 def _destination(
@@ -308,14 +275,3 @@ def _on_node(host: str) -> Finding:
 
 def _block(address: Address) -> IpBlock:
     return IpBlock(ip_network(address))
-
-
-def _port_key(port: Port) -> tuple[str, int, str]:
-    number = port.port if isinstance(port.port, int) else 0
-    return str(port.protocol), number, str(port)
-
-
-def _peer_key(peer: Peer) -> tuple[int, int, int, str]:
-    if isinstance(peer, IpBlock):
-        return 0, peer.network.version, int(peer.network.network_address), str(peer)
-    return 1, 0, 0, str(peer)

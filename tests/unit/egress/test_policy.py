@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.unit.egress.sketch import INJECTED, ips, pod, policy, rule
+from webhook.egress.canonical import compact
 from webhook.egress.evaluate import Target, egress
 from webhook.egress.model import Policy, Protocol
 from webhook.egress.policy import (
@@ -15,7 +16,6 @@ from webhook.egress.policy import (
     is_own,
     isolate,
 )
-from webhook.egress.reach import compact
 from webhook.egress.reasons import Reason
 
 TRACKER = rule("{to: [{ipBlock: {cidr: 203.0.113.7/32}}], ports: [{port: 443}]}")

@@ -5,15 +5,16 @@ given; where it is not, that is said, and nothing is guessed. It is looked again
 often as everything is listed anew, which no idle cluster notices.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from webhook.cluster import objects
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.kinds import CONFIG_MAP, Kind
-from webhook.cluster.ports import Discovers, Json, Resources, Selection
+from webhook.cluster.ports import Discovers, Json, Key, Resources, Selection
 from webhook.egress.engines.controls import (
     CONTROLS,
     ENFORCERS,
@@ -106,6 +107,32 @@ def look(resources: Resources, discovery: Discovers) -> Others:
     )
 
 
+def others_among(bodies: Iterable[Json], namespace: str) -> Others:
+    """The same of objects that are at hand, such as manifests.
+
+    Args:
+        bodies: Objects of any kind.
+        namespace: Of those that name none.
+    """
+    by_kind = {(f"{c.group}/{c.version}", c.kind): c for c in CONTROLS}
+    engines: dict[Engine, tuple[str, ...]] = {}
+    restricting: dict[str, list[tuple[Engine, str]]] = {}
+    for body in bodies:
+        control = by_kind.get((body.get("apiVersion", ""), body.get("kind", "")))
+        if control is None:
+            continue
+        engines[control.engine] = ()
+        key = objects.key(body)
+        home = (key.namespace or namespace) if control.namespaced else ""
+        if control.restricts(body):
+            found = control.engine, f"{control.kind} {Key(home, key.name)}"
+            restricting.setdefault(_where(control, home), []).append(found)
+    return Others(
+        engines=engines,
+        restricting={name: tuple(found) for name, found in restricting.items()},
+    )
+
+
 def _restricting(resources: Resources, control: Control) -> Iterator[tuple[str, str]]:
     """Namespace and name of each object of a kind that restricts."""
     kind = Kind(
@@ -121,9 +148,13 @@ def _restricting(resources: Resources, control: Control) -> Iterator[tuple[str, 
         return  # this version or kind is not served
     for key, (_, restricts) in sorted(listing.items.items()):
         if restricts:
-            # A Sidecar in Istio's own namespace holds for the whole mesh.
-            wide = control.engine is Engine.ISTIO and key.namespace == MESH[0]
-            yield "" if wide else key.namespace, f"{control.kind} {key}"
+            yield _where(control, key.namespace), f"{control.kind} {key}"
+
+
+def _where(control: Control, namespace: str) -> str:
+    """Where an object holds: a Sidecar in Istio's namespace, in the whole mesh."""
+    wide = control.engine is Engine.ISTIO and namespace == MESH[0]
+    return "" if wide else namespace
 
 
 def _mesh(

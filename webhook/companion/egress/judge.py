@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 from webhook.cluster.ports import Key
 from webhook.companion.egress.elsewhere import Elsewhere, Others
 from webhook.companion.egress.names import Names
+from webhook.companion.egress.needs import Needs
 from webhook.companion.egress.seen import Place, Watched
 from webhook.egress.baseline import Baseline
-from webhook.egress.destination import Derived, Destination, derive
+from webhook.egress.destination import Derived, Destination
 from webhook.egress.entry import Caller, blocked
 from webhook.egress.mode import Mode, is_known, narrowed
 from webhook.egress.model import Address, Policy, Rule
@@ -29,7 +30,6 @@ from webhook.egress.reach import (
 from webhook.egress.reasons import Finding, Reason
 from webhook.egress.services import Catalog
 from webhook.injection.names import EGRESS_LABEL
-from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Supply
 
 _WRITING: Final = (Mode.ADDITIVE, Mode.ISOLATE)
@@ -135,15 +135,14 @@ class Judge:
         """Takes what is followed, what is known of names and of other engines."""
         self._watched, self._names, self._elsewhere = watched, names, elsewhere
         self._scope, self._options = scope, options
-        self._derived: dict[str, tuple[str, Derived]] = {}
-        self._former: dict[tuple[str, Destination], datetime] = {}
+        self._needs = Needs(options.extra, options.grace)
         self._reached: Mapping[_Ask, Reach] = {}
         self._made: dict[str, _Made] = {}
 
     def judge(self, supplies: Mapping[str, Supply], now: datetime) -> Verdicts:
         """What should be now, by what each profile gives."""
         needs = {
-            name: self._derive(name, one.content, now)
+            name: self._needs.of(name, one.content, now)
             for name, one in supplies.items()
             if one.content is not None
         }
@@ -170,32 +169,13 @@ class Judge:
             if asks[name].mode in _WRITING and name not in held
             for own in plan.policies
         }
-        ends = (at + self._options.grace for at in self._former.values())
-        pause = min(((end - now).total_seconds() for end in ends), default=None)
+        pause = self._needs.pause(now)
         return Verdicts(wanted, frozenset(held), waiting, report, pause)
 
     @property
     def others(self) -> Others:
         """The other engines, as of the last look."""
         return self._elsewhere.others
-
-    def _derive(self, profile: str, content: Merged, now: datetime) -> Derived:
-        """What the keys name, and for a grace period what they named before."""
-        digest, derived = self._derived.get(profile, ("", Derived((), ())))
-        if digest != content.digest:
-            keys = {
-                key: value.reveal().decode("utf-8", "replace")
-                for key, value in content.data.items()
-            }
-            before, derived = derived, derive(keys, self._options.extra)
-            self._derived[profile] = content.digest, derived
-            for place in set(before.destinations) - set(derived.destinations):
-                self._former[profile, place] = now
-        grace = self._options.grace
-        self._former = {k: at for k, at in self._former.items() if now - at < grace}
-        former = sorted(place for name, place in self._former if name == profile)
-        left = [place for place in former if place not in derived.destinations]
-        return Derived((*derived.destinations, *left), derived.findings)
 
     def _without_keys(self, supplies: Mapping[str, Supply]) -> set[str]:
         """Namespaces whose profile gives nothing yet: what they have from us stays."""
