@@ -137,11 +137,11 @@ class Companion:
                 assert process.stdout is not None
                 process.stdout.readline()
                 self._following = time.monotonic()
-                self._stop.wait(RANDOM.uniform(3.0, 15.0))
+                self._stop.wait(RANDOM.uniform(0.2, 4.0))
                 self._following = float("inf")
                 process.kill()
             self.kills += not self._stop.is_set()
-            self._stop.wait(RANDOM.uniform(0.0, 2.0))
+            self._stop.wait(RANDOM.uniform(0.0, 1.0))
 
     def end(self) -> None:
         """Kills it for the last time."""

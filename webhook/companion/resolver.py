@@ -44,6 +44,18 @@ _MOST_TELLING = (
     Outcome.MALFORMED,
     Outcome.TIMEOUT,
 )
+"""Of several servers: what one knows, another one need not."""
+_OF_FAMILIES = (
+    Outcome.NOERROR,
+    Outcome.CHAIN,
+    Outcome.SERVFAIL,
+    Outcome.REFUSED,
+    Outcome.MALFORMED,
+    Outcome.TIMEOUT,
+    Outcome.NXDOMAIN,
+    Outcome.EMPTY,
+)
+"""Of the two families at one server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +177,15 @@ class Resolver:
         )
 
     def _both(self, name: dns.name.Name, address: Address, port: int) -> _Answer:
-        """One family may be missing; then the other one is the answer."""
+        """One family may be missing; then the other one is the answer.
+
+        Where one fails and the other one is empty, it failed: half an answer is none.
+        """
         families = (dns.rdatatype.A, dns.rdatatype.AAAA)
         both = [self._one(name, kind, str(address), port) for kind in families]
         found = [answer for answer in both if answer.addresses]
         return _Answer(
-            min((answer.outcome for answer in both), key=_MOST_TELLING.index),
+            min((answer.outcome for answer in both), key=_OF_FAMILIES.index),
             tuple(a for answer in found for a in answer.addresses),
             min((answer.ttl for answer in found), default=0),
         )

@@ -71,7 +71,24 @@ def test_a_narrowed_selector_moves_the_shadow_in_the_same_step(world: World) -> 
     (narrow,) = world.ours()
 
     assert narrow["metadata"]["name"] != wide
+    assert world.egress.writer.orphans() == 0
     assert narrow["spec"]["podSelector"]["matchLabels"]["ray.io/node-type"] == "worker"
+
+
+def test_a_shadow_of_two_policies_goes_with_the_last(world: World) -> None:
+    """Of those with its selector; the first one's going changes nothing."""
+    world.policy(DENY, "one")
+    world.policy(DENY, "two")
+    world.step()
+    before = world.ours()[0]["metadata"]["name"]
+    world.delete("one")
+    world.step(5)
+    after = [body["metadata"]["name"] for body in world.ours()]
+    world.delete("two")
+    world.step()
+
+    assert after == [before]
+    assert world.ours() == []
 
 
 def test_policies_come_and_go_faster_than_rewrites_are_paced(world: World) -> None:
@@ -232,6 +249,31 @@ def test_a_namespace_that_refuses_does_not_keep_others_waiting(world: World) -> 
         world.step()
 
     assert (world.ours(), len(world.ours("team-b"))) == ([], 1)
+
+
+def test_a_standby_writes_and_deletes_nothing(world: World) -> None:
+    """Whoever leads does."""
+    world.policy(DENY)
+    world.step()
+    world.delete()
+    world.leads = False
+    world.step()
+
+    assert len(world.ours()) == 1
+
+
+def test_a_shadow_that_goes_by_itself_meanwhile_is_no_failure(world: World) -> None:
+    """Garbage collection is as fast."""
+    world.policy(DENY)
+    world.step()
+    name = world.ours()[0]["metadata"]["name"]
+    world.delete()
+    world.cluster.meanwhile(
+        "delete", lambda: world.user.delete(NETWORK_POLICY, name, "team-a")
+    )
+    world.step()
+
+    assert world.ours() == []
 
 
 def test_uninstalling_takes_all_of_ours_and_only_ours(world: World) -> None:

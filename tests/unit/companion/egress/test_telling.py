@@ -234,6 +234,16 @@ def test_names_are_measured(world: World) -> None:
     assert value(world, "dns_last_success_timestamp_seconds", name=name) == start + 60
 
 
+def test_a_dead_replica_is_counted_and_the_policy_is_written(world: World) -> None:
+    """The others answer for it."""
+    world.zone.dead = 1
+    world.step()
+
+    assert value(world, "dns_lookups_total", rcode="TIMEOUT") == 1
+    assert world.opened() == ["203.0.113.7/32"]
+    assert reasons(world) == set()
+
+
 def test_policies_are_measured(world: World) -> None:
     """Writes by verb, namespaces by how they stand, and orphans."""
     world.step()

@@ -52,6 +52,8 @@ class Zone:
             "mlflow.example.org": ("203.0.113.7",)
         }
         self.ttl = 60.0
+        self.dead = 0
+        """Replicas that do not answer, besides the one that does."""
         self.asked: list[str] = []
         self.servers: Sequence[tuple[Address, int]] = ()
 
@@ -66,7 +68,8 @@ class Zone:
             return Lookup(now, found, servers=(found,))
         addresses = tuple(ip_address(a) for a in found)
         ttl = timedelta(seconds=self.ttl)
-        return Lookup(now, Outcome.NOERROR, addresses, ttl, (Outcome.NOERROR,))
+        said = (Outcome.NOERROR, *[Outcome.TIMEOUT] * self.dead)
+        return Lookup(now, Outcome.NOERROR, addresses, ttl, said)
 
 
 class World:
