@@ -21,6 +21,7 @@ from webhook.cluster.errors import (
 from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.cluster.ports import (
     Change,
+    Discovers,
     Happening,
     Json,
     Key,
@@ -69,6 +70,17 @@ class ResourcesContract:
         port.apply(CONFIG_MAP, config_map(home, a="1"))
 
         assert port.get(CONFIG_MAP, "c", home)["data"] == {"a": "1"}
+
+    def test_what_is_served_can_be_asked(
+        self, port: Discovers, other: Resources
+    ) -> None:
+        """By group; the core one has no name."""
+        other.apply(WEBHOOK_CONFIGURATION, webhook_configuration("groups"))
+        found = port.groups()
+        other.delete(WEBHOOK_CONFIGURATION, "groups")
+
+        assert "admissionregistration.k8s.io" in found
+        assert "" not in found
 
     def test_applying_the_same_changes_nothing(
         self, port: Resources, home: str

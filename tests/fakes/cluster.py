@@ -81,6 +81,8 @@ class FakeCluster:
         """What a mutating webhook does to every Secret that is written."""
         self.full: set[str] = set()
         """Namespaces whose quota for Secrets is used up."""
+        self.served: set[str] = set()
+        """API groups without an object yet."""
 
     def client(self, manager: str = "tracking-injector") -> "FakeResources":
         """The port, writing in this manager's name."""
@@ -303,6 +305,13 @@ class FakeResources:
         self._cluster = cluster
         self._manager = manager
         self._lock = cluster._changed
+
+    def groups(self) -> frozenset[str]:
+        """The groups of everything stored, and those of `served`."""
+        with self._lock:
+            self._cluster.admit("groups", NAMESPACE, Key("", ""))
+            stored = {kind.group for kind in self._cluster._objects}
+            return frozenset(stored | self._cluster.served) - {""}
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
         """A copy of the object."""

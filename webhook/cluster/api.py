@@ -19,7 +19,7 @@ from kubernetes.config import ConfigException
 
 from webhook.cluster import objects
 from webhook.cluster.errors import Unavailable, from_status
-from webhook.cluster.kinds import SECRET, Kind
+from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
 from webhook.cluster.ports import (
     ANYTHING,
     Change,
@@ -74,6 +74,11 @@ class ApiResources:
         self._client = client
         self._manager = manager
         self._date = ""
+
+    def groups(self) -> frozenset[str]:
+        """The API groups that are served, the core one apart."""
+        body = self._call(NAMESPACE, verb="GET", path="/apis")
+        return frozenset(group["name"] for group in body.get("groups") or ())
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
         """One object by name."""

@@ -154,3 +154,14 @@ class Resources(Protocol):
         only: Precondition = ANYTHING,
     ) -> None:
         """Deletes if `only` still holds, else `Conflict`."""
+
+
+class Discovers(Protocol):
+    """Asks what a cluster serves."""
+
+    def groups(self) -> frozenset[str]:
+        """The API groups, the core one apart.
+
+        Every authenticated client may ask; it shows what is installed without a right
+        to any of its objects.
+        """

@@ -13,13 +13,15 @@ from tests.lab.processes import wait_for
 Helm = Callable[..., str]
 """Runs a helm as admin and returns what it prints."""
 
-_FOREIGN = {
+_FOREIGN: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "prometheus-operator": (
         "example/prometheus-operator-crd",
-        ("monitoring.coreos.com", "servicemonitors"),
-        ("monitoring.coreos.com", "prometheusrules"),
+        [
+            ("monitoring.coreos.com", "servicemonitors"),
+            ("monitoring.coreos.com", "prometheusrules"),
+        ],
     ),
-    "cert-manager": ("deploy/crds", ("cert-manager.io", "certificates")),
+    "cert-manager": ("deploy/crds", [("cert-manager.io", "certificates")]),
 }
 """Other operators, with the folder of their CRDs, and the kinds that the chart uses."""
 
@@ -36,7 +38,7 @@ def plane(
     options = Options(release=request.param)
     plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("plane"), options)
     try:
-        for tool, (folder, *kinds) in _FOREIGN.items():
+        for tool, (folder, kinds) in _FOREIGN.items():
             for group, plural in kinds:
                 crd = toolbox.share(tool, f"{folder}/{group}_{plural}.yaml")
                 plane.kubectl("create", "-f", crd)
