@@ -50,11 +50,7 @@ _CLOSE: Final = b"Connection: close\r\n\r\n"
 
 
 class _RefusedError(Exception):
-    """Raised inside the parser's callbacks: the request is answered at once."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    """Ends the parser's work: the request was answered before its last byte."""
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
@@ -74,6 +70,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     _body_receiver: Any
     _callback_parser: Any
     _flow_control: Any
+    _known_head: Any
+    _known_request: Any
 
     def __init__(self, worker: "AdmissionWorker", *, probes: bool) -> None:
         """Prepare for a client of the serving port, or of the probes' port."""
@@ -83,6 +81,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self.last_answer = 0.0
         self.handshake: asyncio.Task[None] | None = None
         self._body, self._held = bytearray(), 0
+        self._known_head = self._known_request = None
         self._reviews = not probes
         if probes:
             self.app = worker.probes
@@ -105,10 +104,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client's, in whatever pieces they come."""
-        if self.phase in {Phase.FIRST_REQUEST, Phase.IDLE}:
+        if self.phase is Phase.CLOSING:
+            return
+        if self.phase is Phase.IDLE or self.phase is Phase.FIRST_REQUEST:
             self._enter(Phase.REQUEST)
-        if self.phase is not Phase.CLOSING:
-            super().data_received(data)
+        super().data_received(data)
 
     def pause_writing(self) -> None:
         """The client does not read its answers: read none of its requests."""
@@ -143,18 +143,36 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     # -- the request -------------------------------------------------------------
 
     def _on_headers_complete(self) -> bool:
-        # gunicorn would run the application now, and let it wait for the body.
-        ready, self._request_ready = self._request_ready, None
-        try:
-            super()._on_headers_complete()
-        finally:
-            self._request_ready = ready
-        if self._current_request.content_length > BODY_LIMIT:
+        """Make the request of its head, and run nothing before its body is there.
+
+        kube-apiserver sends the same head again and again, but for the body's length,
+        which the parser has judged by itself. gunicorn's checks of the rest cost a
+        tenth of a request: what passed them before passes them again.
+        """
+        parser = self._callback_parser
+        fields = [one for one in parser.asgi_headers if one[0] != b"content-length"]
+        head = (parser.method, parser.path, parser.http_version, fields)
+        if head == self._known_head:
+            self._current_request = self._known_request
+        else:
+            # This would run the application now, and let it wait for the body.
+            ready, self._request_ready = self._request_ready, None
+            try:
+                super()._on_headers_complete()
+            finally:
+                self._request_ready = ready
+        if (parser.content_length or 0) > BODY_LIMIT:
             self._refuse_body()
-        if self._body_receiver.expect_continue:
+        if self._body_receiver and self._body_receiver.expect_continue:
             self._body_receiver.expect_continue = False
             self._safe_write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self._is_review():
+            self._known_head, self._known_request = head, self._current_request
         return False
+
+    def _is_review(self) -> bool:
+        request = self._current_request
+        return self._reviews and (request.method, request.raw_path) == _REVIEW
 
     def _on_body(self, chunk: bytes) -> None:
         # In one piece: chunks of one byte would cost fifty times what is counted.
@@ -165,16 +183,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         if self._held > SMALL_BODY:
             self.worker.large_bodies += self._held - max(before, SMALL_BODY)
             if self.worker.large_bodies > LARGE_BODIES:
-                raise _RefusedError(error(503))
+                self._refuse(error(503))
+                raise _RefusedError
 
     def _refuse_body(self) -> None:
-        raise _RefusedError(self.worker.webhook.reject(Rejection.TOO_LARGE))
+        self._refuse(self.worker.webhook.reject(Rejection.TOO_LARGE))
+        raise _RefusedError
 
     def _handle_h1c_exception(self, exc: Exception) -> bool:
-        if isinstance(exc, _RefusedError):
-            self._refuse(exc.answer)
-            return True
-        return bool(super()._handle_h1c_exception(exc))
+        refused = isinstance(exc, _RefusedError)
+        return refused or bool(super()._handle_h1c_exception(exc))
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         """Parse, and see to each request that is complete."""
@@ -185,7 +203,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             self._enter(Phase.ANSWER)
             request, body = self._current_request, bytes(self._body)
             self._body.clear()
-            if not self._reviews or (request.method, request.raw_path) != _REVIEW:
+            if not self._is_review():
                 self._body_receiver.feed(body)
                 self._request_ready.set()  # gunicorn goes on from here
                 return True

@@ -98,8 +98,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
         self, client: socket.socket, connection: Connection, *, probes: bool
     ) -> None:
         """Bring a connection through its handshake, and say how that ended."""
-        watch = self.webhook.certificates
-        result, tls = Handshake.COMPLETED, {}
+        watch, result, tls = self.webhook.certificates, Handshake.OTHER, {}
         if not probes and watch and watch.current:
             tls = {
                 "ssl": watch.current.context,
@@ -110,6 +109,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             if probes or tls:
                 connect = self.loop.connect_accepted_socket
                 await connect(lambda: connection, client, **tls)
+                result = Handshake.COMPLETED
             else:
                 client.close()
                 result = Handshake.NO_CERTIFICATE
@@ -117,11 +117,12 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             result = Handshake.EVICTED
         except (OSError, EOFError) as problem:
             result = handshake_failure(problem)
-        connection.handshake = None
-        if result is not Handshake.COMPLETED:
-            self.connections.pop(connection, None)
-        if not probes:
-            self.webhook.metrics.handshakes.labels(result).inc()
+        finally:
+            connection.handshake = None
+            if result is not Handshake.COMPLETED:
+                self.connections.pop(connection, None)
+            if not probes:
+                self.webhook.metrics.handshakes.labels(result).inc()
 
     # -- the process -------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
         for listener, probes in listeners:
             self.loop.remove_reader(listener.fileno())
             while self._accept(listener, probes=probes):
-                """Who was in the queue already is served as well."""
+                continue  # who was in the queue already is served as well
             listener.close()
         while self.alive and any(
             one.handshake or one.phase in BUSY for one in self.connections
