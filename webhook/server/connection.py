@@ -135,6 +135,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
 
     def abort(self) -> None:
         """End now, whatever is still to be written."""
+        self._closed = True
         if self.transport is not None:
             self.transport.abort()
         elif self.handshake is not None:
@@ -204,18 +205,17 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             request, body = self._current_request, bytes(self._body)
             self._body.clear()
             if not self._is_review():
+                self._pause_reading()  # what follows waits in the network
                 self._body_receiver.feed(body)
                 self._request_ready.set()  # gunicorn goes on from here
                 return True
             self._answer_review(request, body)
-            if parser.remaining_truncated:  # more pipelined than the parser keeps
-                self._close_transport()
+            self._answered()
             if self._closed:
                 return False
             data = parser.remaining()
             parser.reset()
             self._current_request = self._body_receiver = None
-            self._answered()
             if not data:
                 return True
         return False
@@ -243,6 +243,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
 
     def _arm_keepalive_timer(self) -> None:
         """A deadline does this."""
+
+    def _maybe_resume_reading(self) -> None:
+        """Not before the answer; then gunicorn reads on in any case."""
 
     # -- the answer --------------------------------------------------------------
 
@@ -277,7 +280,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     def _answered(self) -> None:
         self._release()
         self.last_answer = self.worker.last_answer = self.worker.loop.time()
-        if not self._closed:
+        if self._callback_parser.remaining_truncated:
+            # More pipelined than the parser keeps: to hear such a peer out before the
+            # end would only cost the others their turns.
+            self.abort()
+        elif not self._closed:
             unread = self._flow_control.write_paused
             self._enter(Phase.ANSWER if unread else Phase.IDLE)
 
