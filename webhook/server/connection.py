@@ -201,10 +201,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             parser = self._callback_parser
             if self._request_ready.is_set() or not parser.is_complete:
                 return True
-            self._enter(Phase.ANSWER)
             request, body = self._current_request, bytes(self._body)
             self._body.clear()
             if not self._is_review():
+                self._enter(Phase.ANSWER)
                 self._pause_reading()  # what follows waits in the network
                 self._body_receiver.feed(body)
                 self._request_ready.set()  # gunicorn goes on from here
