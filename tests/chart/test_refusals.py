@@ -63,6 +63,19 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"certificates": {"mode": "provided", "provided": {"secretName": "a"}}},
         "certificates.provided.caBundle",
     ),
+    "isolate-without-baseline": (
+        {"egress": {"mode": "isolate"}},
+        "egress.baseline does not say peers",
+    ),
+    "isolate-with-half-a-baseline": (
+        {
+            "egress": {
+                "mode": "isolate",
+                "baseline": {"peers": "none", "apiServer": [], "michelangelo": []},
+            }
+        },
+        "egress.baseline does not say storage",
+    ),
     "one-port-twice": (
         {"webhook": {"port": 8080}},
         "webhook.port and webhook.healthPort are both 8080",

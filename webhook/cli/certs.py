@@ -14,8 +14,7 @@ from certs.codec import NewerFormatError, decode_pair
 from certs.material import Root
 from certs.state import Served
 from webhook.cli.certs_report import Standing, tables
-from webhook.cli.companion import now
-from webhook.cli.connect import cluster_options, connect, process_environ
+from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cli.keeping import place_of, policy_of
 from webhook.cluster import objects
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound

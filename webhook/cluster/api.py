@@ -19,7 +19,7 @@ from kubernetes.config import ConfigException
 
 from webhook.cluster import objects
 from webhook.cluster.errors import Unavailable, from_status
-from webhook.cluster.kinds import SECRET, Kind
+from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
 from webhook.cluster.ports import (
     ANYTHING,
     Change,
@@ -40,6 +40,7 @@ _SILENCE: Final = 5.0
 _PAGE: Final = 500
 """Objects per page, as kubectl asks for: 500 pods are about 5 MB."""
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _HAPPENINGS: Final[Mapping[str, Happening]] = MappingProxyType(
     {
@@ -73,6 +74,11 @@ class ApiResources:
         self._client = client
         self._manager = manager
         self._date = ""
+
+    def groups(self) -> frozenset[str]:
+        """The API groups that are served, the core one apart."""
+        body = self._call(NAMESPACE, verb="GET", path="/apis")
+        return frozenset(group["name"] for group in body.get("groups") or ())
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
         """One object by name."""
@@ -130,6 +136,18 @@ class ApiResources:
             return parsedate_to_datetime(self._date).astimezone(UTC)
         except ValueError:
             return None
+
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away."""
+        address = objects.key(body)
+        return self._call(
+            kind,
+            verb="PATCH",
+            path=kind.path(address.namespace, address.name),
+            query={"fieldManager": self._manager},
+            body=body,
+            content=_MERGE,
+        )
 
     def create(self, kind: Kind, body: Json) -> Json:
         """Creates; `AlreadyExists` where the name is taken."""

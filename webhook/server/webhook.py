@@ -93,7 +93,7 @@ class Webhook:
             review.namespace, decision.workload or "none", decision.reason
         )
         self.metrics.seconds.observe(seconds)
-        self.journal.line("info", "decision", _fields(review, decision, seconds))
+        self.journal.line("info", "decision", log_fields(review, decision, seconds))
         return Answer(200, answered)
 
     def reject(self, rejection: Rejection) -> Answer:
@@ -202,7 +202,8 @@ def build(
     )
 
 
-def _fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:
+def log_fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:
+    """What a decision's log line says: names and outcomes, never a spec."""
     pod, owner = _names(review.pod)
     return {
         "uid": review.uid[:CLIP],

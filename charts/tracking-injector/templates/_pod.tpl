@@ -98,6 +98,14 @@ securityContext:
   value: {{ join "," .Values.egress.hosts | quote }}
 - name: MTI_EGRESS_GRACE_HOURS
   value: {{ .Values.egress.graceHours | float64 | quote }}
+- name: MTI_EGRESS_ADDRESSES_PER_NAME
+  value: {{ .Values.egress.addressesPerName | int | quote }}
+{{- $said := dict -}}
+{{- range $name, $group := .Values.egress.baseline -}}
+{{- if not (kindIs "invalid" $group) -}}{{- $_ := set $said $name $group -}}{{- end -}}
+{{- end }}
+- name: MTI_EGRESS_BASELINE
+  value: {{ $said | toJson | quote }}
 - name: MTI_EGRESS_MEMORY
   value: {{ printf "%s-addresses" (include "tracking-injector.fullname" .) | quote }}
 - name: MTI_CLUSTER_DOMAIN

@@ -51,6 +51,13 @@ is for values that contradict each other.
 {{- if and (eq $v.certificates.mode "provided") (not (and $v.certificates.provided.secretName $v.certificates.provided.caBundle)) -}}
 {{- fail "certificates.mode is provided, which needs both certificates.provided.secretName and certificates.provided.caBundle." -}}
 {{- end -}}
+{{- if eq $v.egress.mode "isolate" -}}
+{{- range list "peers" "apiServer" "storage" "michelangelo" -}}
+{{- if kindIs "invalid" (get $v.egress.baseline .) -}}
+{{- fail (printf "egress.mode is isolate, which closes task pods to everything that is not declared, but egress.baseline does not say %s: an empty list says that there is none." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if eq (int $v.webhook.port) (int $v.webhook.healthPort) -}}
 {{- fail (printf "webhook.port and webhook.healthPort are both %d." (int $v.webhook.port)) -}}
 {{- end -}}

@@ -146,6 +146,10 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """Not used."""
+        raise NotImplementedError
+
     def create(self, kind: Kind, body: Json) -> Json:
         """Not used."""
         raise NotImplementedError
