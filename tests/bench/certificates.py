@@ -148,7 +148,7 @@ def shaken(generation: Generation, tools: Path) -> Iterator[str]:
             again = (
                 "none, it keeps no sessions" if resumed is None else f"{resumed:.0f}"
             )
-            yield f"handshakes, {server:<8} {first:8.0f} per CPU-second, resumed {again}"
+            yield f"handshakes, {server:<8} {first:8.0f} per CPU-s, resumed {again}"
 
 
 def _prove(folder: Path) -> bool:
