@@ -69,6 +69,19 @@ def disown_secrets(history: History) -> None:
         history.world.at(DAY, partial(history.world.own, name))
 
 
+def lose_sight_of_a_switch(history: History) -> None:
+    """The pair cannot be written, then the state not be read while a bundle is emptied.
+
+    What the state then wants served is not what was trusted meanwhile.
+    """
+    world = history.world
+    world.disown(PLACE.pair_secret)
+    world.at(HOUR / 2, partial(world.disown, PLACE.state_secret))
+    world.at(HOUR / 2, partial(world.own, PLACE.pair_secret))
+    world.at(HOUR / 2 + 60, partial(world.tamper, [b"", b""]))
+    world.at(2 * HOUR, partial(world.own, PLACE.state_secret))
+
+
 def freeze_steady_clock(history: History) -> None:
     """As on a machine whose monotonic clock does not count."""
     companion = history.rng.choice(history.companions)
@@ -122,6 +135,7 @@ INCIDENTS: tuple[Callable[[History], None], ...] = (
     empty_secrets,
     damage_secret,
     disown_secrets,
+    lose_sight_of_a_switch,
     freeze_steady_clock,
     sleep,
     restart_replica,

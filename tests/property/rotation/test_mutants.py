@@ -21,7 +21,7 @@ from tests.property.rotation.histories import POLICY, History
 from tests.property.rotation.mint import Mint, abstract_material
 from tests.property.rotation.port import Weather
 from tests.property.rotation.timeline import Violation
-from tests.property.rotation.world import World
+from tests.property.rotation.world import PLACE, World
 from webhook.companion.certificates.look import Looker
 
 if TYPE_CHECKING:
@@ -167,3 +167,46 @@ def test_a_silent_replica_is_not_taken_for_an_untrusted_one() -> None:
 
     with patch("certs.rotation._Decision._nothing_to_lose", nothing_to_lose):
         assert first_violation().startswith(("I1", "I2"))
+
+
+def sight_lost_of_a_switch() -> None:
+    """The pair cannot be written, then the state not be read while a bundle goes."""
+    mint = Mint()
+    world = World(random.Random(1), mint.inspect, POLICY)  # noqa: S311 - to repeat
+    world.install(replicas=3, servers=2)
+    with abstract_material(mint):
+        busy = Companion(world, Weather(), "c0", mint.issue)
+
+        def work(minutes: int) -> None:
+            for _ in range(minutes):
+                world.advance(world.now + timedelta(minutes=1))
+                busy.turn()
+
+        work(60)
+        world.request_rotation()
+        work(5)
+        world.disown(PLACE.pair_secret)
+        work(25)
+        world.disown(PLACE.state_secret)
+        world.own(PLACE.pair_secret)
+        work(1)
+        world.tamper([b"", b""])
+        work(60)
+        world.own(PLACE.state_secret)
+        work(120)
+        assert busy.outcome is not None
+        assert busy.outcome.in_order
+
+
+def test_a_switch_that_was_lost_sight_of_waits_anew() -> None:
+    """What the state then wants served is not what was trusted meanwhile."""
+    sight_lost_of_a_switch()
+
+
+def test_a_pair_ahead_of_a_changed_bundle_is_caught() -> None:
+    """The switch waited, but since then its root was lost and came back."""
+    with (
+        patch("certs.rotation._Decision._must_wait", lambda _: False),
+        pytest.raises(Violation, match="I2"),
+    ):
+        sight_lost_of_a_switch()
