@@ -130,7 +130,7 @@ letters, digits, `-` and `*` only, so a pattern is a regular expression but for 
 {{- join " || " $terms -}}
 {{- end }}
 
-{{/* Namespaces in the API server's terms: labelled, and not excluded. */}}
+{{/* Namespaces in the API server's terms: labeled, and not excluded. */}}
 {{- define "tracking-injector.namespaceSelector" -}}
 matchExpressions:
   - key: {{ include "tracking-injector.domain" . }}/inject

@@ -62,7 +62,7 @@ def apply(plane: ControlPlane, manifest: Object, user: str = COMPANION) -> str:
 
 @pytest.fixture(scope="module")
 def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
-    """The chart installed, every policy on, with a labelled namespace."""
+    """The chart installed, every policy on, with a labeled namespace."""
     values = [
         "policies.flagMissed={Warn,Audit}",
         "policies.namespaceLabel.allowedUsers={alice}",
@@ -306,7 +306,7 @@ def test_the_companion_may_write_egress_policies(installed: ControlPlane) -> Non
         (network_policy(selector={}), "injected pods only"),
         (network_policy(types=["Ingress", "Egress"]), "injected pods only"),
     ],
-    ids=["unlabelled", "every-pod", "ingress"],
+    ids=["unlabeled", "every-pod", "ingress"],
 )
 def test_the_companion_may_write_no_other_network_policy(
     installed: ControlPlane, manifest: Object, sentence: str
