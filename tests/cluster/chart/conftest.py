@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -13,15 +14,13 @@ from tests.lab.processes import wait_for
 Helm = Callable[..., str]
 """Runs a helm as admin and returns what it prints."""
 
-_FOREIGN = {
-    "prometheus-operator": (
-        "example/prometheus-operator-crd",
-        ("monitoring.coreos.com", "servicemonitors"),
-        ("monitoring.coreos.com", "prometheusrules"),
-    ),
-    "cert-manager": ("deploy/crds", ("cert-manager.io", "certificates")),
-}
-"""Other operators, with the folder of their CRDs, and the kinds that the chart uses."""
+_MONITORING = "example/prometheus-operator-crd/monitoring.coreos.com"
+_FOREIGN = (
+    ("prometheus-operator", f"{_MONITORING}_servicemonitors.yaml"),
+    ("prometheus-operator", f"{_MONITORING}_prometheusrules.yaml"),
+    ("cert-manager", "deploy/crds/cert-manager.io_certificates.yaml"),
+)
+"""Other operators, and the kinds of theirs that the chart makes objects of."""
 
 
 @pytest.fixture(
@@ -36,15 +35,18 @@ def plane(
     options = Options(release=request.param)
     plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("plane"), options)
     try:
-        for tool, (folder, *kinds) in _FOREIGN.items():
-            for group, plural in kinds:
-                crd = toolbox.share(tool, f"{folder}/{group}_{plural}.yaml")
-                plane.kubectl("create", "-f", crd)
-                served = f"/apis/{group}/v1/{plural}"
-                wait_for(served, partial(plane.admin.answers, served))
+        for tool, path in _FOREIGN:
+            _teach(plane, toolbox.share(tool, path))
         yield plane
     finally:
         plane.stop()
+
+
+def _teach(plane: ControlPlane, crd: Path) -> None:
+    plane.kubectl("create", "-f", crd)
+    group, _, plural = crd.stem.partition("_")
+    served = f"/apis/{group}/v1/{plural}"
+    wait_for(served, partial(plane.admin.answers, served))
 
 
 @pytest.fixture(params=["helm", "helm-4"], ids=["helm-3", "helm-4"])
