@@ -37,6 +37,17 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{/* The pods that call the API server: those of the companion, the hook and the tests. */}}
+{{- define "tracking-injector.clientSelector" -}}
+matchLabels:
+  app.kubernetes.io/name: tracking-injector
+  app.kubernetes.io/instance: {{ .Release.Name }}
+matchExpressions:
+  - key: app.kubernetes.io/component
+    operator: In
+    values: [companion, uninstall, test]
+{{- end }}
+
 {{/* Labels of every object; takes `root` and `component`. */}}
 {{- define "tracking-injector.labels" -}}
 {{ include "tracking-injector.selectorLabels" . }}

@@ -26,9 +26,15 @@ INJECTED = "tracking.michelangelo-ai.org/injected"
 INJECT = "tracking.michelangelo-ai.org/inject"
 
 
-def impersonate(user: str) -> tuple[str, str]:
-    """Flags that make kubectl somebody, with an administrator's rights."""
-    return f"--as={user}", "--as-group=system:masters"
+def impersonate(user: str) -> tuple[str, ...]:
+    """Flags that make kubectl somebody, with an administrator's rights.
+
+    Args:
+        user: A name, with a group after a slash if any.
+    """
+    name, _, group = user.partition("/")
+    groups = ["system:masters", *([group] if group else [])]
+    return f"--as={name}", *(f"--as-group={one}" for one in groups)
 
 
 def kubectl(
@@ -353,19 +359,45 @@ def test_a_task_pod_without_keys_is_flagged_and_admitted(
     ("user", "label", "allowed"),
     [
         ("alice", f"{INJECT}=enabled", True),
+        ("anybody/ml-platform", f"{INJECT}=enabled", True),
         ("mallory", f"{INJECT}=enabled", False),
+        ("mallory/ml-platforms", f"{INJECT}=enabled", False),
         ("mallory", "tracking.michelangelo-ai.org/profile=research", False),
+        ("mallory", "tracking.michelangelo-ai.org/egress=off", False),
         ("mallory", "team=a", True),
     ],
 )
 def test_only_the_listed_may_label_a_namespace(
     installed: ControlPlane, user: str, label: str, allowed: bool
 ) -> None:
-    """Other labels stay everybody's."""
-    said = kubectl(
-        installed,
-        *("label", "namespace", "default", label, "--dry-run=server"),
-        user=user,
-    )
+    """By name or by group; other labels stay everybody's."""
+    command = ("label", "namespace", "default", label, "--dry-run=server")
+    said = kubectl(installed, *command, user=user)
 
+    assert allowed is ("labeled" in said)
     assert allowed is ("may not change which namespaces" not in said)
+
+
+@pytest.mark.parametrize(("user", "allowed"), [("alice", True), ("mallory", False)])
+def test_only_the_listed_may_switch_a_namespace_off(
+    installed: ControlPlane, user: str, allowed: bool
+) -> None:
+    """Or create one that is on, or give it another value."""
+    label = ("label", "namespace", COMPUTE, "--overwrite", "--dry-run=server")
+    created: Object = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "born-labeled", "labels": {INJECT: "enabled"}},
+    }
+    said = [
+        kubectl(installed, *label, f"{INJECT}-", user=user),
+        kubectl(installed, *label, f"{INJECT}=disabled", user=user),
+        kubectl(
+            installed,
+            *("create", "--dry-run=server", "-f", "-"),
+            manifest=created,
+            user=user,
+        ),
+    ]
+
+    assert [not allowed] * 3 == ["may not change which" in one for one in said]
