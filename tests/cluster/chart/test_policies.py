@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE
+from tests.cluster.chart.conftest import audit_events
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.processes import wait_for
@@ -353,6 +354,24 @@ def test_a_task_pod_without_keys_is_flagged_and_admitted(
 
     assert flagged is ("admitted without the tracking keys" in said)
     assert "serverside-applied" in said
+
+
+def test_the_audit_log_names_a_task_pod_without_keys(installed: ControlPlane) -> None:
+    """Whoever collects it finds the pod and the policy, whether the client listens."""
+    name = "audited-task"
+    manifest = pod({"ray.io/node-type": "worker"})
+    manifest["metadata"]["name"] = name
+
+    apply(installed, manifest, user="bob")
+
+    found = [
+        event["annotations"]["validation.policy.admission.k8s.io/validation_failure"]
+        for event in audit_events(installed)
+        if event["objectRef"].get("name") == name
+    ]
+    assert len(found) == 1
+    assert f"{RELEASE}-missed" in found[0]
+    assert "admitted without the tracking keys" in found[0]
 
 
 @pytest.mark.parametrize(
