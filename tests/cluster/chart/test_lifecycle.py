@@ -134,6 +134,31 @@ def test_a_whole_life_leaves_the_cluster_as_it_was(
     assert before == after
 
 
+def test_without_the_clean_up_the_mirrors_stay_and_nothing_else(
+    namespaces: ControlPlane, helm: Helm, chart: Chart
+) -> None:
+    """For containers that may restart; `uninstall.cleanup` says so."""
+    plane = namespaces
+    before = versions(plane.admin)
+    upgrade(helm, CHART, *VALUES, "--set", "uninstall.cleanup=false")
+    rendered = chart.render(
+        {"tracking": {"existingSecret": "credentials"}}, namespace=HOME
+    )
+    with companion(plane, rendered, HOME):
+        wait_for("the mirror", lambda: plane.admin.exists(MIRROR))
+    there = plane.admin.get(MIRROR)["metadata"]
+    helm("uninstall", RELEASE, "--namespace", HOME, "--wait")
+    left = {
+        f"/api/v1/secrets {COMPUTE}/{MIRROR_SECRET}": (
+            f"{there['uid']} {there['resourceVersion']}"
+        )
+    }
+    after = settled(plane.admin, before | left)
+    plane.admin.delete(MIRROR)
+
+    assert before | left == after
+
+
 def test_dead_pods_of_ours_leave_the_cluster_as_it_was_too(
     namespaces: ControlPlane, helm: Helm
 ) -> None:
