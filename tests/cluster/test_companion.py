@@ -1,8 +1,10 @@
 """The companion on a real API server, under exactly the rights that the chart gives."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -129,6 +131,42 @@ def test_a_switched_off_namespace_keeps_its_mirror_for_its_pods(
 
     release.admin.delete(f"{pods}/p", gracePeriodSeconds="0")
     eventually("it is gone", lambda: release.mirror(name) is None, seconds=20)
+
+
+def test_a_source_that_is_gone_leaves_the_last_good_and_says_since_when(
+    release: Release, running: Running, name: str
+) -> None:
+    """Nobody's keys are taken away; a namespace labeled meanwhile gets them too."""
+    release.compute(name)
+    eventually("the mirror", lambda: release.holds(name))
+    before = int(time.time())
+    path = f"/api/v1/namespaces/{release.namespace}/secrets/keys"
+    release.admin.delete(path)
+    try:
+        eventually("it is told", lambda: release.reason(name) == "stale")
+        release.compute(f"{name}-late")
+        eventually("the mirror", lambda: release.holds(f"{name}-late"))
+        problem = release.status()["profiles"]["default"]["problem"]
+    finally:
+        release.key(CANARY)
+    assert release.holds(name)
+    assert (problem["reason"], problem["detail"]) == ("source-missing", "Secret/keys")
+    assert datetime.fromisoformat(problem["since"]).timestamp() >= before
+    eventually("it is over", lambda: release.reason(name) == "mirrored")
+
+
+def test_label_and_list_must_agree(release: Release, name: str) -> None:
+    """A labeled namespace that the release does not list gets an Event, no Secret."""
+    release.plane.namespace(name)
+    release.label(name)
+    with companion(release, allowed_namespaces="listed-*"):
+        listed = release.compute(f"listed-{name}")
+        eventually("the mirror", lambda: release.holds(listed))
+        eventually("it is told", lambda: release.reason(name) == "not-allowed")
+        events = release.admin.get(f"/api/v1/namespaces/{name}/events")["items"]
+
+        assert release.mirror(name) is None
+        assert [one["reason"] for one in events] == ["not-allowed"]
 
 
 def test_two_replicas_have_one_leader_and_hand_over(

@@ -281,10 +281,13 @@ def test_an_unreadable_source_leaves_the_last_good(world: World) -> None:
     world.label("ray")
     world.step()
     world.cluster.forbid(lambda call: call.kind == SECRET and call.key.name == "keys")
+    lost = world.now
     world.step()
+    world.step(60)
 
     assert world.mirror("ray") == BOTH
     assert world.reason("ray") is MirrorReason.STALE
+    assert world.mirrors.supplies["default"].since == lost
 
     world.cluster.allow_all()
     world.secret("keys", TRACKING_API_KEY="new")
