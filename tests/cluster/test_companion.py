@@ -51,7 +51,7 @@ def _name() -> str:
     return f"ray-{uuid.uuid4().hex[:8]}"
 
 
-def test_a_labelled_namespace_gets_its_mirror(
+def test_a_labeled_namespace_gets_its_mirror(
     release: Release, running: Running, name: str
 ) -> None:
     """From the label to the keys, on a companion that leads."""
@@ -62,7 +62,7 @@ def test_a_labelled_namespace_gets_its_mirror(
     tell(f"from the label to the mirror: {waited * 1000:.0f} ms")
 
 
-def test_a_namespace_labelled_while_nobody_ran_is_found(
+def test_a_namespace_labeled_while_nobody_ran_is_found(
     release: Release, name: str
 ) -> None:
     """What happened meanwhile is made up for at the start."""
@@ -270,18 +270,18 @@ def test_a_missed_pod_is_found_and_told(
 
 
 def create_after(release: Release, namespace: str) -> bool:
-    """Whether a whole second has passed since the namespace was labelled."""
+    """Whether a whole second has passed since the namespace was labeled."""
     made = release.admin.create(
         f"/api/v1/namespaces/{namespace}/configmaps",
         {"metadata": {"generateName": "clock-"}},
     )
     body = release.admin.get(f"/api/v1/namespaces/{namespace}")
-    labelled = [
+    labeled = [
         entry["time"]
         for entry in body["metadata"]["managedFields"]
         if LABEL in json.dumps(entry["fieldsV1"])
     ]
-    return bool(made["metadata"]["creationTimestamp"] > max(labelled))
+    return bool(made["metadata"]["creationTimestamp"] > max(labeled))
 
 
 def test_once_brings_everything_in_order_and_says_so(

@@ -1,7 +1,7 @@
 """Whatever fails, afterwards the mirrors equal their sources and nothing else changed.
 
 Every test runs the real companion under the chart's rights against a control plane of
-this module's own; after each, every labelled namespace is compared, a foreign Secret is
+this module's own; after each, every labeled namespace is compared, a foreign Secret is
 compared to the byte, and the canary is looked for everywhere.
 """
 
@@ -63,7 +63,7 @@ def _release(plane: ControlPlane) -> Release:
 
 @pytest.fixture(name="names")
 def _names(release: Release, foreign: dict[str, Any]) -> Iterator[list[str]]:
-    """Three labelled namespaces; what must hold after every fault is stated here."""
+    """Three labeled namespaces; what must hold after every fault is stated here."""
     names = [release.compute(f"n-{uuid.uuid4().hex[:8]}") for _ in range(3)]
     yield names
     path = f"/api/v1/namespaces/{FOREIGN}/secrets/{MIRROR}"
@@ -305,7 +305,7 @@ def test_a_label_flaps_a_hundred_times(release: Release, names: list[str]) -> No
 
 
 def test_namespaces_are_deleted_mid_write(release: Release, names: list[str]) -> None:
-    """Made, labelled and deleted while their mirrors are under way."""
+    """Made, labeled and deleted while their mirrors are under way."""
     with companion(release) as running:
         eventually("it leads", lambda: release.leader() == "one", seconds=20)
         gone = [release.compute(f"gone-{uuid.uuid4().hex[:8]}") for _ in range(20)]

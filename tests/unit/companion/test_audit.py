@@ -29,7 +29,7 @@ class Audited(World):
     """A world whose auditor steps too."""
 
     def __init__(self, precedence: Precedence = Precedence.FALLBACK) -> None:
-        """One labelled namespace with its mirror, and the auditor."""
+        """One labeled namespace with its mirror, and the auditor."""
         super().__init__(config_maps=("michelangelo-config",))
         self.auditor = Auditor(
             self.means, self.observed, scope=Scope(), precedence=precedence

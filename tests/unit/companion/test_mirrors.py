@@ -24,7 +24,7 @@ def _world() -> World:
     return World()
 
 
-def test_a_labelled_namespace_gets_every_source(world: World) -> None:
+def test_a_labeled_namespace_gets_every_source(world: World) -> None:
     """One write brings all keys."""
     world.label("ray")
     world.cluster.calls.clear()
@@ -210,7 +210,7 @@ def test_a_flapping_label_costs_nothing(world: World) -> None:
 
 
 def test_label_and_list_must_agree() -> None:
-    """A labelled namespace that the release does not list gets nothing, and is told."""
+    """A labeled namespace that the release does not list gets nothing, and is told."""
     world = World(scope=Scope(allowed=("team-*",)))
     world.label("team-a")
     world.label("intruder")
