@@ -4,9 +4,9 @@
 
 Prints one line of JSON for each part. `scale`: how long until every mirror is in
 place and after a change of the source, the requests that took, memory, and how long a
-change and a label take to reach a mirror. `pods`: memory of an auditor that follows task pods.
-`idle`: requests in ten minutes in which nothing changes. Requests are the API server's
-own record of what the companion's account asked, watches apart.
+change and a label take to reach a mirror. `pods`: memory of an auditor that follows
+task pods. `idle`: requests in ten minutes in which nothing changes. Requests are the
+API server's own record of what the companion's account asked, watches apart.
 """
 
 import argparse
