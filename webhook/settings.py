@@ -242,6 +242,17 @@ class CompanionSettings(Readable):
         6.0,
         doc="How long an address stays permitted after DNS last had it.",
     )
+    egress_addresses_per_name: int = option(
+        2048,
+        doc="Addresses permitted for one name, the newest first. Pools of 1000 that"
+        " change fit; 2048 are 90 kB in each policy, of the 1.5 MiB that etcd takes.",
+    )
+    egress_baseline: str = option(
+        "{}",
+        doc="What stays reachable under `isolate`, as JSON: `peers` (`injected`,"
+        " `namespace` or `none`), and `apiServer`, `storage`, `michelangelo` as lists"
+        " like the hosts above. Nothing is closed until all four are said.",
+    )
     egress_memory: str = option(
         "tracking-injector-addresses",
         doc="The ConfigMap in the release namespace that remembers addresses.",

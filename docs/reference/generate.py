@@ -24,6 +24,7 @@ from webhook.cluster.access import Access
 from webhook.cluster.api import ApiResources
 from webhook.companion.certificates import words
 from webhook.companion.verdicts import AuditReason
+from webhook.egress.reasons import Reason as EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import Reason, Rejection
 from webhook.mirror import desired
@@ -91,11 +92,16 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 {_table(AuditReason)}
 ## Of a key of a source
 
-{_table(FindingReason)}"""
+{_table(FindingReason)}
+## Of a namespace's egress
+
+{_table(EgressReason)}"""
 
 
 def _table(
-    reasons: Iterable[Reason | Rejection | MirrorReason | AuditReason | FindingReason],
+    reasons: Iterable[
+        Reason | Rejection | MirrorReason | AuditReason | FindingReason | EgressReason
+    ],
 ) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])

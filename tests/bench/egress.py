@@ -1,41 +1,64 @@
-"""Planning egress at scale: 1000 namespaces, 20 policies and 5 destinations each.
+"""Egress at scale: 1000 namespaces, 20 policies and 5 destinations each.
 
     python -m tests.bench.egress
 
-Prints one line of JSON: seconds and CPU seconds for one whole plan, mebibytes it needs
-on top of the policies it is made from, and the requests of an idle hour.
+Prints one line of JSON: seconds and CPU seconds of one whole plan, mebibytes that it
+takes on top of the policies it is made from, seconds of the companion's own judgment
+for all namespaces and after one policy came, requests of an idle hour, and what the
+longest list of addresses costs the engine of kindnet for a packet.
 """
 
 import json
+import os
+import statistics
+import subprocess
 import sys
 import time
 import tracemalloc
 from ipaddress import ip_address
+from typing import Any
 
-from tests.unit.companion.egress.world import DENY, World
+from tests.lab.build import Toolbox
+from tests.oracle.programs import engine
+from tests.unit.companion.egress.world import DENY, START, World
+from webhook.companion.egress.elsewhere import Elsewhere
+from webhook.companion.egress.judge import Judge, Options
 from webhook.egress.destination import Destination
+from webhook.egress.memory import Limits
 from webhook.egress.model import Policy
 from webhook.egress.policy import Plan, additive
 from webhook.egress.reach import reach
 from webhook.egress.services import Catalog
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
+from webhook.mirror.plan import Scope
 
 NAMESPACES, POLICIES, DESTINATIONS = 1000, 20, 5
+KEYS = (
+    "TRACKING_URI",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "WANDB_BASE_URL",
+    "COMET_URL_OVERRIDE",
+)
+PACKETS = 2000
+
+
+def body(namespace: str, number: int) -> dict[str, Any]:
+    """A policy as KubeRay has it, with a selector of its own."""
+    labels = {"ray.io/cluster": f"c{number}", "ray.io/node-type": "worker"}
+    same = {"podSelector": {"matchLabels": {"ray.io/cluster": f"c{number}"}}}
+    spec = {
+        "podSelector": {"matchLabels": labels},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [same]}],
+    }
+    meta = {"name": f"p{number}", "namespace": namespace, "uid": f"u{number}"}
+    return {"metadata": meta, "spec": spec}
 
 
 def policies(namespace: str) -> list[Policy]:
-    """Policies as KubeRay has them, each with a selector of its own."""
-    made = []
-    for number in range(POLICIES):
-        labels = {"ray.io/cluster": f"c{number}", "ray.io/node-type": "worker"}
-        same = {"podSelector": {"matchLabels": {"ray.io/cluster": f"c{number}"}}}
-        spec = {
-            "podSelector": {"matchLabels": labels},
-            "policyTypes": ["Egress"],
-            "egress": [{"to": [same]}],
-        }
-        meta = {"name": f"p{number}", "namespace": namespace, "uid": f"u{number}"}
-        made.append(Policy.parse({"metadata": meta, "spec": spec}))
-    return made
+    """All of a namespace."""
+    return [Policy.parse(body(namespace, number)) for number in range(POLICIES)]
 
 
 def plans(given: dict[str, list[Policy]]) -> list[Plan]:
@@ -48,8 +71,68 @@ def plans(given: dict[str, list[Policy]]) -> list[Plan]:
     return [additive(name, own, rules) for name, own in given.items()]
 
 
+def planned() -> dict[str, float]:
+    """Time and memory of one whole plan."""
+    given = {f"ns-{n}": policies(f"ns-{n}") for n in range(NAMESPACES)}
+    started, used = time.perf_counter(), time.process_time()
+    made = plans(given)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - used
+    shadows = sum(len(plan.policies) for plan in made)
+    del made
+    tracemalloc.start()
+    kept = plans(given)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return {
+        "namespaces": len(kept),
+        "shadows": shadows,
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu, 3),
+        "mebibytes": round(peak / 2**20, 1),
+    }
+
+
+def judged() -> dict[str, float]:
+    """The companion's judgment: of everything, and again when one policy came."""
+    world = World()
+    world.keys = {key: f"https://t{n}.example" for n, key in enumerate(KEYS)}
+    world.zone.records = {
+        f"t{n}.example": (f"203.0.113.{n}",) for n in range(DESTINATIONS)
+    }
+    for n in range(NAMESPACES):
+        meta = {"name": f"ns-{n}", "labels": {INJECT_LABEL: INJECT_ENABLED}}
+        world.watched.places.remember({"metadata": meta})
+        for number in range(POLICIES):
+            world.watched.policies.remember(body(f"ns-{n}", number))
+    port = world.cluster.client()
+    options = Options(nameservers=(ip_address("10.0.0.10"),))
+    judge = Judge(
+        world.watched,
+        world.names,
+        Elsewhere(port, port),
+        scope=Scope(),
+        options=options,
+    )
+    judge.judge(world.supplies(), START)
+    world.names.step(START)
+    started = time.perf_counter()
+    wanted = judge.judge(world.supplies(), START).wanted
+    whole = time.perf_counter() - started
+    changes = []
+    for n in range(15):
+        world.watched.policies.remember(body(f"ns-{n}", POLICIES))
+        started = time.perf_counter()
+        judge.judge(world.supplies(), START)
+        changes.append(time.perf_counter() - started)
+    return {
+        "judged": len(wanted),
+        "judge_seconds": round(whole, 3),
+        "change_seconds": round(statistics.median(changes), 3),
+    }
+
+
 def idle_requests() -> int:
-    """Writes in an hour of steps and lookups in which nothing changes."""
+    """Requests in an hour of steps and lookups in which nothing changes."""
     world = World()
     for number in range(10):
         world.label(f"team-{number}")
@@ -61,25 +144,56 @@ def idle_requests() -> int:
     return world.writes() - before
 
 
+def packet_microseconds(addresses: int) -> float:
+    """What a packet costs the engine, past so many addresses that it is not for."""
+    blocks = [
+        {"ipBlock": {"cidr": f"{ip_address(0x08080000 + 2 * n)}/32"}}
+        for n in range(addresses)
+    ]
+    spec = {
+        "podSelector": {},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": blocks, "ports": [{"port": 443, "protocol": "TCP"}]}],
+    }
+    pod = {
+        "metadata": {"name": "p", "namespace": "a", "labels": {"x": "y"}},
+        "status": {"podIPs": [{"ip": "10.244.0.9"}], "podIP": "10.244.0.9"},
+        "spec": {},
+    }
+    packet = {
+        "source": "10.244.0.9",
+        "destination": "203.0.113.7",
+        "port": 443,
+        "protocol": "TCP",
+    }
+    world = {
+        "namespaces": [{"metadata": {"name": "a"}}],
+        "pods": [pod],
+        "policies": [{"metadata": {"name": "n", "namespace": "a"}, "spec": spec}],
+        "packets": [packet],
+    }
+    program = engine(Toolbox.from_environment(os.environ))  # noqa: TID251 - entry point
+
+    def seconds(packets: int) -> float:
+        line = json.dumps({**world, "packets": [packet] * packets}) + "\n"
+        started = time.perf_counter()
+        said = subprocess.run(
+            [program], input=line, capture_output=True, check=True, text=True
+        )
+        took = time.perf_counter() - started
+        assert json.loads(said.stdout) == [False] * packets
+        return took
+
+    return round((seconds(PACKETS + 1) - seconds(1)) / PACKETS * 1e6, 1)
+
+
 def main() -> None:
     """Measures and prints."""
-    given = {f"ns-{n}": policies(f"ns-{n}") for n in range(NAMESPACES)}
-    started, used = time.perf_counter(), time.process_time()
-    made = plans(given)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - used
-    shadows = sum(len(plan.policies) for plan in made)
-    del made
-    tracemalloc.start()
-    kept = plans(given)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     result = {
-        "namespaces": len(kept),
-        "shadows": shadows,
-        "seconds": round(seconds, 3),
-        "cpu_seconds": round(cpu, 3),
-        "mebibytes": round(peak / 2**20, 1),
+        **planned(),
+        **judged(),
         "idle_requests": idle_requests(),
+        "packet_microseconds": {n: packet_microseconds(n) for n in (1, Limits().cap)},
     }
     sys.stdout.write(json.dumps(result) + "\n")
 

@@ -3,6 +3,7 @@
 import json
 
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
+from webhook.egress.engines.controls import CONTROLS
 
 COMPANION = f"{RELEASE}-companion"
 
@@ -77,7 +78,7 @@ def test_the_right_to_delete_the_webhook_exists_during_uninstall_only(
 
 
 def test_modes_that_write_nothing_have_no_right_to(chart: Chart) -> None:
-    """Egress `observe` may only take away what `additive` wrote; `off` nothing."""
+    """Egress `observe` and `off` may only take away what `additive` wrote."""
     for mode in ("observe", "off"):
         rules = chart.render({"egress": {"mode": mode}}).rules()
         verbs = {
@@ -87,5 +88,21 @@ def test_modes_that_write_nothing_have_no_right_to(chart: Chart) -> None:
             for verb in rule["verbs"]
         }
 
-        may = {"delete"} if mode == "observe" else set()
-        assert verbs & {"create", "patch", "delete"} == may
+        assert verbs & {"create", "patch", "delete"} == {"delete"}
+
+
+def test_other_engines_are_listed_only_where_an_operator_says_so(chart: Chart) -> None:
+    """And every kind that is looked at, then."""
+    asked = {(c.group, c.plural) for c in CONTROLS}
+
+    def listed(values: dict[str, object]) -> set[tuple[str, str]]:
+        return {
+            (group, resource)
+            for rule in chart.render(values).rules()
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            if "list" in rule["verbs"]
+        }
+
+    assert not listed({}) & asked
+    assert asked <= listed({"egress": {"readOtherEngines": True}})

@@ -6,6 +6,7 @@ fixed, all else is the product's.
 
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -15,7 +16,9 @@ from typing import Any
 from webhook.cluster.access import by_kubeconfig
 from webhook.cluster.announce import Announcer
 from webhook.cluster.ports import Key
-from webhook.companion.egress.concern import Egress, Options
+from webhook.companion.egress.concern import Egress
+from webhook.companion.egress.elsewhere import Elsewhere
+from webhook.companion.egress.judge import Judge, Options
 from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.loop import Concern, Runner, Surroundings
@@ -50,16 +53,17 @@ class Fixed:
 
 
 def main(kubeconfig: str, home: str) -> None:
-    """Runs until it is killed."""
+    """Runs until it is killed; says when it has decided for the first time."""
     access = by_kubeconfig(manager=FIELD_MANAGER, path=Path(kubeconfig))
     port, log = access.resources, Quiet()
     announcer = Announcer(port, component="companion", instance="a")
     means = Means(resources=port, announcer=announcer, log=log)
     woken = {"names": threading.Event(), "egress": threading.Event()}
     watched = watch(port, woken["egress"].set)
+    addresses = Key(home, "tracking-injector-addresses")
     names = Names(
         means,
-        Key(home, "tracking-injector-addresses"),
+        addresses,
         Fixed(),
         limits=Limits(),
         jitter=lambda: 0.0,
@@ -67,14 +71,10 @@ def main(kubeconfig: str, home: str) -> None:
     )
     keys = {"TRACKING_URI": Sensitive(b"https://mlflow.example.org")}
     supplies = {"default": Supply(Merged(keys, "1", ()), None)}
-    egress = Egress(
-        means,
-        watched,
-        names,
-        lambda: supplies,
-        scope=Scope(),
-        options=Options(nameservers=(ip_address("10.0.0.10"),)),
-    )
+    options = Options(nameservers=(ip_address("10.0.0.10"),))
+    elsewhere = Elsewhere(port, port)
+    judge = Judge(watched, names, elsewhere, scope=Scope(), options=options)
+    egress = Egress(means, watched, judge, lambda: supplies, addresses)
     surroundings = Surroundings(
         leads=lambda: True,
         clock=lambda: datetime.now(UTC),  # noqa: TID251 - an entry point
@@ -88,6 +88,10 @@ def main(kubeconfig: str, home: str) -> None:
     threads = [threading.Thread(target=run, args=(stop,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
+    while egress.is_waiting:
+        time.sleep(0.01)
+    sys.stdout.write("following\n")
+    sys.stdout.flush()
     threads[0].join()
 
 

@@ -21,6 +21,7 @@ from webhook.cluster.errors import (
 from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.cluster.ports import (
     Change,
+    Discovers,
     Happening,
     Json,
     Key,
@@ -69,6 +70,17 @@ class ResourcesContract:
         port.apply(CONFIG_MAP, config_map(home, a="1"))
 
         assert port.get(CONFIG_MAP, "c", home)["data"] == {"a": "1"}
+
+    def test_what_is_served_can_be_asked(
+        self, port: Discovers, other: Resources
+    ) -> None:
+        """By group; the core one has no name."""
+        other.apply(WEBHOOK_CONFIGURATION, webhook_configuration("groups"))
+        found = port.groups()
+        other.delete(WEBHOOK_CONFIGURATION, "groups")
+
+        assert "admissionregistration.k8s.io" in found
+        assert "" not in found
 
     def test_applying_the_same_changes_nothing(
         self, port: Resources, home: str
@@ -169,6 +181,31 @@ class ResourcesContract:
             WEBHOOK["clientConfig"] | {"caBundle": "Cg=="}
             == result["webhooks"][0]["clientConfig"]
         )
+
+    def test_a_configurations_generation_counts_its_content_alone(
+        self, port: Resources, other: Resources, home: str
+    ) -> None:
+        """A label, or an apply of what is there already, changes nothing."""
+        name = f"contract-{home}"
+        other.create(WEBHOOK_CONFIGURATION, webhook_configuration(name, WEBHOOK))
+        bundle = {"name": WEBHOOK["name"], "clientConfig": {"caBundle": "Cg=="}}
+        labeled = {"metadata": {"name": name, "labels": {"a": "b"}}}
+        bodies = (labeled, *(webhook_configuration(name, bundle),) * 2)
+        try:
+            seen = [port.apply(WEBHOOK_CONFIGURATION, body) for body in bodies]
+        finally:
+            other.delete(WEBHOOK_CONFIGURATION, name)
+
+        assert [1, 2, 2] == [objects.metadata(one)["generation"] for one in seen]
+
+    def test_an_answer_tells_the_servers_time(self, port: Resources, home: str) -> None:
+        """Certificates are valid by that clock."""
+        stored = port.apply(CONFIG_MAP, config_map(home))
+
+        said, created = port.server_time(), objects.created(stored)
+        assert said is not None
+        assert created is not None
+        assert abs((said - created).total_seconds()) <= 2
 
     def test_a_taken_name_cannot_be_created(self, port: Resources, home: str) -> None:
         """Create is exclusive; that is what leader election rests on."""

@@ -5,10 +5,12 @@ connect; the companion asks the DNS replicas and, on nodes with caches of their 
 the one on its own node. A connection is denied when its address is not permitted.
 """
 
+import functools
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,8 @@ from webhook.egress.model import Address
 from webhook.egress.reasons import Reason
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
+SMALL = Limits(cap=256)
+DOCS = Path(__file__).parents[2] / "docs" / "explanation" / "egress.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Course:
     memory: Memory
 
 
+@functools.cache
 def run(pool: Pool, *, caches: int, limits: Limits, hours: int = 8) -> Course:
     """A connection every five seconds."""
     chance = random.Random(7)  # noqa: S311 - repeatable on purpose
@@ -93,23 +98,24 @@ def run(pool: Pool, *, caches: int, limits: Limits, hours: int = 8) -> Course:
     return Course(denied[0] / made[0], denied[1] / made[1], memory)
 
 
+POOL_OF_1000 = Pool(1000, 8, 5)
 POOLS = [
     pytest.param(Pool(4, 4, 60), id="all addresses in each answer"),
     pytest.param(Pool(12, 4, 60), id="12 by 4"),
     pytest.param(Pool(60, 4, 60), id="60 by 4"),
-    pytest.param(Pool(1000, 8, 5), id="1000 by 8"),
+    pytest.param(POOL_OF_1000, id="1000 by 8"),
 ]
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_after_the_first_hour_hardly_a_connection_is_denied(pool: Pool) -> None:
-    """Pods that ask the cluster's two DNS replicas, with room for the whole pool."""
-    course = run(pool, caches=2, limits=Limits(cap=1024))
+    """Pods that ask the cluster's two DNS replicas, with the settings' defaults."""
+    course = run(pool, caches=2, limits=Limits())
 
     assert course.later <= 0.001
 
 
-@pytest.mark.parametrize("pool", POOLS[:3])
+@pytest.mark.parametrize("pool", POOLS)
 def test_caches_on_fifty_nodes_make_only_the_first_hour_harder(
     pool: Pool,
 ) -> None:
@@ -121,9 +127,26 @@ def test_caches_on_fifty_nodes_make_only_the_first_hour_harder(
 
 def test_a_pool_beyond_the_cap_is_denied_and_said_so() -> None:
     """What helps is the provider's range, and the finding says that."""
-    limits = Limits()
-    course = run(Pool(1000, 8, 5), caches=2, limits=limits, hours=2)
-    words = {f.reason for f in findings("s3.example", course.memory, limits)}
+    course = run(POOL_OF_1000, caches=2, limits=SMALL)
+    words = {f.reason for f in findings("s3.example", course.memory, SMALL)}
 
     assert Reason.TRUNCATED in words
     assert course.later > 0.1
+
+
+def test_the_page_on_egress_tells_these_numbers() -> None:
+    """Every row of its table."""
+    held = [
+        row(pool, f"{pool.size}, {pool.shown}, {pool.ttl} s", Limits())
+        for pool in (Pool(4, 4, 60), Pool(12, 4, 60), Pool(60, 4, 60), POOL_OF_1000)
+    ]
+    cut = row(POOL_OF_1000, "1000, 8, 5 s, with `addressesPerName: 256`", SMALL)
+
+    assert "\n".join([*held, cut]) in DOCS.read_text("utf-8")
+
+
+def row(pool: Pool, name: str, limits: Limits) -> str:
+    """A pool's line in the table: two DNS replicas, then fifty caches on nodes."""
+    two, fifty = (run(pool, caches=n, limits=limits) for n in (2, 50))
+    shares = (two.first_hour, two.later, fifty.first_hour, fifty.later)
+    return f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} |"

@@ -11,7 +11,7 @@ import dns.rcode
 import pytest
 
 from tests.fakes.dns_server import DnsServer, Reply, Script
-from webhook.companion.resolver import Resolver, nameservers
+from webhook.companion.resolver import Resolver, Search, read_resolv_conf
 from webhook.egress.memory import Limits, Lookup, Memory, Outcome, addresses, learn
 from webhook.egress.model import Address
 
@@ -21,8 +21,16 @@ Serve = Callable[[Script], DnsServer]
 
 @pytest.fixture
 def resolver() -> Iterator[Resolver]:
-    """A resolver that gives up soon."""
-    made = Resolver(timeout=timedelta(seconds=0.5))
+    """A resolver with time: the machine may be busy."""
+    made = Resolver(timeout=timedelta(seconds=10))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hasty() -> Iterator[Resolver]:
+    """A resolver that gives up soon, for servers that say nothing."""
+    made = Resolver(timeout=timedelta(seconds=1))
     yield made
     made.close()
 
@@ -99,11 +107,11 @@ def test_the_ttl_is_told_as_it_is(resolver: Resolver, serve: Serve, ttl: int) ->
     ],
 )
 def test_each_failure_has_its_name_and_shrinks_nothing(
-    resolver: Resolver, serve: Serve, how: dict[str, object], outcome: Outcome
+    hasty: Resolver, serve: Serve, how: dict[str, object], outcome: Outcome
 ) -> None:
     """What was known before it stays."""
     server = serve(always(**how))
-    lookup = resolver.look_up("t", where(server), NOW + timedelta(days=1))
+    lookup = hasty.look_up("t", where(server), NOW + timedelta(days=1))
     before = Lookup(
         NOW, Outcome.NOERROR, (ip_address("8.8.8.8"),), timedelta(seconds=60)
     )
@@ -111,6 +119,20 @@ def test_each_failure_has_its_name_and_shrinks_nothing(
 
     assert (lookup.outcome, lookup.addresses) == (outcome, ())
     assert (addresses(known, Limits()), known.last) == (before.addresses, outcome)
+
+
+def test_a_family_that_fails_is_not_an_empty_one(
+    resolver: Resolver, serve: Serve
+) -> None:
+    """No AAAA, and nobody knows about A."""
+
+    def script(name: str, kind: str) -> Reply:
+        del name
+        return Reply(rcode=dns.rcode.SERVFAIL) if kind == "A" else Reply()
+
+    lookup = resolver.look_up("t", where(serve(script)), NOW)
+
+    assert lookup.outcome is Outcome.SERVFAIL
 
 
 def test_an_answer_cut_short_is_asked_for_over_tcp(
@@ -133,22 +155,22 @@ def test_a_slow_server_is_waited_for(resolver: Resolver, serve: Serve) -> None:
 
 
 def test_one_dead_replica_does_not_hide_the_others(
-    resolver: Resolver, serve: Serve
+    hasty: Resolver, serve: Serve
 ) -> None:
     """And it is counted."""
     alive = serve(always("t. 60 IN A 8.8.8.8"))
     dead = serve(always(silent=True))
-    lookup = resolver.look_up("t", where(dead, alive), NOW)
+    lookup = hasty.look_up("t", where(dead, alive), NOW)
 
     assert (lookup.outcome, texts(lookup)) == (Outcome.NOERROR, ["8.8.8.8"])
     assert lookup.servers == (Outcome.TIMEOUT, Outcome.NOERROR)
 
 
-def test_a_port_that_nobody_listens_on_is_a_dead_replica(resolver: Resolver) -> None:
+def test_a_port_that_nobody_listens_on_is_a_dead_replica(hasty: Resolver) -> None:
     """Its host says so at once."""
     with DnsServer(always()) as gone:
         pass
-    lookup = resolver.look_up("t", where(gone), NOW)
+    lookup = hasty.look_up("t", where(gone), NOW)
 
     assert (lookup.outcome, lookup.servers) == (Outcome.TIMEOUT, (Outcome.TIMEOUT,))
 
@@ -261,11 +283,77 @@ def test_a_pool_that_rotates_is_remembered_whole(
     assert len(addresses(memory, Limits())) == 12
 
 
-def test_nameservers_are_read_in_order() -> None:
-    """Comments and options are not servers."""
-    text = (
-        "# pod\nsearch a.svc\nnameserver 10.0.0.10\n"
-        "options ndots:5\nnameserver fd00::a\n"
-    )
+RESOLV_CONF = """# pod
+search release.svc.cluster.local svc.cluster.local cluster.local Corp.example
+nameserver 10.0.0.10
+options ndots:5
+nameserver fd00::a
+"""
 
-    assert nameservers(text) == (ip_address("10.0.0.10"), ip_address("fd00::a"))
+
+def test_a_resolv_conf_is_read_in_order() -> None:
+    """Comments and options are not servers."""
+    conf = read_resolv_conf(RESOLV_CONF)
+
+    assert conf.nameservers == (ip_address("10.0.0.10"), ip_address("fd00::a"))
+    assert conf.search.domains[-2:] == ("cluster.local", "corp.example")
+
+
+def test_what_leads_to_services_is_not_looked_up() -> None:
+    """They are followed, and the first domain is another one in each namespace."""
+    conf = read_resolv_conf(RESOLV_CONF)
+
+    assert conf.beyond("cluster.local") == Search(("corp.example",), 5)
+
+
+def test_without_options_one_dot_makes_a_name_whole() -> None:
+    """As resolv.conf(5) has it."""
+    search = read_resolv_conf("search a.example\nnameserver 10.0.0.10\n").search
+
+    assert search.candidates("t") == ("t.a.example", "t")
+    assert search.candidates("t.b") == ("t.b", "t.b.a.example")
+
+
+def zone(**records: str) -> Script:
+    """A records by name; every other name does not exist."""
+
+    def script(name: str, kind: str) -> Reply:
+        address = records.get(name.removesuffix(".").replace(".", "_"))
+        if address is None:
+            return Reply(rcode=dns.rcode.NXDOMAIN)
+        return Reply((f"{name} 60 IN A {address}",) if kind == "A" else ())
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ({"mlflow_corp_example": "8.8.8.8", "mlflow": "8.8.4.4"}, ["8.8.8.8"]),
+        ({"mlflow": "8.8.4.4"}, ["8.8.4.4"]),
+    ],
+)
+def test_a_short_name_is_completed_as_a_pods_is(
+    serve: Serve, records: dict[str, str], expected: list[str]
+) -> None:
+    """`http://mlflow:5000` with the node's own search list."""
+    searching = Resolver(Search(("corp.example",), 5), timedelta(seconds=10))
+    lookup = searching.look_up("mlflow", where(serve(zone(**records))), NOW)
+    searching.close()
+
+    assert texts(lookup) == expected
+
+
+def test_a_name_that_fails_everywhere_fails_as_itself(serve: Serve) -> None:
+    """What its completions said interests nobody."""
+
+    def script(name: str, kind: str) -> Reply:
+        del kind
+        whole = dns.rcode.SERVFAIL if name == "mlflow." else dns.rcode.NXDOMAIN
+        return Reply(rcode=whole)
+
+    searching = Resolver(Search(("corp.example",), 5), timedelta(seconds=10))
+    lookup = searching.look_up("mlflow", where(serve(script)), NOW)
+    searching.close()
+
+    assert lookup.outcome is Outcome.SERVFAIL

@@ -28,7 +28,7 @@ from webhook.cluster.errors import (
     Throttled,
     Unavailable,
 )
-from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
+from webhook.cluster.kinds import NAMESPACE, SECRET, WEBHOOK_CONFIGURATION, Kind
 from webhook.cluster.ports import (
     ANYTHING,
     Change,
@@ -81,6 +81,8 @@ class FakeCluster:
         """What a mutating webhook does to every Secret that is written."""
         self.full: set[str] = set()
         """Namespaces whose quota for Secrets is used up."""
+        self.served: set[str] = set()
+        """API groups without an object yet."""
 
     def client(self, manager: str = "tracking-injector") -> "FakeResources":
         """The port, writing in this manager's name."""
@@ -154,9 +156,18 @@ class FakeCluster:
             self.admission(body)
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
+        if kind == WEBHOOK_CONFIGURATION:
+            self._generate(body)
         self._objects.setdefault(kind, {})[objects.key(body)] = body
         self._tell(kind, Happening.PUT, body)
         return copy.deepcopy(body)
+
+    def _generate(self, body: Json) -> None:
+        """`generation` counts changes of the content, whatever happens to a label."""
+        before = self._objects.get(WEBHOOK_CONFIGURATION, {}).get(objects.key(body), {})
+        same = before.get("webhooks") == body.get("webhooks")
+        known = int(objects.metadata(before).get("generation", 0))
+        body["metadata"]["generation"] = known if same else known + 1
 
     def _tell(self, kind: Kind, happening: Happening, body: Json) -> None:
         self._history.append((self._version, kind, happening, copy.deepcopy(body)))
@@ -295,12 +306,23 @@ class FakeResources:
         self._manager = manager
         self._lock = cluster._changed
 
+    def groups(self) -> frozenset[str]:
+        """The groups of everything stored, and those of `served`."""
+        with self._lock:
+            self._cluster.admit("groups", NAMESPACE, Key("", ""))
+            stored = {kind.group for kind in self._cluster._objects}
+            return frozenset(stored | self._cluster.served) - {""}
+
     def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
         """A copy of the object."""
         key = Key(namespace, name)
         with self._lock:
             self._cluster.admit("get", kind, key)
             return copy.deepcopy(self._cluster.find(kind, key))
+
+    def server_time(self) -> datetime:
+        """The cluster's own clock."""
+        return self._cluster._clock()
 
     def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
         """The selected objects' projections."""

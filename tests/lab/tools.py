@@ -21,11 +21,11 @@ class LabError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """One Go program.
+    """One Go program, or the files of one Go module.
 
     Attributes:
         name: What the lab calls it, and the file name of the binary.
-        package: The Go package of its `main`.
+        package: The Go package of its `main`; of files alone, the module.
         module: Its folder under `modules/`.
         stamps: Go variables to set at link time, as `variable={version}`; `{major}`
             and `{minor}` work too, and `{kubernetes}` is the minor of the Kubernetes
@@ -33,6 +33,8 @@ class Tool:
         share: Files and folders of the pinned Go module to keep beside the binary:
             CRDs, samples, charts.
         node: Whether only a node runs it; the rest of the lab does without.
+        tags: Go build tags.
+        builds: Whether there is a program; otherwise only `share` is wanted.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Tool:
     stamps: tuple[str, ...] = ()
     share: tuple[str, ...] = ()
     node: bool = False
+    tags: tuple[str, ...] = ()
+    builds: bool = True
 
     @property
     def folder(self) -> Path:
@@ -80,7 +84,9 @@ class Tool:
     def digest(self) -> str:
         """Names the build: 16 hex digits of the pins and of this row."""
         pins = [(self.folder / name).read_bytes() for name in ("go.mod", "go.sum")]
-        recipe = "\0".join([self.package, self.ldflags, *self.share]).encode()
+        recipe = "\0".join(
+            [self.package, self.ldflags, *self.share, *self.tags]
+        ).encode()
         return hashlib.sha256(b"\0".join([*pins, recipe])).hexdigest()[:16]
 
     def _pins(self) -> Mapping[str, str]:
@@ -117,6 +123,10 @@ def _kuberay(minor: str) -> Tool:
         module=f"kuberay-{minor}",
         share=("config/crd/bases", "config/rbac", "config/samples"),
     )
+
+
+def _crds(name: str, module: str, folder: str) -> Tool:
+    return Tool(name=name, package=module, module=name, share=(folder,), builds=False)
 
 
 _ALL: Final = (
@@ -161,6 +171,19 @@ _ALL: Final = (
         # It finds out by itself which Kubernetes its client library speaks to.
         stamps=("helm.sh/helm/v4/internal/version.version={version}",),
     ),
+    Tool(
+        name="promtool",
+        package="github.com/prometheus/prometheus/cmd/promtool",
+        module="promtool",
+        tags=("remove_all_sd",),  # it only looks at rules: no cloud's client library
+    ),
+    # What the chart makes for other operators is held against their own schemas.
+    _crds(
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator",
+        "example/prometheus-operator-crd",
+    ),
+    _crds("cert-manager", "github.com/cert-manager/cert-manager", "deploy/crds"),
     _kuberay("1.6"),
     _kuberay("1.4"),
     Tool(

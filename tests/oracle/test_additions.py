@@ -44,7 +44,8 @@ def wishes() -> st.SearchStrategy[Wish]:
     """Any mix of destinations."""
     return st.builds(
         Wish,
-        resolved=_some("203.0.113.7", "2001:db8::7"),
+        # The first two are adjacent, and become one range.
+        resolved=_some("203.0.113.6", "203.0.113.7", "2001:db8::7"),
         ranges=_some("198.51.100.1/32", "203.0.113.128/25"),
         selector=st.none() | labels(),
     )

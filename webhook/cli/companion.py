@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from prometheus_client import CollectorRegistry
@@ -17,7 +17,7 @@ from webhook import __version__
 from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cli.wiring import Companion, wire
 from webhook.cluster.errors import ClusterError
-from webhook.cluster.follow import Follower
+from webhook.companion.egress.farewell import Farewell
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Runner, Surroundings
 from webhook.companion.metrics import Reports
@@ -126,6 +126,8 @@ def registry_of(wired: Companion) -> CollectorRegistry:
             certificates=wired.keeping.keeper if wired.keeping else None,
         )
     )
+    for measures in wired.reaching.measures:
+        registry.register(measures)
     return registry
 
 
@@ -141,7 +143,7 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
             click.echo(str(error), err=True)
             return 1
         pause = pauses[0]
-        if pause is None and wired.reaching and wired.reaching.egress.is_waiting:
+        if pause is None and wired.reaching.keeps.is_waiting:
             pause = _LOOK_UP
         if pause is None or time.monotonic() + pause > until:
             break
@@ -154,14 +156,6 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
         for problem in wired.keeping.keeper.problems():
             click.echo(f"certificates: {problem}", err=True)
     return 0 if wired.is_in_order() else 1
-
-
-def _refresh(follower: Follower[Any]) -> None:
-    """A list that fails must not look like one without anything in it."""
-    follower.refresh()
-    failing = follower.standing.failing
-    if failing is not None:
-        raise failing
 
 
 def _remove(wired: Companion) -> int:
@@ -178,9 +172,7 @@ def _remove(wired: Companion) -> int:
             configuration=wired.release.settings.webhook,
             wait=time.sleep,
         )
-        if wired.reaching is not None:
-            _refresh(wired.reaching.watched.policies)
-            wired.reaching.egress.remove_all()
+        Farewell(wired.means).remove_all()
     except ClusterError as error:
         click.echo(str(error), err=True)
         return 1

@@ -1,6 +1,6 @@
 """Everything that egress of a namespace depends on, from manifests or a cluster."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import IO, Any, TypeVar
@@ -15,10 +15,12 @@ from webhook.cluster.kinds import (
     SERVICE,
     Kind,
 )
-from webhook.cluster.ports import Resources, Selection
+from webhook.cluster.ports import Discovers, Resources, Selection
+from webhook.companion.egress.elsewhere import Others, look, others_among
 from webhook.egress.model import Address, Pod, Policy, Protocol
 from webhook.egress.reach import NAMESPACE_NAME_LABEL
 from webhook.egress.services import Catalog, EndpointSlice, Service
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -35,20 +37,35 @@ class Scene:
 
     Attributes:
         labels: Of each namespace, by its name.
+        others: Engines that restrict egress with objects of their own.
     """
 
     policies: tuple[Policy, ...]
     catalog: Catalog
     pods: tuple[Pod, ...]
     labels: Mapping[str, Mapping[str, str]]
+    others: Others
 
     def policies_of(self, namespace: str) -> list[Policy]:
         """The policies of one namespace."""
         return [p for p in self.policies if p.namespace == namespace]
 
-    def namespaces(self) -> list[str]:
-        """Every namespace that has policies or is described, in order."""
-        return sorted({p.namespace for p in self.policies} | set(self.labels))
+    def by_namespace(self) -> Mapping[str, Sequence[Policy]]:
+        """All policies."""
+        found: dict[str, list[Policy]] = {}
+        for policy in self.policies:
+            found.setdefault(policy.namespace, []).append(policy)
+        return found
+
+    def compute(self) -> list[str]:
+        """The labelled namespaces in order; all that are known where none is."""
+        labelled = [
+            name
+            for name, labels in self.labels.items()
+            if labels.get(INJECT_LABEL) == INJECT_ENABLED
+        ]
+        everywhere = {p.namespace for p in self.policies} | set(self.labels)
+        return sorted(labelled or everywhere)
 
     def nameservers(self) -> tuple[Address, ...]:
         """The address of the cluster's DNS, where its Service is there."""
@@ -62,7 +79,7 @@ class Scene:
 
 
 def from_manifests(files: Iterable[IO[bytes]], namespace: str) -> Scene:
-    """Reads manifests; objects of other kinds are passed over.
+    """Reads manifests; objects that have no part in it are passed over.
 
     Args:
         files: YAML or JSON.
@@ -72,20 +89,22 @@ def from_manifests(files: Iterable[IO[bytes]], namespace: str) -> Scene:
         BadInputError: A file is no manifest, or an object cannot be read.
     """
     found: dict[str, list[Json]] = {name: [] for name in _KINDS}
+    rest: list[Json] = []
     for file in files:
         for document in read(file):
             listed = document.content.get("kind") == "List"
             for body in document.content["items"] if listed else [document.content]:
                 kind = _KINDS.get(body.get("kind", ""))
                 if kind is None:
+                    rest.append(body)
                     continue
                 if kind.namespaced:
                     body.setdefault("metadata", {}).setdefault("namespace", namespace)
                 found[kind.name].append(body)
-    return _scene(lambda kind: found[kind.name])
+    return _scene(lambda kind: found[kind.name], others_among(rest, namespace))
 
 
-def from_cluster(resources: Resources) -> Scene:
+def from_cluster(resources: Resources, discovery: Discovers) -> Scene:
     """Lists what there is.
 
     Raises:
@@ -96,10 +115,10 @@ def from_cluster(resources: Resources) -> Scene:
         listing = resources.listing(Selection(kind), dict)
         return [body for _, body in listing.items.values()]
 
-    return _scene(listed)
+    return _scene(listed, look(resources, discovery))
 
 
-def _scene(listed: Callable[[Kind], list[Json]]) -> Scene:
+def _scene(listed: Callable[[Kind], list[Json]], others: Others) -> Scene:
     labels = {
         body["metadata"]["name"]: {
             **(body["metadata"].get("labels") or {}),
@@ -115,6 +134,7 @@ def _scene(listed: Callable[[Kind], list[Json]]) -> Scene:
         ),
         pods=tuple(_each(POD, listed, lambda body: _pod(body, labels))),
         labels=labels,
+        others=others,
     )
 
 

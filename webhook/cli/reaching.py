@@ -6,67 +6,113 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
+from prometheus_client.registry import Collector
+
+from webhook.cli.release import Release
+from webhook.cluster.follow import Follower
 from webhook.cluster.ports import Key
-from webhook.companion.egress.concern import Egress, Options
+from webhook.companion.egress.concern import Egress
+from webhook.companion.egress.elsewhere import Elsewhere
+from webhook.companion.egress.farewell import Farewell
+from webhook.companion.egress.judge import Judge, Options
+from webhook.companion.egress.measures import Measures
 from webhook.companion.egress.names import Names, Wakes
-from webhook.companion.egress.seen import Watched, watch
+from webhook.companion.egress.seen import watch
+from webhook.companion.loop import Concern
 from webhook.companion.means import Means
-from webhook.companion.resolver import Resolver, nameservers
+from webhook.companion.resolver import ResolvConf, Resolver, read_resolv_conf
+from webhook.egress.baseline import parse_baseline
 from webhook.egress.destination import parse_extra
 from webhook.egress.memory import Limits
 from webhook.egress.mode import Mode
-from webhook.mirror.plan import Scope, Supply
+from webhook.mirror.plan import Supply
 from webhook.settings import CompanionSettings, SettingError
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 """The kubelet writes the same one for task pods: both have `ClusterFirst`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reaching:
-    """Egress, wired: what it follows, and its two concerns."""
+class Keeps(Protocol):
+    """What is asked of egress as a whole, whatever its mode."""
 
-    watched: Watched
-    names: Names
-    egress: Egress
+    is_waiting: bool
+
+    def remove_all(self) -> int:
+        """Takes every policy of ours away."""
+
+    def section(self) -> dict[str, Any]:
+        """For the status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaching:
+    """Egress, wired.
+
+    Attributes:
+        followers: What it follows.
+        concerns: What is stepped, in order.
+        keeps: The one of them that writes.
+        measures: Its numbers; none where there is nothing to count.
+    """
+
+    followers: tuple[Follower[Any], ...] = ()
+    concerns: tuple[Concern, ...]
+    keeps: Keeps
+    measures: tuple[Collector, ...] = ()
 
 
 def reaching(
     means: Means,
-    settings: CompanionSettings,
-    home: str,
-    scope: Scope,
+    release: Release,
     supplies: Callable[[], Mapping[str, Supply]],
     wakes: Mapping[str, threading.Event],
-) -> Reaching | None:
-    """The concerns; none where egress is off.
+) -> Reaching:
+    """The concerns; where egress is off, the one that takes leave.
 
     Raises:
-        SettingError: a host in the settings is none.
+        SettingError: a host or the baseline in the settings cannot be read.
     """
+    settings = release.settings
     if settings.egress_mode is Mode.OFF:
-        return None
-    try:
-        extra = [parse_extra(h, "MTI_EGRESS_HOSTS") for h in settings.egress_hosts]
-    except ValueError as error:
-        raise SettingError(f"{error}.") from error
+        farewell = Farewell(means)
+        return Reaching(concerns=(farewell,), keeps=farewell)
+    conf = read_resolv_conf(RESOLV_CONF.read_text("utf-8"))
+    options = _options(settings, conf)
+    home = Key(release.home, settings.egress_memory)
     spread = random.Random()  # noqa: S311 - spreads lookups in time
     watched = watch(means.resources, wakes["egress"].set, settings.watch_seconds)
     names = Names(
         means,
-        Key(home, settings.egress_memory),
-        Resolver(),
-        limits=Limits(grace=timedelta(hours=settings.egress_grace_hours)),
+        home,
+        Resolver(conf.beyond(settings.cluster_domain)),
+        limits=Limits(grace=options.grace, cap=settings.egress_addresses_per_name),
         jitter=lambda: spread.uniform(-1, 1),
         wakes=Wakes(names=wakes["names"].set, egress=wakes["egress"].set),
     )
-    options = Options(
+    elsewhere = Elsewhere(means.resources, release.discovery)
+    judge = Judge(watched, names, elsewhere, scope=release.scope, options=options)
+    egress = Egress(means, watched, judge, supplies, home)
+    return Reaching(
+        followers=tuple(watched.all()),
+        concerns=(names, egress),
+        keeps=egress,
+        measures=(Measures(names, egress),),
+    )
+
+
+def _options(settings: CompanionSettings, conf: ResolvConf) -> Options:
+    try:
+        extra = [parse_extra(h, "MTI_EGRESS_HOSTS") for h in settings.egress_hosts]
+        baseline = parse_baseline(settings.egress_baseline, "MTI_EGRESS_BASELINE")
+    except ValueError as error:
+        raise SettingError(f"{error}.") from error
+    return Options(
         mode=settings.egress_mode,
         extra=tuple(extra),
-        nameservers=nameservers(RESOLV_CONF.read_text("utf-8")),
+        nameservers=conf.nameservers,
+        baseline=baseline,
         domain=settings.cluster_domain,
+        grace=timedelta(hours=settings.egress_grace_hours),
     )
-    egress = Egress(means, watched, names, supplies, scope=scope, options=options)
-    return Reaching(watched, names, egress)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from webhook.cluster.ports import Resources
+from webhook.cluster.ports import Discovers, Resources
 from webhook.mirror.plan import Scope
 from webhook.settings import CompanionSettings
 
@@ -13,11 +13,13 @@ class Release:
 
     Attributes:
         resources: the cluster that it is in.
+        discovery: the same, asked what it serves.
         settings: what its operator chose.
         home: its namespace.
     """
 
     resources: Resources
+    discovery: Discovers
     settings: CompanionSettings
     home: str
 

@@ -42,14 +42,14 @@ class Companion:
     auditor: Auditor
     status: Status
     keeping: Keeping | None
-    reaching: Reaching | None
+    reaching: Reaching
     wakes: Mapping[str, threading.Event]
     failures: Counter[str]
 
     def concerns(self) -> tuple[Concern, ...]:
         """What it keeps in order, in the order in which `--once` takes it."""
         kept = (self.keeping.keeper,) if self.keeping else ()
-        reaches = (self.reaching.names, self.reaching.egress) if self.reaching else ()
+        reaches = self.reaching.concerns
         return self.mirrors, self.auditor, *kept, *reaches, self.status
 
     def is_in_order(self) -> bool:
@@ -73,7 +73,7 @@ def wire(
         SettingError: a host in the settings is none.
     """
     home = settings.release_namespace or access.namespace
-    release = Release(access.resources, settings, home)
+    release = Release(access.resources, access.resources, settings, home)
     profiles, scope = parse_profiles(settings.profiles), release.scope
     wakes = {name: threading.Event() for name in _CONCERNS}
     leadership, means = _means(release, log, Wake(*wakes.values()), alone=alone)
@@ -84,7 +84,7 @@ def wire(
     auditor = Auditor(means, observed, scope=scope, precedence=settings.precedence)
     status = Status(means, Key(home, settings.status), supplies, mirrors, auditor)
     kept = keeping(means, release, wakes, clock=now, alone=alone)
-    reaches = reaching(means, settings, home, scope, lambda: mirrors.supplies, wakes)
+    reaches = reaching(means, release, lambda: mirrors.supplies, wakes)
     return Companion(
         release=release,
         means=means,
@@ -101,17 +101,14 @@ def wire(
 
 
 def _join(
-    status: Status, kept: Keeping | None, reaches: Reaching | None
+    status: Status, kept: Keeping | None, reaches: Reaching
 ) -> tuple[Follower[Any], ...]:
     """Lets the report tell of certificates and egress; returns what they follow."""
-    followers: tuple[Follower[Any], ...] = ()
-    if kept is not None:
-        followers += kept.followers
-        status.sections["certificates"] = kept.keeper.section
-    if reaches is not None:
-        followers += tuple(reaches.watched.all())
-        status.sections["egress"] = reaches.egress.section
-    return followers
+    status.sections["egress"] = reaches.keeps.section
+    if kept is None:
+        return reaches.followers
+    status.sections["certificates"] = kept.keeper.section
+    return *kept.followers, *reaches.followers
 
 
 def _means(

@@ -6,6 +6,8 @@ retries; who calls knows better what a failure means.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -17,7 +19,7 @@ from kubernetes.config import ConfigException
 
 from webhook.cluster import objects
 from webhook.cluster.errors import Unavailable, from_status
-from webhook.cluster.kinds import SECRET, Kind
+from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
 from webhook.cluster.ports import (
     ANYTHING,
     Change,
@@ -71,6 +73,12 @@ class ApiResources:
         """Takes a connected client; writes are made in the name of `manager`."""
         self._client = client
         self._manager = manager
+        self._date = ""
+
+    def groups(self) -> frozenset[str]:
+        """The API groups that are served, the core one apart."""
+        body = self._call(NAMESPACE, verb="GET", path="/apis")
+        return frozenset(group["name"] for group in body.get("groups") or ())
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
         """One object by name."""
@@ -121,6 +129,13 @@ class ApiResources:
             body={"apiVersion": kind.api_version, "kind": kind.name} | body,
             content=_APPLY,
         )
+
+    def server_time(self) -> datetime | None:
+        """What the latest answer's `Date` says."""
+        try:
+            return parsedate_to_datetime(self._date).astimezone(UTC)
+        except ValueError:
+            return None
 
     def merge(self, kind: Kind, body: Json) -> Json:
         """JSON merge patch of what is there: null takes a field away."""
@@ -194,6 +209,7 @@ class ApiResources:
             # The token file is being replaced, or is gone with the pod's mount.
             raise Unavailable(f"the service account's token: {error}") from error
         response: urllib3.BaseHTTPResponse = answer.response
+        self._date = response.headers.get("Date", "")
         _raise_for(response, request)
         return response
 

@@ -7,6 +7,7 @@ Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -129,6 +130,12 @@ class Resources(Protocol):
         takes over fields that another manager owns.
         """
 
+    def server_time(self) -> datetime | None:
+        """What its latest answer said the time is, UTC, in whole seconds.
+
+        None before the first answer, or where a proxy takes that header away.
+        """
+
     def merge(self, kind: Kind, body: Json) -> Json:
         """JSON merge patch of what is there: null takes a field away, whoever owns it.
 
@@ -147,3 +154,14 @@ class Resources(Protocol):
         only: Precondition = ANYTHING,
     ) -> None:
         """Deletes if `only` still holds, else `Conflict`."""
+
+
+class Discovers(Protocol):
+    """Asks what a cluster serves."""
+
+    def groups(self) -> frozenset[str]:
+        """The API groups, the core one apart.
+
+        Every authenticated client may ask; it shows what is installed without a right
+        to any of its objects.
+        """

@@ -44,6 +44,18 @@ _MOST_TELLING = (
     Outcome.MALFORMED,
     Outcome.TIMEOUT,
 )
+"""Of several servers: what one knows, another one need not."""
+_OF_FAMILIES = (
+    Outcome.NOERROR,
+    Outcome.CHAIN,
+    Outcome.SERVFAIL,
+    Outcome.REFUSED,
+    Outcome.MALFORMED,
+    Outcome.TIMEOUT,
+    Outcome.NXDOMAIN,
+    Outcome.EMPTY,
+)
+"""Of the two families at one server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +70,69 @@ class _Answer:
 _LOOP = _Answer(Outcome.CHAIN)
 
 
-def nameservers(resolv_conf: str) -> tuple[Address, ...]:
-    """The nameservers that a resolv.conf names, in its order."""
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How short names are completed, as the C library does it.
+
+    Attributes:
+        domains: Tried in this order.
+        ndots: A name with fewer dots is completed first and tried as it is last.
+    """
+
+    domains: tuple[str, ...] = ()
+    ndots: int = 1
+
+    def candidates(self, name: str) -> tuple[str, ...]:
+        """What a name may mean, in the order in which it is tried."""
+        completed = tuple(f"{name}.{domain}" for domain in self.domains)
+        if name.count(".") < self.ndots:
+            return (*completed, name)
+        return (name, *completed)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvConf:
+    """A resolv.conf, as the kubelet writes it for every pod with `ClusterFirst`."""
+
+    nameservers: tuple[Address, ...]
+    search: Search
+
+    def beyond(self, domain: str) -> Search:
+        """The search list without the cluster's own domains.
+
+        Those lead to Services, which are followed and need not be looked up; the first
+        differs for each namespace. What is left comes from the node, for all alike.
+        """
+        left = (d for d in self.search.domains if not f".{d}".endswith(f".{domain}"))
+        return Search(tuple(left), self.search.ndots)
+
+
+def read_resolv_conf(text: str) -> ResolvConf:
+    """What a resolv.conf says, in its order."""
     resolver = dns.resolver.Resolver(configure=False)
-    resolver.read_resolv_conf(io.StringIO(resolv_conf))
-    return tuple(ip_address(str(server)) for server in resolver.nameservers)
+    resolver.read_resolv_conf(io.StringIO(text))
+    return ResolvConf(
+        tuple(ip_address(str(server)) for server in resolver.nameservers),
+        Search(
+            tuple(d.to_text(omit_final_dot=True).lower() for d in resolver.search),
+            1 if resolver.ndots is None else resolver.ndots,
+        ),
+    )
 
 
 class Resolver:
     """Looks names up at several servers at once."""
 
-    def __init__(self, timeout: timedelta = timedelta(seconds=2)) -> None:
-        """Args are of each query; an answer cut short is asked for again over TCP."""
-        self._timeout = timeout.total_seconds()
+    def __init__(
+        self, search: Search = Search(), timeout: timedelta = timedelta(seconds=2)
+    ) -> None:
+        """Prepares.
+
+        Args:
+            search: How names are completed.
+            timeout: Of each query; an answer cut short is asked for again over TCP.
+        """
+        self._search, self._timeout = search, timeout.total_seconds()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dns")
 
     def close(self) -> None:
@@ -82,12 +144,27 @@ class Resolver:
     ) -> Lookup:
         """A and AAAA of a name, from every server.
 
+        The first candidate of the search list with an address is what the name means;
+        one that fails is passed over, as the C library does it.
+
         Args:
-            name: Absolute, with or without its trailing dot; no search list applies.
+            name: With or without its trailing dot.
             servers: Address and port of each.
             now: When; the lookup bears this time.
         """
-        absolute = dns.name.from_text(name.removesuffix(".") + ".")
+        bare = name.removesuffix(".")
+        lookups: dict[str, Lookup] = {}
+        for candidate in self._search.candidates(bare):
+            found = self._absolute(candidate, servers, now)
+            if found.addresses:
+                return found
+            lookups[candidate] = found
+        return lookups[bare]
+
+    def _absolute(
+        self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
+    ) -> Lookup:
+        absolute = dns.name.from_text(f"{name}.")
         answers = list(self._pool.map(lambda s: self._both(absolute, *s), servers))
         found = [answer for answer in answers if answer.addresses]
         outcomes = tuple(answer.outcome for answer in answers)
@@ -100,12 +177,15 @@ class Resolver:
         )
 
     def _both(self, name: dns.name.Name, address: Address, port: int) -> _Answer:
-        """One family may be missing; then the other one is the answer."""
+        """One family may be missing; then the other one is the answer.
+
+        Where one fails and the other one is empty, it failed: half an answer is none.
+        """
         families = (dns.rdatatype.A, dns.rdatatype.AAAA)
         both = [self._one(name, kind, str(address), port) for kind in families]
         found = [answer for answer in both if answer.addresses]
         return _Answer(
-            min((answer.outcome for answer in both), key=_MOST_TELLING.index),
+            min((answer.outcome for answer in both), key=_OF_FAMILIES.index),
             tuple(a for answer in found for a in answer.addresses),
             min((answer.ttl for answer in found), default=0),
         )

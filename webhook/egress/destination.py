@@ -54,6 +54,8 @@ class Destination:
     @property
     def network(self) -> Network | None:
         """The addresses, when no name has to be looked up."""
+        if not self.host[-1].isdigit() and ":" not in self.host:
+            return None  # most are names, and to fail at reading one takes its time
         try:
             return ip_network(self.host)
         except ValueError:

@@ -19,6 +19,11 @@ class Mode(StrEnum):
 _ORDER = list(Mode)
 
 
+def is_known(label: str) -> bool:
+    """Whether a label's value is a mode."""
+    return label in _ORDER
+
+
 def narrowed(release: Mode, label: str | None) -> Mode:
     """The mode of a namespace: its label may only take away.
 
@@ -27,5 +32,5 @@ def narrowed(release: Mode, label: str | None) -> Mode:
     """
     if label is None:
         return release
-    asked = Mode(label) if label in _ORDER else Mode.OBSERVE
+    asked = Mode(label) if is_known(label) else Mode.OBSERVE
     return min(release, asked, key=_ORDER.index)

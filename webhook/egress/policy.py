@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from webhook.egress.canonical import compact
 from webhook.egress.cover import uncovered
 from webhook.egress.model import Direction, Policy, Rule
-from webhook.egress.reach import compact
 from webhook.egress.reasons import Reason
-from webhook.egress.selector import EVERYTHING, Requirement, Selector
+from webhook.egress.selector import Requirement, Selector
 from webhook.injection.names import (
     INJECTED_LABEL,
     INJECTED_TRUE,
@@ -95,36 +95,6 @@ class Plan:
     policies: tuple[OwnPolicy, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What must stay reachable in a namespace that is closed on purpose.
-
-    `None` means that nobody said; an empty tuple says *nothing of the kind*.
-
-    Attributes:
-        peers: The pods of the same Ray cluster or Spark application.
-        api_server: Of Kubernetes.
-        storage: Object stores for data and artifacts.
-        michelangelo: The Michelangelo API server.
-    """
-
-    peers: tuple[Rule, ...] | None = None
-    api_server: tuple[Rule, ...] | None = None
-    storage: tuple[Rule, ...] | None = None
-    michelangelo: tuple[Rule, ...] | None = None
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The groups nobody spoke about."""
-        groups = {
-            "peers": self.peers,
-            "apiServer": self.api_server,
-            "storage": self.storage,
-            "michelangelo": self.michelangelo,
-        }
-        return tuple(name for name, rules in groups.items() if rules is None)
-
-
 def is_own(labels: Mapping[str, str], name: str) -> bool:
     """Whether a policy is ours to change: by its label and by its name, both."""
     return labels.get(MANAGED_BY_LABEL) == MANAGED_BY and name.startswith(NAME_PREFIX)
@@ -140,43 +110,34 @@ def additive(
         policies: All of the namespace's; ours are passed over.
         rules: What every injected pod should be permitted.
     """
-    isolating = [
-        policy
-        for policy in policies
-        if Direction.EGRESS in policy.directions
-        and not is_own(policy.labels, policy.name)
-        and not (policy.selector & INJECTED).contradictory
-    ]
+    isolating: list[Policy] = []
+    groups: dict[Selector, list[Policy]] = {}
+    for policy in policies:
+        if Direction.EGRESS not in policy.directions:
+            continue
+        both = policy.selector & INJECTED
+        if both.contradictory or is_own(policy.labels, policy.name):
+            continue
+        isolating.append(policy)
+        groups.setdefault(both, []).append(policy)
     if not isolating:
         return Plan(namespace, Reason.NOT_ISOLATED)
     if not rules:
         return Plan(namespace, Reason.UNRESOLVED)
-    groups: dict[Selector, list[Policy]] = {}
-    for policy in isolating:
-        groups.setdefault(policy.selector, []).append(policy)
-    # What selects every pod is isolation enough to lean on.
-    if EVERYTHING in groups:
-        groups = {EVERYTHING: groups[EVERYTHING]}
+    # What selects every injected pod is isolation enough to lean on.
+    if INJECTED in groups:
+        groups = {INJECTED: groups[INJECTED]}
     given = _Given(isolating)
     shadows = (
-        _shadow(namespace, s, group, rules, given) for s, group in groups.items()
+        _shadow(namespace, both, group, rules, given) for both, group in groups.items()
     )
     kept = sorted((s for s in shadows if s.rules), key=lambda shadow: shadow.name)
     return Plan(namespace, Reason.EGRESS_READY, tuple(kept))
 
 
-def isolate(namespace: str, rules: tuple[Rule, ...], baseline: Baseline) -> Plan:
-    """One policy that closes injected pods to everything that is not declared."""
-    if baseline.missing:
-        return Plan(namespace, Reason.BASELINE_MISSING)
-    groups = (
-        baseline.peers,
-        baseline.api_server,
-        baseline.storage,
-        baseline.michelangelo,
-    )
-    permitted = compact([*rules, *(rule for group in groups for rule in group or ())])
-    closed = OwnPolicy(namespace, ISOLATING_NAME, INJECTED, permitted)
+def isolate(namespace: str, rules: Iterable[Rule]) -> Plan:
+    """One policy that closes injected pods to everything but these rules."""
+    closed = OwnPolicy(namespace, ISOLATING_NAME, INJECTED, compact(rules))
     return Plan(namespace, Reason.EGRESS_READY, (closed,))
 
 
@@ -210,12 +171,11 @@ class _Given:
 
 def _shadow(
     namespace: str,
-    selector: Selector,
+    both: Selector,
     group: list[Policy],
     rules: tuple[Rule, ...],
     given: _Given,
 ) -> OwnPolicy:
-    both = selector & INJECTED
     return OwnPolicy(
         namespace,
         NAME_PREFIX + _digest(both),

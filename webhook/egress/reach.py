@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
 
+from webhook.egress.canonical import compact
 from webhook.egress.destination import Destination
-from webhook.egress.model import Address, IpBlock, Peer, PodPeer, Port, Protocol, Rule
+from webhook.egress.model import (
+    Address,
+    IpBlock,
+    Peer,
+    PodPeer,
+    Port,
+    Protocol,
+    Rule,
+)
 from webhook.egress.reasons import Finding, Reason
 from webhook.egress.selector import Selector
 from webhook.egress.services import Catalog, Service, ServicePort, address_key
@@ -128,23 +137,6 @@ def dns_servers(
             listens = (n for name, n, x in item.ports if name in names and x == "UDP")
             servers.update(itertools.product(item.ready, listens))
     return tuple(sorted(servers, key=lambda server: (address_key(server[0]), server)))
-
-
-def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The same permissions in canonical form: byte for byte, whatever the order.
-
-    Rules with the same peers share a line, then rules with the same ports do.
-    """
-    by_peer: dict[Peer, set[Port]] = {}
-    for rule in rules:
-        for peer in rule.peers:
-            by_peer.setdefault(peer, set()).update(rule.ports)
-    by_ports: dict[tuple[Port, ...], list[Peer]] = {}
-    for peer, ports in by_peer.items():
-        key = tuple(sorted(ports, key=_port_key))
-        by_ports.setdefault(key, []).append(peer)
-    ordered = sorted(by_ports.items(), key=lambda item: [_port_key(p) for p in item[0]])
-    return tuple(Rule(tuple(sorted(peers, key=_peer_key)), k) for k, peers in ordered)
 
 
 def _destination(
@@ -283,14 +275,3 @@ def _on_node(host: str) -> Finding:
 
 def _block(address: Address) -> IpBlock:
     return IpBlock(ip_network(address))
-
-
-def _port_key(port: Port) -> tuple[str, int, str]:
-    number = port.port if isinstance(port.port, int) else 0
-    return str(port.protocol), number, str(port)
-
-
-def _peer_key(peer: Peer) -> tuple[int, int, int, str]:
-    if isinstance(peer, IpBlock):
-        return 0, peer.network.version, int(peer.network.network_address), str(peer)
-    return 1, 0, 0, str(peer)

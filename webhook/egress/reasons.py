@@ -6,53 +6,95 @@ A `Reason` is the metric label, the log field, the Event reason and the column o
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
     """Why egress of a namespace is as it is."""
 
     EGRESS_READY = "EgressReady"
-    """Every destination is permitted to every injected pod."""
     NOT_ISOLATED = "NotIsolated"
-    """No policy isolates injected pods for egress, so there is nothing to add."""
     SWITCHED_OFF = "SwitchedOff"
-    """The release's setting or the namespace's label says `off`."""
     NO_NETWORK_NEEDED = "NoNetworkNeeded"
-    """The tracking URI names a file or nothing: no destination follows from it."""
     UNRESOLVED = "Unresolved"
-    """A name never resolved, so it has no rule yet."""
     RESOLUTION_STALE = "ResolutionStale"
-    """The last lookup failed; the addresses known before it stay."""
     ROTATING_ADDRESSES = "RotatingAddresses"
-    """Lookups keep bringing new addresses: the pool is larger than an answer."""
     TRUNCATED = "Truncated"
-    """A name has more addresses than the cap; the newest are permitted."""
     UNSAFE_ADDRESS = "UnsafeAddress"
-    """An answer held an address no tracking server has; it was left out."""
     PORT_MISMATCH = "PortMismatch"
-    """A headless Service whose pods do not listen on the port of the URI."""
     TLS_NAME_MISMATCH = "TlsNameMismatch"
-    """An ExternalName Service: the certificate will be for the other name."""
     DESTINATION_INGRESS_BLOCKED = "DestinationIngressBlocked"
-    """The tracking server's own namespace does not let task pods in."""
     OTHER_EGRESS_CONTROLS = "OtherEgressControls"
-    """Another engine restricts egress; its rule has to be added by its owner."""
     ENFORCEMENT_UNKNOWN = "EnforcementUnknown"
-    """Nothing shows whether this cluster enforces the policy, or a part of it."""
     NODE_ADDRESS = "NodeAddress"
-    """The backend lives on a node's address; some engines match no CIDR there."""
     MALFORMED_URI = "MalformedUri"
-    """A key that should name a server does not."""
     HOST_NEEDED = "HostNeeded"
-    """A key points to a server only indirectly; its host has to be configured."""
     DATABASE_URI = "DatabaseUri"
-    """The tracking URI is a database: every task holds its credentials."""
     LEGACY_TRACKER = "LegacyTracker"
-    """The tracker's hosted service is at its end."""
     BASELINE_MISSING = "BaselineMissing"
-    """Isolation was asked for without saying what must stay reachable."""
     SELECTOR_UNREADABLE = "SelectorUnreadable"
-    """A policy or namespace carries a value this version does not know."""
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a table."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: Final = {
+    Reason.EGRESS_READY: "Every destination is permitted to every injected pod.",
+    Reason.NOT_ISOLATED: (
+        "No policy isolates injected pods for egress, so there is nothing to add."
+    ),
+    Reason.SWITCHED_OFF: "The release's setting or the namespace's label says `off`.",
+    Reason.NO_NETWORK_NEEDED: (
+        "The tracking URI names a file or nothing: no destination follows from it."
+    ),
+    Reason.UNRESOLVED: "A name never resolved, so it has no rule yet.",
+    Reason.RESOLUTION_STALE: (
+        "The last lookup failed; the addresses known before it stay."
+    ),
+    Reason.ROTATING_ADDRESSES: (
+        "Lookups keep bringing new addresses: the pool is larger than an answer."
+    ),
+    Reason.TRUNCATED: (
+        "A name has more addresses than the cap; the newest are permitted."
+    ),
+    Reason.UNSAFE_ADDRESS: (
+        "An answer held an address no tracking server has; it was left out."
+    ),
+    Reason.PORT_MISMATCH: (
+        "A headless Service whose pods do not listen on the port of the URI."
+    ),
+    Reason.TLS_NAME_MISMATCH: (
+        "An ExternalName Service: the certificate will be for the other name."
+    ),
+    Reason.DESTINATION_INGRESS_BLOCKED: (
+        "The tracking server's own namespace does not let task pods in."
+    ),
+    Reason.OTHER_EGRESS_CONTROLS: (
+        "Another engine restricts egress; its rule has to be added by its owner."
+    ),
+    Reason.ENFORCEMENT_UNKNOWN: (
+        "Nothing shows whether this cluster enforces the policy, or a part of it."
+    ),
+    Reason.NODE_ADDRESS: (
+        "The backend lives on a node's address; some engines match no CIDR there."
+    ),
+    Reason.MALFORMED_URI: "A key that should name a server does not.",
+    Reason.HOST_NEEDED: (
+        "A key points to a server only indirectly; its host has to be configured."
+    ),
+    Reason.DATABASE_URI: (
+        "The tracking URI is a database: every task holds its credentials."
+    ),
+    Reason.LEGACY_TRACKER: "The tracker's hosted service is at its end.",
+    Reason.BASELINE_MISSING: (
+        "Isolation was asked for without saying what must stay reachable."
+    ),
+    Reason.SELECTOR_UNREADABLE: (
+        "A policy or namespace carries a value this version does not know."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)

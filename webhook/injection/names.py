@@ -38,5 +38,9 @@ MANAGED_BY: Final = "tracking-injector"
 """On every object that the companion makes: `tracking-injector`. A NetworkPolicy
 without it is foreign; a mirror is recognized by its type."""
 
+CERTIFICATES_ANNOTATION: Final = f"{DOMAIN}/certificates"
+TLS_SECRET_ANNOTATION: Final = f"{DOMAIN}/tls-secret"
+"""On the webhook configuration: who issues the certificate, and where it lies."""
+
 CONTENT_LABEL: Final = f"{DOMAIN}/content"
 """On the two certificate Secrets, which the chart makes empty: whose the content is."""

@@ -98,12 +98,32 @@ securityContext:
   value: {{ join "," .Values.egress.hosts | quote }}
 - name: MTI_EGRESS_GRACE_HOURS
   value: {{ .Values.egress.graceHours | float64 | quote }}
+- name: MTI_EGRESS_ADDRESSES_PER_NAME
+  value: {{ .Values.egress.addressesPerName | int | quote }}
+{{- $said := dict -}}
+{{- range $name, $group := .Values.egress.baseline -}}
+{{- if not (kindIs "invalid" $group) -}}{{- $_ := set $said $name $group -}}{{- end -}}
+{{- end }}
+- name: MTI_EGRESS_BASELINE
+  value: {{ $said | toJson | quote }}
 - name: MTI_EGRESS_MEMORY
   value: {{ printf "%s-addresses" (include "tracking-injector.fullname" .) | quote }}
 - name: MTI_CLUSTER_DOMAIN
   value: {{ .Values.egress.clusterDomain | quote }}
 - name: MTI_CERTIFICATES
   value: {{ .Values.certificates.mode | quote }}
+{{- with .Values.certificates.companion }}
+- name: MTI_CERTIFICATE_DAYS
+  value: {{ .days | float64 | quote }}
+- name: MTI_CERTIFICATE_RENEW_DAYS
+  value: {{ .renewDays | float64 | quote }}
+- name: MTI_CERTIFICATE_SKEW_SECONDS
+  value: {{ .skewSeconds | float64 | quote }}
+- name: MTI_CERTIFICATE_BUNDLE_SECONDS
+  value: {{ .bundleSeconds | float64 | quote }}
+- name: MTI_CERTIFICATE_SERVE_SECONDS
+  value: {{ .serveSeconds | float64 | quote }}
+{{- end }}
 - name: MTI_WEBHOOK
   value: {{ include "tracking-injector.fullname" . | quote }}
 - name: MTI_TLS_SECRET

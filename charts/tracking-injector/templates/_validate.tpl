@@ -36,11 +36,27 @@ is for values that contradict each other.
 {{- fail (printf "namespaces.allowed has %q, which is never injected: it is the release's own namespace or in namespaces.excluded." .) -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.certificates.companion -}}
+{{- if ge (float64 .renewDays) (float64 .days) -}}
+{{- fail (printf "certificates.companion.renewDays is %v and certificates.companion.days is %v: every new certificate would be due at once." .renewDays .days) -}}
+{{- end -}}
+{{- $takes := include "tracking-injector.rotationSeconds" $ | float64 -}}
+{{- if gt $takes (mulf .renewDays 86400) -}}
+{{- fail (printf "a rotation takes %v seconds by the other times of certificates.companion, and certificates.companion.renewDays is %v: the old certificate would end first." $takes .renewDays) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq $v.certificates.mode "certManager") (not $v.certificates.certManager.issuerName) -}}
 {{- fail "certificates.mode is certManager, but certificates.certManager.issuerName does not say which issuer signs." -}}
 {{- end -}}
 {{- if and (eq $v.certificates.mode "provided") (not (and $v.certificates.provided.secretName $v.certificates.provided.caBundle)) -}}
 {{- fail "certificates.mode is provided, which needs both certificates.provided.secretName and certificates.provided.caBundle." -}}
+{{- end -}}
+{{- if eq $v.egress.mode "isolate" -}}
+{{- range list "peers" "apiServer" "storage" "michelangelo" -}}
+{{- if kindIs "invalid" (get $v.egress.baseline .) -}}
+{{- fail (printf "egress.mode is isolate, which closes task pods to everything that is not declared, but egress.baseline does not say %s: an empty list says that there is none." .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if eq (int $v.webhook.port) (int $v.webhook.healthPort) -}}
 {{- fail (printf "webhook.port and webhook.healthPort are both %d." (int $v.webhook.port)) -}}

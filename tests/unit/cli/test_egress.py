@@ -1,12 +1,17 @@
-"""`egress plan` and `egress check` on manifests, without a cluster."""
+"""`egress plan` and `egress check`, on manifests and on a cluster in memory."""
 
+import base64
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests.unit.companion.egress.world import DENY, HOME, World
+from webhook.cli import egress_question
 from webhook.cli.egress import egress
+from webhook.cluster.kinds import CONFIG_MAP, SECRET
 
 KEYS = """
 kind: Secret
@@ -173,3 +178,144 @@ def test_manifests_say_nothing_of_keys(tmp_path: Path) -> None:
     result = CliRunner().invoke(egress, ["plan", "-f", str(file)])
 
     assert (result.exit_code, "Give --secret" in result.stderr) == (2, True)
+
+
+CILIUM = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: deny-all, namespace: team-a}
+spec: {egress: []}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: istio-system}
+spec: {outboundTrafficPolicy: {mode: ALLOW_ANY}}
+"""
+
+
+def test_a_plan_says_what_another_engine_restricts(run: Run) -> None:
+    """With the command that prints what to add."""
+    result = run("plan", "-n", "team-a", *FACTS, cluster=f"{CLUSTER}---{CILIUM}")
+
+    assert (
+        "OtherEgressControls: CiliumNetworkPolicy team-a/deny-all may restrict egress;"
+        " its owner adds what `tracking-injector egress plan -n team-a --engine cilium`"
+        " prints"
+    ) in result.stdout
+
+
+def test_a_plan_for_another_engine_is_its_own_object(run: Run) -> None:
+    """By name where it resolves names, by address where it does not."""
+    cilium = run("plan", "-n", "team-a", "--engine", "cilium", *FACTS)
+    calico = run("plan", "-n", "team-a", "--engine", "calico", *FACTS)
+    (policy,) = yaml.safe_load_all(cilium.stdout)
+    hosts = [rule["toFQDNs"] for rule in policy["spec"]["egress"] if "toFQDNs" in rule]
+
+    assert hosts == [[{"matchName": "mlflow.example.com"}]]
+    assert "mlflow.example.com" not in calico.stdout
+    assert "203.0.113.7/32" in calico.stdout
+    assert "hunter2" not in cilium.output + calico.output
+
+
+def test_advice_for_nothing_is_no_document(run: Run) -> None:
+    """Istio needs no entry for an address."""
+    secret = KEYS.replace("u:hunter2@mlflow.example.com", "203.0.113.9")
+    result = run("plan", "-n", "team-a", "--engine", "istio", secret=secret)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+LABELLED = CLUSTER.replace(
+    "metadata: {name: team-a}",
+    "metadata: {name: team-a, labels: {tracking.michelangelo-ai.org/inject: enabled}}",
+)
+
+
+def test_a_plan_is_about_the_labelled_namespaces(run: Run) -> None:
+    """The others get nothing from anybody."""
+    result = run("plan", *FACTS, cluster=LABELLED)
+
+    assert [line for line in result.stdout.splitlines() if line[0].isalpha()] == [
+        "team-a: EgressReady"
+    ]
+
+
+def test_a_namespace_may_be_switched_off(run: Run) -> None:
+    """By its label."""
+    off = LABELLED.replace(
+        "inject: enabled", "inject: enabled, tracking.michelangelo-ai.org/egress: 'off'"
+    )
+    result = run("plan", *FACTS, cluster=off)
+
+    assert result.stdout == "team-a: SwitchedOff\n"
+
+
+def test_a_plan_says_who_closes_the_servers_door(run: Run) -> None:
+    """Before any pod has tried it."""
+    secret = KEYS.replace("u:hunter2@mlflow.example.com", "mlflow.ml:80")
+    result = run("plan", cluster=f"{CLUSTER}---{TRACKER}", secret=secret)
+
+    assert "DestinationIngressBlocked: no rule of closed in namespace ml" in (
+        result.stdout
+    )
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A cluster in memory, which the command connects to."""
+    made = World()
+    made.label("team-a")
+    made.policy(DENY)
+    made.step()
+    data = {"TRACKING_URI": base64.b64encode(b"https://mlflow.example.org").decode()}
+    meta = {"name": "michelangelo-tracking", "namespace": "team-a"}
+    made.user.apply(SECRET, {"metadata": meta, "data": data})
+    access = SimpleNamespace(resources=made.user, namespace="default")
+    monkeypatch.setattr(egress_question, "connect", lambda *_, **__: access)
+    return made
+
+
+def ask(*words: str) -> Result:
+    """The command on the cluster."""
+    return CliRunner().invoke(egress, list(words))
+
+
+def test_on_a_cluster_keys_and_addresses_are_found(world: World) -> None:
+    """The mirror has the ones, the companion's memory the others."""
+    planned = yaml.safe_load(ask("plan", "-o", "yaml").stdout)
+
+    assert planned["spec"] == world.ours()[0]["spec"]
+
+
+@pytest.mark.parametrize("text", ["[]", '{"mlflow.example.org": {}}'])
+def test_a_memory_that_cannot_be_read_is_none(world: World, text: str) -> None:
+    """Names then have no addresses, which is said."""
+    meta = {"name": HOME.name, "namespace": HOME.namespace}
+    world.user.apply(CONFIG_MAP, {"metadata": meta, "data": {"addresses.json": text}})
+
+    assert "mlflow.example.org has no rule" in ask("plan").stdout
+
+
+def test_a_namespace_without_a_mirror_needs_nothing_yet(world: World) -> None:
+    """No keys, no server."""
+    world.label("team-b")
+
+    assert "team-b: NotIsolated" in ask("plan").stdout
+
+
+def test_what_may_not_be_listed_of_another_engine_is_said(world: World) -> None:
+    """It is there, and nothing more is known."""
+    world.cluster.served.add("k8s.ovn.org")
+    world.cluster.forbid(lambda call: call.kind.group == "k8s.ovn.org")
+
+    assert ask("plan").stderr == (
+        "ovn is here; its egressfirewalls.k8s.ovn.org may not be listed.\n"
+    )
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(world: World) -> None:
+    """Exit code 1."""
+    world.cluster.outage = True
+    result = ask("plan")
+
+    assert (result.exit_code, "nobody answers" in result.stderr) == (1, True)

@@ -265,3 +265,9 @@ def test_the_order_of_keys_makes_no_difference() -> None:
     keys = {"WANDB_API_KEY": "k", "TRACKING_URI": "http://m", "COMET_API_KEY": "c"}
 
     assert derive(dict(reversed(keys.items()))) == derive(keys)
+
+
+@pytest.mark.parametrize("host", ["mlflow", "node1", "10.example.9x"])
+def test_a_name_has_no_addresses_of_its_own(host: str) -> None:
+    """Also one that ends in a digit."""
+    assert Destination(host, 1, "k").network is None

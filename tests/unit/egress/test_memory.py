@@ -177,14 +177,21 @@ def test_the_newest_addresses_stay_when_there_are_too_many() -> None:
     """Whatever order the answer has."""
     pool = [str(ip_address("203.0.0.0") + n) for n in range(400)]
     shuffled = pool[::-1]
-    newer = answer(*pool[300:], after=60)
-    known = after(answer(*pool), newer)
+    newer, small = answer(*pool[300:], after=60), Limits(cap=256)
+    known = after(answer(*pool), newer, limits=small)
+    other = after(answer(*shuffled), newer, limits=small)
 
-    assert words(known) == [Reason.TRUNCATED]
-    assert addresses(known, LIMITS) == ips(*pool[:156], *pool[300:])
-    assert addresses(after(answer(*shuffled), newer), LIMITS) == addresses(
-        known, LIMITS
-    )
+    assert [f.reason for f in findings("t", known, small)] == [Reason.TRUNCATED]
+    assert addresses(known, small) == ips(*pool[:156], *pool[300:])
+    assert addresses(other, small) == addresses(known, small)
+
+
+def test_the_largest_pools_known_are_held_by_default() -> None:
+    """A thousand addresses, and those that left within six hours."""
+    pool = [str(ip_address("203.0.0.0") + n) for n in range(1500)]
+    known = after(answer(*pool))
+
+    assert (words(known), len(addresses(known, LIMITS))) == ([], 1500)
 
 
 def test_memory_is_bounded_whatever_dns_answers() -> None:
@@ -192,7 +199,7 @@ def test_memory_is_bounded_whatever_dns_answers() -> None:
     small = Limits(cap=2)
     known = after(*(answer(f"203.0.113.{n}", after=n) for n in range(50)), limits=small)
 
-    assert len(known.seen) == 8
+    assert len(known.seen) == 4
     assert addresses(known, small) == ips("203.0.113.48", "203.0.113.49")
 
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from tests.unit.egress.sketch import INJECTED, ips, pod, policy, rendered, rule
+from tests.unit.egress.sketch import INJECTED, ips, pod, policy, rule
+from webhook.egress.canonical import compact
 from webhook.egress.evaluate import Target, egress
 from webhook.egress.model import Policy, Protocol
 from webhook.egress.policy import (
     ISOLATING_NAME,
-    Baseline,
     OwnPolicy,
     Plan,
     additive,
@@ -101,6 +101,17 @@ def test_policies_with_one_selector_share_a_shadow() -> None:
         "uid-a",
         "uid-b",
     ]
+
+
+def test_policies_that_select_the_same_injected_pods_share_a_shadow_too() -> None:
+    """One of them asks for our label by itself."""
+    asks = (
+        "{podSelector: {matchLabels: {tracking.michelangelo-ai.org/injected: 'true'}},"
+        " policyTypes: [Egress]}"
+    )
+    plan = additive("team-a", [policy(DENY, "a"), policy(asks, "b")], RULES)
+
+    assert shadows(plan) == [({"matchLabels": INJECTED}, ("a", "b"))]
 
 
 def test_a_narrowed_selector_gets_another_shadow() -> None:
@@ -243,34 +254,11 @@ def test_an_owner_without_identity_is_not_referred_to() -> None:
     assert "ownerReferences" not in own.manifest()["metadata"]
 
 
-def test_isolation_is_refused_until_the_baseline_is_declared() -> None:
-    """Silence about storage is not the same as *no storage*."""
-    partly = Baseline(peers=(), api_server=())
-
-    assert isolate("team-a", RULES, partly) == Plan("team-a", Reason.BASELINE_MISSING)
-    assert partly.missing == ("storage", "michelangelo")
-
-
-def test_isolation_permits_baseline_and_destinations() -> None:
-    """One policy, on injected pods only."""
-    peers = rule("{to: [{podSelector: {}}], ports: [{}]}")
-    api = rule("{to: [{ipBlock: {cidr: 10.0.0.1/32}}], ports: [{port: 443}]}")
-    plan = isolate("team-a", RULES, Baseline((peers,), (api,), (), ()))
+def test_isolation_closes_injected_pods_to_everything_else() -> None:
+    """One policy, whatever else is there."""
+    plan = isolate("team-a", RULES)
     (own,) = plan.policies
 
     assert (plan.reason, own.name) == (Reason.EGRESS_READY, ISOLATING_NAME)
     assert own.selector.render() == {"matchLabels": INJECTED}
-    assert rendered(own.rules) == [
-        {"to": [{"podSelector": {}}], "ports": [{"protocol": "TCP"}]},
-        {
-            "to": [{"ipBlock": {"cidr": "10.0.0.10/32"}}],
-            "ports": [{"protocol": "TCP", "port": 53}, {"protocol": "UDP", "port": 53}],
-        },
-        {
-            "to": [
-                {"ipBlock": {"cidr": "10.0.0.1/32"}},
-                {"ipBlock": {"cidr": "203.0.113.7/32"}},
-            ],
-            "ports": [{"protocol": "TCP", "port": 443}],
-        },
-    ]
+    assert own.rules == compact(RULES)

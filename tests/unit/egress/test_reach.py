@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import pytest
 
 from tests.unit.egress.sketch import endpoints, ips, rendered, service
+from webhook.egress.canonical import compact
 from webhook.egress.destination import Destination
 from webhook.egress.model import Address
 from webhook.egress.reach import (
     Reach,
-    compact,
     dns_rules,
     dns_servers,
     names_to_look_up,

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from webhook.cluster.errors import NotFound
@@ -33,6 +33,9 @@ from webhook.egress.model import Address
 from webhook.egress.reasons import Finding
 
 FIELD: Final = "addresses.json"
+_PACE: Final = timedelta(seconds=5)
+"""Between two writes of what is remembered, while a pool is still being learned."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 Servers = Sequence[tuple[Address, int]]
 
 
@@ -84,7 +87,10 @@ class Names:
         self._memories: dict[str, Memory] | None = None
         self._due: dict[str, datetime] = {}
         self._unwanted: dict[str, datetime] = {}
-        self._written: tuple[object, datetime | None] = (None, None)
+        self._written: tuple[object, datetime] = ({}, _NEVER)
+        self._saved: datetime | None = None
+        self.rotations = 0
+        """Lookups that brought addresses nobody had seen, first ones apart."""
         self.lookups: Counter[Outcome] = Counter()
         """Answers by how they ended, one for each server asked."""
 
@@ -106,6 +112,10 @@ class Names:
         return known is not None and all(
             name in known and known[name].last is not None for name in names
         )
+
+    def memories(self) -> Mapping[str, Memory]:
+        """Everything remembered, for metrics."""
+        return dict(self._memories or {})
 
     def known(self) -> Mapping[str, tuple[Address, ...]]:
         """The addresses to permit, by name."""
@@ -134,9 +144,10 @@ class Names:
                 changed |= self._look_up(memories, name, servers, now)
         if changed:
             self._wakes.egress()
-        self._save(memories, now)
-        soonest = min((self._due[name] for name in wanted), default=None)
-        return None if soonest is None else max(0.01, (soonest - now).total_seconds())
+        pauses = [(self._due[name] - now).total_seconds() for name in wanted]
+        later = self._save(memories, now)
+        pauses += [] if later is None else [later]
+        return max(0.01, min(pauses)) if pauses else None
 
     def _look_up(
         self, memories: dict[str, Memory], name: str, servers: Servers, now: datetime
@@ -146,6 +157,7 @@ class Names:
         self.lookups.update(lookup.servers)
         after = learn(before, lookup, self._limits)
         memories[name] = after
+        self.rotations += after.growth > before.growth
         self._due[name] = now + wait(after, self._limits, self._jitter())
         return before.last is None or _told(before, self._limits) != _told(
             after, self._limits
@@ -177,18 +189,23 @@ class Names:
             self._means.log.line("warning", "memory-unreadable", where)
             return {}
 
-    def _save(self, memories: Mapping[str, Memory], now: datetime) -> None:
+    def _save(self, memories: Mapping[str, Memory], now: datetime) -> float | None:
+        """Seconds until it is to be tried again, if it was too soon."""
         sets = _sets(memories)
         before, at = self._written
-        fresh = at is not None and now - at < self._limits.grace / 4
+        fresh = now - at < self._limits.grace / 4
         if (sets == before and fresh) or not memories or not self._means.may_act():
-            return
+            return None
+        paced = now - self._saved if self._saved else _PACE
+        if paced < _PACE:
+            return (_PACE - paced).total_seconds()
         text = json.dumps({name: dump(memories[name]) for name in sorted(memories)})
         meta = {"name": self._home.name, "namespace": self._home.namespace}
         self._means.resources.apply(
             CONFIG_MAP, {"metadata": meta, "data": {FIELD: text}}
         )
-        self._written = sets, now
+        self._written, self._saved = (sets, now), now
+        return None
 
 
 def _sets(memories: Mapping[str, Memory]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from webhook.cluster.kinds import (
 )
 from webhook.cluster.ports import Json, Resources, Selection
 from webhook.egress.model import Policy
+from webhook.egress.reach import NAMESPACE_NAME_LABEL
 from webhook.egress.services import Catalog, EndpointSlice, Service
 from webhook.injection.names import (
     DEFAULT_PROFILE,
@@ -33,26 +34,36 @@ class Place:
 
     Attributes:
         label: The value of its egress label.
+        labels: All of them: other namespaces' policies may ask for any.
     """
 
     profile: str
     label: str | None
     terminating: bool
     subject: Subject
+    labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A policy with a value that this version does not know: a newer API has it."""
+
+    problem: str
+
+
+@dataclass(slots=True, kw_only=True)
 class Watched:
     """The followers.
 
     Attributes:
-        policies: All NetworkPolicies; `None` for one that cannot be read.
+        policies: All NetworkPolicies.
     """
 
     places: Follower[Place]
-    policies: Follower[Policy | None]
+    policies: Follower[Policy | Unreadable]
     services: Follower[Service]
     slices: Follower[EndpointSlice]
+    _catalog: tuple[object, Catalog] | None = None
 
     def all(self) -> Iterator[Follower[Any]]:
         """Every follower."""
@@ -66,16 +77,28 @@ class Watched:
         return all(follower.standing.synced for follower in self.all())
 
     def catalog(self, domain: str) -> Catalog:
-        """The Services as they are now."""
-        services = self.services.snapshot().values()
-        return Catalog.of(services, self.slices.snapshot().values(), domain)
+        """The Services as they are now; the same value while nothing changed."""
+        services, slices = self.services.snapshot(), self.slices.snapshot()
+        made_of = services, slices, domain
+        if self._catalog is None or self._catalog[0] != made_of:
+            catalog = Catalog.of(services.values(), slices.values(), domain)
+            self._catalog = made_of, catalog
+        return self._catalog[1]
 
     def by_namespace(self) -> Mapping[str, list[Policy]]:
         """The policies that can be read."""
         found: dict[str, list[Policy]] = {}
         for policy in self.policies.snapshot().values():
-            if policy is not None:
+            if isinstance(policy, Policy):
                 found.setdefault(policy.namespace, []).append(policy)
+        return found
+
+    def unreadable(self) -> Mapping[str, list[str]]:
+        """Why the others cannot be, by namespace."""
+        found: dict[str, list[str]] = {}
+        for key, policy in sorted(self.policies.snapshot().items()):
+            if isinstance(policy, Unreadable):
+                found.setdefault(key.namespace, []).append(policy.problem)
         return found
 
 
@@ -107,12 +130,13 @@ def _place(body: Json) -> Place:
         label=labels.get(EGRESS_LABEL),
         terminating=bool(objects.metadata(body).get("deletionTimestamp")),
         subject=Subject("v1", "Namespace", name, name, objects.uid(body)),
+        labels={**labels, NAMESPACE_NAME_LABEL: name},
     )
 
 
-def _policy(body: Json) -> Policy | None:
-    """A newer API may have what we cannot read; one such must not end the watch."""
+def _policy(body: Json) -> Policy | Unreadable:
+    """One that cannot be read must not end the watch."""
     try:
         return Policy.parse(body)
-    except ValueError:
-        return None
+    except ValueError as error:
+        return Unreadable(str(error))

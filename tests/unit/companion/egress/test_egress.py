@@ -71,7 +71,24 @@ def test_a_narrowed_selector_moves_the_shadow_in_the_same_step(world: World) -> 
     (narrow,) = world.ours()
 
     assert narrow["metadata"]["name"] != wide
+    assert world.egress.writer.orphans() == 0
     assert narrow["spec"]["podSelector"]["matchLabels"]["ray.io/node-type"] == "worker"
+
+
+def test_a_shadow_of_two_policies_goes_with_the_last(world: World) -> None:
+    """Of those with its selector; the first one's going changes nothing."""
+    world.policy(DENY, "one")
+    world.policy(DENY, "two")
+    world.step()
+    before = world.ours()[0]["metadata"]["name"]
+    world.delete("one")
+    world.step(5)
+    after = [body["metadata"]["name"] for body in world.ours()]
+    world.delete("two")
+    world.step()
+
+    assert after == [before]
+    assert world.ours() == []
 
 
 def test_policies_come_and_go_faster_than_rewrites_are_paced(world: World) -> None:
@@ -186,14 +203,6 @@ def test_observe_reports_what_it_would_write(world: World) -> None:
     assert (world.ours(), world.report().policies) == ([], 1)
 
 
-def test_isolate_is_refused_without_a_baseline(world: World) -> None:
-    """Nobody said what must stay reachable."""
-    world.restart(Mode.ISOLATE)
-    world.step()
-
-    assert (world.ours(), world.report().reason) == ([], Reason.BASELINE_MISSING)
-
-
 def test_a_policy_that_only_looks_like_ours_is_left_alone(world: World) -> None:
     """Its name is, its label is not."""
     world.policy(WORKERS, "mti-egress-of-somebody")
@@ -242,6 +251,31 @@ def test_a_namespace_that_refuses_does_not_keep_others_waiting(world: World) -> 
     assert (world.ours(), len(world.ours("team-b"))) == ([], 1)
 
 
+def test_a_standby_writes_and_deletes_nothing(world: World) -> None:
+    """Whoever leads does."""
+    world.policy(DENY)
+    world.step()
+    world.delete()
+    world.leads = False
+    world.step()
+
+    assert len(world.ours()) == 1
+
+
+def test_a_shadow_that_goes_by_itself_meanwhile_is_no_failure(world: World) -> None:
+    """Garbage collection is as fast."""
+    world.policy(DENY)
+    world.step()
+    name = world.ours()[0]["metadata"]["name"]
+    world.delete()
+    world.cluster.meanwhile(
+        "delete", lambda: world.user.delete(NETWORK_POLICY, name, "team-a")
+    )
+    world.step()
+
+    assert world.ours() == []
+
+
 def test_uninstalling_takes_all_of_ours_and_only_ours(world: World) -> None:
     """In every namespace."""
     world.label("team-b")
@@ -265,6 +299,25 @@ def test_no_value_of_a_key_is_told(world: World) -> None:
     assert "canary" not in told
 
 
+def test_a_server_that_keys_no_longer_name_stays_for_a_grace_period(
+    world: World,
+) -> None:
+    """Pods that run dial the one they were started with."""
+    world.policy(DENY)
+    world.step()
+    world.keys = {"TRACKING_URI": "https://other.example.org"}
+    world.zone.records["other.example.org"] = ("203.0.113.9",)
+    pause = world.step(60)
+    both = world.opened()
+    world.step(6 * 3600 - 1)
+    within = world.opened()
+    world.step(1)
+
+    assert both == within == ["203.0.113.7/32", "203.0.113.9/32"]
+    assert world.opened() == ["203.0.113.9/32"]
+    assert pause == 6 * 3600
+
+
 def test_a_name_is_forgotten_a_grace_period_after_nobody_wants_it(
     world: World,
 ) -> None:
@@ -273,9 +326,42 @@ def test_a_name_is_forgotten_a_grace_period_after_nobody_wants_it(
     world.keys = {"TRACKING_URI": "https://other.example.org"}
     world.zone.records["other.example.org"] = ("203.0.113.9",)
     world.step(60)
-    within = set(world.names.known())
-    for _ in range(7):
+    for _ in range(12):
         world.step(3600)
+    within = set(world.names.known())
+    world.step(3600)
 
     assert within == {"mlflow.example.org", "other.example.org"}
     assert set(world.names.known()) == {"other.example.org"}
+
+
+def test_all_shadows_of_a_namespace_are_rewritten_in_one_round(world: World) -> None:
+    """None of them waits for another one's turn."""
+    for name in ("head", "worker"):
+        spec = (
+            f"{{podSelector: {{matchLabels: {{ray.io/node-type: {name}}}}},"
+            " policyTypes: [Egress]}"
+        )
+        world.policy(spec, name)
+    world.step()
+    world.zone.records["mlflow.example.org"] = ("203.0.113.9",)
+    world.step(60)
+
+    assert world.opened() == ["203.0.113.7/32", "203.0.113.9/32"] * 2
+
+
+def test_what_is_remembered_is_written_at_most_every_five_seconds(
+    world: World,
+) -> None:
+    """While a pool is still being learned."""
+    world.zone.ttl = 1.0
+    world.step()
+    written = []
+    for number in range(8, 14):
+        world.zone.records["mlflow.example.org"] = (f"203.0.113.{number}",)
+        before = world.writes()
+        world.step(10 if number % 2 else 0)
+        written.append(world.writes() - before)
+
+    assert max(written) == 1
+    assert len(world.remembered("mlflow.example.org")) == 4

@@ -1,5 +1,6 @@
 """A cluster in memory with the companion's egress in it, stepped by hand."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -10,12 +11,22 @@ import yaml
 from tests.fakes.cluster import FakeCluster
 from tests.unit.companion.world import Lines
 from webhook.cluster.announce import Announcer
-from webhook.cluster.kinds import EVENT, NAMESPACE, NETWORK_POLICY, SERVICE
+from webhook.cluster.kinds import (
+    CONFIG_MAP,
+    ENDPOINT_SLICE,
+    EVENT,
+    NAMESPACE,
+    NETWORK_POLICY,
+    SERVICE,
+)
 from webhook.cluster.ports import Json, Key, Selection
-from webhook.companion.egress.concern import Egress, EgressReport, Options
+from webhook.companion.egress.concern import Egress
+from webhook.companion.egress.elsewhere import Elsewhere
+from webhook.companion.egress.judge import EgressReport, Judge, Options
 from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.means import Means
+from webhook.egress.baseline import Baseline
 from webhook.egress.memory import Limits, Lookup, Outcome
 from webhook.egress.mode import Mode
 from webhook.egress.model import Address
@@ -24,6 +35,7 @@ from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Supply
 from webhook.sensitive import Sensitive
 
+HOME = Key("release", "tracking-injector-addresses")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DENY = "{podSelector: {}, policyTypes: [Egress]}"
 WORKERS = (
@@ -39,6 +51,9 @@ class Zone:
         self.records: dict[str, tuple[str, ...] | Outcome] = {
             "mlflow.example.org": ("203.0.113.7",)
         }
+        self.ttl = 60.0
+        self.dead = 0
+        """Replicas that do not answer, besides the one that does."""
         self.asked: list[str] = []
         self.servers: Sequence[tuple[Address, int]] = ()
 
@@ -52,8 +67,9 @@ class Zone:
         if isinstance(found, Outcome):
             return Lookup(now, found, servers=(found,))
         addresses = tuple(ip_address(a) for a in found)
-        minute = timedelta(seconds=60)
-        return Lookup(now, Outcome.NOERROR, addresses, minute, (Outcome.NOERROR,))
+        ttl = timedelta(seconds=self.ttl)
+        said = (Outcome.NOERROR, *[Outcome.TIMEOUT] * self.dead)
+        return Lookup(now, Outcome.NOERROR, addresses, ttl, said)
 
 
 class World:
@@ -66,6 +82,8 @@ class World:
         self.user = self.cluster.client("user")
         self.log = Lines()
         self.zone = Zone()
+        self.baseline = Baseline()
+        self.leads = True
         self.keys: dict[str, str] | None = {
             "TRACKING_URI": "https://mlflow.example.org",
             "TRACKING_API_KEY": "canary-value-of-a-key",
@@ -86,24 +104,28 @@ class World:
             resources=port,
             announcer=Announcer(port, component="companion", instance="a"),
             log=self.log,
+            may_act=lambda: self.leads,
         )
         self.watched = watch(port, lambda: None)
         self.names = Names(
             self.means,
-            Key("release", "tracking-injector-addresses"),
+            HOME,
             self.zone,
             limits=Limits(),
             jitter=lambda: 0.0,
             wakes=Wakes(names=lambda: None, egress=lambda: None),
         )
-        self.egress = Egress(
-            self.means,
+        options = Options(
+            mode=mode, nameservers=(ip_address("10.0.0.10"),), baseline=self.baseline
+        )
+        judge = Judge(
             self.watched,
             self.names,
-            self.supplies,
+            Elsewhere(port, port),
             scope=Scope(excluded=("release",)),
-            options=Options(mode=mode, nameservers=(ip_address("10.0.0.10"),)),
+            options=options,
         )
+        self.egress = Egress(self.means, self.watched, judge, self.supplies, HOME)
 
     def supplies(self) -> dict[str, Supply]:
         """The one profile."""
@@ -116,6 +138,19 @@ class World:
         """Somebody applies an object."""
         meta = {"name": name, "namespace": namespace}
         return self.user.apply(kind, {"metadata": meta, "spec": yaml.safe_load(spec)})
+
+    def apply_service(self) -> None:
+        """The API server's own Service and where it leads."""
+        self.user.apply(NAMESPACE, {"metadata": {"name": "default"}})
+        spec = "{clusterIP: 10.0.0.1, ports: [{port: 443, targetPort: 6443}]}"
+        self.apply(SERVICE, "kubernetes", spec, "default")
+        labels = {"kubernetes.io/service-name": "kubernetes"}
+        meta = {"name": "kubernetes", "namespace": "default", "labels": labels}
+        where = {
+            "endpoints": [{"addresses": ["172.18.0.2"]}],
+            "ports": [{"port": 6443}],
+        }
+        self.user.apply(ENDPOINT_SLICE, {"metadata": meta, **where})
 
     def label(self, name: str, *, on: bool = True, egress: str = "") -> None:
         """An operator labels a namespace."""
@@ -167,3 +202,17 @@ class World:
         verbs = ("apply", "create", "delete")
         calls = self.cluster.calls
         return sum(call.verb in verbs and call.kind != EVENT for call in calls)
+
+    def remembered(self, name: str) -> list[str]:
+        """The addresses of a name that are written down."""
+        body = self.user.get(CONFIG_MAP, HOME.name, HOME.namespace)
+        seen = json.loads(body["data"]["addresses.json"])[name]["seen"]
+        return [address for found in seen.values() for address in found]
+
+    def events(self) -> list[tuple[str, str, str]]:
+        """Reason, object and message of every Event, in order."""
+        listing = self.user.listing(Selection(EVENT), dict)
+        return sorted(
+            (e["reason"], e["involvedObject"]["name"], e["message"])
+            for _, e in listing.items.values()
+        )

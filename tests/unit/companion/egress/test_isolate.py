@@ -1,0 +1,120 @@
+"""A namespace that is closed on purpose."""
+
+import pytest
+
+from tests.unit.companion.egress.world import World
+from webhook.companion.egress.farewell import Farewell
+from webhook.egress.baseline import Baseline, parse_baseline
+from webhook.egress.memory import Outcome
+from webhook.egress.mode import Mode
+from webhook.egress.policy import ISOLATING_NAME
+from webhook.egress.reasons import Reason
+
+BASELINE = (
+    '{"peers": "namespace", "apiServer": ["kubernetes.default.svc"],'
+    ' "storage": ["s3.example.org"], "michelangelo": ["10.0.9.9:443"]}'
+)
+
+
+@pytest.fixture
+def world() -> World:
+    """A labelled namespace, a declared baseline, and all of it resolvable."""
+    made = World()
+    made.label("team-a")
+    made.zone.records["s3.example.org"] = ("203.0.113.30",)
+    made.apply_service()
+    made.baseline = parse_baseline(BASELINE, "B")
+    made.restart(Mode.ISOLATE)
+    return made
+
+
+def test_isolate_is_refused_without_a_baseline(world: World) -> None:
+    """Nobody said what must stay reachable; everybody is told so."""
+    world.baseline = Baseline()
+    world.restart(Mode.ISOLATE)
+    world.step()
+
+    assert (world.ours(), world.report().reason) == ([], Reason.BASELINE_MISSING)
+    assert world.events() == [
+        (
+            "BaselineMissing",
+            "team-a",
+            "Nothing is closed before the baseline names peers, apiServer, storage,"
+            " michelangelo.",
+        )
+    ]
+
+
+def test_a_closed_namespace_keeps_everything_that_is_declared(world: World) -> None:
+    """The tracking server, DNS, peers, the API server, storage, Michelangelo."""
+    world.step()
+    (closed,) = world.ours()
+    rules = closed["spec"]["egress"]
+    blocks = {
+        p["ipBlock"]["cidr"]: r["ports"][0]["port"]
+        for r in rules
+        for p in r["to"]
+        if "ipBlock" in p
+    }
+
+    assert closed["metadata"]["name"] == ISOLATING_NAME
+    assert blocks == {
+        "203.0.113.7/32": 443,
+        "203.0.113.30/32": 443,
+        "10.0.9.9/32": 443,
+        "10.0.0.1/32": 443,
+        "172.18.0.2/32": 6443,
+        "10.0.0.10/32": 53,
+    }
+    assert {"podSelector": {}} in [peer for rule in rules for peer in rule["to"]]
+
+
+def test_nothing_is_closed_before_all_of_it_is_known(world: World) -> None:
+    """A store that does not resolve yet would be out of reach."""
+    world.zone.records["s3.example.org"] = Outcome.SERVFAIL
+    world.step()
+    before = world.ours()
+    world.zone.records["s3.example.org"] = ("203.0.113.30",)
+    world.step(5)
+
+    assert before == []
+    assert len(world.ours()) == 1
+
+
+def test_a_lookup_that_fails_later_opens_and_closes_nothing(world: World) -> None:
+    """What was known is what counts."""
+    world.step()
+    before = world.ours()
+    world.zone.records["s3.example.org"] = Outcome.TIMEOUT
+    world.step(600)
+
+    assert world.ours() == before
+
+
+def test_a_namespace_may_narrow_it_to_additive(world: World) -> None:
+    """Then the baseline is none of its business."""
+    world.label("team-a", egress="additive")
+    world.policy("{podSelector: {}, policyTypes: [Egress]}")
+    world.step()
+
+    assert world.opened() == ["203.0.113.7/32"]
+
+
+def test_without_a_server_the_baseline_alone_is_kept(world: World) -> None:
+    """A local tracking URI does not open a namespace that was to be closed."""
+    world.keys = {"TRACKING_URI": "file:/tmp/runs"}
+    world.restart(Mode.ISOLATE)
+    world.step()
+
+    assert [body["metadata"]["name"] for body in world.ours()] == [ISOLATING_NAME]
+
+
+def test_switched_off_it_is_taken_away(world: World) -> None:
+    """By whoever comes after: a namespace must not stay closed."""
+    world.step()
+    farewell = Farewell(world.means)
+
+    assert farewell.step(world.now) is None
+    assert world.ours() == []
+    assert farewell.step(world.now) is None
+    assert world.log.events().count("egress-policy-deleted") == 1

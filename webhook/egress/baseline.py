@@ -1,0 +1,110 @@
+"""What stays reachable in a namespace that is closed on purpose, as settings say it.
+
+Isolation without a word on storage or the API server would break the first task, so
+every group has to be spoken about: an empty one says *nothing of the kind*.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from webhook.egress.destination import Destination, parse_extra
+from webhook.egress.model import PodPeer, Port, Protocol, Rule
+from webhook.egress.policy import INJECTED
+from webhook.egress.selector import EVERYTHING
+
+
+class Peers(StrEnum):
+    """Which pods of the same namespace a task pod may call, on every port."""
+
+    INJECTED = "injected"
+    """Those that the webhook handled: heads, workers, drivers, executors."""
+    NAMESPACE = "namespace"
+    """All: a Redis or a proxy beside the tasks too."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What must stay reachable; `None` means that nobody said.
+
+    Attributes:
+        peers: Pods of the same namespace.
+        api_server: Of Kubernetes: Ray's autoscaler and Spark's driver call it.
+        storage: Object stores for data and artifacts.
+        michelangelo: The Michelangelo API server.
+    """
+
+    peers: Peers | None = None
+    api_server: tuple[Destination, ...] | None = None
+    storage: tuple[Destination, ...] | None = None
+    michelangelo: tuple[Destination, ...] | None = None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The groups nobody spoke about, as the settings name them."""
+        groups = {
+            "peers": self.peers,
+            "apiServer": self.api_server,
+            "storage": self.storage,
+            "michelangelo": self.michelangelo,
+        }
+        return tuple(name for name, said in groups.items() if said is None)
+
+    @property
+    def destinations(self) -> tuple[Destination, ...]:
+        """The servers of all groups."""
+        groups = (self.api_server, self.storage, self.michelangelo)
+        return tuple(place for group in groups for place in group or ())
+
+    def among_pods(self) -> tuple[Rule, ...]:
+        """The rule for pods of the same namespace."""
+        if self.peers in (None, Peers.NONE):
+            return ()
+        pods = INJECTED if self.peers is Peers.INJECTED else EVERYTHING
+        ports = tuple(Port(protocol) for protocol in Protocol)
+        return (Rule((PodPeer(pods),), ports),)
+
+
+def parse_baseline(text: str, origin: str) -> Baseline:
+    """Reads the setting: JSON with `peers`, `apiServer`, `storage`, `michelangelo`.
+
+    Args:
+        text: Such as `{"peers": "injected", "apiServer": ["kubernetes.default.svc"],
+            "storage": ["s3.example.com"], "michelangelo": []}`; empty says nothing.
+        origin: The setting, for messages.
+
+    Raises:
+        ValueError: It is something else; the message names the setting and the part.
+    """
+    try:
+        raw = json.loads(text or "{}")
+    except ValueError as error:
+        raise ValueError(f"{origin} is no JSON: {error}") from error
+    known = {"peers", "apiServer", "storage", "michelangelo"}
+    if not isinstance(raw, dict) or raw.keys() - known:
+        message = f"{origin} must be an object with {', '.join(sorted(known))}"
+        raise ValueError(message)
+    peers = raw.get("peers")
+    if peers is not None and peers not in list(Peers):
+        message = f"{origin}: peers must be one of {', '.join(Peers)}"
+        raise ValueError(message)
+    return Baseline(
+        peers=None if peers is None else Peers(peers),
+        api_server=_group(raw, "apiServer", origin),
+        storage=_group(raw, "storage", origin),
+        michelangelo=_group(raw, "michelangelo", origin),
+    )
+
+
+def _group(
+    raw: dict[str, Any], name: str, origin: str
+) -> tuple[Destination, ...] | None:
+    listed = raw.get(name)
+    if listed is None:
+        return None
+    if not isinstance(listed, list) or not all(isinstance(x, str) for x in listed):
+        message = f"{origin}: {name} must be a list of HOST[:PORT] or CIDR[:PORT]"
+        raise ValueError(message)
+    return tuple(parse_extra(one, f"{origin}, {name}") for one in listed)
