@@ -31,7 +31,7 @@ RIGHTS: tuple[Question, ...] = (
     # What it writes in compute namespaces.
     ("patch delete", "", "secrets", "", MIRROR),
     ("create", "", "secrets", "", ""),
-    ("create patch", "", "events", "", ""),
+    ("create", "", "events", "", ""),
     ("delete create patch", "networking.k8s.io", "networkpolicies", "", ""),
     # At home.
     ("get list watch", "", "secrets", HOME, "keys"),
@@ -42,7 +42,7 @@ RIGHTS: tuple[Question, ...] = (
     ("get list watch patch", "", "configmaps", HOME, f"{NAME}-status"),
     ("get list watch patch", "", "configmaps", HOME, f"{NAME}-addresses"),
     ("get list watch patch", "coordination.k8s.io", "leases", HOME, COMPANION),
-    ("create patch", "", "events", HOME, ""),
+    ("create", "", "events", HOME, ""),
 )
 """Everything that the roles give; several verbs in one row."""
 
@@ -87,6 +87,7 @@ MAY_NOT: tuple[Question, ...] = (
     ("get", "", "nodes/proxy", "", "node"),
     ("list", "", "events", "", ""),
     ("delete", "", "events", RAY, ""),
+    ("patch", "", "events", RAY, ""),
     ("create", "coordination.k8s.io", "leases", HOME, ""),
     ("patch", "coordination.k8s.io", "leases", "kube-system", COMPANION),
     ("delete", "coordination.k8s.io", "leases", HOME, COMPANION),
