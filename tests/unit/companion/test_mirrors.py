@@ -182,6 +182,23 @@ def test_a_mirror_outlives_the_pods_that_refer_to_it(world: World) -> None:
     assert world.mirror("ray") is None
 
 
+def test_only_the_very_mirror_that_was_looked_at_is_removed(world: World) -> None:
+    """What somebody made of it meanwhile is looked at again first."""
+    world.label("ray")
+    world.step()
+    world.label("ray", on=False)
+    world.step()
+
+    def replace() -> None:
+        world.user.delete(SECRET, MIRROR_SECRET, "ray")
+        world.secret(MIRROR_SECRET, "ray", THEIRS="1")
+
+    world.cluster.meanwhile("delete", replace)
+    world.step(10)
+
+    assert world.mirror("ray") == {"THEIRS": "1"}
+
+
 def test_without_the_right_to_see_pods_a_mirror_stays(world: World) -> None:
     """Never break a task comes first."""
     world.label("ray")

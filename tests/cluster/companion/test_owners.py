@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.companion.state import create_after
 from tests.cluster.release import COMPANION, Release, companion, eventually
-from tests.cluster.test_companion import create_after
 from tests.cluster.test_kuberay import manifest
 from tests.lab.api import Object
 from tests.lab.build import Toolbox
