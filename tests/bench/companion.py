@@ -78,7 +78,8 @@ class World:
             lines.seek(self._read)
             found = [json.loads(line) for line in lines]
             self._read = lines.tell()
-        return Counter(one["objectRef"]["resource"] for one in found)
+        asked = [one.get("objectRef") or {"resource": "discovery"} for one in found]
+        return Counter(one["resource"] for one in asked)
 
     def grow(self, count: int) -> None:
         """Makes and labels more namespaces; takes the mirrors of all away."""
