@@ -88,14 +88,21 @@ class Installation:
     def remove(self) -> None:
         """Take the release and its compute namespaces away."""
         delete_namespaces(self.node, *self.namespaces)
-        self.uninstall()
+        self.uninstall(seconds_to_drain=1)
 
-    def uninstall(self, *flags: str) -> None:
-        """Uninstall the release, and return once its pods have ended."""
-        self.node.plane.helm(
-            *("uninstall", RELEASE, "--namespace", NAMESPACE),
-            *("--wait", "--timeout", "120s", *flags),
-        )
+    def uninstall(self, *flags: str, seconds_to_drain: int | None = None) -> None:
+        """Uninstall the release, and return once its pods have ended.
+
+        Args:
+            flags: More flags for helm.
+            seconds_to_drain: How long its pods may take; their own choice by default.
+        """
+        self.node.plane.helm("uninstall", RELEASE, "--namespace", NAMESPACE, *flags)
+        if seconds_to_drain is not None:
+            self.node.plane.kubectl(
+                *("delete", "pods", "--all", "--namespace", NAMESPACE),
+                f"--grace-period={seconds_to_drain}",
+            )
         wait_for(
             "the end of the release's pods",
             lambda: not any(map(self.pods, COMPONENTS)),

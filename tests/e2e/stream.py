@@ -21,8 +21,11 @@ from webhook.injection.names import INJECTED_LABEL
 
 RATE: Final = 20
 """Pods a second."""
-FAIL_OPEN: Final = "apiserver_admission_webhook_fail_open_count"
-"""The API server's own count of calls that failed and were ignored."""
+FAIL_OPEN: Final = "apiserver_admission_webhook_fail_open_count_total"
+"""The API server's own count of calls that failed and were ignored.
+
+The parser of its metrics gives every counter this ending.
+"""
 
 _ONE_RUNS_OF: Final = 40
 _AT_ONCE: Final = 16

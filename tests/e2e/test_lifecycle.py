@@ -208,7 +208,7 @@ def tracking_uri(release: Installation, namespace: str, name: str) -> str:
     """Start a task, and return what it sees."""
     create(release.node, namespace, worker(name))
     await_pod(release.node, namespace, name)
-    return release.shell(namespace, name, "printenv TRACKING_URI || true")
+    return release.shell(namespace, name, "env | sed -n s/^TRACKING_URI=//p")
 
 
 def undisturbed(release: Installation, namespace: str, name: str) -> dict[str, Any]:
