@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import urllib3
 
-from tests.e2e.installation import Installation, is_ready
+from tests.e2e.installation import PATIENCE, Installation, is_ready
 from tests.e2e.taskpods import worker
 from tests.lab.api import ApiError
 from tests.lab.processes import wait_for
@@ -82,7 +82,7 @@ class Stream:
             free = [pod for pod in found if "schedulingGates" not in pod["spec"]]
             return bool(free) and all(map(is_ready, free))
 
-        wait_for("the pods that are free to run", run, seconds=120)
+        wait_for("the pods that are free to run", run, seconds=PATIENCE)
 
     def _run(self) -> None:
         started = time.monotonic()
