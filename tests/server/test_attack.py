@@ -133,6 +133,19 @@ def test_large_bodies_share_a_bounded_memory(folder: Path, pair: PemPair) -> Non
             assert after.mutate(json.dumps(content)).status == 200
 
 
+def test_who_pipelines_without_end_is_cut_off(server: Server) -> None:
+    """Thousands of requests in one piece would keep the others waiting."""
+    request = b"POST /mutate HTTP/1.1\r\nHost: x\r\n\r\n"
+    with server.client() as greedy:
+        with contextlib.suppress(OSError):
+            greedy.sock.sendall(request * 20_000)
+        answers = greedy.rest()
+
+    assert answers.count(b"HTTP/1.1 415 ") < 20_000
+    with server.client() as client:
+        assert client.mutate(RAY_HEAD).status == 200
+
+
 @pytest.mark.parametrize(("path", "status"), [("/mutate", b"400"), ("/x", b"404")])
 def test_a_body_in_tiny_chunks_costs_its_bytes(
     server: Server, path: str, status: bytes

@@ -48,6 +48,10 @@ PIECE: Final = 16 << 10
 """Bytes that the parser gets at once. It moves the rest of them at each chunk's end:
 256 KiB of tiny chunks, as a loop delivers them, would take it half a second."""
 
+PIPELINED: Final = 64
+"""Reviews that one client may have answered before the others get their turn; one that
+has sent more is cut off. kube-apiserver waits for each answer."""
+
 _REVIEW: Final = ("POST", MUTATE.encode())
 _HEAD: Final = b"Content-Type: application/json\r\nContent-Length: %d\r\n"
 _CLOSE: Final = b"Connection: close\r\n\r\n"
@@ -108,12 +112,17 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client's, in whatever pieces they come."""
+        if self.phase is Phase.CLOSING:
+            return
         if self.phase is Phase.IDLE or self.phase is Phase.FIRST_REQUEST:
             self._enter(Phase.REQUEST)
+        answered = self.worker.nr
         for start in range(0, len(data), PIECE):
-            if self.phase is Phase.CLOSING:
-                return
             super().data_received(data[start : start + PIECE])
+            if self.worker.nr > answered + PIPELINED:
+                self.abort()
+            if self._closed:
+                return
 
     def pause_writing(self) -> None:
         """The client does not read its answers: read none of its requests."""

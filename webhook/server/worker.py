@@ -33,6 +33,9 @@ QUIET_SECONDS: Final = 1.0
 DRAIN_LIMIT: Final = 15.0
 """Beyond the drain's own time, for a client that never stops asking."""
 
+CROWD: Final = 50
+"""Connections that are more than a cluster's API servers keep."""
+
 BUSY: Final = frozenset({Phase.REQUEST, Phase.ANSWER, Phase.CLOSING})
 """What a stopping process waits for, as each has its deadline."""
 
@@ -52,6 +55,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
     probes: Any
     large_bodies = 0
     last_answer = 0.0
+    _crowd = 0
 
     def load_wsgi(self) -> None:
         """Take the applications that were made before the fork."""
@@ -147,10 +151,6 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             await self._turn(0.05)
 
     def _start(self) -> None:
-        # A connection has buffers of 256 KiB. Mapped, a crowd's go back to the system
-        # when it leaves; glibc would keep them. Other C libraries have no such call.
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 << 10)
         metrics, connections = self.webhook.metrics, self.connections
         metrics.connections.set_function(lambda: len(connections))
         unanswered = {Phase.REQUEST, Phase.ANSWER}
@@ -182,8 +182,18 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             if connection.deadline < now:
                 connection.expire()
         self.webhook.look_at_certificate()
+        self._give_back()
         await asyncio.sleep(seconds)
 
+    def _give_back(self) -> None:
+        """Return a crowd's memory once it has left; glibc would keep it for the next.
 
-_M_MMAP_THRESHOLD: Final = -3
-"""As malloc.h has it."""
+        A connection has buffers of some 100 KB. Other C libraries keep less, and have
+        no such call.
+        """
+        now = len(self.connections)
+        self._crowd = max(self._crowd, now)
+        if self._crowd > CROWD and now < self._crowd // 2:
+            self._crowd = now
+            with contextlib.suppress(AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)
