@@ -25,7 +25,8 @@ import uvloop
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
-from webhook.server.connection import PIECE, Connection
+from webhook.server.connection import Connection
+from webhook.server.limits import PIECE
 from webhook.server.service import options
 from webhook.server.webhook import Webhook, build
 from webhook.settings import Settings

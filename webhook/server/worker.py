@@ -17,24 +17,18 @@ from typing import Any, Final
 from gunicorn.workers.gasgi import ASGIWorker
 
 from webhook.server.connection import Connection
+from webhook.server.limits import (
+    CROWD,
+    DRAIN_LIMIT,
+    HANDSHAKE_SECONDS,
+    QUIET_SECONDS,
+)
 from webhook.server.tls import handshake_failure
 from webhook.server.webhook import Webhook
 from webhook.telemetry import Handshake, Phase
 
-HANDSHAKE_SECONDS: Final = 5.0
-"""Half of what kube-apiserver allows; one takes milliseconds."""
-
 TICK_SECONDS: Final = 1.0
 """Between looks at deadlines, at the certificate's files and at the parent."""
-
-QUIET_SECONDS: Final = 1.0
-"""Without a request for this long, a stopping process may close its listener."""
-
-DRAIN_LIMIT: Final = 15.0
-"""Beyond the drain's own time, for a client that never stops asking."""
-
-CROWD: Final = 50
-"""Connections that are more than a cluster's API servers keep."""
 
 BUSY: Final = frozenset({Phase.REQUEST, Phase.ANSWER, Phase.CLOSING})
 """What a stopping process waits for, as each has its deadline."""
