@@ -101,7 +101,7 @@ def reaching(
     )
     elsewhere = Elsewhere(means.resources, discovery)
     judge = Judge(watched, names, elsewhere, scope=place.scope, options=options)
-    egress = Egress(means, watched, judge, supplies, home)
+    egress = Egress(means, watched, judge, elsewhere, supplies)
     return Reaching(
         followers=tuple(watched.all()),
         concerns=(names, egress),
