@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
-__all__ = ["live", "parse", "render", "union"]
+__all__ = ["first", "live", "parse", "render", "union"]
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
 
@@ -34,6 +34,11 @@ def parse(pem: bytes) -> tuple[Root, ...]:
         except ValueError:
             continue
     return union(roots)
+
+
+def first(pem: bytes) -> Root | None:
+    """The first certificate of a chain, which is the one that is served, or None."""
+    return next((root for block in _BLOCK.findall(pem) for root in parse(block)), None)
 
 
 def union(*groups: Iterable[Root]) -> tuple[Root, ...]:

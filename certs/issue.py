@@ -47,41 +47,54 @@ def issue(policy: Policy, now: datetime) -> Generation:
     leaf_name = _name("tracking-injector webhook")
     ca = (
         _draft(policy, now, ca_name, ca_name)
-        .public_key(ca_key.public_key())
         .serial_number(serial)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(_subject_id(ca_key), critical=False)
-        .sign(ca_key, hashes.SHA256())
     )
-    leaf = (
-        _draft(policy, now, leaf_name, ca_name)
-        .public_key(leaf_key.public_key())
-        .serial_number(x509.random_serial_number())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
-            critical=False,
-        )
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(name) for name in policy.names]),
-            critical=False,
-        )
-        .add_extension(_subject_id(leaf_key), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                _subject_id(ca_key)
-            ),
-            critical=False,
-        )
-        .sign(ca_key, hashes.SHA256())
+    leaf = _for_a_server(policy, _draft(policy, now, leaf_name, ca_name))
+    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+        _subject_id(ca_key)
     )
+    leaf = leaf.add_extension(issuer_id, critical=False)
     key = leaf_key.private_bytes(
         _PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    material = Material(ca.public_bytes(_PEM), leaf.public_bytes(_PEM), PrivateKey(key))
-    return sound(material)
+    return sound(
+        Material(
+            _signed(ca, ca_key, ca_key),
+            _signed(leaf, leaf_key, ca_key),
+            PrivateKey(key),
+        )
+    )
+
+
+def _for_a_server(
+    policy: Policy, leaf: x509.CertificateBuilder
+) -> x509.CertificateBuilder:
+    names = x509.SubjectAlternativeName([x509.DNSName(name) for name in policy.names])
+    purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    no_ca = x509.BasicConstraints(ca=False, path_length=None)
+    return (
+        leaf.serial_number(x509.random_serial_number())
+        .add_extension(no_ca, critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(purpose, critical=False)
+        .add_extension(names, critical=False)
+    )
+
+
+def _signed(
+    draft: x509.CertificateBuilder,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+) -> bytes:
+    """The certificate of `key`, as PEM."""
+    certificate = (
+        draft.public_key(key.public_key())
+        .add_extension(_subject_id(key), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    return certificate.public_bytes(_PEM)
 
 
 def _draft(

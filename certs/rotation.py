@@ -132,7 +132,9 @@ class _Decision:
             return Cause.RENAMED
         if reason is Reason.PREMATURE:
             return Cause.DEFECT
-        self._wake(current.not_after - self.policy.renew_before)
+        if self.state.phase is Phase.STEADY and not self.extra:
+            # Else a replica has to follow first, and says no time when it will.
+            self._wake(current.not_after - self.policy.renew_before)
         # One rotation at a time: a second request waits for the end of the first.
         requested = self.seen.request not in {"", self.state.answered}
         if requested and self.state.phase is Phase.STEADY:

@@ -263,7 +263,8 @@ class CompanionSettings(Readable):
     )
     health_bind: str = option(
         "0.0.0.0:9090",
-        doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`.",
+        doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`;"
+        " `[::]` takes both families.",
     )
     watch_seconds: float = option(
         40.0,

@@ -3,19 +3,34 @@
 `.ci/run reference` runs it; a test compares the pages with what it would write.
 """
 
+import ast
+import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import click
 import yaml
+from kubernetes.client import ApiClient, Configuration
+from prometheus_client import CollectorRegistry
 
+from webhook.cli.companion import registry_of
 from webhook.cli.main import COMMANDS, cli
+from webhook.cli.wiring import wire
+from webhook.cluster.access import Access
+from webhook.cluster.api import ApiResources
+from webhook.companion.certificates import words
+from webhook.companion.verdicts import AuditReason
 from webhook.egress.reasons import Reason as EgressReason
+from webhook.injection import names
 from webhook.injection.reasons import Reason, Rejection
+from webhook.mirror import desired
 from webhook.mirror.reasons import FindingReason, MirrorReason
 from webhook.settings import CompanionSettings, Readable, Settings
+from webhook.telemetry import Journal, ServerMetrics
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "charts" / "tracking-injector"
@@ -25,6 +40,8 @@ def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
     return {
         "cli.md": _command_line(),
+        "labels.md": _labels(),
+        "metrics.md": _metrics(),
         "reasons.md": _reasons(),
         "settings.md": _settings(),
         "values.md": _values((CHART / "values.yaml").read_text(encoding="utf-8")),
@@ -70,6 +87,9 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of a namespace's mirror
 
 {_table(MirrorReason)}
+## Of a task pod, by the auditor
+
+{_table(AuditReason)}
 ## Of a key of a source
 
 {_table(FindingReason)}
@@ -79,10 +99,76 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 
 
 def _table(
-    reasons: Iterable[Reason | Rejection | MirrorReason | FindingReason | EgressReason],
+    reasons: Iterable[
+        Reason | Rejection | MirrorReason | AuditReason | FindingReason | EgressReason
+    ],
 ) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
+
+
+def _labels() -> str:
+    documented = [
+        (value, " ".join(doc.split()))
+        for module in (names, words, desired)
+        for value, doc in _constants(module)
+    ]
+    rows = [f"| `{value}` | {doc} |" for value, doc in documented]
+    return (
+        "# Labels, annotations and other names\n\nEvery name of ours that a cluster "
+        "sees; the chart's objects are named after the release.\n\n"
+        + "\n".join(["| name | where, and what it says |", "|---|---|", *rows, ""])
+    )
+
+
+def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """The value of each constant that is a name, and the text right below it.
+
+    Constants one below the other share the text below the last.
+    """
+    waiting: list[str] = []
+    for one in ast.parse(inspect.getsource(module)).body:
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            waiting.append(one.target.id)
+        elif isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
+            for name in waiting:
+                if name.rpartition("_")[2] in ("LABEL", "ANNOTATION", "SECRET", "TYPE"):
+                    yield getattr(module, name), str(one.value.value)
+            waiting = []
+
+
+def _metrics() -> str:
+    webhook = CollectorRegistry()
+    ServerMetrics(webhook)
+    nowhere = Access(ApiResources(ApiClient(Configuration()), manager=""), "", "")
+    journal = Journal(len, lambda: datetime.min.replace(tzinfo=UTC))
+    companion = registry_of(wire(nowhere, CompanionSettings(), journal))
+    return f"""# Metrics
+
+What `/metrics` tells, of each process. A label's values are in
+[reasons](reasons.md) where they are reasons.
+
+## Of the webhook
+
+{_families(webhook)}
+## Of the companion
+
+What is about the cluster comes from the replica that leads, and from no other.
+
+{_families(companion)}"""
+
+
+def _families(registry: CollectorRegistry) -> str:
+    rows = []
+    # The library tells the names of labels nowhere else while there are no samples.
+    for collector in registry._collector_to_names:
+        for one in collector.collect():
+            labels = getattr(collector, "_labelnames", getattr(one, "_labelnames", ()))
+            name = f"{one.name}_total" if one.type == "counter" else one.name
+            named = ", ".join(f"`{label}`" for label in labels)
+            rows.append(f"| `{name}` | {one.type} | {named} | {one.documentation} |")
+    head = ["| metric | type | labels | what it tells |", "|---|---|---|---|"]
+    return "\n".join([*head, *sorted(rows), ""])
 
 
 def _settings() -> str:

@@ -1,224 +1,314 @@
 """The companion at scale, under the chart's rights, on a real API server.
 
-    python -m tests.bench.companion [--namespaces 1,100,300,1000] [--pods 10000]
+    python -m tests.bench.companion [scale] [pods] [idle]
 
-Prints a table and one line of JSON: how long until every mirror is in place and after a
-change of the source, requests per mirror, requests while nothing changes, resident
-memory, and how long one change takes to reach a mirror.
+Prints one line of JSON for each part. `scale`: how long until every mirror is in
+place and after a change of the source, the requests that took, memory, and how long one
+change takes to reach a mirror. `pods`: memory of an auditor that follows task pods.
+`idle`: requests in ten minutes in which nothing changes. Requests are the API server's
+own record of what the companion's account asked, watches apart.
 """
 
 import argparse
 import base64
 import json
 import os
-import re
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
-from tests.cluster.release import CANARY, MIRROR, Release, companion, eventually
-from tests.lab.build import Toolbox
-from tests.lab.control_plane import ControlPlane
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """The figures for one number of namespaces."""
-
-    namespaces: int
-    cold_seconds: float
-    cold_requests_per_mirror: float
-    change_seconds: float
-    change_requests_per_mirror: float
-    idle_seconds: float
-    idle_requests: float
-    lag_p50_ms: float
-    lag_p99_ms: float
-    memory_mib: float
-
-
-_COUNTED = re.compile(
-    r'apiserver_request_total\{(?=[^}]*resource="(?:secrets|configmaps|namespaces|events)")'
-    r'(?=[^}]*verb="(?:GET|LIST|POST|PUT|APPLY|PATCH|DELETE)")[^}]*\} (\S+)'
+from tests.cluster.release import (
+    CANARY,
+    COMPANION,
+    MIRROR,
+    Release,
+    Running,
+    companion,
+    eventually,
 )
-_LOOK = 0.2
-"""Seconds between two looks at whether every mirror is in place."""
+from tests.lab.api import ApiError
+from tests.lab.build import Toolbox
+from tests.lab.control_plane import ControlPlane, Options
+
+NAMESPACES: Final = (100, 300, 1000)
+PODS: Final = (1000, 3000, 10_000)
+IDLE: Final = 600.0
+"""Seconds in which nothing changes."""
+CHANGES: Final = 100
+HOME: Final = "ml-tracking"
+REVIEWS: Final = Path(__file__).parents[2] / "webhook" / "captured"
+_WRITERS: Final = 6
+"""Clients that make the world; the API server's own work is what takes the time."""
+_SETTLED: Final = 5.0
+"""Seconds after which the report has been written too."""
+
+_AUDIT: Final = f"""\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    users: ["system:serviceaccount:{HOME}:{COMPANION}"]
+    verbs: [get, list, create, update, patch, delete]
+  - level: None
+"""
 
 
-def requests(release: Release) -> float:
-    """Requests about Secrets, ConfigMaps, namespaces and Events, watches apart.
+class World:
+    """A control plane with a release, which records what the companion asks."""
 
-    By a pattern: to parse the API server's metrics as such takes seconds.
-    """
-    text = release.admin._text("GET", "/metrics")
-    return sum(float(found[1]) for found in _COUNTED.finditer(text))
+    def __init__(self, release: Release, record: Path) -> None:
+        """No compute namespace yet."""
+        self.release = release
+        self.names: list[str] = []
+        self._record = record
+        self._read = 0
+
+    def requests(self) -> Counter[str]:
+        """What was asked since the last call, by resource."""
+        with self._record.open("rb") as lines:
+            lines.seek(self._read)
+            found = [json.loads(line) for line in lines]
+            self._read = lines.tell()
+        return Counter(one["objectRef"]["resource"] for one in found)
+
+    def grow(self, count: int) -> None:
+        """Makes and labels more namespaces; takes the mirrors of all away."""
+        more = [f"n-{number:04}" for number in range(len(self.names), count)]
+        path = "/api/v1/namespaces/{}/secrets/" + MIRROR
+        in_parallel(self.release.compute, more)
+        in_parallel(lambda one: self.release.admin.delete(path.format(one)), self.names)
+        self.names += more
+
+    def until(self, key: str) -> float:
+        """Seconds until every mirror has this key."""
+        return eventually("all", partial(self._mirrored, key), seconds=300, every=0.2)
+
+    def _mirrored(self, key: str) -> bool:
+        wanted = base64.b64encode(key.encode()).decode()
+        by_name = f"metadata.name={MIRROR}"
+        found = self.release.admin.get("/api/v1/secrets", fieldSelector=by_name)
+        keys = [one["data"]["TRACKING_API_KEY"] for one in found["items"]]
+        return keys == [wanted] * len(self.names)
 
 
-def mirrored(release: Release, names: Sequence[str], key: str) -> bool:
-    """Whether each mirror has this key, by one list."""
-    wanted = base64.b64encode(key.encode()).decode()
-    by_name = f"metadata.name={MIRROR}"
-    found = release.admin.get("/api/v1/secrets", fieldSelector=by_name)
-    have = {
-        one["metadata"]["namespace"]
-        for one in found["items"]
-        if one["data"]["TRACKING_API_KEY"] == wanted
+def in_parallel(act: Any, items: Sequence[Any]) -> None:
+    """Does it for each, by a few clients at a time."""
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(act, items))
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """A control plane of its own, for the block."""
+    toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        policy, record = folder / "audit.yaml", folder / "audit.log"
+        policy.write_text(_AUDIT, "utf-8")
+        record.touch()
+        flags = (f"--audit-policy-file={policy}", f"--audit-log-path={record}")
+        options = Options(api_server_flags=flags)
+        plane = ControlPlane.start(toolbox, folder, options)
+        try:
+            yield World(Release(plane, HOME), record)
+        finally:
+            plane.stop()
+
+
+def say(text: str) -> None:
+    """Progress."""
+    sys.stderr.write(f"{text}\n")
+
+
+def share(asked: Counter[str], count: int) -> float:
+    """Requests per mirror; renewing the Lease costs the same for any number."""
+    return round((asked.total() - asked["leases"]) / count, 2)
+
+
+def scale(counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """One companion after another, over more and more namespaces."""
+    with world() as one:
+        one.grow(1)
+        with companion(one.release):
+            one.until(CANARY)
+            found = lags(one.release, one.names[0])
+        p50, p99 = statistics.median(found), found[int(len(found) * 0.99) - 1]
+        yield {"changes": len(found), "lag_p50_ms": p50, "lag_p99_ms": p99}
+        for count in counts:
+            say(f"making {count} namespaces")
+            one.release.key(CANARY)
+            one.grow(count)
+            yield measure(one)
+
+
+def measure(one: World) -> dict[str, Any]:
+    """A cold start over namespaces without a mirror, and one change."""
+    count = len(one.names)
+    one.requests()
+    with companion(one.release) as running:
+        cold = one.until(CANARY)
+        time.sleep(_SETTLED)
+        cold_requests = one.requests()
+        cold_cpu = running.cpu()
+        one.release.key("changed")
+        change = one.until("changed")
+        time.sleep(_SETTLED)
+        return {
+            "namespaces": count,
+            "cold_seconds": round(cold, 2),
+            "cold_requests_per_mirror": share(cold_requests, count),
+            "change_seconds": round(change, 2),
+            "change_requests_per_mirror": share(one.requests(), count),
+            "cold_cpu_seconds": round(cold_cpu, 2),
+            "change_cpu_seconds": round(running.cpu() - cold_cpu, 2),
+            **memory(running),
+        }
+
+
+def memory(running: Running) -> dict[str, float]:
+    """Resident memory now and at its most, in MiB."""
+    return {
+        "memory_mib": round(running.memory(), 1),
+        "memory_peak_mib": round(running.memory("VmHWM"), 1),
     }
-    return have >= set(names)
 
 
-def until(release: Release, names: Sequence[str], key: str) -> tuple[float, float]:
-    """Seconds until every mirror has this key, and how many looks that took."""
-    looks = 0
-
-    def all_have() -> bool:
-        nonlocal looks
-        looks += 1
-        return mirrored(release, names, key)
-
-    return eventually("all", all_have, seconds=300, every=_LOOK), looks
-
-
-def lags(release: Release, name: str, changes: int) -> list[float]:
-    """Milliseconds from a change of the source to the change of one mirror."""
+def lags(release: Release, name: str) -> list[float]:
+    """Milliseconds from a change of the source to the change of one mirror, sorted."""
     found = []
-    for number in range(changes):
+    for number in range(CHANGES):
         key = f"{CANARY}-{number}"
         release.key(key)
         changed = partial(release.holds, name, key)
-        found.append(1000 * eventually("the change", changed, every=0.002))
+        found.append(round(1000 * eventually("the change", changed, every=0.002), 1))
         time.sleep(0.05)
+    release.key(CANARY)
     return sorted(found)
 
 
-def measure(release: Release, names: Sequence[str], *, idle: float) -> Row:
-    """One companion over these labelled namespaces, none of which has a mirror."""
-    count = len(names)
-    release.key(CANARY)
-    before = requests(release)
-    with companion(release) as running:
-        cold, looks = until(release, names, CANARY)
-        cold_requests = requests(release) - before - looks
-        time.sleep(5)
-        before = requests(release)
-        release.key("changed")
-        change, looks = until(release, names, "changed")
-        change_requests = requests(release) - before - looks
-        time.sleep(5)
-        before = requests(release)
-        time.sleep(idle)
-        idle_requests = requests(release) - before
-        memory = running.memory()
-        lag = lags(release, names[0], 100) if count == 1 else [0.0]
-    return Row(
-        namespaces=count,
-        cold_seconds=round(cold, 2),
-        cold_requests_per_mirror=round(cold_requests / count, 2),
-        change_seconds=round(change, 2),
-        change_requests_per_mirror=round(change_requests / count, 2),
-        idle_seconds=idle,
-        idle_requests=idle_requests,
-        lag_p50_ms=round(statistics.median(lag), 1),
-        lag_p99_ms=round(lag[int(len(lag) * 0.99) - 1], 1),
-        memory_mib=round(memory, 1),
-    )
+def pods(counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """An auditor after another, over more and more task pods."""
+    with world() as one:
+        one.grow(NAMESPACES[0])
+        accounts = "/api/v1/namespaces/{}/serviceaccounts/default"
+        for name in one.names:
+            path = accounts.format(name)
+            eventually("the account", partial(one.release.admin.exists, path))
+        made = 0
+        for count in counts:
+            say(f"making {count} task pods")
+            run_pods(one, range(made, count))
+            made = count
+            with companion(one.release) as running:
+                seconds = eventually(
+                    "all pods", partial(all_audited, one, count), seconds=120, every=0.2
+                )
+                cpu = running.cpu()
+                time.sleep(_SETTLED)
+                yield {
+                    "pods": count,
+                    "audited_seconds": round(seconds, 1),
+                    "audited_cpu_seconds": round(cpu, 2),
+                    **memory(running),
+                }
 
 
-def label(release: Release, names: Sequence[str]) -> None:
-    """Makes and labels those of the namespaces that are not there yet."""
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(release.compute, names))
+def all_audited(one: World, count: int) -> bool:
+    """Whether the report counts so many task pods."""
+    found = one.release.status().get("namespaces", {}).values()
+    return sum(sum(told.get("pods", {}).values()) for told in found) == count
 
 
-def clear(release: Release, names: Sequence[str]) -> None:
-    """Takes the mirrors away again."""
-
-    def delete(name: str) -> None:
-        release.admin.delete(f"/api/v1/namespaces/{name}/secrets/{MIRROR}")
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(delete, names))
-
-
-def with_pods(release: Release, names: Sequence[str], count: int) -> dict[str, float]:
-    """Memory of a companion whose auditor follows so many task pods."""
-    config = Path(__file__).parents[2] / "webhook/captured/ray-worker-michelangelo.json"
-    review = json.loads(config.read_text("utf-8"))
-    pod = review["request"]["object"]
-    pod["metadata"]["labels"]["tracking.michelangelo-ai.org/injected"] = "true"
-    for field in ("namespace", "name", "generateName", "ownerReferences"):
-        pod["metadata"].pop(field, None)
-    pod["spec"]["serviceAccountName"] = "default"
-    # The API server adds the token's volume and mounts itself.
-    tokens = {v["name"] for v in pod["spec"].get("volumes") or [] if "projected" in v}
-    pod["spec"]["volumes"] = [
-        v for v in pod["spec"].get("volumes") or [] if v["name"] not in tokens
-    ]
-    for one in pod["spec"]["containers"] + pod["spec"].get("initContainers", []):
-        mounts = one.get("volumeMounts") or []
-        one["volumeMounts"] = [m for m in mounts if m["name"] not in tokens]
+def run_pods(one: World, numbers: range) -> None:
+    """Somebody runs task pods that were injected, as KubeRay makes them."""
+    pod = task_pod()
 
     def create(number: int) -> None:
+        name = one.names[number % len(one.names)]
         body = pod | {"metadata": pod["metadata"] | {"name": f"pod-{number}"}}
-        namespace = names[number % len(names)]
-        release.admin.create(f"/api/v1/namespaces/{namespace}/pods", body)
+        one.release.admin.create(f"/api/v1/namespaces/{name}/pods", body)
 
-    started = time.monotonic()
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(create, range(count)))
-    made = time.monotonic() - started
-    sys.stderr.write(f"made {count} pods in {made:.0f} s\n")
-    with companion(release) as running:
-        started = time.monotonic()
+    in_parallel(create, numbers)
 
-        def audited() -> bool:
-            found = release.status().get("namespaces", {}).values()
-            return sum(sum(one.get("pods", {}).values()) for one in found) >= count
 
-        eventually("all pods", audited, seconds=120, every=0.5)
-        seconds = time.monotonic() - started
-        time.sleep(5)
-        return {
-            "pods": count,
-            "audited_seconds": round(seconds, 1),
-            "memory_mib": round(running.memory(), 1),
-        }
+def task_pod() -> dict[str, Any]:
+    """A worker as KubeRay made it, fit to be created anew in any namespace."""
+    review = json.loads((REVIEWS / "ray-worker-michelangelo.json").read_text("utf-8"))
+    pod: dict[str, Any] = review["request"]["object"]
+    labels = pod["metadata"]["labels"]
+    injected = {"tracking.michelangelo-ai.org/injected": "true"}
+    pod["metadata"] = {"labels": labels | injected}
+    spec = pod["spec"]
+    # The API server adds the token's volume and its mounts itself.
+    tokens = {one["name"] for one in spec["volumes"] if "projected" in one}
+    spec["volumes"] = [one for one in spec["volumes"] if one["name"] not in tokens]
+    for container in (*spec["containers"], *spec.get("initContainers", ())):
+        mounts = container.get("volumeMounts", ())
+        container["volumeMounts"] = [m for m in mounts if m["name"] not in tokens]
+    return pod
+
+
+def idle(count: int, seconds: float) -> Iterator[dict[str, Any]]:
+    """Nothing changes."""
+    with world() as one:
+        one.grow(count)
+        with companion(one.release) as running:
+            one.until(CANARY)
+            time.sleep(2 * _SETTLED)
+            one.requests()
+            before = running.cpu()
+            say(f"{seconds:.0f} s in which nothing changes")
+            time.sleep(seconds)
+            asked = one.requests()
+            yield {
+                "namespaces": count,
+                "idle_seconds": seconds,
+                "requests": asked.total() - asked["leases"],
+                "lease_requests": asked["leases"],
+                "cpu_seconds": round(running.cpu() - before, 2),
+                **memory(running),
+            }
+
+
+def numbers(text: str) -> list[int]:
+    """`100,300`, smallest first."""
+    return sorted(int(part) for part in text.split(","))
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--namespaces", default="1,100,300,1000")
-    parser.add_argument("--pods", type=int, default=10_000)
-    parser.add_argument("--idle", type=float, default=600.0)
+    parts = ("scale", "pods", "idle")
+    parser.add_argument("parts", nargs="*", metavar="|".join(parts))
+    parser.add_argument("--namespaces", type=numbers, default=list(NAMESPACES))
+    parser.add_argument("--pods", type=numbers, default=list(PODS))
+    parser.add_argument("--idle", type=float, default=IDLE)
     options = parser.parse_args()
-    counts = sorted(int(part) for part in options.namespaces.split(","))
-    toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
-    with tempfile.TemporaryDirectory() as folder:
-        plane = ControlPlane.start(toolbox, Path(folder))
-        try:
-            release = Release(plane)
-            rows: list[dict[str, float]] = []
-            names: list[str] = []
-            for count in counts:
-                more = [f"n-{number:04}" for number in range(len(names), count)]
-                label(release, more)
-                names += more
-                clear(release, names)
-                row = measure(release, names, idle=options.idle)
-                sys.stderr.write(f"{row}\n")
-                rows.append(asdict(row))
-            pods = with_pods(release, names, options.pods) if options.pods else {}
-        finally:
-            plane.stop()
-    sys.stdout.write(json.dumps({"companion": rows, "auditor": pods}) + "\n")
+    measured = {
+        "scale": partial(scale, options.namespaces),
+        "pods": partial(pods, options.pods),
+        "idle": partial(idle, options.namespaces[-1], options.idle),
+    }
+    for part in options.parts or parts:
+        rows = []
+        for row in measured[part]():
+            say(json.dumps(row))
+            rows.append(row)
+        sys.stdout.write(json.dumps({part: rows}) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ApiError as error:
+        sys.exit(str(error))

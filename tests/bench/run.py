@@ -26,6 +26,8 @@ from tests.server.process import Client
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 CONNECTIONS = (25, 1)
+PEERS = ("stub", "stock")
+"""The bare Go webhook, and gunicorn's own asgi worker around our answer."""
 console = Console(stderr=True)
 
 
@@ -113,11 +115,11 @@ def measure(peer: Peer, conns: int, seconds: float, tools: Path, bodies: Any) ->
     )
 
 
-def ratios(rounds: list[Round], conns: int) -> dict[str, list[float]]:
-    """Ours to the stub's, round by round."""
+def ratios(rounds: list[Round], conns: int, peer: str) -> dict[str, list[float]]:
+    """Ours to a peer's, round by round."""
     ours = [one for one in rounds if one.server == "ours" and one.conns == conns]
-    stub = [one for one in rounds if one.server == "stub" and one.conns == conns]
-    pairs = list(zip(ours, stub, strict=True))
+    theirs = [one for one in rounds if one.server == peer and one.conns == conns]
+    pairs = list(zip(ours, theirs, strict=True))
     return {
         "per_cpu_second": [a.per_cpu_second / b.per_cpu_second for a, b in pairs],
         "p50": [a.p50_ms / b.p50_ms for a, b in pairs],
@@ -139,7 +141,7 @@ def show(rounds: list[Round], summary: dict[str, Any]) -> None:
     ):
         table.add_column(column, justify="right")
     for conns in CONNECTIONS:
-        for name in ("stub", "ours"):
+        for name in (*PEERS, "ours"):
             of = [one for one in rounds if (one.server, one.conns) == (name, conns)]
             cells = [
                 f"{statistics.median(getattr(one, key) for one in of):.4g}"
@@ -176,18 +178,21 @@ def run(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     bodies = write_bodies(folder)
     ready = answers(pair, bodies[0].read_bytes())
     serve = str(Path(sys.executable).with_name("tracking-injector"))
-    ports = free_port(), free_port()
+    ports = [free_port() for _ in range(3)]
     binds = [f"127.0.0.1:{port}" for port in ports]
     certificate = ["--cert-dir", str(folder)]
     stub = [str(args.tools / "stub"), *certificate, "--bind", binds[0]]
     health = ["--health-bind", "127.0.0.1:0"]
     ours = [serve, "serve", *certificate, "--bind", binds[1], *health]
+    stock = [sys.executable, "-m", "tests.bench.stock", *certificate]
+    stock += ["--bind", binds[2]]
     peers = [
         start("stub", stub, ports[0], folder / "stub.log", ready),
+        start("stock", stock, ports[2], folder / "stock.log", ready),
         start("ours", ours, ports[1], folder / "ours.log", ready),
     ]
     rounds: list[Round] = []
-    server = peers[1]
+    server = peers[-1]
     try:
         for peer in peers:
             measure(peer, 25, args.warm_up, args.tools, bodies)
@@ -206,10 +211,11 @@ def run(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for peer in peers:
             peer.process.terminate()
     spread = {
-        f"{key} at {conns}": f"{statistics.median(values):.2f}"
+        f"{key} to {peer}'s at {conns}": f"{statistics.median(values):.2f}"
         f" [{min(values):.2f}-{max(values):.2f}]"
+        for peer in PEERS
         for conns in CONNECTIONS
-        for key, values in ratios(rounds, conns).items()
+        for key, values in ratios(rounds, conns, peer).items()
     }
     summary = {
         **{f"ratio of {key}": value for key, value in spread.items()},

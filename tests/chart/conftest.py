@@ -1,4 +1,4 @@
-"""Fixtures: the chart and the lab's helm."""
+"""Fixtures: the chart and the lab's programs that judge it."""
 
 import os
 
@@ -8,13 +8,28 @@ from tests.chart.rendering import EVERY_VALUES, Chart, Rendered
 from tests.lab.build import Toolbox, build_tool
 from tests.lab.tools import TOOLS
 
+HELMS = ("helm", "helm-4")
+
 
 @pytest.fixture(scope="session")
-def chart() -> Chart:
-    """The chart, rendered by the lab's helm, which is built if it is missing."""
+def toolbox() -> Toolbox:
+    """Both Helms and promtool, built if they are missing."""
     toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
-    build_tool(toolbox, TOOLS["helm"], say=print)
+    for name in (*HELMS, "promtool"):
+        build_tool(toolbox, TOOLS[name], say=print)
+    return toolbox
+
+
+@pytest.fixture(scope="session")
+def chart(toolbox: Toolbox) -> Chart:
+    """The chart, rendered by Helm 3."""
     return Chart(toolbox.program("helm"))
+
+
+@pytest.fixture(scope="session", params=HELMS, ids=["helm-3", "helm-4"])
+def by_each_helm(request: pytest.FixtureRequest, toolbox: Toolbox) -> Chart:
+    """The chart, rendered by each Helm in turn."""
+    return Chart(toolbox.program(request.param))
 
 
 @pytest.fixture(

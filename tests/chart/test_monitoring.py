@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from certs.state import Phase, State
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
+from webhook.companion.certificates.words import Outcome
 from webhook.companion.metrics import Reports
 from webhook.companion.verdicts import AuditReason
 from webhook.telemetry import ServerMetrics
@@ -29,13 +31,18 @@ def known_metrics() -> set[str]:
     registry = CollectorRegistry()
     ServerMetrics(registry)
     idle: Any = SimpleNamespace(report={}, supplies={}, dropped=0, all=list)
+    outcome: Any = Outcome(phase=Phase.STEADY, state=State())
+    keeper: Any = SimpleNamespace(
+        writes={}, outcome=outcome, rotating_since=lambda: None
+    )
     reports = Reports(
         mirrors=idle,
         auditor=idle,
         observed=idle,
         announcer=idle,
-        leads=lambda: False,
+        leads=lambda: True,
         failures=idle.report,
+        certificates=keeper,
     )
     families = [*registry.collect(), *reports.collect()]
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
@@ -60,6 +67,28 @@ def test_alerts_speak_of_metrics_that_exist(monitored: Rendered) -> None:
 
     assert used - FOREIGN <= known_metrics()
     assert FOREIGN <= used
+
+
+def test_alerts_on_certificates_follow_the_times_that_are_set(chart: Chart) -> None:
+    """A certificate of ten days must not alarm from its first day on."""
+    rendered = chart.render(
+        {
+            "metrics": {"prometheusRule": {"enabled": True}},
+            "certificates": {"companion": {"days": 10, "renewDays": 4}},
+        }
+    )
+    (group,) = rendered.one("PrometheusRule", RELEASE)["spec"]["groups"]
+    ends = {
+        rule["alert"]: float(rule["expr"].rsplit("<")[-1]) / 86400
+        for rule in group["rules"]
+        if "certificate_not_after_seconds" in rule["expr"]
+    }
+
+    assert ends == {
+        "TrackingInjectorRotationOverdue": pytest.approx(3.6),
+        "TrackingInjectorCertificateExpires": pytest.approx(2.8),
+        "TrackingInjectorCertificateExpiresSoon": pytest.approx(1),
+    }
 
 
 def test_the_alert_for_missed_pods_knows_every_kind_of_miss(

@@ -47,6 +47,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"namespaces": {"allowed": ["ml-tracking"]}},
         'namespaces.allowed has "ml-tracking"',
     ),
+    "margin-longer-than-life": (
+        {"certificates": {"companion": {"days": 30, "renewDays": 45}}},
+        "certificates.companion.renewDays is 45 and certificates.companion.days is 30",
+    ),
+    "rotation-longer-than-margin": (
+        {"certificates": {"companion": {"renewDays": 1, "bundleSeconds": 86400}}},
+        "a rotation takes 87900 seconds by .*renewDays is 1:",
+    ),
     "cert-manager-without-issuer": (
         {"certificates": {"mode": "certManager"}},
         "certificates.certManager.issuerName",

@@ -68,13 +68,18 @@ def tell(figure: str) -> None:
 class Release:
     """The chart's objects in a namespace, and what an operator does there."""
 
-    def __init__(self, plane: ControlPlane, namespace: str = "ml-tracking") -> None:
+    def __init__(
+        self, plane: ControlPlane, namespace: str = "ml-tracking", fullname: str = NAME
+    ) -> None:
         """Installs what the chart renders for one ConfigMap and one Secret."""
         self.plane = plane
         self.namespace = namespace
+        self.fullname = fullname
+        self.companion = f"{fullname}-companion"
         self.admin = plane.admin
         plane.namespace(namespace)
         values = {
+            "fullnameOverride": fullname,
             "tracking": {"existingConfigMap": "uri", "existingSecret": "keys"},
         }
         self.install(values)
@@ -97,11 +102,13 @@ class Release:
             body
             for body in yaml.safe_load_all(text)
             if body and body["kind"] in _INSTALLED
-            if "helm.sh/hook" not in (body["metadata"].get("annotations") or {})
         ]
-        self.plane.kubectl(
-            "apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(objects)
-        )
+        self._hooks = [one for one in objects if _hook(one)]
+        self._apply([one for one in objects if not _hook(one)])
+
+    def begin_uninstall(self) -> None:
+        """Gives the right that only the pre-delete hook brings with it."""
+        self._apply([one for one in self._hooks if _hook(one) == "pre-delete"])
 
     def source(self, name: str, data: Mapping[str, str]) -> None:
         """An operator writes a source ConfigMap."""
@@ -140,7 +147,7 @@ class Release:
 
     def status(self) -> dict[str, Any]:
         """The companion's report; empty before the first."""
-        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{NAME}-status"
+        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{self.fullname}-status"
         data = self.admin.get(path).get("data") or {}
         report: dict[str, Any] = json.loads(data.get("status.json", "{}"))
         return report
@@ -153,22 +160,22 @@ class Release:
     def leader(self) -> str:
         """Who holds the Lease."""
         path = "/apis/coordination.k8s.io/v1/namespaces/{}/leases/{}"
-        lease = self.admin.get(path.format(self.namespace, COMPANION))
+        lease = self.admin.get(path.format(self.namespace, self.companion))
         return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
     def leaks(self) -> list[str]:
-        """Where the canary is although it should not be: objects and logs of ours."""
+        """Where the canary is although it should not be: objects, logs, metrics."""
         found = [
             f"{one.get('kind')} {one['metadata']}"
             for one in everything(self.admin)
-            if CANARY in json.dumps(one)
+            if tells(json.dumps(one))
         ]
-        logs = self.plane.folder.glob("companion.*.log")
-        return found + [str(p) for p in logs if CANARY in p.read_text("utf-8")]
+        said = self.plane.folder.glob("companion.*.*")
+        return found + [str(path) for path in said if tells(path.read_text("utf-8"))]
 
     def kubeconfig(self, server: str | None = None) -> Path:
         """The companion's own kubeconfig, at another address where one is given."""
-        path = self.plane.kubeconfig_for(self.namespace, COMPANION)
+        path = self.plane.kubeconfig_for(self.namespace, self.companion)
         if server is None:
             return path
         config = yaml.safe_load(path.read_text("utf-8"))
@@ -177,6 +184,27 @@ class Release:
         other.touch(mode=0o600)
         other.write_text(yaml.safe_dump(config), "utf-8")
         return other
+
+    def environ(self, identity: str) -> dict[str, str]:
+        """A companion's environment, as the chart sets it."""
+        return {
+            "PATH": os.environ.get("PATH", ""),  # noqa: TID251 - a child's environment
+            "MTI_RELEASE_NAMESPACE": self.namespace,
+            "MTI_PROFILES": '{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
+            "MTI_LEASE": self.companion,
+            "MTI_STATUS": f"{self.fullname}-status",
+            "MTI_EGRESS_MEMORY": f"{self.fullname}-addresses",
+            "MTI_WEBHOOK": self.fullname,
+            "MTI_IDENTITY": identity,
+            # These tests install no webhook, so there is none to issue for.
+            "MTI_CERTIFICATES": "provided",
+            "MTI_HEALTH_BIND": "127.0.0.1:0",
+            "MTI_SHADOWING_CONFIG_MAPS": "michelangelo-config",
+        }
+
+    def _apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        manifests = yaml.safe_dump_all(objects)
+        self.plane.kubectl("apply", "--server-side", "-f", "-", stdin=manifests)
 
     def _put(self, kind: str, name: str, body: dict[str, Any]) -> None:
         path = f"/api/v1/namespaces/{self.namespace}/{kind}"
@@ -187,6 +215,18 @@ class Release:
             if error.code != 409:
                 raise
             self.admin.patch(f"{path}/{name}", full)
+
+
+def tells(text: str) -> bool:
+    """Whether the canary is in it, plain or as the beginning of a Secret's value."""
+    encoded = base64.b64encode(CANARY.encode()).decode()
+    return CANARY in text or encoded[: len(CANARY) // 3 * 4] in text
+
+
+def _hook(body: Mapping[str, Any]) -> str | None:
+    """The event that an object is a hook of, if any."""
+    annotations: Mapping[str, str] = body["metadata"].get("annotations") or {}
+    return annotations.get("helm.sh/hook")
 
 
 def everything(admin: Api) -> Iterator[dict[str, Any]]:
@@ -219,16 +259,8 @@ class Running:
         """Starts it; its log goes to a file that outlives it."""
         self.identity = identity
         self.log = release.plane.folder / f"companion.{time.monotonic_ns()}.log"
-        environ = {
-            "PATH": os.environ.get("PATH", ""),  # noqa: TID251 - a child's environment
-            "MTI_RELEASE_NAMESPACE": release.namespace,
-            "MTI_PROFILES": '{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
-            "MTI_IDENTITY": identity,
-            # These tests install no webhook, so there is none to issue for.
-            "MTI_CERTIFICATES": "provided",
-            "MTI_HEALTH_BIND": "127.0.0.1:0",
-            "MTI_SHADOWING_CONFIG_MAPS": "michelangelo-config",
-            **{f"MTI_{name.upper()}": value for name, value in settings.items()},
+        environ = release.environ(identity) | {
+            f"MTI_{name.upper()}": value for name, value in settings.items()
         }
         command = [str(Path(sys.executable).parent / "tracking-injector"), "companion"]
         with self.log.open("wb") as log:
@@ -259,11 +291,17 @@ class Running:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def memory(self) -> float:
-        """Resident memory in MiB."""
+    def memory(self, field: str = "VmRSS") -> float:
+        """Resident memory in MiB; at its most with `VmHWM`."""
         text = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
-        line = next(one for one in text.splitlines() if one.startswith("VmRSS"))
+        line = next(one for one in text.splitlines() if one.startswith(field))
         return int(line.split()[1]) / 1024
+
+    def cpu(self) -> float:
+        """CPU seconds used so far."""
+        text = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit code, and how many seconds it took."""
@@ -289,6 +327,8 @@ def companion(
     running = Running(release, identity, kubeconfig or release.kubeconfig(), **settings)
     try:
         yield running
+        if running.process.poll() is None:
+            running.log.with_suffix(".metrics").write_text(running.ask("/metrics")[1])
     finally:
         if running.process.poll() is None:
             # Gracefully, so that the next one need not wait for the Lease to run out.

@@ -1,11 +1,11 @@
-"""An API server's front that can shed load: it answers 429 to everything for a while.
+"""An API server's front that can shed load, or see a client die at one of its writes.
 
 Plain HTTP on loopback in front, the real API server behind; the caller's own token goes
 through.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +30,34 @@ class Front(ThreadingHTTPServer):
         )
         self.storm = threading.Event()
         self.shed = 0
+        self.writes = 0
+        self._lock = threading.Lock()
+        self._death: tuple[int, bool, Callable[[], object]] | None = None
+
+    def kill_at(self, write: int, kill: Callable[[], object], *, arrives: bool) -> None:
+        """At that write, counted from 0, `kill` is called.
+
+        Args:
+            write: which of the writes that come from now on.
+            kill: ends the client; returns when it is dead.
+            arrives: whether the API server still gets the write.
+        """
+        self.writes, self._death = 0, (write, arrives, kill)
+
+    def count(self, command: str) -> int:
+        """The number of this write; -1 for a read."""
+        if command == "GET":
+            return -1
+        with self._lock:
+            self.writes += 1
+            return self.writes - 1
+
+    def kills(self, write: int, *, arrived: bool) -> bool:
+        """Whether the client has just been killed at this write."""
+        if self._death is None or self._death[:2] != (write, arrived):
+            return False
+        self._death[2]()
+        return True
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -45,6 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(_BUSY)
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        write = self.server.count(self.command)
+        if self.server.kills(write, arrived=False):
+            return
         passed = {
             name: value
             for name, value in self.headers.items()
@@ -57,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers=passed,
             preload_content=False,
         )
+        if self.server.kills(write, arrived=True):
+            return
         self._head(answer.status, {"Content-Type": "application/json"})
         with suppress(OSError, urllib3.exceptions.HTTPError):
             for chunk in answer.stream(amt=None):

@@ -6,14 +6,16 @@ compared to the byte, and the canary is looked for everywhere.
 """
 
 import base64
-import dataclasses
 import json
+import signal
+import subprocess
+import sys
 import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,18 +24,16 @@ from tests.cluster.release import (
     COMPANION,
     MIRROR,
     Release,
+    Running,
     companion,
     eventually,
     tell,
 )
-from tests.cluster.shed import front
+from tests.cluster.shed import Front, front
 from tests.cluster.stall import proxy
+from tests.lab.api import Api, ApiError, Identity
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
-from webhook.cli.companion import Companion, wire
-from webhook.cluster.access import Access, by_kubeconfig
-from webhook.cluster.api import ApiResources
-from webhook.settings import CompanionSettings
 
 FOREIGN = "foreign"
 
@@ -66,11 +66,10 @@ def _names(release: Release, foreign: dict[str, Any]) -> Iterator[list[str]]:
     """Three labelled namespaces; what must hold after every fault is stated here."""
     names = [release.compute(f"n-{uuid.uuid4().hex[:8]}") for _ in range(3)]
     yield names
-    if not any(release.holds(name) for name in names):
-        return  # the test itself failed and says more
     path = f"/api/v1/namespaces/{FOREIGN}/secrets/{MIRROR}"
     assert release.admin.get(path) == foreign
     assert release.leaks() == []
+    assert all_hold(release, names, now_key(release))
     for name in names:
         release.label(name, None)
 
@@ -80,6 +79,13 @@ def all_hold(release: Release, names: list[str], key: str) -> bool:
     return all(release.holds(name, key) for name in names)
 
 
+def now_key(release: Release) -> str:
+    """The key that the source has now."""
+    path = f"/api/v1/namespaces/{release.namespace}/secrets/keys"
+    encoded = release.admin.get(path)["data"]["TRACKING_API_KEY"]
+    return base64.b64decode(encoded).decode()
+
+
 def rotate(release: Release) -> str:
     """An operator changes the key; the canary stays part of it."""
     value = f"{CANARY}-{uuid.uuid4().hex[:6]}"
@@ -87,82 +93,33 @@ def rotate(release: Release) -> str:
     return value
 
 
-class KilledError(BaseException):
-    """The process is gone; nothing catches this."""
-
-
-class Mortal:
-    """The real port, until its writes are used up; the last may or may not arrive."""
-
-    def __init__(self, port: ApiResources, writes: int, *, arrives: bool) -> None:
-        """Dies at the write after so many."""
-        self._port = port
-        self._left = writes
-        self._arrives = arrives
-
-    def __getattr__(self, name: str) -> Any:
-        """The port's method, counted if it writes."""
-        real = getattr(self._port, name)
-        if name not in ("apply", "create", "delete"):
-            return real
-
-        def write(*arguments: Any, **more: Any) -> Any:
-            self._left -= 1
-            if self._left >= 0:
-                return real(*arguments, **more)
-            if self._arrives:
-                real(*arguments, **more)
-            raise KilledError
-
-        return write
-
-
-class Silent:
-    """A log that nobody reads."""
-
-    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        """Drops it."""
-
-
-def life(release: Release, writes: int, *, arrives: bool) -> bool:
-    """One companion's life under the chart's account; whether it died of its writes."""
-    access = by_kubeconfig(manager="tracking-injector", path=release.kubeconfig())
-    mortal = cast("ApiResources", Mortal(access.resources, writes, arrives=arrives))
-    settings = CompanionSettings(
-        release_namespace=release.namespace,
-        profiles='{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
-    )
-    replaced: Access = dataclasses.replace(access, resources=mortal)
-    one: Companion = wire(replaced, settings, Silent(), alone=True)
-    try:
-        for _ in range(3):
-            for follower in one.observed.all():
-                follower.refresh()
-            for concern in one.concerns():
-                concern.step(datetime.now(UTC))  # noqa: TID251 - the test's clock
-    except KilledError:
-        return True
-    finally:
-        one.mirrors.close()
-        access.resources.close()
-    return False
+def live(release: Release, one: Front | None = None) -> Running:
+    """One companion that brings everything in order, a process of its own."""
+    server = None if one is None else f"http://127.0.0.1:{one.server_port}"
+    kubeconfig = release.kubeconfig(server)
+    return Running(release, "once", kubeconfig, arguments=("--once",))
 
 
 @pytest.mark.parametrize("arrives", [False, True])
 def test_killed_at_every_write(
     release: Release, names: list[str], *, arrives: bool
 ) -> None:
-    """Before the write and after it, at each write there is; then one that lives."""
-    died = 0
-    for writes in range(100):
-        key = rotate(release)
-        release.admin.delete(f"/api/v1/namespaces/{names[0]}/secrets/{MIRROR}")
-        if not life(release, writes, arrives=arrives):
-            break
-        died += 1
-        life(release, 1000, arrives=True)
-        assert all_hold(release, names, key)
+    """SIGKILL before the write and after it, at each there is; then one that lives."""
+    died, key = 0, ""
+    with front(release.admin.server, release.admin.authority) as one:
+        for write in range(100):
+            key = rotate(release)
+            release.admin.delete(f"/api/v1/namespaces/{names[0]}/secrets/{MIRROR}")
+            running = live(release, one)
+            one.kill_at(write, running.kill, arrives=arrives)
+            if running.process.wait(60) != -signal.SIGKILL:
+                break
+            died += 1
+            live(release).process.wait(60)
+            assert all_hold(release, names, key)
+    tell(f"killed at each of {died} writes, {'after' if arrives else 'before'} it")
 
+    assert all_hold(release, names, key)
     assert died >= 4  # three mirrors and the report
 
 
@@ -237,13 +194,6 @@ def test_the_api_server_restarts(release: Release, names: list[str]) -> None:
         )
         assert running.process.poll() is None
     tell(f"after an API server restart all mirrors hold within {waited:.1f} s")
-
-
-def now_key(release: Release) -> str:
-    """The key that the source has now."""
-    path = f"/api/v1/namespaces/{release.namespace}/secrets/keys"
-    encoded = release.admin.get(path)["data"]["TRACKING_API_KEY"]
-    return base64.b64decode(encoded).decode()
 
 
 def test_a_watch_is_cut_silently(release: Release, names: list[str]) -> None:
@@ -409,3 +359,71 @@ def compact(port: int, revision: int) -> None:
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
         assert answer.status == 200
+
+
+def test_the_token_rotates_and_the_old_one_is_revoked(
+    release: Release, names: list[str], tmp_path: Path
+) -> None:
+    """As the kubelet does it, with the same process going on."""
+    mount(release, tmp_path, "first")
+    host, _, port = release.plane.server.removeprefix("https://").rpartition(":")
+    place = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+    environ = release.environ("pod") | place | {"MTI_WATCH_SECONDS": "2"}
+    log = release.plane.folder / "companion.pod.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.in_pod", str(tmp_path), "companion"],
+            env=environ,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        eventually("all hold", lambda: all_hold(release, names, now_key(release)))
+        old = Api(
+            release.plane.server,
+            authority=release.plane.authority.certificate,
+            identity=Identity(token=(tmp_path / "token").read_text()),
+        )
+        mount(release, tmp_path, "second")
+        secrets = f"/api/v1/namespaces/{release.namespace}/secrets"
+        release.admin.delete(f"{secrets}/first")
+        eventually("it is revoked", lambda: not known(old), seconds=60, every=0.5)
+        key = rotate(release)
+        waited = eventually(
+            "all hold", lambda: all_hold(release, names, key), seconds=20
+        )
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+    tell(f"with the old token revoked, all mirrors hold within {waited:.1f} s")
+
+
+def mount(release: Release, folder: Path, bound: str) -> None:
+    """Puts a new token in place, which is worth something while a Secret is there."""
+    home = f"/api/v1/namespaces/{release.namespace}"
+    made = release.admin.create(f"{home}/secrets", {"metadata": {"name": bound}})
+    reference = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "name": bound,
+        "uid": made["metadata"]["uid"],
+    }
+    body = {"spec": {"expirationSeconds": 3600, "boundObjectRef": reference}}
+    account = f"{home}/serviceaccounts/{COMPANION}/token"
+    token = release.admin.create(account, body)["status"]["token"]
+    certificate = release.plane.authority.certificate.read_bytes()
+    (folder / "ca.crt").write_bytes(certificate)
+    (folder / "namespace").write_text(release.namespace)
+    fresh = folder / f"token.{bound}"
+    fresh.write_text(token)
+    fresh.rename(folder / "token")
+
+
+def known(user: Api) -> bool:
+    """Whether the API server knows who asks."""
+    try:
+        user.get("/api/v1/namespaces")
+    except ApiError as error:
+        return error.code != 401
+    return True

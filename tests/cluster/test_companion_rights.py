@@ -26,6 +26,7 @@ MAY: tuple[Question, ...] = (
     ("patch", "", "secrets", RAY, MIRROR),
     ("delete", "", "secrets", RAY, MIRROR),
     ("create", "", "events", RAY, ""),
+    ("get", "ray.io", "rayclusters", RAY, "cluster"),
     ("get", "", "secrets", HOME, "keys"),
     ("list", "", "secrets", HOME, "keys"),
     ("watch", "", "secrets", HOME, "keys"),
@@ -97,6 +98,9 @@ MAY_NOT: tuple[Question, ...] = (
     ("patch", "apps", "deployments", HOME, COMPANION),
     ("create", "apps", "deployments", HOME, ""),
     ("patch", "ray.io", "rayclusters", RAY, "cluster"),
+    ("list", "ray.io", "rayclusters", RAY, ""),
+    ("get", "ray.io", "rayjobs", RAY, "job"),
+    ("get", "sparkoperator.k8s.io", "sparkapplications", RAY, "app"),
     ("create", "batch", "jobs", RAY, ""),
 )
 

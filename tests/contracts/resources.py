@@ -127,6 +127,32 @@ class ResourcesContract:
 
         assert port.apply(CONFIG_MAP, config_map(home, a="2"))["data"] == {"a": "2"}
 
+    def test_a_merge_takes_away_what_another_wrote(
+        self, port: Resources, other: Resources, home: str
+    ) -> None:
+        """An apply never could; the rest stays as it is, and whose it is."""
+        port.apply(CONFIG_MAP, config_map(home, a="1"))
+        other.apply(CONFIG_MAP, config_map(home, b="2"))
+        address = {"name": "c", "namespace": home}
+        body = {"metadata": address, "data": {"b": None}}
+
+        assert port.merge(CONFIG_MAP, body)["data"] == {"a": "1"}
+        assert port.apply(CONFIG_MAP, config_map(home, c="3"))["data"] == {"c": "3"}
+
+    def test_nothing_is_merged_into_nothing(self, port: Resources, home: str) -> None:
+        """A merge does not create."""
+        with pytest.raises(NotFound):
+            port.merge(CONFIG_MAP, config_map(home, a="1"))
+
+    def test_a_merge_of_what_is_there_changes_nothing(
+        self, port: Resources, home: str
+    ) -> None:
+        """Neither version nor time."""
+        made = port.apply(CONFIG_MAP, config_map(home, a="1"))
+        merged = port.merge(CONFIG_MAP, config_map(home, a="1"))
+
+        assert objects.version(merged) == objects.version(made)
+
     def test_a_version_is_a_precondition(self, port: Resources, home: str) -> None:
         """An apply that names an older version changes nothing."""
         old = port.apply(CONFIG_MAP, config_map(home, a="1"))
@@ -155,6 +181,31 @@ class ResourcesContract:
             WEBHOOK["clientConfig"] | {"caBundle": "Cg=="}
             == result["webhooks"][0]["clientConfig"]
         )
+
+    def test_a_configurations_generation_counts_its_content_alone(
+        self, port: Resources, other: Resources, home: str
+    ) -> None:
+        """A label, or an apply of what is there already, changes nothing."""
+        name = f"contract-{home}"
+        other.create(WEBHOOK_CONFIGURATION, webhook_configuration(name, WEBHOOK))
+        bundle = {"name": WEBHOOK["name"], "clientConfig": {"caBundle": "Cg=="}}
+        labeled = {"metadata": {"name": name, "labels": {"a": "b"}}}
+        bodies = (labeled, *(webhook_configuration(name, bundle),) * 2)
+        try:
+            seen = [port.apply(WEBHOOK_CONFIGURATION, body) for body in bodies]
+        finally:
+            other.delete(WEBHOOK_CONFIGURATION, name)
+
+        assert [1, 2, 2] == [objects.metadata(one)["generation"] for one in seen]
+
+    def test_an_answer_tells_the_servers_time(self, port: Resources, home: str) -> None:
+        """Certificates are valid by that clock."""
+        stored = port.apply(CONFIG_MAP, config_map(home))
+
+        said, created = port.server_time(), objects.created(stored)
+        assert said is not None
+        assert created is not None
+        assert abs((said - created).total_seconds()) <= 2
 
     def test_a_taken_name_cannot_be_created(self, port: Resources, home: str) -> None:
         """Create is exclusive; that is what leader election rests on."""

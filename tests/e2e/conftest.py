@@ -1,6 +1,7 @@
-"""Fixtures: one node and one release for the session; `.ci/run e2e` made the enclosure.
+"""Fixtures: one node for the session, in the enclosure that `.ci/run e2e` made.
 
-What is slow to make is made once, by the first test that asks for it.
+What is slow to make is made once, by the first test that asks for it. Each module has
+a release of its own, so that none sees what another one left behind.
 """
 
 import os
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.installation import Installation
+from tests.e2e.installation import Installation, prepare
 from tests.e2e.tracking import TrackingServer
 from tests.lab import task_image
 from tests.lab.build import Toolbox
@@ -20,14 +21,17 @@ def node() -> Iterator[Node]:
     """A node that the session's tests share."""
     toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
     node = Node.start(toolbox, toolbox.cache / "node")
+    prepare(node)
     yield node
     node.stop()
 
 
-@pytest.fixture(scope="session")
-def installation(node: Node) -> Installation:
-    """The release, with its chart's defaults and one source."""
-    return Installation.install(node, {})
+@pytest.fixture(scope="module")
+def installation(node: Node) -> Iterator[Installation]:
+    """A release for the module's tests, with its chart's defaults and one source."""
+    release = Installation.install(node, {})
+    yield release
+    release.remove()
 
 
 @pytest.fixture(scope="session")

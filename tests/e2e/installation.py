@@ -1,8 +1,9 @@
 """The product as an operator installs it: its chart, its image, one source, a label."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,14 @@ TRACKING_URI: Final = "http://mlflow.tracking.svc.cluster.local:5000"
 API_KEY: Final = "canary-6f1d2b7c90e84a53"
 """The secret value, of a form that nothing else contains."""
 
+COMPONENTS: Final = ("webhook", "companion")
+DEPLOYMENTS: Final = {"webhook": RELEASE, "companion": f"{RELEASE}-companion"}
+
+_VALUES: Final = {
+    "image.repository": own_image.REPOSITORY,
+    "image.tag": own_image.TAG,
+    "tracking.existingSecret": "tracking",
+}
 _RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -28,68 +37,111 @@ class Installation:
     Attributes:
         node: Where it is installed.
         seconds: From `helm install` until both Deployments were available.
+        namespaces: The compute namespaces made for it.
     """
 
     node: Node
     seconds: float
+    namespaces: list[str] = field(default_factory=list)
 
     @classmethod
-    def install(cls, node: Node, values: Mapping[str, str]) -> "Installation":
+    def install(
+        cls, node: Node, values: Mapping[str, str], *, chart: Path = CHART
+    ) -> "Installation":
         """Install the chart with the checkout's image; return once it is available.
 
         Args:
-            node: Where to.
+            node: Where to; `prepare` it before.
             values: More values, as `helm --set` takes them.
+            chart: Another version of the chart.
         """
-        node.load(own_image.archive(node.plane.toolbox))
-        node.plane.namespace(NAMESPACE, _RESTRICTED)
-        source = {
-            "metadata": {"name": "tracking"},
-            "stringData": {"TRACKING_URI": TRACKING_URI, "TRACKING_API_KEY": API_KEY},
-        }
-        node.plane.admin.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", source)
-        chosen = {
-            "image.repository": own_image.REPOSITORY,
-            "image.tag": own_image.TAG,
-            "tracking.existingSecret": "tracking",
-            **values,
-        }
         started = time.monotonic()
-        node.plane.helm(
-            *("install", RELEASE, CHART, "--namespace", NAMESPACE),
-            *(w for pair in chosen.items() for w in ("--set", "=".join(pair))),
+        _helm(node, "install", chart, {**_VALUES, **values})
+        return cls(node=node, seconds=time.monotonic() - started)
+
+    def rollback(self) -> None:
+        """Go back one revision, and return once the pods before have ended."""
+        self.node.plane.helm(
+            *("rollback", RELEASE, "--namespace", NAMESPACE),
             *("--wait", "--timeout", "180s"),
         )
-        return cls(node=node, seconds=time.monotonic() - started)
+        self.await_pods()
+
+    def upgrade(self, values: Mapping[str, str], *, chart: Path = CHART) -> None:
+        """Upgrade the release, and return once the pods before it have ended.
+
+        Args:
+            values: More values, as `helm --set` takes them; others are the default's.
+            chart: Another version of the chart.
+        """
+        _helm(self.node, "upgrade", chart, {**_VALUES, **values})
+        self.await_pods()
+
+    def await_pods(self) -> None:
+        """Return once two of each component run, and the ones they replace are gone.
+
+        A pod that is draining still answers, and answers as it was told.
+        """
+        for component in COMPONENTS:
+            wait_for(f"two pods of {component}", self._whole(component), seconds=90)
+
+    def remove(self) -> None:
+        """Take the release and its compute namespaces away."""
+        delete_namespaces(self.node, *self.namespaces)
+        self.uninstall()
+
+    def uninstall(self, *flags: str) -> None:
+        """Uninstall the release, and return once its pods have ended."""
+        self.node.plane.helm(
+            *("uninstall", RELEASE, "--namespace", NAMESPACE),
+            *("--wait", "--timeout", "120s", *flags),
+        )
+        wait_for(
+            "the end of the release's pods",
+            lambda: not any(map(self.pods, COMPONENTS)),
+            seconds=90,
+        )
 
     def compute_namespace(self, name: str) -> str:
         """Create a namespace as an operator would, and label it."""
+        self.namespaces.append(name)
         return self.node.plane.namespace(name, {INJECT_LABEL: INJECT_ENABLED})
 
-    def scale(self, deployment: str, replicas: int) -> None:
-        """Set a Deployment's replicas, and return once there are that many pods."""
-        plane = self.node.plane
-        plane.kubectl(
-            *("scale", "deployment", deployment, "-n", NAMESPACE),
+    def scale(self, component: str, replicas: int) -> None:
+        """Set a component's replicas, and return once there are that many pods."""
+        self.node.plane.kubectl(
+            *("scale", "deployment", DEPLOYMENTS[component], "-n", NAMESPACE),
             f"--replicas={replicas}",
         )
-        pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
-        component = "companion" if deployment.endswith("companion") else "webhook"
-        selector = f"app.kubernetes.io/component={component}"
-
-        def settled() -> bool:
-            found = plane.admin.get(pods, labelSelector=selector)["items"]
-            return len(found) == replicas and all(map(is_ready, found))
-
-        wait_for(f"{replicas} pods of {deployment}", settled, seconds=90)
+        wait_for(
+            f"{replicas} pods of {component}",
+            self._whole(component, replicas),
+            seconds=90,
+        )
 
     def pods(self, component: str) -> list[dict[str, Any]]:
-        """The release's pods of a component."""
+        """The release's pods of a component, but those that the kubelet evicted."""
         found: list[dict[str, Any]] = self.node.plane.admin.get(
             f"/api/v1/namespaces/{NAMESPACE}/pods",
             labelSelector=f"app.kubernetes.io/component={component}",
+            fieldSelector="status.phase!=Failed",
         )["items"]
         return found
+
+    def status(self) -> dict[str, Any]:
+        """The companion's report."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{RELEASE}-status"
+        report: dict[str, Any] = json.loads(
+            self.node.plane.admin.get(path)["data"]["status.json"]
+        )
+        return report
+
+    def _whole(self, component: str, replicas: int = 2) -> Callable[[], bool]:
+        def settled() -> bool:
+            found = self.pods(component)
+            return len(found) == replicas and all(map(_is_in_service, found))
+
+        return settled
 
     def shell(self, namespace: str, pod: str, script: str) -> str:
         """Run a shell script in a pod."""
@@ -98,12 +150,47 @@ class Installation:
         )
 
 
+def prepare(node: Node) -> None:
+    """What an operator does before anything is installed: a namespace and a source."""
+    node.load(own_image.archive(node.plane.toolbox))
+    node.plane.namespace(NAMESPACE, _RESTRICTED)
+    source = {
+        "metadata": {"name": "tracking"},
+        "stringData": {"TRACKING_URI": TRACKING_URI, "TRACKING_API_KEY": API_KEY},
+    }
+    node.plane.admin.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", source)
+
+
+def delete_namespaces(node: Node, *names: str) -> None:
+    """Delete namespaces, and return once nothing of them is left."""
+    paths = [f"/api/v1/namespaces/{name}" for name in names]
+    for path in paths:
+        node.plane.admin.delete(path)
+    wait_for(
+        f"the end of {', '.join(names)}",
+        lambda: not any(map(node.plane.admin.exists, paths)),
+        seconds=90,
+    )
+
+
+def _helm(node: Node, verb: str, chart: Path, values: Mapping[str, str]) -> None:
+    node.plane.helm(
+        *(verb, RELEASE, chart, "--namespace", NAMESPACE),
+        *(w for pair in values.items() for w in ("--set", "=".join(pair))),
+        *("--wait", "--timeout", "180s"),
+    )
+
+
 def is_ready(pod: dict[str, Any]) -> bool:
     """Whether a pod is Ready."""
     return any(
         condition["type"] == "Ready" and condition["status"] == "True"
         for condition in pod["status"].get("conditions", ())
     )
+
+
+def _is_in_service(pod: dict[str, Any]) -> bool:
+    return is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
 
 
 def await_pod(

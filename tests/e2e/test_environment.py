@@ -6,12 +6,13 @@ and each container prints its environment.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
 
 from tests.e2e.environments import SOURCES, generated_container
+from tests.e2e.installation import delete_namespaces
 from tests.lab.images import BUSYBOX
 from tests.lab.node import Node
 from tests.lab.processes import wait_for
@@ -52,7 +53,7 @@ def generated_pod(number: int) -> Pod:
 
 
 @pytest.fixture(scope="module")
-def seen(node: Node) -> Mapping[int, dict[str, str] | str]:
+def seen(node: Node) -> Iterator[Mapping[str, dict[str, str] | str]]:
     """For each pod what its container printed, or why it waits."""
     admin = node.plane.admin
     node.plane.namespace(NAMESPACE)
@@ -71,7 +72,8 @@ def seen(node: Node) -> Mapping[int, dict[str, str] | str]:
     wait_for(
         "the end of every pod", lambda: all(map(outcome, listed(node))), seconds=240
     )
-    return {pod["metadata"]["name"]: read(node, pod) for pod in listed(node)}
+    yield {pod["metadata"]["name"]: read(node, pod) for pod in listed(node)}
+    delete_namespaces(node, NAMESPACE)
 
 
 def bare_pod() -> Pod:

@@ -1,8 +1,5 @@
 """What an operator gets by `helm install` and a label."""
 
-import base64
-import json
-
 import pytest
 
 from tests.e2e.installation import (
@@ -26,8 +23,8 @@ def test_the_first_pod_of_a_labelled_namespace_sees_the_tracking_uri(
 
     with capsys.disabled():
         print(  # noqa: T201 - a figure for people
-            f"\ninstalled in {installation.seconds:.1f} s, "
-            f"first injected pod after {started:.1f} s more"
+            f"\nfrom `helm install` to the first injected pod: "
+            f"{installation.seconds:.1f} s + {started:.1f} s"
         )
     seen = installation.shell(namespace, name, "env | grep TRACKING_ | sort")
     assert f"TRACKING_API_KEY={API_KEY}\nTRACKING_URI={TRACKING_URI}\n" == seen
@@ -70,37 +67,3 @@ def test_the_serving_process_has_no_credential(installation: Installation) -> No
     )
 
     assert "none\n" == found
-
-
-def test_the_secret_value_is_where_it_belongs_and_nowhere_else(
-    installation: Installation,
-) -> None:
-    """In the source and the mirrors; in no other object, log or metric."""
-    namespace = installation.compute_namespace("canary")
-    name = create(installation.node, namespace, worker("worker"))
-    await_pod(installation.node, namespace, name)
-    plane = installation.node.plane
-
-    resources = plane.kubectl("api-resources", "--verbs=list", "-o", "name").split()
-    kinds = ",".join(set(resources) - {"secrets"})
-    objects = plane.kubectl("get", kinds, "--all-namespaces", "-o", "json")
-    secrets = json.loads(
-        plane.kubectl("get", "secrets", "--all-namespaces", "-o", "json")
-    )["items"]
-    encoded = base64.b64encode(API_KEY.encode()).decode()
-    holders = {
-        secret["metadata"]["name"]
-        for secret in secrets
-        if encoded in (secret.get("data") or {}).values()
-    }
-
-    assert {"tracking", "michelangelo-tracking"} == holders
-    assert API_KEY not in objects
-    assert encoded not in objects
-    for component, port in (("webhook", 8080), ("companion", 9090)):
-        for pod in installation.pods(component):
-            pod_name = pod["metadata"]["name"]
-            path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod_name}"
-            assert API_KEY not in plane.admin.text(f"{path}/log")
-            metrics = plane.admin.text(f"{path}:{port}/proxy/metrics")
-            assert API_KEY not in metrics

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from tests.e2e.installation import TRACKING_URI, Installation, await_pod, is_ready
 from tests.e2e.tracking import TrackingServer
@@ -18,6 +19,13 @@ from tests.lab.processes import wait_for
 from tests.lab.spark import Spark
 
 TASKS: Final = Path(__file__).with_name("tasks")
+MICHELANGELO: Final = (
+    Path(__file__).parents[1] / "cluster" / "data" / "michelangelo-ray-cluster.yaml"
+)
+SMALL: Final = {
+    "requests": {"cpu": "50m", "memory": "256Mi"},
+    "limits": {"cpu": "2", "memory": "2Gi"},
+}
 GUIDE: Final = "env | grep TRACKING_URI"
 """The check that Michelangelo's operator guide tells people to make."""
 
@@ -27,6 +35,8 @@ def ray(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
     """A namespace with a RayCluster whose head and worker are ready."""
     plane = installation.node.plane
     namespace = installation.compute_namespace("ray")
+    config = {"metadata": {"name": "michelangelo-config"}, "data": {"MA_X": "kept"}}
+    plane.admin.create(f"/api/v1/namespaces/{namespace}/configmaps", config)
     operator = KubeRay.start(plane, "1.4")
     path = f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters"
     plane.admin.create(path, ray_cluster())
@@ -103,10 +113,11 @@ def spark(installation: Installation, tracking: TrackingServer) -> Iterator[str]
 def test_a_ray_pod_sees_the_tracking_uri(
     installation: Installation, ray: str, node_type: str
 ) -> None:
-    """The guide's check, in the container that KubeRay made."""
+    """The guide's check, in the container that KubeRay made; nothing else is lost."""
     name = only(installation, ray, f"ray.io/node-type={node_type}")
 
     assert f"TRACKING_URI={TRACKING_URI}\n" == installation.shell(ray, name, GUIDE)
+    assert "kept\n" == installation.shell(ray, name, "printenv MA_X")
 
 
 def test_a_ray_task_logs_a_metric(
@@ -166,36 +177,15 @@ def only(installation: Installation, namespace: str, selector: str) -> str:
 
 
 def ray_cluster() -> dict[str, Any]:
-    """A RayCluster of the shape that Michelangelo creates."""
-    return {
-        "apiVersion": "ray.io/v1",
-        "kind": "RayCluster",
-        "metadata": {"name": "ray"},
-        "spec": {
-            "rayVersion": "2.60.0",
-            "headGroupSpec": {
-                "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104 - in a pod
-                "template": ray_template("head"),
-            },
-            "workerGroupSpecs": [
-                {
-                    "groupName": "worker",
-                    "replicas": 1,
-                    "minReplicas": 1,
-                    "maxReplicas": 1,
-                    "rayStartParams": {"num-cpus": "1"},
-                    "template": ray_template("worker"),
-                }
-            ],
-        },
-    }
-
-
-def ray_template(name: str) -> dict[str, Any]:
-    """A pod template of one container, named as Michelangelo names it."""
-    resources = {
-        "requests": {"cpu": "50m", "memory": "256Mi"},
-        "limits": {"cpu": "2", "memory": "2Gi"},
-    }
-    container = {"name": name, "image": task_image.NAME, "resources": resources}
-    return {"spec": {"containers": [container]}}
+    """The RayCluster that Michelangelo creates, made small, with no tracking key."""
+    cluster: dict[str, Any] = yaml.safe_load(MICHELANGELO.read_text("utf-8"))
+    cluster["metadata"] = {"name": "ray"}
+    head = cluster["spec"]["headGroupSpec"]
+    [worker] = cluster["spec"]["workerGroupSpecs"]
+    worker |= {"replicas": 1, "minReplicas": 1, "maxReplicas": 1}
+    for group, processors in ((head, "0"), (worker, "1")):
+        group["rayStartParams"]["num-cpus"] = processors
+        [container] = group["template"]["spec"]["containers"]
+        container |= {"image": task_image.NAME, "resources": SMALL}
+        container["env"] = [e for e in container["env"] if e["name"] != "TRACKING_URI"]
+    return cluster

@@ -44,7 +44,12 @@ class TrackingServer:
         }
         pod = {
             "metadata": {"name": _NAME, "labels": {"app": _NAME}},
-            "spec": {"containers": [container], "enableServiceLinks": False},
+            "spec": {
+                "containers": [container],
+                "enableServiceLinks": False,
+                # A test has the kubelet evict pods: not this one.
+                "priorityClassName": "system-node-critical",
+            },
         }
         service = {
             "metadata": {"name": _NAME},

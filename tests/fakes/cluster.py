@@ -28,7 +28,7 @@ from webhook.cluster.errors import (
     Throttled,
     Unavailable,
 )
-from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
+from webhook.cluster.kinds import NAMESPACE, SECRET, WEBHOOK_CONFIGURATION, Kind
 from webhook.cluster.ports import (
     ANYTHING,
     Change,
@@ -77,6 +77,8 @@ class FakeCluster:
         """Whether watches stay open and say nothing."""
         self.throttle = 0
         """How many requests from now on get a 429."""
+        self.admission: Callable[[Json], object] | None = None
+        """What a mutating webhook does to every Secret that is written."""
         self.full: set[str] = set()
         """Namespaces whose quota for Secrets is used up."""
         self.served: set[str] = set()
@@ -150,11 +152,22 @@ class FakeCluster:
                 yield body
 
     def _store(self, kind: Kind, body: Json) -> Json:
+        if self.admission is not None and kind == SECRET:
+            self.admission(body)
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
+        if kind == WEBHOOK_CONFIGURATION:
+            self._generate(body)
         self._objects.setdefault(kind, {})[objects.key(body)] = body
         self._tell(kind, Happening.PUT, body)
         return copy.deepcopy(body)
+
+    def _generate(self, body: Json) -> None:
+        """`generation` counts changes of the content, whatever happens to a label."""
+        before = self._objects.get(WEBHOOK_CONFIGURATION, {}).get(objects.key(body), {})
+        same = before.get("webhooks") == body.get("webhooks")
+        known = int(objects.metadata(before).get("generation", 0))
+        body["metadata"]["generation"] = known if same else known + 1
 
     def _tell(self, kind: Kind, happening: Happening, body: Json) -> None:
         self._history.append((self._version, kind, happening, copy.deepcopy(body)))
@@ -225,6 +238,25 @@ class FakeCluster:
         self._own(kind, result, owners)
         return self._store(kind, result)
 
+    def merge(self, kind: Kind, body: Json, manager: str) -> Json:
+        """As the port's, in the manager's name."""
+        key = objects.key(body)
+        current = self.find(kind, key)
+        wanted = objects.version(body)
+        if wanted and wanted != objects.version(current):
+            raise Conflict(f"{kind.plural} {key}: written in between")
+        given = ownership.paths(body)
+        gone = {path for path in given if ownership.read(body, path) is None}
+        result = ownership.patched(current, body)
+        if result == current:
+            return copy.deepcopy(current)
+        me = f"{manager}/Update"
+        before = self._owned[kind, objects.uid(current)]
+        owners = {m: p - given for m, p in before.items()}
+        owners[me] = owners.pop(me, set()) | (given - gone)
+        self._own(kind, result, {m: p for m, p in owners.items() if p})
+        return self._store(kind, result)
+
     def _own(
         self, kind: Kind, body: Json, owners: dict[str, set[ownership.Path]]
     ) -> None:
@@ -288,6 +320,10 @@ class FakeResources:
             self._cluster.admit("get", kind, key)
             return copy.deepcopy(self._cluster.find(kind, key))
 
+    def server_time(self) -> datetime:
+        """The cluster's own clock."""
+        return self._cluster._clock()
+
     def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
         """The selected objects' projections."""
         with self._lock:
@@ -349,6 +385,12 @@ class FakeResources:
         with self._lock:
             self._cluster.admit("apply", kind, objects.key(body))
             return self._cluster.apply(kind, body, self._manager, force=force)
+
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """Merges into what is there."""
+        with self._lock:
+            self._cluster.admit("merge", kind, objects.key(body))
+            return self._cluster.merge(kind, body, self._manager)
 
     def create(self, kind: Kind, body: Json) -> Json:
         """Creates, exclusively."""

@@ -81,6 +81,24 @@ def _into(target: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     return target
 
 
+def patched(body: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """The object after a JSON merge patch, its version left as it was."""
+    result = copy.deepcopy(body)
+    _patch(result, patch)
+    result["metadata"]["resourceVersion"] = body["metadata"]["resourceVersion"]
+    return result
+
+
+def _patch(target: dict[str, Any], patch: dict[str, Any]) -> None:
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict):
+            _patch(target.setdefault(key, {}), value)
+        else:
+            target[key] = copy.deepcopy(value)
+
+
 def tree(owned: set[Path]) -> dict[str, Any]:
     """The paths as the server's `fieldsV1`."""
     root: dict[str, Any] = {}

@@ -33,6 +33,7 @@ def main() -> None:
 def build(*, node: bool) -> None:
     """Build what is not in the cache yet; minutes the first time."""
     if node:
+        enclosure.need_root()
         debian.install((*debian.NODE, *debian.IMAGES), say=_say)
     build_missing(_TOOLBOX, say=_say, node=node)
     if node:
@@ -73,6 +74,7 @@ def down() -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def node(command: tuple[str, ...]) -> None:
     """Run COMMAND in namespaces of its own, root only; alone, start a node there."""
+    enclosure.need_root()
     debian.install(debian.NODE, say=_say)
     alone = (sys.executable, "-m", "tests.lab", "node-inside")
     sys.exit(enclosure.run(command or alone, folder=_NODE))

@@ -6,6 +6,7 @@ name and renamed when whole, so an interrupted build leaves nothing that looks
 finished. Building says what it does and how long it has taken so far.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def build_missing(toolbox: Toolbox, *, say: Say, node: bool = False) -> None:
 
 
 def build_tool(toolbox: Toolbox, tool: Tool, *, say: Say) -> None:
-    """Build one Go program unless it is there.
+    """Build one Go program, or fetch one module's files, unless it is there.
 
     Raises:
         LabError: If there is no Go, or the build fails.
@@ -135,16 +136,8 @@ def build_tool(toolbox: Toolbox, tool: Tool, *, say: Say) -> None:
     go = _go(toolbox, say=say)
     env = {**toolbox.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
     with Draft(folder) as draft:
-        build = [go, "build", "-v", "-trimpath", "-buildvcs=false"]
-        output = ["-ldflags", tool.ldflags, "-o", str(draft / tool.name)]
-        run_long(
-            [*build, *output, tool.package],
-            what=f"{tool.name} {tool.version}",
-            unit="packages compiled",
-            cwd=tool.folder,
-            env=env,
-            say=say,
-        )
+        if tool.builds:
+            _compile(go, tool, draft / tool.name, env, say=say)
         if tool.share:
             _copy_share(go, tool, draft / "share", env)
 
@@ -209,16 +202,32 @@ def _go(toolbox: Toolbox, *, say: Say) -> str:
     return str(build_environment(toolbox, "go", say=say) / "go" / "bin" / "go")
 
 
+def _compile(
+    go: str, tool: Tool, binary: Path, env: Mapping[str, str], *, say: Say
+) -> None:
+    build = [go, "build", "-v", "-trimpath", "-buildvcs=false"]
+    flags = ["-tags", ",".join(tool.tags), "-ldflags", tool.ldflags]
+    run_long(
+        [*build, *flags, "-o", str(binary), tool.package],
+        what=f"{tool.name} {tool.version}",
+        unit="packages compiled",
+        cwd=tool.folder,
+        env=env,
+        say=say,
+    )
+
+
 def _copy_share(go: str, tool: Tool, target: Path, env: Mapping[str, str]) -> None:
     """Copy what the tests read out of the module's source."""
-    source = subprocess.run(
-        [go, "list", "-m", "-f", "{{.Dir}}", tool.requirement[0]],
+    downloaded = subprocess.run(
+        [go, "mod", "download", "-json", tool.requirement[0]],
         cwd=tool.folder,
         env=dict(env),
         capture_output=True,
         text=True,
         check=True,
-    ).stdout.strip()
+    ).stdout
+    source = json.loads(downloaded)["Dir"]
     for name in tool.share:
         # Go's module cache is read-only; the copy's modes are ours.
         shutil.copytree(

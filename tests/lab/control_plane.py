@@ -5,12 +5,15 @@ that belong to it alone, so two of them stand side by side. Nothing runs pods: w
 client creates stays as it was admitted, which is what the tests look at.
 """
 
+import base64
 import datetime
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import urllib3
 
 from tests.lab.api import Api, Identity, Object, write_kubeconfig
 from tests.lab.build import Toolbox
@@ -138,6 +141,16 @@ class ControlPlane:
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         wait_for(f"{name}'s default account", lambda: self.admin.exists(account))
         return name
+
+    def stored(self) -> dict[str, bytes]:
+        """Everything in etcd, as it is stored: key to value."""
+        everything = {"key": "AA==", "range_end": "AA=="}  # from and to a zero byte
+        url = f"http://127.0.0.1:{self._ports['etcd']}/v3/kv/range"
+        answer = urllib3.request("POST", url, json=everything).json()
+        return {
+            base64.b64decode(one["key"]).decode(): base64.b64decode(one["value"])
+            for one in answer["kvs"]
+        }
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None) -> str:
         """Run kubectl as admin and return what it prints.

@@ -34,6 +34,16 @@ _SCRIPT: Final = Path(__file__).with_name("enclosure.sh")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
+def need_root() -> None:
+    """Say at once what would otherwise fail after minutes.
+
+    Raises:
+        LabError: Without root.
+    """
+    if os.geteuid() != 0:
+        raise LabError("the node needs root: it mounts, and makes namespaces")
+
+
 def run(command: Sequence[str | Path], *, folder: Path) -> int:
     """Run a command inside, with our terminal, and sweep when it has ended.
 
@@ -47,8 +57,7 @@ def run(command: Sequence[str | Path], *, folder: Path) -> int:
     Raises:
         LabError: Without root, or when `folder` is in use by another run.
     """
-    if os.geteuid() != 0:
-        raise LabError("the node needs root: it mounts, and makes namespaces")
+    need_root()
     with _only_user(folder):
         sweep(folder)
         folder.mkdir()

@@ -71,10 +71,27 @@ class Node:
     def load(self, *archives: Path) -> None:
         """Give the node images, from OCI archives."""
         for archive in archives:
-            self._run(
-                *("ctr", "--address", SOCKET, "--namespace", "k8s.io"),
-                *("images", "import", archive),
-            )
+            self._ctr("images", "import", archive)
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image that the node has another name."""
+        self._ctr("images", "tag", "--force", image, name)
+
+    def kill(self, pod: Object) -> None:
+        """End a pod's containers at once, as `kill -9` of their first process."""
+        for status in pod["status"]["containerStatuses"]:
+            container = status["containerID"].removeprefix("containerd://")
+            self._ctr("tasks", "kill", "--signal", "SIGKILL", container)
+
+    def restart_kubelet(self, evict_below: str) -> None:
+        """Restart the kubelet with another idea of how much memory is too little.
+
+        Args:
+            evict_below: Available memory, such as `100%`, below which it evicts pods;
+                empty is how a node starts.
+        """
+        self._processes.pop("kubelet").stop()
+        self._start_kubelet(evict_below)
 
     def _start_containerd(self) -> None:
         config = self.folder / "containerd.toml"
@@ -86,7 +103,7 @@ class Node:
         containerd = self._launch("containerd", "containerd", "--config", config)
         containerd.wait_until(Path(SOCKET).exists)
 
-    def _start_kubelet(self) -> None:
+    def _start_kubelet(self, evict_below: str = "") -> None:
         for hierarchy in enclosure.cgroup_hierarchies():
             (hierarchy / enclosure.CGROUP).mkdir(exist_ok=True)
         resolver = self.folder / "resolv.conf"
@@ -95,6 +112,7 @@ class Node:
             authority=self.plane.authority.certificate,
             resolver=resolver,
             cgroup=enclosure.CGROUP,
+            evict_below=evict_below,
         )
         config = self.folder / "kubelet.json"
         config.write_text(json.dumps(settings), "utf-8")
@@ -164,6 +182,9 @@ class Node:
         )
         self._processes[name] = process
         return process
+
+    def _ctr(self, *arguments: str | Path) -> None:
+        self._run("ctr", "--address", SOCKET, "--namespace", "k8s.io", *arguments)
 
     def _run(self, *command: str | Path) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -52,9 +52,17 @@ def network(folder: Path) -> dict[str, Any]:
     }
 
 
-def kubelet(*, authority: Path, resolver: Path, cgroup: str) -> dict[str, Any]:
+def kubelet(
+    *, authority: Path, resolver: Path, cgroup: str, evict_below: str
+) -> dict[str, Any]:
     """The kubelet's configuration."""
+    # A soft threshold: a hard one would also be taken off what the node can give.
+    soft = {
+        "evictionSoft": {"memory.available": evict_below},
+        "evictionSoftGracePeriod": {"memory.available": "1s"},
+    }
     return {
+        **(soft if evict_below else {}),
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -72,7 +80,12 @@ def kubelet(*, authority: Path, resolver: Path, cgroup: str) -> dict[str, Any]:
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%"},
         "failCgroupV1": False,
         "failSwapOn": False,
+        # There is no registry to fetch an image from again, however full the disk is.
+        "imageGCHighThresholdPercent": 100,
         "resolvConf": str(resolver),
+        # How soon a container that waits for a Secret is tried again: 5 to 8 s, where
+        # the default makes it 10 to 15 s.
+        "syncFrequency": "5s",
     }
 
 

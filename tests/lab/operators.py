@@ -41,7 +41,7 @@ class KubeRay:
         name = f"kuberay-{version}"
         share = plane.toolbox.share(name, "config")
         plane.namespace(cls.NAMESPACE)
-        _install(plane, share / "crd" / "bases")
+        install_crds(plane, share / "crd" / "bases")
         plane.kubectl("apply", "-f", share / "rbac" / "role.yaml")
         account = "kuberay-operator"
         plane.kubectl("create", "serviceaccount", account, "-n", cls.NAMESPACE)
@@ -88,7 +88,7 @@ class SparkOperator:
             jobs: Existing namespaces for SparkApplications.
         """
         plane.namespace(cls.NAMESPACE)
-        _install(plane, plane.toolbox.share("spark-operator", "config/crd/bases"))
+        install_crds(plane, plane.toolbox.share("spark-operator", "config/crd/bases"))
         port = free_port()
         objects = cls._chart(plane, jobs, port)
         _put_service_on_loopback(plane, cls.NAMESPACE, port)
@@ -168,7 +168,7 @@ class SparkOperator:
         )
 
 
-def _install(plane: ControlPlane, crds: Path) -> None:
+def install_crds(plane: ControlPlane, crds: Path) -> None:
     """Install CRDs, and return once the API server serves them.
 
     Server-side, because KubeRay's are too large for a client-side apply.

@@ -21,11 +21,11 @@ class LabError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """One Go program.
+    """One Go program, or the files of one Go module.
 
     Attributes:
         name: What the lab calls it, and the file name of the binary.
-        package: The Go package of its `main`.
+        package: The Go package of its `main`; of files alone, the module.
         module: Its folder under `modules/`.
         stamps: Go variables to set at link time, as `variable={version}`; `{major}`
             and `{minor}` work too, and `{kubernetes}` is the minor of the Kubernetes
@@ -33,6 +33,8 @@ class Tool:
         share: Files and folders of the pinned Go module to keep beside the binary:
             CRDs, samples, charts.
         node: Whether only a node runs it; the rest of the lab does without.
+        tags: Go build tags.
+        builds: Whether there is a program; otherwise only `share` is wanted.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Tool:
     stamps: tuple[str, ...] = ()
     share: tuple[str, ...] = ()
     node: bool = False
+    tags: tuple[str, ...] = ()
+    builds: bool = True
 
     @property
     def folder(self) -> Path:
@@ -80,7 +84,9 @@ class Tool:
     def digest(self) -> str:
         """Names the build: 16 hex digits of the pins and of this row."""
         pins = [(self.folder / name).read_bytes() for name in ("go.mod", "go.sum")]
-        recipe = "\0".join([self.package, self.ldflags, *self.share]).encode()
+        recipe = "\0".join(
+            [self.package, self.ldflags, *self.share, *self.tags]
+        ).encode()
         return hashlib.sha256(b"\0".join([*pins, recipe])).hexdigest()[:16]
 
     def _pins(self) -> Mapping[str, str]:
@@ -119,11 +125,18 @@ def _kuberay(minor: str) -> Tool:
     )
 
 
+def _crds(name: str, module: str, folder: str) -> Tool:
+    return Tool(name=name, package=module, module=name, share=(folder,), builds=False)
+
+
 _ALL: Final = (
     Tool(name="etcd", package="go.etcd.io/etcd/server/v3", module="etcd"),
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
     _kubernetes("kubectl"),
+    # The oldest release that the chart is tried on.
+    _kubernetes("kube-apiserver", release="-1.33"),
+    _kubernetes("kube-controller-manager", release="-1.33"),
     _kubernetes("kube-scheduler", node=True),
     _kubernetes("kubelet", node=True),
     _kubernetes("kube-proxy", node=True),
@@ -151,6 +164,26 @@ _ALL: Final = (
             "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor={kubernetes}",
         ),
     ),
+    Tool(
+        name="helm-4",
+        package="helm.sh/helm/v4/cmd/helm",
+        module="helm-4",
+        # It finds out by itself which Kubernetes its client library speaks to.
+        stamps=("helm.sh/helm/v4/internal/version.version={version}",),
+    ),
+    Tool(
+        name="promtool",
+        package="github.com/prometheus/prometheus/cmd/promtool",
+        module="promtool",
+        tags=("remove_all_sd",),  # it only looks at rules: no cloud's client library
+    ),
+    # What the chart makes for other operators is held against their own schemas.
+    _crds(
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator",
+        "example/prometheus-operator-crd",
+    ),
+    _crds("cert-manager", "github.com/cert-manager/cert-manager", "deploy/crds"),
     _kuberay("1.6"),
     _kuberay("1.4"),
     Tool(

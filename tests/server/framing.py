@@ -126,7 +126,7 @@ class Bench:
         self.worker: Any = SimpleNamespace(
             cfg=cfg, log=log, asgi=app, probes=app, loop=loop, alive=True, nr=0,
             max_requests=sys.maxsize, nr_conns=0, state={}, webhook=self.webhook,
-            large_bodies=0, left=lambda _: None, answered=lambda _: None,
+            large_bodies=0, connections={}, last_answer=0.0,
         )  # fmt: skip
 
     async def run(self, protocol: Any, pieces: list[bytes]) -> Wire:

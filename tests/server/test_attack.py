@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.measure import memory_mib
 from tests.server.bodies import RAY_HEAD
 from tests.server.pairs import HOST, PemPair
 from tests.server.process import Client, Server, serving, trusting, wait_until
@@ -130,6 +131,24 @@ def test_large_bodies_share_a_bounded_memory(folder: Path, pair: PemPair) -> Non
             content = json.loads(RAY_HEAD)
             content["request"]["oldObject"] = "x" * (6 << 20)
             assert after.mutate(json.dumps(content)).status == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("/mutate", b"400"), ("/x", b"404")])
+def test_a_body_in_tiny_chunks_costs_its_bytes(
+    server: Server, path: str, status: bytes
+) -> None:
+    """Half a million objects for one MiB would be fifty MiB, and seconds to join."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    before = memory_mib(server.worker())
+    with server.client() as client:
+        client.sock.sendall(head.encode() + b"2\r\n  \r\n" * (512 << 10))
+        assert server.probe("/healthz").status == 200
+        held = memory_mib(server.worker())
+        answer = client.raw(b"0\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert held < before + 10
 
 
 def test_a_stopping_server_answers_until_it_is_quiet(

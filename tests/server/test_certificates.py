@@ -1,18 +1,23 @@
 """Certificates are replaced under running connections; broken files change nothing."""
 
 import datetime as dt
+import errno
 import os
 import shutil
 import ssl
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.server.bodies import RAY_HEAD
 from tests.server.pairs import DAY, PemPair, issue
-from tests.server.process import Client, serving, wait_until
+from tests.server.process import Client, Server, serving, wait_until
+from webhook.server import tls
 from webhook.server.tls import (
     BadCertificateError,
     CertificateWatch,
@@ -103,23 +108,133 @@ def test_the_same_files_are_proved_once(folder: Path) -> None:
     assert [True, False, False] == [watch.check() for _ in range(3)]
 
 
-def test_both_files_come_from_one_state_of_a_mounted_secret(tmp_path: Path) -> None:
-    """The kubelet turns `..data` at any moment, also between the two reads."""
-    for generation, pair in enumerate((GOOD, OTHER)):
-        folder = tmp_path / f"..{generation}"
-        folder.mkdir()
-        pair.write(folder)
+def _mount(folder: Path, *pairs: PemPair) -> None:
+    """As a kubelet mounts a Secret: files are links through `..data`."""
+    for number, pair in enumerate(pairs):
+        (folder / f"..{number}").mkdir()
+        pair.write(folder / f"..{number}")
     for name in ("tls.crt", "tls.key"):
-        (tmp_path / name).symlink_to(Path("..data") / name)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(Path("..data") / name)
+    _turn(folder, "..0")
 
-    seen = set()
-    for turn in range(200):
-        link = tmp_path / "new"
-        link.symlink_to(f"..{turn % 2}")
-        link.rename(tmp_path / "..data")
-        seen.add(prove(read(tmp_path)).fingerprint)
 
-    assert len(seen) == 2
+def _turn(folder: Path, target: str) -> None:
+    """What a kubelet does when the Secret has changed: one step, for both files."""
+    link = folder / "..data_tmp"
+    link.symlink_to(target)
+    link.rename(folder / "..data")
+
+
+def test_a_link_turned_between_the_two_reads_mixes_no_pair(tmp_path: Path) -> None:
+    """A thousand times: both files come from one state of the Secret."""
+    _mount(tmp_path, GOOD, OTHER)
+    pairs = {(pair.crt, pair.key) for pair in (GOOD, OTHER)}
+    read_file = tls._file
+    turn = 0
+
+    def turned_after(path: Path) -> bytes:
+        nonlocal turn
+        found = read_file(path)
+        if path.name == "tls.crt":
+            turn += 1
+            _turn(tmp_path, f"..{turn % 2}")
+        return found
+
+    with patch("webhook.server.tls._file", turned_after):
+        found = [read(tmp_path) for _ in range(1000)]
+
+    assert pairs == {(pair.certificate, pair.key) for pair in found}
+    assert 1000 == turn
+
+
+def test_a_folder_that_goes_between_the_two_reads_is_read_again(tmp_path: Path) -> None:
+    """The kubelet removes what the link has left; the last good pair bridges it."""
+    _mount(tmp_path, GOOD, OTHER)
+    watch = CertificateWatch(tmp_path)
+    assert watch.check()
+    good, read_file = watch.current, tls._file
+
+    def gone_after(path: Path) -> bytes:
+        found = read_file(path)
+        if path.name == "tls.crt":
+            _turn(tmp_path, "..1")
+            shutil.rmtree(path.parent)
+        return found
+
+    with patch("webhook.server.tls._file", gone_after):
+        assert not watch.check()
+    assert (good, Problem.MISSING) == (watch.current, watch.problem)
+    assert watch.check()
+    assert watch.problem is None
+
+
+def test_a_look_without_a_free_descriptor_keeps_the_last_good_one(folder: Path) -> None:
+    """Whatever the system refuses, the process goes on serving."""
+    watch = CertificateWatch(folder)
+    assert watch.check()
+    good = watch.current
+    OTHER.write(folder)
+
+    with patch("os.memfd_create", side_effect=OSError(errno.EMFILE, "too many")):
+        assert not watch.check()
+
+    assert (good, Problem.UNREADABLE) == (watch.current, watch.problem)
+    assert watch.check()
+
+
+def test_no_broken_pair_costs_a_handshake(tmp_path: Path, pair: PemPair) -> None:
+    """Each breaks a mounted Secret in turn, while clients come without a pause.
+
+    Each is counted by its name. None ends readiness: it would end it for every
+    replica at once, and each has a good certificate.
+    """
+    _mount(tmp_path, pair)
+    failed: list[Exception] = []
+    done = threading.Event()
+
+    with serving(tmp_path, pair) as server:
+        clients = threading.Thread(
+            target=_come_and_go, args=(server, done, failed), daemon=True
+        )
+        clients.start()
+        for name, (breaks, problem) in BROKEN.items():
+            (tmp_path / f"..{name}").mkdir()
+            pair.write(tmp_path / f"..{name}")
+            breaks(tmp_path / f"..{name}")
+            counter = f'{_ERRORS}{{problem="{problem}"}}'
+            before = server.metric(counter)
+            _turn(tmp_path, f"..{name}")
+            wait_until(lambda c=counter, b=before: server.metric(c) > b)
+            ready = server.probe("/readyz")
+            assert (200, [f"mounted certificate refused: {problem}"]) == (
+                ready.status,
+                ready.json()["notices"],
+            )
+            _turn(tmp_path, "..0")
+            wait_until(lambda: server.probe("/readyz").json()["notices"] == [])
+        done.set()
+        clients.join(30)
+        handshakes = server.metric(
+            'tracking_injector_handshakes_total{result="completed"}'
+        )
+
+    assert [] == failed
+    assert handshakes > 100
+
+
+def _come_and_go(
+    server: Server, done: threading.Event, failed: list[Exception]
+) -> None:
+    while not done.is_set():
+        try:
+            server.client().close()
+            time.sleep(0.02)
+        except Exception as error:  # noqa: BLE001 - each is a finding
+            failed.append(error)
+
+
+_ERRORS = "tracking_injector_certificate_reload_errors_total"
 
 
 def test_a_problem_names_no_secret(folder: Path) -> None:

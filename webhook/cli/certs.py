@@ -1,32 +1,34 @@
 """`tracking-injector certs`: look at the webhook's certificates, and rotate them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from certs import bundle
-from certs.codec import NewerFormatError
+from certs.codec import NewerFormatError, decode_pair
 from certs.material import Root
 from certs.state import Served
-from webhook.cli.companion import now
-from webhook.cli.connect import cluster_options, connect, process_environ
+from webhook.cli.certs_report import Standing, tables
+from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cli.keeping import place_of, policy_of
 from webhook.cluster import objects
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.kinds import SECRET
-from webhook.cluster.ports import Resources
+from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.ports import Json, Resources
 from webhook.companion.certificates.handshake import Address, Handshakes
 from webhook.companion.certificates.look import Look, Looker
 from webhook.companion.certificates.words import ROTATE_ANNOTATION, Clocks, Place
-from webhook.injection.names import FIELD_MANAGER
-from webhook.settings import CompanionSettings
+from webhook.injection.names import (
+    CERTIFICATES_ANNOTATION,
+    FIELD_MANAGER,
+    TLS_SECRET_ANNOTATION,
+)
+from webhook.settings import CompanionSettings, Issuer
 
 _MANAGER: Final = f"{FIELD_MANAGER}-certs"
 """Not the companion's: an apply in its name would drop the content it owns."""
@@ -42,11 +44,13 @@ class Site:
         resources: the port to the cluster.
         place: names of the objects.
         name: what API servers ask the webhook's certificate for.
+        issuer: who issues it.
     """
 
     resources: Resources
     place: Place
     name: str
+    issuer: Issuer
 
     def looker(self) -> Looker:
         """Reads without a memory of earlier looks."""
@@ -73,9 +77,26 @@ def _site(
         process_environ(), kubeconfig=kubeconfig, context=context, manager=_MANAGER
     )
     home = namespace or access.namespace
-    settings = CompanionSettings(webhook=release, tls_secret=f"{release}-tls")
+    said = _asking(lambda: _annotations(access.resources, release))
+    issuer = said.get(CERTIFICATES_ANNOTATION, Issuer.COMPANION)
+    if issuer not in set(Issuer):
+        raise click.UsageError(
+            f"The annotation {CERTIFICATES_ANNOTATION} of MutatingWebhookConfiguration "
+            f"{release} says {issuer!r}; known are {', '.join(Issuer)}."
+        )
+    secret = said.get(TLS_SECRET_ANNOTATION, f"{release}-tls")
+    settings = CompanionSettings(webhook=release, tls_secret=secret)
     policy = policy_of(settings, home)
-    return Site(access.resources, place_of(settings, home), policy.names[0])
+    place = place_of(settings, home)
+    return Site(access.resources, place, policy.names[0], Issuer(issuer))
+
+
+def _annotations(resources: Resources, release: str) -> Mapping[str, str]:
+    """What the chart says about an installation; nothing when it is not there."""
+    try:
+        return objects.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
+    except NotFound:
+        return {}
 
 
 @click.group()
@@ -108,17 +129,27 @@ def show(
 ) -> None:
     """Show the phase, every date, and what each replica serves.
 
+    Also where cert-manager or you issue them: the first line says who does.
+
     Needs the right to read both Secrets, the webhook configuration and the
     EndpointSlices, and a way to the replicas' addresses: from outside of the cluster
     they do not answer, and are shown as such.
     """
     site = _site(kubeconfig, context, release, namespace)
     look, served = _observe(site)
-    report = _report(look, served, now())
+    standing = Standing(
+        issuer=site.issuer,
+        secret=f"{site.place.namespace}/{site.place.pair_secret}",
+        look=look,
+        leaf=_leaf(site),
+        served=served,
+        now=now(),
+    )
+    report = standing.report()
     if output == "json":
         click.echo(json.dumps(report, indent=2))
     else:
-        Console().print(*_tables(report), sep="\n")
+        Console().print(*tables(report), sep="\n")
     raise SystemExit(0 if report["problems"] == [] else 1)
 
 
@@ -140,6 +171,8 @@ def rotate(
     if not at_once:
         raise click.UsageError("Say --now: a rotation starts within seconds.")
     site = _site(kubeconfig, context, release, namespace)
+    if site.issuer is not Issuer.COMPANION:
+        raise click.UsageError(_ELSEWHERE[site.issuer].format(site.place.pair_secret))
     request = now().isoformat(timespec="seconds")
     name, home = site.place.state_secret, site.place.namespace
     found = _asking(lambda: site.resources.get(SECRET, name, home))
@@ -199,6 +232,30 @@ def _observe(site: Site, one: Address | None = None) -> tuple[Look, tuple[Served
     return look, Handshakes(site.name)(replicas, pem)
 
 
+_ELSEWHERE: Final = {
+    Issuer.CERT_MANAGER: "cert-manager issues this certificate: ask it for a new one, "
+    "such as by `cmctl renew {}`.",
+    Issuer.PROVIDED: "You provide this certificate: first let certificates.provided."
+    "caBundle hold the new root beside the old one, then replace the content of "
+    "Secret {}.",
+}
+
+
+def _leaf(site: Site) -> Root | None:
+    """The certificate in the Secret that replicas mount, whoever put it there."""
+    body = _asking(lambda: _pair_secret(site))
+    return bundle.first(decode_pair(body.get("data")).leaf)
+
+
+def _pair_secret(site: Site) -> Json:
+    """It may be gone: then nothing is in it."""
+    place = site.place
+    try:
+        return site.resources.get(SECRET, place.pair_secret, place.namespace)
+    except NotFound:
+        return {}
+
+
 Answer = TypeVar("Answer")
 
 
@@ -219,53 +276,3 @@ def _address(text: str) -> Address:
     if not host or not port.isdecimal():
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--connect")
     return Address(host.strip("[]"), int(port))
-
-
-def _report(look: Look, served: tuple[Served, ...], at: datetime) -> dict[str, Any]:
-    state, trust = look.state, look.seen.trust
-    current = state.current
-    bundles = trust.bundles if trust else ()
-    roots = bundle.union(*map(bundle.parse, bundles))
-    problems = [one.detail for one in look.complaints]
-    if current is None:
-        problems.append("no certificate has been issued yet")
-    problems += [
-        f"{one.replica} "
-        + ("does not serve a trusted certificate" if one.leaf else "does not answer")
-        for one in served
-        if not one.trusted
-    ]
-    left = (current.not_after - at).days if current else 0
-    return {
-        "phase": state.phase.value,
-        "generation": current.fingerprint if current else None,
-        "notAfter": current.not_after.isoformat() if current else None,
-        "daysUntilForcedOutage": left,
-        "next": state.next.fingerprint if state.next else None,
-        "bundle": [_root(root) for root in roots],
-        "replicas": [
-            {"address": one.replica, "serves": one.leaf, "trusted": one.trusted}
-            for one in served
-        ],
-        "problems": problems,
-    }
-
-
-def _root(root: Root) -> dict[str, str]:
-    return {"root": root.fingerprint, "notAfter": root.not_after.isoformat()}
-
-
-def _tables(report: dict[str, Any]) -> list[Any]:
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    rows = ("phase", "generation", "notAfter", "daysUntilForcedOutage", "next")
-    for name in rows:
-        facts.add_row(name, str(report[name] or "-")[:32])
-    trusted = Table("TRUSTED ROOT", "UNTIL", box=None, pad_edge=False)
-    for root in report["bundle"]:
-        trusted.add_row(root["root"][:16], root["notAfter"])
-    replicas = Table("REPLICA", "SERVES", "TRUSTED", box=None, pad_edge=False)
-    for one in report["replicas"]:
-        replicas.add_row(
-            one["address"], one["serves"][:16] or "-", "yes" if one["trusted"] else "no"
-        )
-    return [facts, trusted, replicas, *report["problems"]]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,13 +49,18 @@ def connect(
     try:
         inside = (SERVICE_ACCOUNT / "token").exists()
         if inside and kubeconfig is None and context is None:
-            return in_cluster(environ, manager=manager)
+            return in_cluster(environ, manager=manager, folder=SERVICE_ACCOUNT)
         path = kubeconfig or (
             Path(environ["KUBECONFIG"]) if environ.get("KUBECONFIG") else None
         )
         return by_kubeconfig(manager=manager, path=path, context=context)
     except NoAccessError as error:
         raise click.ClickException(str(error)) from error
+
+
+def now() -> datetime:
+    """The clock; only the command line reads it."""
+    return datetime.now(UTC)  # noqa: TID251 - this is the place
 
 
 def process_environ() -> Mapping[str, str]:

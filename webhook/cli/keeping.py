@@ -1,17 +1,20 @@
 """Wires the certificates' concern from the companion's settings."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from certs.policy import Policy, service_name
-from webhook.cluster.ports import Resources
+from webhook.cli.release import Release
+from webhook.cluster.follow import Follower
 from webhook.companion.certificates.concern import Certificates
 from webhook.companion.certificates.handshake import Handshakes
-from webhook.companion.certificates.keeper import CertificateKeeper
+from webhook.companion.certificates.keeper import CertificateKeeper, followers
 from webhook.companion.certificates.words import Clocks, Place
-from webhook.companion.means import Log
-from webhook.settings import CompanionSettings
+from webhook.companion.means import Means
+from webhook.settings import CompanionSettings, Issuer
 
 
 def place_of(settings: CompanionSettings, home: str) -> Place:
@@ -41,26 +44,41 @@ def policy_of(settings: CompanionSettings, home: str) -> Policy:
     )
 
 
-def keeper(
-    resources: Resources,
-    settings: CompanionSettings,
-    home: str,
-    log: Log,
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """The certificates' concern, wired: what wakes it, and itself."""
+
+    followers: tuple[Follower[str], ...]
+    keeper: CertificateKeeper
+
+
+def keeping(
+    means: Means,
+    release: Release,
+    wakes: Mapping[str, threading.Event],
     *,
     clock: Callable[[], datetime],
     alone: bool,
-) -> CertificateKeeper:
-    """The concern; `alone`, in a process that does one pass, it has no own clock.
+) -> Keeping | None:
+    """The concern; `alone`, it has no own clock; none where others issue.
 
     Raises:
         PolicyError: the durations contradict each other.
     """
-    policy = policy_of(settings, home)
+    settings = release.settings
+    if settings.certificates is not Issuer.COMPANION:
+        return None
+    policy = policy_of(settings, release.home)
+    place = place_of(settings, release.home)
     certificates = Certificates(
-        resources,
-        place_of(settings, home),
+        means.resources,
+        place,
         policy,
         Clocks(wall=clock, steady=None if alone else time.monotonic),
         Handshakes(policy.names[0]),
     )
-    return CertificateKeeper(certificates, policy, log)
+    wake = wakes["certificates"].set
+    return Keeping(
+        followers(means.resources, place, wake, settings.watch_seconds),
+        CertificateKeeper(certificates, policy, means.log),
+    )

@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 
 from prometheus_client.registry import Collector
 
+from webhook.cli.release import Release
 from webhook.cluster.follow import Follower
-from webhook.cluster.ports import Discovers, Key
+from webhook.cluster.ports import Key
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.farewell import Farewell
@@ -26,19 +27,11 @@ from webhook.egress.baseline import parse_baseline
 from webhook.egress.destination import parse_extra
 from webhook.egress.memory import Limits
 from webhook.egress.mode import Mode
-from webhook.mirror.plan import Scope, Supply
+from webhook.mirror.plan import Supply
 from webhook.settings import CompanionSettings, SettingError
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 """The kubelet writes the same one for task pods: both have `ClusterFirst`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the release is, and which namespaces it may keep."""
-
-    home: str
-    scope: Scope
 
 
 class Keeps(Protocol):
@@ -72,9 +65,7 @@ class Reaching:
 
 def reaching(
     means: Means,
-    discovery: Discovers,
-    settings: CompanionSettings,
-    place: Place,
+    release: Release,
     supplies: Callable[[], Mapping[str, Supply]],
     wakes: Mapping[str, threading.Event],
 ) -> Reaching:
@@ -83,12 +74,13 @@ def reaching(
     Raises:
         SettingError: a host or the baseline in the settings cannot be read.
     """
+    settings = release.settings
     if settings.egress_mode is Mode.OFF:
         farewell = Farewell(means)
         return Reaching(concerns=(farewell,), keeps=farewell)
     conf = read_resolv_conf(RESOLV_CONF.read_text("utf-8"))
     options = _options(settings, conf)
-    home = Key(place.home, settings.egress_memory)
+    home = Key(release.home, settings.egress_memory)
     spread = random.Random()  # noqa: S311 - spreads lookups in time
     watched = watch(means.resources, wakes["egress"].set, settings.watch_seconds)
     names = Names(
@@ -99,8 +91,8 @@ def reaching(
         jitter=lambda: spread.uniform(-1, 1),
         wakes=Wakes(names=wakes["names"].set, egress=wakes["egress"].set),
     )
-    elsewhere = Elsewhere(means.resources, discovery)
-    judge = Judge(watched, names, elsewhere, scope=place.scope, options=options)
+    elsewhere = Elsewhere(means.resources, release.discovery)
+    judge = Judge(watched, names, elsewhere, scope=release.scope, options=options)
     egress = Egress(means, watched, judge, elsewhere, supplies)
     return Reaching(
         followers=tuple(watched.all()),

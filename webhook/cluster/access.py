@@ -65,9 +65,7 @@ class TokenFile:
             self._seen = seen
 
 
-def in_cluster(
-    environ: Mapping[str, str], *, manager: str, folder: Path = SERVICE_ACCOUNT
-) -> Access:
+def in_cluster(environ: Mapping[str, str], *, manager: str, folder: Path) -> Access:
     """Connects as the pod's service account.
 
     Args:

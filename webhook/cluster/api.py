@@ -6,6 +6,8 @@ retries; who calls knows better what a failure means.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -38,6 +40,7 @@ _SILENCE: Final = 5.0
 _PAGE: Final = 500
 """Objects per page, as kubectl asks for: 500 pods are about 5 MB."""
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _HAPPENINGS: Final[Mapping[str, Happening]] = MappingProxyType(
     {
@@ -70,6 +73,7 @@ class ApiResources:
         """Takes a connected client; writes are made in the name of `manager`."""
         self._client = client
         self._manager = manager
+        self._date = ""
 
     def groups(self) -> frozenset[str]:
         """The API groups that are served, the core one apart."""
@@ -124,6 +128,25 @@ class ApiResources:
             query={"fieldManager": self._manager, "force": str(force).lower()},
             body={"apiVersion": kind.api_version, "kind": kind.name} | body,
             content=_APPLY,
+        )
+
+    def server_time(self) -> datetime | None:
+        """What the latest answer's `Date` says."""
+        try:
+            return parsedate_to_datetime(self._date).astimezone(UTC)
+        except ValueError:
+            return None
+
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away."""
+        address = objects.key(body)
+        return self._call(
+            kind,
+            verb="PATCH",
+            path=kind.path(address.namespace, address.name),
+            query={"fieldManager": self._manager},
+            body=body,
+            content=_MERGE,
         )
 
     def create(self, kind: Kind, body: Json) -> Json:
@@ -186,6 +209,7 @@ class ApiResources:
             # The token file is being replaced, or is gone with the pod's mount.
             raise Unavailable(f"the service account's token: {error}") from error
         response: urllib3.BaseHTTPResponse = answer.response
+        self._date = response.headers.get("Date", "")
         _raise_for(response, request)
         return response
 

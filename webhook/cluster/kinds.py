@@ -66,6 +66,7 @@ WEBHOOK_CONFIGURATION: Final = Kind(
     "mutatingwebhookconfigurations",
     namespaced=False,
 )
+RAY_CLUSTER: Final = Kind("ray.io", "v1", "RayCluster", "rayclusters")
 ACCESS_REVIEW: Final = Kind(
     "authorization.k8s.io",
     "v1",

@@ -7,6 +7,7 @@ Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -127,6 +128,18 @@ class Resources(Protocol):
 
         A `metadata.resourceVersion` in `body` is a precondition (`Conflict`); `force`
         takes over fields that another manager owns.
+        """
+
+    def server_time(self) -> datetime | None:
+        """What its latest answer said the time is, UTC, in whole seconds.
+
+        None before the first answer, or where a proxy takes that header away.
+        """
+
+    def merge(self, kind: Kind, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away, whoever owns it.
+
+        That is what `apply` cannot do: it leaves alone what others wrote.
         """
 
     def create(self, kind: Kind, body: Json) -> Json:

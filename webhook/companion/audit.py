@@ -13,6 +13,7 @@ from typing import Final
 from webhook.cluster.ports import Key
 from webhook.companion.means import Means
 from webhook.companion.observed import Observed
+from webhook.companion.owners import Owners
 from webhook.companion.seen import MirrorSeen, NamespaceSeen, TaskPod, pod_subject
 from webhook.companion.verdicts import AuditReason, audited
 from webhook.injection.names import MIRROR_SECRET
@@ -41,6 +42,13 @@ class PodsReport:
     shadowed: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    key: Key
+    pod: TaskPod
+    reason: AuditReason
+
+
 class Auditor:
     """The concern."""
 
@@ -61,6 +69,7 @@ class Auditor:
         self._observed = observed
         self._scope = scope
         self._precedence = precedence
+        self._owners = Owners(means.resources, observed.pods)
         self._due: datetime | None = None
         self.report: Mapping[str, PodsReport] = {}
         """By namespace, as of the last audit; replaced as a whole."""
@@ -87,6 +96,7 @@ class Auditor:
         }
         report = {name: PodsReport() for name in namespaces}
         sources: dict[str, set[tuple[str, str]]] = {}
+        missed: list[_Missed] = []
         for key, pod in self._pods():
             namespace = namespaces.get(key.namespace)
             if namespace is None:
@@ -94,11 +104,14 @@ class Auditor:
             reason = self._audit(key, pod, namespace, report[key.namespace])
             if reason is not None:
                 sources.setdefault(key.namespace, set()).update(pod.config_maps)
-                self._announce(key, pod, reason, now)
+                if reason.is_missed:
+                    missed.append(_Missed(key, pod, reason))
         if self._precedence is Precedence.FALLBACK:
             for name, found in sources.items():
                 report[name].shadowed = self._shadowed(name, found)
         self.report = report
+        for one in missed:
+            self._announce(one, now)
         return None
 
     def _pods(self) -> Iterator[tuple[Key, TaskPod]]:
@@ -119,16 +132,13 @@ class Auditor:
             report.oldest = min(report.oldest or pod.started, pod.started)
         return reason
 
-    def _announce(
-        self, key: Key, pod: TaskPod, reason: AuditReason, now: datetime
-    ) -> None:
-        if not reason.is_missed:
-            return
-        announcer = self._means.announcer
-        subject = pod_subject(key.namespace, key.name, pod)
-        announcer.announce(subject, reason, reason.sentence, now=now)
-        if pod.owner is not None:
-            announcer.announce(pod.owner, reason, _OWNERS[reason], now=now)
+    def _announce(self, one: _Missed, now: datetime) -> None:
+        """Tells the pod's readers and its owners'; over the rate, nobody is asked."""
+        reason, announcer = one.reason, self._means.announcer
+        subject = pod_subject(one.key.namespace, one.key.name, one.pod)
+        if announcer.announce(subject, reason, reason.sentence, now=now):
+            for owner in self._owners.of(one.pod):
+                announcer.announce(owner, reason, _OWNERS[reason], now=now)
 
     def _shadowed(
         self, namespace: str, sources: set[tuple[str, str]]

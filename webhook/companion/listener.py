@@ -1,5 +1,7 @@
 """The companion's own plain listener: health, readiness and metrics, nothing else."""
 
+import errno
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -15,8 +17,21 @@ _PATIENCE: Final = 5.0
 """Seconds that a peer may take to ask; whoever is silent holds one thread no longer."""
 
 
+_NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+
+class _BothServer(_Server):
+    """Serves IPv4 by the same socket."""
+
+    address_family = socket.AF_INET6
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 class _Handler(WSGIRequestHandler):
@@ -54,10 +69,21 @@ def application(
 
 
 def listen(bind: str, app: "WSGIApplication") -> WSGIServer:
-    """Serves `app` on `HOST:PORT` from a thread of its own; port 0 takes a free one."""
+    """Serves `app` on `HOST:PORT` from a thread of its own; port 0 takes a free one.
+
+    `[::]` means every address of both families, or IPv4 alone on a node without IPv6.
+    """
     host, _, port = bind.rpartition(":")
-    server = make_server(
-        host.strip("[]"), int(port), app, server_class=_Server, handler_class=_Handler
-    )
+    try:
+        server = _bound(host.strip("[]"), int(port), app)
+    except OSError as error:
+        if host != "[::]" or error.errno not in _NO_IPV6:
+            raise
+        server = _bound("0.0.0.0", int(port), app)  # noqa: S104 - as it was asked to
     threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
     return server
+
+
+def _bound(host: str, port: int, app: "WSGIApplication") -> WSGIServer:
+    server = _BothServer if ":" in host else _Server
+    return make_server(host, port, app, server_class=server, handler_class=_Handler)

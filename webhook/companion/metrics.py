@@ -1,6 +1,8 @@
 """What the companion measures, read from its reports whenever somebody asks.
 
-Nothing is counted twice: gauges are the report's own numbers at the time of a scrape.
+Nothing is counted twice: gauges are the report's own numbers at the time of a scrape,
+and what is about the cluster is told by the replica that leads, not by one that once
+did.
 """
 
 from collections import Counter
@@ -65,10 +67,12 @@ class Reports(Collector):
         )
 
     def _namespaces(self) -> Iterator[Metric]:
-        reasons = Counter(one.reason.value for one in self.mirrors.report.values())
+        leads = self.leads()
+        report = self.mirrors.report.values() if leads else ()
+        reasons = Counter(one.reason.value for one in report)
         yield _gauge(
             "namespaces",
-            "Labelled namespaces by the state of their mirror.",
+            "Labeled namespaces by the state of their mirror.",
             ("reason",),
             {(reason,): count for reason, count in reasons.items()},
         )
@@ -79,12 +83,12 @@ class Reports(Collector):
             {
                 (name, supply.problem.reason.value): supply.since.timestamp()
                 for name, supply in self.mirrors.supplies.items()
-                if supply.problem and supply.since
+                if leads and supply.problem and supply.since
             },
         )
 
     def _pods(self) -> Iterator[Metric]:
-        report = self.auditor.report
+        report = self.auditor.report if self.leads() else {}
         yield _gauge(
             "task_pods",
             "Running task pods of compute namespaces by what the auditor says.",
@@ -140,30 +144,37 @@ class Reports(Collector):
             ("cause",),
             {(cause,): count for cause, count in keeper.writes.items()},
         )
-        outcome = keeper.outcome
-        if outcome is None:
-            return
+        # What one that led once found then must not stand beside what is so now.
+        found = [keeper.outcome] if keeper.outcome and self.leads() else []
+        yield _gauge(
+            "certificate_problem",
+            "What keeps the companion from looking after the certificates.",
+            ("problem",),
+            {(each.problem.value,): 1 for one in found for each in one.complaints},
+        )
         yield _gauge(
             "certificates_in_order",
             "Whether one generation is served and trusted alone.",
             ("phase",),
-            {(outcome.phase.value,): outcome.in_order},
+            {(one.phase.value,): one.in_order for one in found},
         )
-        ends = {
-            "current": outcome.state.current,
-            "next": outcome.state.next,
-        }
+        ends = [
+            (name, pair)
+            for one in found
+            for name, pair in (("current", one.state.current), ("next", one.state.next))
+        ]
         yield _gauge(
             "certificate_not_after_seconds",
             "End of validity, in Unix time.",
             ("generation",),
-            {(name,): one.not_after.timestamp() for name, one in ends.items() if one},
+            {(name,): pair.not_after.timestamp() for name, pair in ends if pair},
         )
+        since = keeper.rotating_since() if found else None
         yield _gauge(
             "certificate_rotation_since_seconds",
             "Since when a rotation is under way, in Unix time; absent when none is.",
             (),
-            {(): since.timestamp()} if (since := keeper.rotating_since()) else {},
+            {(): since.timestamp()} if since else {},
         )
 
 

@@ -8,7 +8,7 @@ updates never keeps a new namespace waiting for more than a handful of writes.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from webhook.cluster.errors import ClusterError, Throttled
@@ -18,9 +18,10 @@ from webhook.companion.observed import Observed
 from webhook.companion.removal import Removal
 from webhook.companion.seen import MirrorSeen, NamespaceSeen
 from webhook.companion.supply import Supplies
-from webhook.companion.troubles import Troubles
-from webhook.injection.names import DEFAULT_PROFILE
-from webhook.mirror.desired import secret
+from webhook.companion.troubles import ContestedError, Troubles
+from webhook.injection.names import DEFAULT_PROFILE, INJECT_ENABLED, MIRROR_SECRET
+from webhook.mirror.desired import fingerprint, fingerprint_of, secret, without
+from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Step, Supply, Verdict, judge
 from webhook.mirror.reasons import MirrorReason
 
@@ -30,6 +31,9 @@ seen; a look at a thousand namespaces costs 10 ms."""
 _WRITERS: Final = 4
 """Writes under way together: one namespace with a slow admission chain holds up no
 other, and an API server hardly notices four."""
+
+_REPORTED: Final = timedelta(seconds=1)
+"""While there is much to write, it is told no more often: it costs as much."""
 
 ANNOUNCED: Final = frozenset(
     {
@@ -42,6 +46,7 @@ ANNOUNCED: Final = frozenset(
         MirrorReason.NO_KEYS,
         MirrorReason.QUOTA_EXCEEDED,
         MirrorReason.REFUSED,
+        MirrorReason.CONTESTED,
     }
 )
 """What the users of a namespace should see among its Events."""
@@ -52,6 +57,7 @@ class NamespaceReport:
     """How one namespace stands, for status and metrics.
 
     Attributes:
+        inject: `enabled` by its label, or `off` while its mirror is still there.
         reason: the state of its mirror.
         detail: the source, key or profile that the reason is about.
         profile: what its label names.
@@ -59,6 +65,7 @@ class NamespaceReport:
         changed: when the mirror last changed.
     """
 
+    inject: str
     reason: MirrorReason
     detail: str
     profile: str
@@ -97,6 +104,7 @@ class Mirrors:
         self._removal = Removal(means, observed.mirrors)
         self._troubles = Troubles(means.log)
         self._writers = ThreadPoolExecutor(_WRITERS, "mirror-writer")
+        self._reported_at = datetime.min.replace(tzinfo=UTC)
         self.report: Mapping[str, NamespaceReport] = {}
         """By namespace, as of the last step; replaced as a whole."""
         self.supplies: Mapping[str, Supply] = {}
@@ -113,12 +121,15 @@ class Mirrors:
         self._troubles.keep_only(writes)
         due = [name for name in writes if self._troubles.is_due(name, now)]
         asked = self._write_all(due[:_AT_ONCE], seen, now)
+        more = asked is None and len(due) > _AT_ONCE
+        if more and now < self._reported_at + _REPORTED:
+            return 0.0
         after = self._look()
         verdicts |= {name: self._judge(name, after) for name in due[:_AT_ONCE]}
         leaving = self._removal.step(verdicts, after.mirrors, now=now)
-        self.report = self._reported(verdicts, self._look())
+        self.report, self._reported_at = self._reported(verdicts, self._look()), now
         self._announce(after, now)
-        if asked is None and len(due) > _AT_ONCE:
+        if more:
             return 0.0
         pauses = (asked, leaving, self._troubles.pause(now))
         return min((pause for pause in pauses if pause is not None), default=None)
@@ -164,14 +175,23 @@ class Mirrors:
         if content is None or not self._means.may_act():
             return None
         try:
-            body = self._means.resources.apply(SECRET, secret(name, content, profile))
+            self._put(name, content, profile)
         except ClusterError as error:
             return error
-        self._observed.mirrors.remember(body)
         event = "mirror-changed" if name in seen.mirrors else "mirror-created"
         fields = {"namespace": name, "profile": profile, "keys": list(content.data)}
         self._means.log.line("info", event, fields)
         return None
+
+    def _put(self, name: str, content: Merged, profile: str) -> None:
+        """Applies, then takes away what others added: an apply leaves that alone."""
+        body = self._means.resources.apply(SECRET, secret(name, content, profile))
+        added = (body.get("data") or {}).keys() - content.data.keys()
+        if added:
+            body = self._means.resources.merge(SECRET, without(name, added))
+        self._observed.mirrors.remember(body)
+        if fingerprint_of(body) != fingerprint(content, profile):
+            raise ContestedError(f"apply secrets {name}/{MIRROR_SECRET}: not kept")
 
     def _reported(
         self, verdicts: Mapping[str, Verdict], seen: _Seen
@@ -188,6 +208,7 @@ class Mirrors:
             if verdict.step is Step.REMOVE:
                 reason = self._removal.reason(name, verdict.reason)
             report[name] = NamespaceReport(
+                INJECT_ENABLED if namespace else "off",
                 reason,
                 verdict.detail,
                 profile,

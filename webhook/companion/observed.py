@@ -39,8 +39,7 @@ class Observed:
         sources: one follower for each object that a profile reads.
         pods: task pods; empty when the auditor is switched off.
         config_maps: names of the keys of ConfigMaps that may shadow ours.
-        certificates: what the certificates' concern is woken by.
-        egress: what egress decides by.
+        others: what certificates and egress are decided by, where they are kept.
     """
 
     namespaces: Follower[NamespaceSeen]
@@ -48,8 +47,7 @@ class Observed:
     sources: Mapping[SourceRef, Follower[SourceSeen]]
     pods: tuple[Follower[TaskPod], ...] = ()
     config_maps: tuple[Follower[frozenset[str]], ...] = ()
-    certificates: tuple[Follower[str], ...] = ()
-    egress: tuple[Follower[Any], ...] = ()
+    others: tuple[Follower[Any], ...] = ()
 
     def all(self) -> Iterator[Follower[Any]]:
         """Every follower, to run them and to ask how they stand."""
@@ -58,8 +56,7 @@ class Observed:
         yield from self.sources.values()
         yield from self.pods
         yield from self.config_maps
-        yield from self.certificates
-        yield from self.egress
+        yield from self.others
 
     def is_ready(self) -> bool:
         """Whether mirrors can be decided about: all was listed, or is known not to be.
@@ -103,8 +100,6 @@ class Wakes:
     mirrors: Callable[[], None]
     pods: Callable[[], None]
 
-
-_MIRRORS: Final = Selection(SECRET, name=MIRROR_SECRET)
 
 _TASK_PODS: Final = (
     f"{RAY_LABEL},{RAY_LABEL} notin (redis-cleanup)",

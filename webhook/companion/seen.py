@@ -163,7 +163,7 @@ def task_pod(body: Json) -> TaskPod:
         stamped=stamped,
         reason=Reason.ALREADY_INJECTED if stamped else _verdict(body),
         started=_started(status, {container["name"] for container in tasks}),
-        owner=_owner(body),
+        owner=controller(body),
         config_maps=tuple(
             (sys.intern(source.get("prefix") or ""), sys.intern(name))
             for container in tasks
@@ -182,6 +182,20 @@ def refers_to_mirror(body: Json) -> bool:
     if (body.get("status") or {}).get("phase") in _OVER:
         return False
     return _mentions((body.get("spec") or {}), MIRROR_SECRET)
+
+
+def controller(body: Json) -> Subject | None:
+    """Whoever made the object and keeps it, as its `ownerReferences` say."""
+    for owner in objects.metadata(body).get("ownerReferences") or ():
+        if owner.get("controller"):
+            return Subject(
+                sys.intern(owner["apiVersion"]),
+                sys.intern(owner["kind"]),
+                sys.intern(objects.key(body).namespace),
+                sys.intern(owner["name"]),
+                sys.intern(owner["uid"]),
+            )
+    return None
 
 
 def pod_subject(namespace: str, name: str, pod: TaskPod) -> Subject:
@@ -228,16 +242,3 @@ def _started(status: Json, tasks: set[str]) -> datetime | None:
         if (running := (container.get("state") or {}).get("running"))
     ]
     return min((time for time in times if time), default=None)
-
-
-def _owner(body: Json) -> Subject | None:
-    for owner in objects.metadata(body).get("ownerReferences") or ():
-        if owner.get("controller"):
-            return Subject(
-                sys.intern(owner["apiVersion"]),
-                sys.intern(owner["kind"]),
-                sys.intern(objects.key(body).namespace),
-                sys.intern(owner["name"]),
-                sys.intern(owner["uid"]),
-            )
-    return None

@@ -123,6 +123,7 @@ class Status:
 
 def _namespace(one: NamespaceReport, pods: PodsReport | None) -> Json:
     told: Json = {
+        "inject": one.inject,
         "reason": one.reason,
         "profile": one.profile,
         "keys": len(one.keys),

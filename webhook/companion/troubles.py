@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from webhook.cluster.backoff import Backoff
 from webhook.cluster.errors import (
@@ -16,6 +17,10 @@ from webhook.cluster.errors import (
 )
 from webhook.companion.means import Log
 from webhook.mirror.reasons import MirrorReason
+
+
+class ContestedError(ClusterError):
+    """The API server took a mirror and stored something else: others change it."""
 
 
 @dataclass(slots=True)
@@ -66,17 +71,20 @@ class Troubles:
         return max(0.0, min(waits)) if waits else None
 
 
+_MEANINGS: Final = (
+    (ContestedError, MirrorReason.CONTESTED),
+    (Terminating | NotFound, MirrorReason.TERMINATING),
+    (QuotaExceeded, MirrorReason.QUOTA_EXCEEDED),
+    (Forbidden, MirrorReason.FORBIDDEN),
+    (Rejected, MirrorReason.REFUSED),
+)
+"""The first that an error is an instance of says what it means."""
+
+
 def meaning(error: ClusterError) -> MirrorReason:
     """What a failed write says about the namespace."""
     if isinstance(error, Invalid) and "type" in error.fields:
         # A Secret of another type is there, and the followers had not told yet.
         return MirrorReason.FOREIGN_SECRET
-    if isinstance(error, Terminating | NotFound):
-        return MirrorReason.TERMINATING
-    if isinstance(error, QuotaExceeded):
-        return MirrorReason.QUOTA_EXCEEDED
-    if isinstance(error, Forbidden):
-        return MirrorReason.FORBIDDEN
-    if isinstance(error, Rejected):
-        return MirrorReason.REFUSED
-    return MirrorReason.UNAVAILABLE
+    found = (reason for kinds, reason in _MEANINGS if isinstance(error, kinds))
+    return next(found, MirrorReason.UNAVAILABLE)

@@ -1,7 +1,9 @@
 """Takes every mirror away, for the chart's pre-delete hook.
 
-The companion still runs then. So its Lease is seized first: whoever leads stops within
-seconds, nobody takes over, and nothing comes back behind our back.
+The webhook's configuration goes first, or nothing does: a pod that still got a
+reference would wait for its mirror forever. The companion still runs then, so its Lease
+is seized next: whoever leads stops within seconds, nobody takes over, and nothing comes
+back behind our back.
 """
 
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from typing import Final
 
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.follow import Follower
+from webhook.cluster.kinds import WEBHOOK_CONFIGURATION
 from webhook.cluster.lease import Leadership
 from webhook.companion.means import Means
 from webhook.companion.removal import remove
@@ -17,7 +20,8 @@ from webhook.companion.seen import MirrorSeen
 HELD_SECONDS: Final = 60
 """How long nobody may lead; Helm deletes the Deployment within that."""
 _LAST_WRITES: Final = 4.0
-"""Seconds until a leader has noticed (it renews every 2 s) and its last write ended."""
+"""Seconds until a leader has noticed (it renews every 2 s) and its last write ended,
+and until every API server has stopped asking the webhook."""
 _ROUNDS: Final = 5
 """Lists at most; the second only confirms, later ones follow a failure."""
 
@@ -27,6 +31,7 @@ def remove_all(
     mirrors: Follower[MirrorSeen],
     leadership: Leadership,
     *,
+    configuration: str,
     wait: Callable[[float], object],
 ) -> dict[str, str]:
     """Removes every mirror of ours in any namespace, whether pods refer to it or not.
@@ -35,15 +40,19 @@ def remove_all(
         means: what it acts with.
         mirrors: the followed mirrors; it need not run.
         leadership: the Lease to seize.
+        configuration: name of the webhook's configuration.
         wait: sleeps for so many seconds.
 
     Returns:
         What is left, by namespace, and why; empty when all is gone.
 
     Raises:
-        ClusterError: mirrors cannot even be listed.
+        ClusterError: the configuration cannot be removed, and so nothing was; or
+            mirrors cannot even be listed.
     """
-    if _seize(leadership, means):
+    asked = _disconnect(means, configuration)
+    led = _seize(leadership, means)
+    if asked or led:
         wait(_LAST_WRITES)
     left: dict[str, str] = {}
     for round_ in range(_ROUNDS):
@@ -56,6 +65,16 @@ def remove_all(
             return {}
         wait(1.0 if left else 0.2)
     return left
+
+
+def _disconnect(means: Means, configuration: str) -> bool:
+    """Whether there was a configuration, so that API servers asked the webhook."""
+    try:
+        means.resources.delete(WEBHOOK_CONFIGURATION, configuration)
+    except NotFound:
+        return False
+    means.log.line("info", "webhook-disconnected", {"configuration": configuration})
+    return True
 
 
 def _seize(leadership: Leadership, means: Means) -> bool:

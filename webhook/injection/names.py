@@ -35,7 +35,12 @@ FIELD_MANAGER: Final = "tracking-injector"
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "tracking-injector"
-"""On every object that the companion makes; without it an object is foreign."""
+"""On every object that the companion makes: `tracking-injector`. A NetworkPolicy
+without it is foreign; a mirror is recognized by its type."""
+
+CERTIFICATES_ANNOTATION: Final = f"{DOMAIN}/certificates"
+TLS_SECRET_ANNOTATION: Final = f"{DOMAIN}/tls-secret"
+"""On the webhook configuration: who issues the certificate, and where it lies."""
 
 CONTENT_LABEL: Final = f"{DOMAIN}/content"
 """On the two certificate Secrets, which the chart makes empty: whose the content is."""

@@ -5,8 +5,9 @@ owner that Argo CD, Helm or kubectl left there.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from webhook.injection.names import (
@@ -21,7 +22,7 @@ from webhook.injection.names import (
 from webhook.mirror.merge import Merged, digest_encoded
 
 MIRROR_TYPE: Final = f"{DOMAIN}/keys"
-"""The Secret's `type`. A Secret's type never changes, so the API server itself refuses
+"""A mirror's `type`. A Secret's type never changes, so the API server itself refuses
 our apply onto a foreign Secret of the mirror's name, whatever we have seen of it."""
 
 
@@ -37,11 +38,17 @@ class Fingerprint:
 
 def fingerprint(merged: Merged, profile: str) -> Fingerprint:
     """What the mirror of this content looks like."""
+    return _fingerprint(merged.digest, tuple(merged.data), profile)
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(digest: str, keys: tuple[str, ...], profile: str) -> Fingerprint:
+    """Once for each profile: a thousand namespaces are compared with the same."""
     return Fingerprint(
         MIRROR_TYPE,
-        merged.digest,
+        digest,
         tuple(sorted(_labels(profile).items())),
-        tuple(sorted(_annotations(merged).items())),
+        tuple(sorted(_annotations(digest, keys).items())),
     )
 
 
@@ -72,7 +79,7 @@ def secret(namespace: str, merged: Merged, profile: str) -> dict[str, Any]:
             "name": MIRROR_SECRET,
             "namespace": namespace,
             "labels": _labels(profile),
-            "annotations": _annotations(merged),
+            "annotations": _annotations(merged.digest, merged.data),
         },
         "type": MIRROR_TYPE,
         "data": {
@@ -82,15 +89,20 @@ def secret(namespace: str, merged: Merged, profile: str) -> dict[str, Any]:
     }
 
 
+def without(namespace: str, keys: Collection[str]) -> dict[str, Any]:
+    """The merge patch that takes keys out of a mirror."""
+    return {
+        "metadata": {"name": MIRROR_SECRET, "namespace": namespace},
+        "data": dict.fromkeys(keys),
+    }
+
+
 def _labels(profile: str) -> dict[str, str]:
     return {MANAGED_BY_LABEL: MANAGED_BY, PROFILE_LABEL: profile}
 
 
-def _annotations(merged: Merged) -> dict[str, str]:
-    return {
-        SOURCE_HASH_ANNOTATION: merged.digest,
-        KEYS_ANNOTATION: ",".join(merged.data),
-    }
+def _annotations(digest: str, keys: Iterable[str]) -> dict[str, str]:
+    return {SOURCE_HASH_ANNOTATION: digest, KEYS_ANNOTATION: ",".join(keys)}
 
 
 def _ours(

@@ -29,6 +29,7 @@ class MirrorReason(StrEnum):
     QUOTA_EXCEEDED = "quota-exceeded"
     FORBIDDEN = "forbidden"
     REFUSED = "refused"
+    CONTESTED = "contested"
     UNAVAILABLE = "unavailable"
 
     @property
@@ -92,6 +93,10 @@ _SENTENCES = MappingProxyType(
         MirrorReason.FORBIDDEN: "The companion may not write the mirror there.",
         MirrorReason.REFUSED: (
             "The API server or an admission policy refused the mirror."
+        ),
+        MirrorReason.CONTESTED: (
+            "The mirror does not stay as written: another webhook or controller "
+            "changes it."
         ),
         MirrorReason.UNAVAILABLE: "The API server could not be reached; it is retried.",
     }

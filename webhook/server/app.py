@@ -115,9 +115,10 @@ def _healthz() -> Response:
 
 
 def _readyz() -> Response:
-    obstacles = _current().obstacles()
+    webhook = _current()
+    obstacles, notices = webhook.obstacles(), webhook.notices()
     status = "not ready" if obstacles else "ready"
-    body = orjson.dumps({"status": status, "obstacles": obstacles})
+    body = orjson.dumps({"status": status, "obstacles": obstacles, "notices": notices})
     return _Response(body, 503 if obstacles else 200)
 
 

@@ -1,21 +1,18 @@
 """One client's connection: gunicorn's HTTP, with deadlines, bounds and a short way.
 
-gunicorn's protocol parses, decides about keep-alive and runs the application. This
-class adds what a port needs that anybody may reach: a request is dispatched when its
-last byte is there, so that a slow client holds no thread and no memory beyond its own
-share; every phase has a deadline; and `POST /mutate` is answered at once, below Flask,
-by the function that Flask's view calls.
+gunicorn's protocol parses, frames, decides about keep-alive and runs Flask. This class
+adds what a port needs that anybody may reach: a request is dispatched when its last
+byte is there, so that a slow client holds nothing but its own share of memory; every
+phase has a deadline; and `POST /mutate` is answered at once, below Flask, by the
+function that Flask's view calls.
 """
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn.asgi.protocol import (
-    ASGIProtocol,
-    BodyReceiver,
-    _get_cached_date_header,
-    _get_cached_status_line,
-)
+from gunicorn.asgi import protocol
+from gunicorn.asgi.protocol import ASGIProtocol
 
 from webhook.injection.reasons import Rejection
 from webhook.server.answer import BODY_LIMIT, Answer, error
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
 
 # gunicorn looks for the C parser on first use, and for the result on its own class.
 ASGIProtocol._check_h1c_protocol_available()
+protocol._CACHED_SERVER_HEADER = b""  # a banner tells an attacker what to try
 
 SECONDS: Final = {
     Phase.FIRST_REQUEST: 10.0,
@@ -46,16 +44,13 @@ SMALL_BODY: Final = 64 << 10
 LARGE_BODIES: Final = 64 << 20
 """Bytes that all larger bodies may hold together, whoever sends them."""
 
-_BANNER: Final = b"Server: gunicorn/asgi\r\n"
-_HEAD: Final = b"Content-Type: application/json\r\nContent-Length: "
+_REVIEW: Final = ("POST", MUTATE.encode())
+_HEAD: Final = b"Content-Type: application/json\r\nContent-Length: %d\r\n"
+_CLOSE: Final = b"Connection: close\r\n\r\n"
 
 
 class _RefusedError(Exception):
-    """Raised inside the parser's callbacks: the request is answered at once."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    """Ends the parser's work: the request was answered before its last byte."""
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
@@ -64,32 +59,32 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     Attributes:
         phase: What it is doing.
         deadline: When that has taken too long, on the loop's clock.
-        held: Bytes of the unanswered request's body.
+        last_answer: When it was last answered, on the same clock; 0 for never.
+        handshake: Its way in, which `abort` may have to end.
     """
 
     # gunicorn's, without which types know nothing of them.
     transport: Any
+    _request_ready: Any
     _current_request: Any
     _body_receiver: Any
-    _flow_control: Any
     _callback_parser: Any
-    _response_buffer: Any
-    _task: Any
+    _flow_control: Any
+    _known_head: Any
+    _known_request: Any
 
     def __init__(self, worker: "AdmissionWorker", *, probes: bool) -> None:
         """Prepare for a client of the serving port, or of the probes' port."""
         super().__init__(worker)
         self.phase = Phase.FIRST_REQUEST
-        self.deadline = float("inf")
-        self.held = 0
+        self.deadline = inf
+        self.last_answer = 0.0
         self.handshake: asyncio.Task[None] | None = None
-        self._known_head: Any = None
-        self._known_request: Any = None
-        self._probes = probes
+        self._body, self._held = bytearray(), 0
+        self._known_head = self._known_request = None
+        self._reviews = not probes
         if probes:
             self.app = worker.probes
-        # The last request's size is bounded below, and nothing is read past it.
-        self._max_buffer_size = 2 * BODY_LIMIT
 
     # -- the transport's side ----------------------------------------------------
 
@@ -102,18 +97,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         """The end: forget the connection and what it held."""
         super().connection_lost(exc)
         self._release()
-        self.worker.left(self)
-        # They refer back to this object, and to buffers that should not wait for the
+        self.worker.connections.pop(self, None)
+        # They refer back to this object; their buffers are not to wait for the
         # collector of cycles.
         self.transport = self.writer = self.handshake = self._flow_control = None
-        self._callback_parser = self._body_receiver = None
-        self._current_request = self._known_request = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client's, in whatever pieces they come."""
         if self.phase is Phase.CLOSING:
             return
-        if self.phase is Phase.IDLE:
+        if self.phase is Phase.IDLE or self.phase is Phase.FIRST_REQUEST:
             self._enter(Phase.REQUEST)
         super().data_received(data)
 
@@ -124,10 +117,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._enter(Phase.ANSWER)
 
     def resume_writing(self) -> None:
-        """The client has read; go on where we stopped."""
+        """The client has read."""
         super().resume_writing()
-        if self._task is None and self.phase is Phase.ANSWER:
-            self._after_answer()
+        self._resume_reading()
+        if self.phase is Phase.ANSWER and not self._request_ready.is_set():
+            self._enter(Phase.IDLE)
 
     def expire(self) -> None:
         """The phase's deadline has passed."""
@@ -147,32 +141,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         elif self.handshake is not None:
             self.handshake.cancel()
 
-    def leave(self) -> None:
-        """End as soon as everything is written."""
-        if self.transport is not None:
-            self._close_transport()
-        else:
-            self.abort()
-
-    # -- the parser's side -------------------------------------------------------
-
-    def _start_http1(self, buffered: bytes = b"") -> None:
-        """Parse, without the task that gunicorn keeps for every connection."""
-        del buffered
-        self._setup_callback_parser()
+    # -- the request -------------------------------------------------------------
 
     def _on_headers_complete(self) -> bool:
-        self._take_head()
-        self._enter(Phase.REQUEST, renew=False)
-        if self._current_request.content_length > BODY_LIMIT:
-            self._refuse_body()
-        if self._body_receiver.expect_continue:
-            self._body_receiver.expect_continue = False
-            self._safe_write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return False
-
-    def _take_head(self) -> None:
-        """Make the request of its head.
+        """Make the request of its head, and run nothing before its body is there.
 
         kube-apiserver sends the same head again and again, but for the body's length,
         which the parser has judged by itself. gunicorn's checks of the rest cost a
@@ -182,156 +154,117 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         fields = [one for one in parser.asgi_headers if one[0] != b"content-length"]
         head = (parser.method, parser.path, parser.http_version, fields)
         if head == self._known_head:
-            self._known_request.content_length = parser.content_length or 0
             self._current_request = self._known_request
-            self._body_receiver = BodyReceiver(self._known_request, self)
-            return
-        super()._on_headers_complete()
-        if self._is_review():  # an application would see the other length
+        else:
+            # This would run the application now, and let it wait for the body.
+            ready, self._request_ready = self._request_ready, None
+            try:
+                super()._on_headers_complete()
+            finally:
+                self._request_ready = ready
+        if (parser.content_length or 0) > BODY_LIMIT:
+            self._refuse_body()
+        if self._body_receiver and self._body_receiver.expect_continue:
+            self._body_receiver.expect_continue = False
+            self._safe_write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self._is_review():
             self._known_head, self._known_request = head, self._current_request
+        return False
 
     def _is_review(self) -> bool:
         request = self._current_request
-        return (
-            request.raw_path == _MUTATE
-            and request.method == "POST"
-            and not self._probes
-        )
+        return self._reviews and (request.method, request.raw_path) == _REVIEW
 
     def _on_body(self, chunk: bytes) -> None:
-        super()._on_body(chunk)
-        before, self.held = self.held, self.held + len(chunk)
-        if self.held > BODY_LIMIT:
+        # In one piece: chunks of one byte would cost fifty times what is counted.
+        self._body += chunk
+        before, self._held = self._held, len(self._body)
+        if self._held > BODY_LIMIT:
             self._refuse_body()
-        if self.held > SMALL_BODY:
-            self.worker.large_bodies += self.held - max(before, SMALL_BODY)
+        if self._held > SMALL_BODY:
+            self.worker.large_bodies += self._held - max(before, SMALL_BODY)
             if self.worker.large_bodies > LARGE_BODIES:
-                raise _RefusedError(error(503))
+                self._refuse(error(503))
+                raise _RefusedError
 
     def _refuse_body(self) -> None:
-        raise _RefusedError(self.worker.webhook.reject(Rejection.TOO_LARGE))
+        self._refuse(self.worker.webhook.reject(Rejection.TOO_LARGE))
+        raise _RefusedError
 
     def _handle_h1c_exception(self, exc: Exception) -> bool:
-        if isinstance(exc, _RefusedError):
-            self._refuse(exc.answer)
-            return True
-        return bool(super()._handle_h1c_exception(exc))
+        refused = isinstance(exc, _RefusedError)
+        return refused or bool(super()._handle_h1c_exception(exc))
+
+    def _feed_callback_parser(self, data: bytes) -> bool:
+        """Parse, and see to each request that is complete."""
+        while super()._feed_callback_parser(data):
+            parser = self._callback_parser
+            if self._request_ready.is_set() or not parser.is_complete:
+                return True
+            request, body = self._current_request, bytes(self._body)
+            self._body.clear()
+            if not self._is_review():
+                self._enter(Phase.ANSWER)
+                self._pause_reading()  # what follows waits in the network
+                self._body_receiver.feed(body)
+                self._request_ready.set()  # gunicorn goes on from here
+                return True
+            self._answer_review(request, body)
+            self._answered()
+            if self._closed:
+                return False
+            data = parser.remaining()
+            parser.reset()
+            self._current_request = self._body_receiver = None
+            if not data:
+                return True
+        return False
+
+    def _answer_review(self, request: Any, body: bytes) -> None:
+        content_type = ""
+        for name, value in request.headers_bytes:
+            if name == b"content-type":
+                content_type = value.decode("latin-1")
+        answer = self.worker.webhook.answer(body, content_type)
+        close = self._will_close(request, response_requires_close=False)
+        self._write(answer, request.version, _CLOSE if close else b"\r\n")
+        self.worker.nr += 1
+        if close:
+            self._close_transport()
+
+    async def _serve_http_request(self, *args: Any) -> bool:
+        keep = await super()._serve_http_request(*args)
+        self._answered()
+        return bool(keep)
 
     def _is_websocket_upgrade(self, request: Any) -> bool:
         del request
         return False
 
-    # -- answers -----------------------------------------------------------------
+    def _arm_keepalive_timer(self) -> None:
+        """A deadline does this."""
 
-    def _feed_callback_parser(self, data: bytes) -> bool:
-        """Parse, and answer each request that is complete."""
-        while True:
-            if not super()._feed_callback_parser(data):
-                return False
-            if not self._callback_parser.is_complete or self.phase is Phase.ANSWER:
-                return True
-            self._enter(Phase.ANSWER)
-            request = self._current_request
-            if not self._is_review():
-                self._pause_reading()
-                self._task = self.worker.loop.create_task(self._run_app(request))
-                return True
-            self._answer_review(request)
-            if self._flow_control.write_paused:
-                return True
-            data = self._next_request()
-            if not data:
-                return not self._closed
+    def _maybe_resume_reading(self) -> None:
+        """Not before the answer; then gunicorn reads on in any case."""
 
-    def _answer_review(self, request: Any) -> None:
-        content_type = ""
-        for name, value in request.headers_bytes:
-            if name == b"content-type":
-                content_type = value.decode("latin-1")
-        chunks = self._body_receiver._chunks
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        status, answer = self.worker.webhook.answer(body, content_type)
-        close = self._will_close(request, response_requires_close=False)
-        self._safe_write(
-            b"".join(
-                (
-                    _get_cached_status_line(request.version, status),
-                    _HEAD,
-                    b"%d\r\n" % len(answer),
-                    _get_cached_date_header(),
-                    b"Connection: close\r\n\r\n" if close else b"\r\n",
-                    answer,
-                )
-            )
-        )
-        self.worker.nr += 1
-        if close:
-            self._close_transport()
-
-    async def _run_app(self, request: Any) -> None:
-        """Let gunicorn run the application for everything but reviews."""
-        get = self.transport.get_extra_info
-        keep = await self._handle_http_request(
-            request, get("sockname"), get("peername")
-        )
-        self._task = None
-        self.worker.nr += 1
-        if self.transport is None:
-            return
-        if not keep:
-            self._close_transport()
-        elif not self._flow_control.write_paused:
-            self._after_answer()
-
-    def _after_answer(self) -> None:
-        """Go on with the next request, which may be here already."""
-        rest = self._next_request()
-        self._resume_reading()
-        if rest and not self._closed:
-            self.data_received(rest)
-
-    def _next_request(self) -> bytes:
-        """Forget the answered request; return the bytes that came after it."""
-        parser = self._callback_parser
-        if parser.remaining_truncated:
-            # More pipelined than the parser keeps: to hear such a peer out before
-            # the end would only cost the others their turns.
-            self.abort()
-        if self._closed:
-            return b""
-        rest: bytes = parser.remaining()
-        parser.reset()
-        self._current_request = self._body_receiver = None
-        self._release()
-        self._enter(Phase.IDLE)
-        self.worker.answered(self)
-        return rest
+    # -- the answer --------------------------------------------------------------
 
     def _refuse(self, answer: Answer) -> None:
         """Answer what never became a request, and close."""
-        self._safe_write(
-            b"".join(
-                (
-                    _get_cached_status_line((1, 1), answer.status),
-                    _HEAD,
-                    b"%d\r\nConnection: close\r\n" % len(answer.body),
-                    b"Retry-After: 1\r\n\r\n" if answer.status == 503 else b"\r\n",
-                    answer.body,
-                )
-            )
-        )
+        retry = b"Retry-After: 1\r\n" if answer.status == 503 else b""
+        self._write(answer, (1, 1), retry + _CLOSE)
         self._close_transport()
 
-    def _send_error_response(
-        self, status: int, message: str, extra_headers: Any = ()
-    ) -> None:
+    def _send_error_response(self, status: int, *_: Any) -> None:
         """Gunicorn's refusals, as JSON and without a quotation of the request."""
-        del message, extra_headers
         self._refuse(error(status))
 
-    def _send_response_start(self, *args: Any, **kwargs: Any) -> None:
-        super()._send_response_start(*args, **kwargs)
-        self._response_buffer = self._response_buffer.replace(_BANNER, b"", 1)
+    def _write(self, answer: Answer, version: tuple[int, int], end: bytes) -> None:
+        """Write an answer as one piece, which TLS makes one record of."""
+        line = protocol._get_cached_status_line(version, answer.status)
+        head = _HEAD % len(answer.body)
+        date = protocol._get_cached_date_header()
+        self._safe_write(b"".join((line, head, date, end, answer.body)))
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
         return self.worker.webhook.draining or bool(
@@ -344,17 +277,22 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             self._release()
         super()._close_transport()
 
-    # -- bookkeeping -------------------------------------------------------------
+    def _answered(self) -> None:
+        self._release()
+        self.last_answer = self.worker.last_answer = self.worker.loop.time()
+        if self._callback_parser.remaining_truncated:
+            # More pipelined than the parser keeps: to hear such a peer out before the
+            # end would only cost the others their turns.
+            self.abort()
+        elif not self._closed:
+            unread = self._flow_control.write_paused
+            self._enter(Phase.ANSWER if unread else Phase.IDLE)
 
-    def _enter(self, phase: Phase, *, renew: bool = True) -> None:
-        if renew or self.phase is not phase:
-            self.phase = phase
-            self.deadline = self.worker.loop.time() + SECONDS[phase]
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self.deadline = self.worker.loop.time() + SECONDS[phase]
 
     def _release(self) -> None:
-        if self.held > SMALL_BODY:
-            self.worker.large_bodies -= self.held - SMALL_BODY
-        self.held = 0
-
-
-_MUTATE: Final = MUTATE.encode()
+        self.worker.large_bodies -= max(0, self._held - SMALL_BODY)
+        self._held = 0
+        self._body.clear()

@@ -99,6 +99,11 @@ def options(settings: Settings, webhook: Webhook) -> Mapping[str, Any]:
         "forwarded_allow_ips": "",
         # A restart by count would only hide a leak.
         "max_requests": 0,
+        # Nothing of ours waits: who is gone needs no grace.
+        "asgi_disconnect_grace_period": 0,
+        # A thread does not survive the fork, and its last lines are of the end.
+        "post_fork": lambda _arbiter, _worker: webhook.journal.start(),
+        "worker_exit": lambda _arbiter, _worker: webhook.journal.close(),
         # No second door: gunicorn opens a control socket by default.
         "control_socket_disable": True,
         "worker_tmp_dir": str(HEARTBEATS) if HEARTBEATS.is_dir() else None,

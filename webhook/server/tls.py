@@ -18,6 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, cast
 
+from webhook.telemetry import Handshake
+
 CERTIFICATE: Final = "tls.crt"
 KEY: Final = "tls.key"
 
@@ -171,6 +173,8 @@ def prove(pair: Pair) -> Certificate:
         raise BadCertificateError(problem) from None
     except (ssl.SSLError, ValueError):
         raise BadCertificateError(Problem.NOT_A_PAIR) from None
+    except OSError:  # out of descriptors or memory: better luck at the next look
+        raise BadCertificateError(Problem.UNREADABLE) from None
     return Certificate(
         context=context,
         fingerprint=hashlib.sha256(leaf).hexdigest(),
@@ -244,3 +248,28 @@ def _shake_hands(context: ssl.SSLContext, leaf: bytes) -> dict[str, str]:
 
 def _moment(text: str) -> datetime:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
+
+
+def handshake_failure(problem: OSError | EOFError) -> Handshake:
+    """What ended a client's handshake."""
+    if isinstance(problem, ssl.SSLError):
+        return _FAILURES.get(problem.reason or "", Handshake.OTHER)
+    if isinstance(problem, ConnectionAbortedError):  # uvloop's handshake deadline
+        return Handshake.TIMED_OUT
+    if isinstance(problem, (ConnectionError, EOFError)):
+        return Handshake.DISCONNECTED
+    return Handshake.OTHER
+
+
+_FAILURES: Final = {
+    "HTTP_REQUEST": Handshake.NOT_TLS,
+    "WRONG_VERSION_NUMBER": Handshake.NOT_TLS,
+    "UNSUPPORTED_PROTOCOL": Handshake.OLD_PROTOCOL,
+    "VERSION_TOO_LOW": Handshake.OLD_PROTOCOL,
+    "NO_SHARED_CIPHER": Handshake.NO_COMMON_CIPHER,
+    "TLSV1_ALERT_UNKNOWN_CA": Handshake.CERTIFICATE_REFUSED,
+    "SSLV3_ALERT_BAD_CERTIFICATE": Handshake.CERTIFICATE_REFUSED,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": Handshake.CERTIFICATE_REFUSED,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": Handshake.CERTIFICATE_REFUSED,
+}
+"""OpenSSL's reasons, as `ssl.SSLError.reason` has them."""

@@ -93,7 +93,7 @@ class Webhook:
             review.namespace, decision.workload or "none", decision.reason
         )
         self.metrics.seconds.observe(seconds)
-        self.journal.line("info", "decision", _fields(review, decision, seconds))
+        self.journal.line("info", "decision", log_fields(review, decision, seconds))
         return Answer(200, answered)
 
     def reject(self, rejection: Rejection) -> Answer:
@@ -129,6 +129,18 @@ class Webhook:
             elif not current.valid_at(self.clock()):
                 found.append("certificate not valid now")
         return found
+
+    def notices(self) -> list[str]:
+        """What is wrong without being a reason to send requests elsewhere.
+
+        A mounted pair that is refused reaches every replica at once. Were it to end
+        their readiness, one slip in a Secret would end injection in the whole cluster,
+        while each of them has a good certificate for weeks to come.
+        """
+        watch = self.certificates
+        if watch is None or watch.problem is None:
+            return []
+        return [f"mounted certificate refused: {watch.problem}"]
 
     def look_at_certificate(self) -> None:
         """Take a new certificate, if there is one, and report on it."""
@@ -190,7 +202,8 @@ def build(
     )
 
 
-def _fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:
+def log_fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:
+    """What a decision's log line says: names and outcomes, never a spec."""
     pod, owner = _names(review.pod)
     return {
         "uid": review.uid[:CLIP],

@@ -6,15 +6,18 @@ of its moment, and a stopping process goes on accepting until it is quiet.
 """
 
 import asyncio
+import contextlib
 import ctypes
+import errno
 import os
 import socket
-import ssl
+from functools import partial
 from typing import Any, Final
 
 from gunicorn.workers.gasgi import ASGIWorker
 
 from webhook.server.connection import Connection
+from webhook.server.tls import handshake_failure
 from webhook.server.webhook import Webhook
 from webhook.telemetry import Handshake, Phase
 
@@ -30,11 +33,8 @@ QUIET_SECONDS: Final = 1.0
 DRAIN_LIMIT: Final = 15.0
 """Beyond the drain's own time, for a client that never stops asking."""
 
-CROWD: Final = 50
-"""Connections that are more than a cluster's API servers keep."""
-
-ACCEPTS: Final = 64
-"""New connections taken in one turn of the loop, so that others get theirs."""
+BUSY: Final = frozenset({Phase.REQUEST, Phase.ANSWER, Phase.CLOSING})
+"""What a stopping process waits for, as each has its deadline."""
 
 
 class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types
@@ -43,223 +43,147 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
     Attributes:
         webhook: What answers.
         probes: The plain port's application.
+        connections: All of them, in the order of their accept.
         large_bodies: Bytes held by bodies beyond their always granted part.
+        last_answer: When anybody was last answered, on the loop's clock.
     """
 
     webhook: Webhook
     probes: Any
     large_bodies = 0
+    last_answer = 0.0
 
     def load_wsgi(self) -> None:
         """Take the applications that were made before the fork."""
         super().load_wsgi()
         self.webhook, self.probes = self.app.webhook, self.app.probes
-        self._new: dict[Connection, None] = {}
-        self._known: dict[Connection, None] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._last_answer = 0.0
-        self._crowd = 0
+        self.connections: dict[Connection, None] = {}
 
     def handle_exit_signal(self) -> None:
-        """SIGTERM: drain."""
+        """SIGTERM: drain. SIGINT and SIGQUIT stop now, as gunicorn has it."""
         self.webhook.draining = True
-
-    def handle_quit_signal(self) -> None:
-        """SIGINT, SIGQUIT: stop now."""
-        self.webhook.draining = True
-        super().handle_quit_signal()
 
     # -- connections -------------------------------------------------------------
 
-    def left(self, connection: Connection) -> None:
-        """A connection has ended."""
-        self._new.pop(connection, None)
-        self._known.pop(connection, None)
-
-    def answered(self, connection: Connection) -> None:
-        """A connection has had an answer: it is the last to make room."""
-        self._last_answer = self.loop.time()
-        self._new.pop(connection, None)
-        self._known.pop(connection, None)
-        self._known[connection] = None
-
-    def _connections(self) -> list[Connection]:
-        return [*self._new, *self._known]
-
-    def _accept(self, listener: socket.socket, *, probes: bool) -> None:
-        for _ in range(ACCEPTS):
-            try:
-                client, _ = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError:  # out of descriptors: others have to leave first
+    def _accept(self, listener: socket.socket, *, probes: bool) -> bool:
+        """Take one connection a turn, so that others get their turns."""
+        try:
+            client, _ = listener.accept()
+        except OSError as problem:
+            if problem.errno in {errno.EMFILE, errno.ENFILE}:
                 self._make_room()
-                return
-            client.setblocking(False)
-            if len(self._new) + len(self._known) >= self.worker_connections:
-                self._make_room()
-            connection = Connection(self, probes=probes)
-            self._new[connection] = None
-            task = self.loop.create_task(self._open(client, connection, probes=probes))
-            connection.handshake = task
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            return False
+        client.setblocking(False)
+        if len(self.connections) >= self.worker_connections:
+            self._make_room()
+        connection = Connection(self, probes=probes)
+        self.connections[connection] = None
+        connection.handshake = self.loop.create_task(
+            self._open(client, connection, probes=probes)
+        )
+        return True
 
     def _make_room(self) -> None:
         """End the connection that matters least: the oldest that never asked.
 
         Where all have asked, it is the one whose last answer is longest ago.
         """
-        for connection in (*self._new, *self._known):
+        if self.connections:
+            least = min(self.connections, key=lambda one: one.last_answer)
             self.webhook.metrics.evictions.inc()
-            self.left(connection)
-            connection.abort()
-            return
+            del self.connections[least]
+            least.abort()
 
     async def _open(
         self, client: socket.socket, connection: Connection, *, probes: bool
     ) -> None:
         """Bring a connection through its handshake, and say how that ended."""
-        result = Handshake.COMPLETED
-        tls: dict[str, Any] = {}
-        if not probes:
-            watch = self.webhook.certificates
-            if watch is None or watch.current is None:
-                client.close()
-                self.left(connection)
-                self._shook_hands(Handshake.NO_CERTIFICATE)
-                return
+        watch, result, tls = self.webhook.certificates, Handshake.OTHER, {}
+        if not probes and watch and watch.current:
             tls = {
                 "ssl": watch.current.context,
                 "ssl_handshake_timeout": HANDSHAKE_SECONDS,
                 "ssl_shutdown_timeout": HANDSHAKE_SECONDS,
             }
         try:
-            await self.loop.connect_accepted_socket(lambda: connection, client, **tls)
+            if probes or tls:
+                connect = self.loop.connect_accepted_socket
+                await connect(lambda: connection, client, **tls)
+                result = Handshake.COMPLETED
+            else:
+                client.close()
+                result = Handshake.NO_CERTIFICATE
         except asyncio.CancelledError:
             result = Handshake.EVICTED
         except (OSError, EOFError) as problem:
-            result = _kind(problem)
-        if result is not Handshake.COMPLETED:
-            self.left(connection)
-        if not probes:
-            self._shook_hands(result)
-
-    def _shook_hands(self, result: Handshake) -> None:
-        self.webhook.metrics.handshakes.labels(result).inc()
+            result = handshake_failure(problem)
+        finally:
+            connection.handshake = None
+            if result is not Handshake.COMPLETED:
+                self.connections.pop(connection, None)
+            if not probes:
+                self.webhook.metrics.handshakes.labels(result).inc()
 
     # -- the process -------------------------------------------------------------
 
     async def _serve(self) -> None:
         self._start()
-        listeners = [one.sock for one in self.sockets]
-        for index, listener in enumerate(listeners):
+        listeners = [(one.sock, n > 0) for n, one in enumerate(self.sockets)]
+        for listener, probes in listeners:
             listener.setblocking(False)
-            probes = index > 0
-            self.loop.add_reader(
-                listener.fileno(),
-                lambda one=listener, p=probes: self._accept(one, probes=p),
-            )
-        try:
-            while self.alive and not self.webhook.draining:
-                self._tick()
-                await asyncio.sleep(TICK_SECONDS)
-            await self._drain(listeners)
-        finally:
-            self.webhook.journal.close()
+            accept = partial(self._accept, listener, probes=probes)
+            self.loop.add_reader(listener.fileno(), accept)
+        while self.alive and not self.webhook.draining:
+            await self._turn(TICK_SECONDS)
+        await self._drain()
+        for listener, probes in listeners:
+            self.loop.remove_reader(listener.fileno())
+            while self._accept(listener, probes=probes):
+                continue  # who was in the queue already is served as well
+            listener.close()
+        while self.alive and any(
+            one.handshake or one.phase in BUSY for one in self.connections
+        ):
+            await self._turn(0.05)
 
     def _start(self) -> None:
-        metrics = self.webhook.metrics
-        self.webhook.journal.start()
-        metrics.connections.set_function(lambda: len(self._connections()))
+        # A connection has buffers of 256 KiB. Mapped, a crowd's go back to the system
+        # when it leaves; glibc would keep them. Other C libraries have no such call.
+        with contextlib.suppress(AttributeError):
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 << 10)
+        metrics, connections = self.webhook.metrics, self.connections
+        metrics.connections.set_function(lambda: len(connections))
+        unanswered = {Phase.REQUEST, Phase.ANSWER}
         metrics.in_flight.set_function(
-            lambda: sum(
-                one.phase in {Phase.REQUEST, Phase.ANSWER}
-                for one in self._connections()
-            )
+            lambda: sum(one.phase in unanswered for one in connections)
         )
 
-    def _tick(self) -> None:
-        self.notify()
-        if self.ppid != os.getppid():
-            self.log.info("The parent is gone")
-            self.alive = False
-        now = self.loop.time()
-        for connection in self._connections():
-            if connection.deadline < now:
-                connection.expire()
-        self.webhook.look_at_certificate()
-        self._give_back(len(self._new) + len(self._known))
-
-    def _give_back(self, now: int) -> None:
-        """Return a crowd's memory once it has left; glibc would keep it for the next.
-
-        A connection has buffers of some 100 KB.
-        """
-        self._crowd = max(self._crowd, now)
-        if self._crowd > CROWD and now < self._crowd // 2:
-            self._crowd = now
-            if _LIBC is not None:
-                _LIBC(0)
-
-    async def _drain(self, listeners: list[socket.socket]) -> None:
-        """Serve until nobody asks any more, then stop.
+    async def _drain(self) -> None:
+        """Serve until nobody asks any more.
 
         kube-apiserver learns late that this replica is leaving: until then a closed
         listener would be a refused connection, and a failed call.
         """
         self.log.info("Draining")
-        begun = self.loop.time()
-        settled = begun + self.app.settings.drain_seconds
-        while (
-            not self._quick_shutdown
-            and (now := self.loop.time()) < settled + DRAIN_LIMIT
-        ):
-            if now >= settled and now - self._last_answer >= QUIET_SECONDS:
+        settled = self.loop.time() + self.app.settings.drain_seconds
+        while self.alive and (now := self.loop.time()) < settled + DRAIN_LIMIT:
+            if now >= max(settled, self.last_answer + QUIET_SECONDS):
                 break
-            self._tick()
-            await asyncio.sleep(0.1)
-        self.alive = False
-        for index, listener in enumerate(listeners):
-            self.loop.remove_reader(listener.fileno())
-            self._accept(listener, probes=index > 0)  # who was in the queue already
-            listener.close()
-        while not self._quick_shutdown and self._is_busy():
-            self._tick()
-            await asyncio.sleep(0.05)
-        for connection in self._connections():
-            connection.leave()
-        await asyncio.sleep(0.1)
+            await self._turn(0.1)
 
-    def _is_busy(self) -> bool:
-        busy = {Phase.REQUEST, Phase.ANSWER, Phase.CLOSING}
-        return bool(self._tasks) or any(
-            one.phase in busy for one in self._connections()
-        )
+    async def _turn(self, seconds: float) -> None:
+        """Look after everything once, then wait."""
+        self.notify()
+        if self.ppid != os.getppid():
+            self.log.info("The parent is gone")
+            self.alive = False
+        now = self.loop.time()
+        for connection in list(self.connections):
+            if connection.deadline < now:
+                connection.expire()
+        self.webhook.look_at_certificate()
+        await asyncio.sleep(seconds)
 
 
-_LIBC: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
-"""glibc's; other C libraries have none and keep less."""
-
-_KINDS: Final = {
-    "HTTP_REQUEST": Handshake.NOT_TLS,
-    "WRONG_VERSION_NUMBER": Handshake.NOT_TLS,
-    "UNSUPPORTED_PROTOCOL": Handshake.OLD_PROTOCOL,
-    "VERSION_TOO_LOW": Handshake.OLD_PROTOCOL,
-    "NO_SHARED_CIPHER": Handshake.NO_COMMON_CIPHER,
-    "TLSV1_ALERT_UNKNOWN_CA": Handshake.CERTIFICATE_REFUSED,
-    "SSLV3_ALERT_BAD_CERTIFICATE": Handshake.CERTIFICATE_REFUSED,
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": Handshake.CERTIFICATE_REFUSED,
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": Handshake.CERTIFICATE_REFUSED,
-}
-"""OpenSSL's reasons, as `ssl.SSLError.reason` has them."""
-
-
-def _kind(problem: OSError | EOFError) -> Handshake:
-    if isinstance(problem, ssl.SSLError):
-        return _KINDS.get(problem.reason or "", Handshake.OTHER)
-    if isinstance(problem, ConnectionAbortedError):  # uvloop's handshake deadline
-        return Handshake.TIMED_OUT
-    if isinstance(problem, (ConnectionError, EOFError)):
-        return Handshake.DISCONNECTED
-    return Handshake.OTHER
+_M_MMAP_THRESHOLD: Final = -3
+"""As malloc.h has it."""

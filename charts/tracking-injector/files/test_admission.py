@@ -6,9 +6,7 @@ import urllib.request
 from pathlib import Path
 from ssl import create_default_context
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-server, namespace, mirror = sys.argv[1:]
+server, account, namespace, mirror = sys.argv[1:]
 pod = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -22,11 +20,11 @@ request = urllib.request.Request(  # noqa: S310 - the API server's own address
     f"{server}/api/v1/namespaces/{namespace}/pods?dryRun=All",
     data=json.dumps(pod).encode(),
     headers={
-        "Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}",
+        "Authorization": f"Bearer {Path(account, 'token').read_text()}",
         "Content-Type": "application/json",
     },
 )
-context = create_default_context(cafile=ACCOUNT / "ca.crt")
+context = create_default_context(cafile=Path(account, "ca.crt"))
 with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
     container = json.load(answer)["spec"]["containers"][0]
 sources = [one.get("secretRef", {}).get("name") for one in container.get("envFrom", [])]

@@ -65,6 +65,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end }}
 
+{{/* The least time that a rotation takes; `certs.policy.Policy.rotation`. */}}
+{{- define "tracking-injector.rotationSeconds" -}}
+{{- with .Values.certificates.companion -}}
+{{- addf .bundleSeconds .serveSeconds (mulf 4 .skewSeconds) -}}
+{{- end -}}
+{{- end }}
+
 {{/* The ConfigMap made of `tracking.uri`. */}}
 {{- define "tracking-injector.uriConfigMap" -}}
 {{- printf "%s-uri" (include "tracking-injector.fullname" .) -}}

@@ -112,6 +112,18 @@ securityContext:
   value: {{ .Values.egress.clusterDomain | quote }}
 - name: MTI_CERTIFICATES
   value: {{ .Values.certificates.mode | quote }}
+{{- with .Values.certificates.companion }}
+- name: MTI_CERTIFICATE_DAYS
+  value: {{ .days | float64 | quote }}
+- name: MTI_CERTIFICATE_RENEW_DAYS
+  value: {{ .renewDays | float64 | quote }}
+- name: MTI_CERTIFICATE_SKEW_SECONDS
+  value: {{ .skewSeconds | float64 | quote }}
+- name: MTI_CERTIFICATE_BUNDLE_SECONDS
+  value: {{ .bundleSeconds | float64 | quote }}
+- name: MTI_CERTIFICATE_SERVE_SECONDS
+  value: {{ .serveSeconds | float64 | quote }}
+{{- end }}
 - name: MTI_WEBHOOK
   value: {{ include "tracking-injector.fullname" . | quote }}
 - name: MTI_TLS_SECRET

@@ -36,6 +36,15 @@ is for values that contradict each other.
 {{- fail (printf "namespaces.allowed has %q, which is never injected: it is the release's own namespace or in namespaces.excluded." .) -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.certificates.companion -}}
+{{- if ge (float64 .renewDays) (float64 .days) -}}
+{{- fail (printf "certificates.companion.renewDays is %v and certificates.companion.days is %v: every new certificate would be due at once." .renewDays .days) -}}
+{{- end -}}
+{{- $takes := include "tracking-injector.rotationSeconds" $ | float64 -}}
+{{- if gt $takes (mulf .renewDays 86400) -}}
+{{- fail (printf "a rotation takes %v seconds by the other times of certificates.companion, and certificates.companion.renewDays is %v: the old certificate would end first." $takes .renewDays) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq $v.certificates.mode "certManager") (not $v.certificates.certManager.issuerName) -}}
 {{- fail "certificates.mode is certManager, but certificates.certManager.issuerName does not say which issuer signs." -}}
 {{- end -}}

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from tests.cluster.injector import CHART, CONFIGURATIONS
 from tests.lab.api import ApiError, Object
 from tests.lab.processes import Process, free_port, wait_for
+from webhook.injection.names import MIRROR_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,7 @@ PAIR: Final = f"{SECRETS}/{RELEASE}-tls"
 STATE: Final = f"{SECRETS}/{RELEASE}-tls-state"
 CONFIGURATION: Final = f"{CONFIGURATIONS}/{RELEASE}"
 SLICES: Final = f"/apis/discovery.k8s.io/v1/namespaces/{HOME}/endpointslices"
+URI: Final = "http://tracking.invalid:5000"
 COMMAND: Final = Path(sys.executable).with_name("tracking-injector")
 REPLICAS: Final = 3
 MOUNT_LAG: Final = 3.0
@@ -47,6 +49,12 @@ DWELLS: Final[Mapping[str, str]] = {
     "MTI_CERTIFICATE_SERVE_SECONDS": "4",
 }
 """The documented settings, for clocks and an API server on one machine."""
+SETTINGS: Final[Mapping[str, str]] = {
+    "MTI_PROFILES": f'{{"default": [{{"configMap": "{RELEASE}-uri"}}]}}',
+    "MTI_EGRESS_MODE": "off",
+    **DWELLS,
+}
+"""What the chart tells its companion, as far as it is not the default."""
 
 
 class Installation:
@@ -59,14 +67,20 @@ class Installation:
         plane.namespace(HOME)
         plane.helm(
             *("upgrade", "--install", RELEASE, CHART, "--namespace", HOME),
-            "--no-hooks",
+            *("--set", f"tracking.uri={URI},egress.mode=off", "--no-hooks"),
         )
         self.account = plane.kubeconfig_for(HOME, f"{RELEASE}-companion")
-        self._address = _own_address()
+        self._address = own_address()
         self._stop = threading.Event()
         self._companion: Process | None = None
-        self._companions = 0
-        self._webhooks = [self._start_webhook(number) for number in range(REPLICAS)]
+        self._ports = [free_port() for _ in range(REPLICAS)]
+        self._webhooks: list[Process] = []
+        for number, port in enumerate(self._ports):
+            (folder / f"mount-{number}").mkdir()
+            plane.admin.create(
+                SLICES, endpoint_slice(RELEASE, number, self._address, port)
+            )
+        self.start_webhooks()
         self._kubelet = threading.Thread(target=self._mount, daemon=True)
         self._kubelet.start()
 
@@ -74,31 +88,42 @@ class Installation:
         """End every process."""
         self._stop.set()
         self.stop_companion()
-        for process in self._webhooks:
-            process.stop(seconds=1)
+        self.stop_webhooks()
         self._kubelet.join(10)
 
     # --- the companion ---
 
-    def start_companion(self) -> None:
-        """As its Deployment would, under its own account's rights."""
-        self._companions += 1
+    def start_companion(self, *program: str | Path) -> Process:
+        """As its Deployment would, under its own account's rights.
+
+        Args:
+            *program: Another program than ours that takes our words.
+        """
         self._companion = Process.start(
             "companion",
-            [COMMAND, "companion", "--kubeconfig", self.account, "-n", HOME],
+            [
+                *(program or (COMMAND,)),
+                *("companion", "--kubeconfig", self.account, "-n", HOME),
+            ],
             log=self.folder / "companion.log",
             env={
                 "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
-                "MTI_IDENTITY": f"companion-{self._companions}",
-                **DWELLS,
+                # A container that is started again is in the same pod.
+                "MTI_IDENTITY": "companion",
+                **SETTINGS,
             },
         )
+        return self._companion
 
     def stop_companion(self) -> None:
         """Ask it to end; it lets the Lease go."""
         if self._companion is not None:
             self._companion.stop(seconds=5)
             self._companion = None
+
+    def run_once(self) -> tuple[int, str]:
+        """One pass, as a CronJob would: exit code, and what it printed."""
+        return self.run("companion", "--once", kubeconfig=self.account, **SETTINGS)
 
     def rotate(self) -> None:
         """Ask for a rotation by command, and return when it is over."""
@@ -158,6 +183,34 @@ class Installation:
         entries = self.plane.admin.get(CONFIGURATION)["webhooks"]
         return [entry["clientConfig"].get("caBundle", "") for entry in entries]
 
+    def empty_bundles(self) -> None:
+        """As a Helm release does whose template has an empty `caBundle`."""
+        entries = self.plane.admin.get(CONFIGURATION)["webhooks"]
+        self.plane.admin.patch(
+            f"{CONFIGURATION}?fieldManager=helm&force=true",
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "MutatingWebhookConfiguration",
+                "metadata": {"name": RELEASE},
+                "webhooks": [
+                    {"name": entry["name"], "clientConfig": {"caBundle": ""}}
+                    for entry in entries
+                ],
+            },
+            kind="application/apply-patch+yaml",
+        )
+
+    def versions(self) -> list[str]:
+        """Of everything that the companion may write but its Lease."""
+        home = f"/api/v1/namespaces/{HOME}"
+        paths = (
+            *(PAIR, STATE, CONFIGURATION),
+            f"{home}/configmaps/{RELEASE}-status",
+            f"/api/v1/namespaces/{NAMESPACE}/secrets/{MIRROR_SECRET}",
+        )
+        found = [self.plane.admin.get(path)["metadata"] for path in paths]
+        return [one["resourceVersion"] for one in found]
+
     def are_ready(self) -> bool:
         """Whether every webhook serves a certificate."""
         return (
@@ -167,22 +220,27 @@ class Installation:
 
     # --- webhooks and their mounts ---
 
-    def _start_webhook(self, number: int) -> Process:
-        mount = self.folder / f"mount-{number}"
-        mount.mkdir()
-        port = free_port()
-        process = Process.start(
-            f"webhook-{number}",
-            [
-                *(COMMAND, "serve", "--cert-dir", mount),
-                *("--bind", f"{self._address}:{port}"),
-                *("--health-bind", f"127.0.0.1:{free_port()}"),
-            ],
-            log=self.folder / f"webhook-{number}.log",
-            env={},
-        )
-        self.plane.admin.create(SLICES, _slice(number, self._address, port))
-        return process
+    def start_webhooks(self) -> None:
+        """Every replica, on its own port and mount."""
+        self._webhooks = [
+            Process.start(
+                f"webhook-{number}",
+                [
+                    *(COMMAND, "serve", "--cert-dir", self.folder / f"mount-{number}"),
+                    *("--bind", f"{self._address}:{port}"),
+                    *("--health-bind", f"127.0.0.1:{free_port()}"),
+                ],
+                log=self.folder / f"webhook-{number}.log",
+                env={},
+            )
+            for number, port in enumerate(self._ports)
+        ]
+
+    def stop_webhooks(self) -> None:
+        """All at once, without a drain."""
+        for process in self._webhooks:
+            process.stop(seconds=0)
+        self._webhooks = []
 
     def _mount(self) -> None:
         seen = ""
@@ -215,13 +273,13 @@ def _turn(folder: Path, number: int, version: str, data: Mapping[str, str]) -> N
     (folder / f"mounted-{number}").write_text(f"{version} {time.time()}\n")
 
 
-def _slice(number: int, address: str, port: int) -> Object:
+def endpoint_slice(service: str, number: int, address: str, port: int) -> Object:
     """One replica: they share an address, so each has a slice for its port."""
     return {
         "metadata": {
             "name": f"replica-{number}",
             "labels": {
-                "kubernetes.io/service-name": RELEASE,
+                "kubernetes.io/service-name": service,
                 "endpointslice.kubernetes.io/managed-by": "the-test",
             },
         },
@@ -231,7 +289,7 @@ def _slice(number: int, address: str, port: int) -> Object:
     }
 
 
-def _own_address() -> str:
+def own_address() -> str:
     """This machine's address: endpoints may not be on loopback. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.cluster.rotation.installation import DWELLS, REPLICAS
+from tests.cluster.rotation.installation import REPLICAS
+from tests.lab.processes import wait_for
 
 if TYPE_CHECKING:
     from tests.cluster.rotation.installation import Installation
@@ -17,8 +18,9 @@ def test_show_tells_where_a_rotation_stands(installed: Installation) -> None:
 
     shown = json.loads(said)
     assert (code, shown["problems"]) == (0, [])
+    assert shown["issuer"] == "companion"
     assert (shown["phase"], shown["daysUntilForcedOutage"]) == ("steady", 89)
-    assert len(shown["bundle"]) == 1
+    assert [root["of"] for root in shown["bundle"]] == ["current"]
     assert [shown["generation"]] * REPLICAS == [
         replica["serves"] for replica in shown["replicas"]
     ]
@@ -69,15 +71,30 @@ def test_an_address_that_is_none_is_refused(installed: Installation) -> None:
     assert "'here' is not HOST:PORT" in said
 
 
-def test_one_pass_finds_the_certificates_in_order(installed: Installation) -> None:
-    """As a CronJob runs it; what it complains of is the namespace without sources."""
-    code, said = installed.run(
-        "companion", "--once", kubeconfig=installed.account, **DWELLS
-    )
+def test_one_pass_over_what_is_in_order_writes_nothing(
+    installed: Installation,
+) -> None:
+    """As a CronJob runs it, beside a companion that acts: code 0, and no write."""
+    wait_for("the mirror", lambda: installed.run_once() == (0, ""))
+    before = installed.versions()
 
+    assert installed.run_once() == (0, "")
+    assert installed.versions() == before
+
+
+def test_one_pass_in_a_rotation_says_so(installed: Installation) -> None:
+    """Code 1 until it is over, and each pass takes its part: no companion needed."""
+    installed.stop_companion()
+    before = installed.current()
+    installed.request_rotation()
+
+    code, said = installed.run_once()
     assert code == 1
-    assert said.startswith("compute: ")
-    assert "certificates" not in said
+    assert said.endswith("certificates: the rotation is under way (staged)\n")
+    wait_for("the end by passes alone", lambda: installed.run_once()[0] == 0)
+    assert installed.current() != before
+    assert installed.is_settled()
+    installed.start_companion()
 
 
 def test_a_margin_longer_than_the_life_is_refused_at_start(

@@ -1,4 +1,4 @@
-"""Reading a part of a review changes no decision."""
+"""Reading a part of a review changes no decision and refuses the same bodies."""
 
 import dataclasses
 import json
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from webhook.captured import reviews
 from webhook.injection.decision import decide
 from webhook.injection.patch import Policy, Precedence
+from webhook.injection.reasons import Rejection
 from webhook.injection.review import MalformedReviewError, Review, parse, skim
 
 POLICIES = [
@@ -77,3 +78,45 @@ def test_odd_fields_in_a_real_pod(
     body = json.dumps(content).encode()
 
     assert outcome(body, parse) == outcome(body, skim)
+
+
+BODIES = sorted(reviews().values())
+ODD = [
+    *b'"\\{}[],:0-. /\x00\x1f\x7f\xff',
+    b"\\ud800", b"\\u00e9", b"\\x", b"null", b"tru", b"NaN", b"-0", b"01", b"[[",
+    b'"spec":{},', b'"containers":[],', b'"env":null,', b'{"name":"x"},',
+]  # fmt: skip
+
+
+@given(
+    body=st.sampled_from(BODIES),
+    edits=st.lists(
+        st.tuples(
+            st.floats(0, 1, exclude_max=True), st.integers(0, 3), st.sampled_from(ODD)
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_any_broken_body(
+    body: bytes, edits: list[tuple[float, int, bytes | int]]
+) -> None:
+    """Bytes put in, taken out and replaced anywhere, read or left unread."""
+    for place, cut, odd in edits:
+        start = int(place * len(body))
+        text = odd if isinstance(odd, bytes) else bytes([odd])
+        body = body[:start] + text + body[start + cut :]
+
+    assert outcome(body, parse) == outcome(body, skim)
+
+
+@pytest.mark.parametrize("number", ["1e999", "9" * 400])
+def test_a_number_that_nothing_reads_may_be_beyond_a_double(number: str) -> None:
+    """The one body that is refused only when all of it is read."""
+    content = json.loads(reviews()["ray-head-michelangelo"])
+    plain = json.dumps(content).encode()
+    content["request"]["object"]["spec"]["priority"] = "HERE"
+    body = json.dumps(content).replace('"HERE"', number).encode()
+
+    assert Rejection.NOT_JSON == outcome(body, parse)
+    assert outcome(plain, parse) == outcome(body, skim)

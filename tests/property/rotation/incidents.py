@@ -91,12 +91,21 @@ def restart_replica(history: History) -> None:
 
 def set_clock_back(history: History) -> None:
     """An hour back, and right again after minutes, an hour or a day."""
+    _set_clock(history, timedelta(hours=-1))
+
+
+def set_clock_ahead(history: History) -> None:
+    """A year ahead, as by a broken time server: every certificate looks expired."""
+    _set_clock(history, timedelta(days=365))
+
+
+def _set_clock(history: History, by: timedelta) -> None:
     companion = history.rng.choice(history.companions)
     right = companion.offset
-    if right < timedelta(minutes=-30):
+    if abs(right) > timedelta(minutes=30):
         return
-    companion.offset -= timedelta(hours=1)
-    history.world.note(f"{companion.name}'s clock is set back an hour")
+    companion.offset += by
+    history.world.note(f"{companion.name}'s clock is set by {by}")
 
     def correct() -> None:
         companion.offset = right
@@ -116,4 +125,6 @@ INCIDENTS: tuple[Callable[[History], None], ...] = (
     freeze_steady_clock,
     sleep,
     restart_replica,
+    set_clock_ahead,
+    set_clock_back,
 )

@@ -19,6 +19,7 @@ from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
 
 class CrashError(BaseException):
@@ -41,9 +42,14 @@ class Port:
     def __init__(self, world: World, weather: Weather, name: str) -> None:
         """Writes are made in the name of `name`."""
         self.writes = 0
+        self._said: datetime | None = None
         self._world = world
         self._weather = weather
         self._name = name
+
+    def server_time(self) -> datetime | None:
+        """By the API server's own clock, in whole seconds."""
+        return self._said and self._said.replace(microsecond=0)
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
         """One of the three objects."""
@@ -128,6 +134,7 @@ class Port:
         if rng.random() < weather.crash:
             raise CrashError
         yield
+        self._said = world.now + world.server_offset
         if rng.random() < weather.error / 2:
             raise Unavailable("timeout")
         if rng.random() < weather.crash:
@@ -136,6 +143,10 @@ class Port:
     # The rest of the port is of no use to this concern.
 
     def watch(self, *_: object, **__: object) -> Any:
+        """Not used."""
+        raise NotImplementedError
+
+    def merge(self, kind: Kind, body: Json) -> Json:
         """Not used."""
         raise NotImplementedError
 

@@ -77,6 +77,16 @@ def test_the_swapped_order_is_caught() -> None:
         assert first_violation().startswith(("I1", "I2"))
 
 
+def test_a_clock_that_is_simply_believed_is_caught() -> None:
+    """A year ahead, every certificate looks expired."""
+    with patch("webhook.companion.certificates.concern.Certificates._doubts", _none):
+        assert first_violation().startswith(("I1", "I2", "I3"))
+
+
+def _none(*_: object) -> tuple[()]:
+    return ()
+
+
 def test_a_forgotten_root_is_caught() -> None:
     """A bundle that is replaced at the switch instead of united."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from certs import bundle
 from certs.assess import Verdict
 from certs.codec import decode_pair
 from certs.material import Generation, Material
+from tests.property.rotation.parties import Replica, Server
 from tests.property.rotation.timeline import START, Timeline
 from webhook.companion.certificates.words import ROTATE_ANNOTATION, Place
 from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
@@ -39,24 +39,6 @@ BUNDLE_LAG = 200.0
 MOUNT_LAG = 120.0
 
 
-@dataclass(slots=True)
-class Replica:
-    """A webhook process: keeps the last good pair its mount showed."""
-
-    name: str
-    loaded: Generation | None = None
-    up_to: datetime = START
-
-
-@dataclass(slots=True)
-class Server:
-    """An API server: sees what its watch has delivered so far."""
-
-    name: str
-    sees: frozenset[str] = frozenset()
-    up_to: datetime = START
-
-
 Inspect = Callable[[Material], Generation | Verdict]
 
 
@@ -74,6 +56,7 @@ class World(Timeline):
         self.replicas: list[Replica] = []
         self.servers: list[Server] = []
         self.listeners: list[Callable[[], None]] = []
+        self.server_offset = timedelta(0)
         self.tampered = False
         self.excused_until = START
         self._since: dict[str, datetime] = {}
@@ -99,6 +82,8 @@ class World(Timeline):
             ],
         }
         self.servers = [Server(f"server{n}") for n in range(servers)]
+        skew = self.policy.skew
+        self.server_offset = self.rng.choice((-skew, timedelta(0), skew))
         self.replicas = [Replica(f"10.0.0.{n + 1}") for n in range(replicas)]
 
     def create_secret(self, name: str) -> None:

@@ -54,3 +54,15 @@ def test_an_expired_root_is_dropped_when_every_clock_agrees() -> None:
 
     assert bundle.live(ROOTS, end + skew, skew) == tuple(ROOTS)
     assert bundle.live(ROOTS, end + 2 * skew, skew) == tuple(ROOTS[1:])
+
+
+def test_the_first_certificate_of_a_chain_is_the_one_that_is_served() -> None:
+    """Whatever follows it, and whatever it follows."""
+    served = issue(POLICY, NOW)
+    chain = b"a comment\n" + served.leaf + served.root.pem
+
+    found = bundle.first(chain)
+
+    assert found is not None
+    assert served.fingerprint == found.fingerprint
+    assert bundle.first(b"nothing") is None

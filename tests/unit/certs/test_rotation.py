@@ -11,49 +11,25 @@ import pytest
 from certs import bundle
 from certs.issue import issue
 from certs.rotation import PATIENCE, plan
-from certs.state import Mark, Observed, Pair, Phase, Served, State, Trust
-from certs.steps import Cause, KeepState, Plan, Stage, WriteBundle, WritePair
+from certs.state import Mark, Phase, Served, State, Trust
+from certs.steps import Cause, KeepState, Plan, Stage, WriteBundle
 from tests.unit.certs.cases import NOW, POLICY
 
 if TYPE_CHECKING:
     from certs.material import Generation
 
-OLD, CUR, NEXT = (issue(POLICY, NOW - timedelta(days=n)) for n in (2, 1, 0))
-MINUTE = timedelta(minutes=1)
-TRUST_WAIT = POLICY.bundle_dwell + 2 * POLICY.skew
-SERVE_WAIT = POLICY.serve_dwell + 2 * POLICY.skew
-STEADY = State(current=CUR)
-STAGED = State(current=CUR, next=NEXT, trusted=Mark("c/1", NOW))
-SIGNED = State(current=NEXT, retired=(CUR.root,), switched=Mark("p/1", NOW))
-
-
-def observed(
-    trusted: tuple[Generation, ...],
-    pair: Generation | None,
-    served: tuple[Served, ...] | None = None,
-    **more: object,
-) -> Observed:
-    """Two webhook entries with the same bundle, and a serving Secret."""
-    pem = bundle.render([generation.root for generation in trusted])
-    held = more.get("held")
-    assert held is None or isinstance(held, timedelta)
-    return Observed(
-        trust=Trust(version="c/1", bundles=(pem, pem), held=held),
-        pair=Pair(version="p/1", generation=pair, held=held),
-        served=served,
-        request=str(more.get("request", "")),
-    )
-
-
-def shown(generation: Generation, *, trusted: bool = True) -> Served:
-    """A replica that serves this."""
-    return Served(replica="r", leaf=generation.fingerprint, trusted=trusted)
-
-
-def causes(found: Plan) -> list[Cause]:
-    """Why each step is due."""
-    return [step.cause for step in found.steps]
-
+from tests.unit.certs.moments import (
+    CUR,
+    MINUTE,
+    NEXT,
+    SIGNED,
+    STAGED,
+    STEADY,
+    TRUST_WAIT,
+    causes,
+    observed,
+    shown,
+)
 
 # --- nothing to do ---
 
@@ -263,165 +239,3 @@ def test_an_expired_certificate_has_nothing_to_lose() -> None:
     found = plan(state, replace(seen, trust=trust), POLICY, now)
 
     assert causes(found) == [Cause.EMERGENCY]
-
-
-# --- after the switch ---
-
-
-def test_the_pair_follows_the_state() -> None:
-    """Also when somebody empties or replaces it."""
-    for pair in (CUR, OLD, None):
-        found = plan(SIGNED, observed((CUR, NEXT), pair), POLICY, NOW)
-
-        assert found.steps == (WritePair(NEXT, Cause.PAIR_DRIFT),)
-
-
-def test_the_second_dwell_begins_when_the_pair_was_read_back() -> None:
-    """A mark about the Secret as it is now."""
-    state = replace(SIGNED, switched=None)
-
-    found = plan(state, observed((CUR, NEXT), NEXT), POLICY, NOW)
-
-    assert found.steps == (KeepState(SIGNED, Cause.SWITCH_SEEN),)
-
-
-def test_replicas_are_asked_only_after_the_second_dwell() -> None:
-    """Earlier their answer would change nothing."""
-    early = plan(SIGNED, observed((CUR, NEXT), NEXT), POLICY, NOW + MINUTE)
-    late = plan(SIGNED, observed((CUR, NEXT), NEXT), POLICY, NOW + SERVE_WAIT)
-
-    assert (early.attest, early.again) == (False, NOW + SERVE_WAIT)
-    assert late.attest
-
-
-def test_a_root_is_retired_when_every_replica_shows_the_new_leaf() -> None:
-    """From the bundle and from the state; the writes are independent."""
-    seen = observed((CUR, NEXT), NEXT, (shown(NEXT), shown(NEXT)))
-
-    found = plan(SIGNED, seen, POLICY, NOW + SERVE_WAIT)
-
-    assert found.steps == (KeepState(replace(SIGNED, retired=()), Cause.RETIRED),)
-    then = plan(replace(SIGNED, retired=()), seen, POLICY, NOW + SERVE_WAIT)
-    assert then.steps == (WriteBundle(bundle.render([NEXT.root]), Cause.PRUNED),)
-
-
-@pytest.mark.parametrize(
-    "served",
-    [
-        (),
-        (shown(NEXT), shown(CUR)),
-        (Served(replica="r", leaf="", trusted=False),),
-    ],
-)
-def test_a_root_stays_while_any_replica_may_need_it(
-    served: tuple[Served, ...],
-) -> None:
-    """Also when none is ready, or one does not answer."""
-    seen = observed((CUR, NEXT), NEXT, served)
-
-    found = plan(SIGNED, seen, POLICY, NOW + SERVE_WAIT)
-
-    assert found.steps == ()
-    assert not found.settled
-
-
-def test_an_expired_root_goes_without_being_asked_about() -> None:
-    """I4: no expired certificate stays in a bundle."""
-    now = CUR.not_after + 2 * POLICY.skew
-    fresh = issue(POLICY, now)
-    state = State(current=fresh, retired=(CUR.root,))
-
-    found = plan(state, observed((CUR, fresh), fresh), POLICY, now)
-
-    assert WriteBundle(bundle.render([fresh.root]), Cause.PRUNED) in found.steps
-
-
-# --- recovery ---
-
-
-def test_a_lost_state_is_recovered_from_the_pair() -> None:
-    """What the Secret holds is what replicas serve."""
-    found = plan(State(), observed((CUR,), CUR), POLICY, NOW)
-
-    assert found.steps == (KeepState(STEADY, Cause.RECOVERED),)
-
-
-def test_a_lost_state_drops_nothing_from_the_bundle() -> None:
-    """Until the replicas have shown what they serve."""
-    found = plan(State(), observed((OLD, CUR), CUR), POLICY, NOW)
-
-    marked = replace(STEADY, switched=Mark("p/1", NOW))
-    assert found.steps == (KeepState(marked, Cause.SWITCH_SEEN),)
-
-
-def test_a_half_lost_state_keeps_its_other_half() -> None:
-    """The staged generation stays staged, unless it is the one served."""
-    half = State(next=NEXT)
-
-    kept = plan(half, observed((CUR, NEXT), CUR), POLICY, NOW)
-    same = plan(half, observed((NEXT,), NEXT), POLICY, NOW)
-
-    assert kept.steps == (KeepState(STAGED, Cause.TRUST_SEEN),)
-    assert same.steps == (KeepState(State(current=NEXT), Cause.RECOVERED),)
-
-
-def test_a_useless_pair_is_not_recovered() -> None:
-    """Expired: a new generation is staged instead."""
-    now = CUR.not_after + MINUTE
-
-    found = plan(State(), observed((CUR,), CUR), POLICY, now)
-
-    assert found.steps == (Stage(State(), Cause.BOOTSTRAP),)
-
-
-def test_a_foreign_root_is_kept_until_the_replicas_are_asked() -> None:
-    """Then it goes; fifty of them go at once."""
-    foreign = tuple(issue(POLICY, NOW) for _ in range(50))
-    state = replace(STEADY, switched=Mark("p/1", NOW))
-    now = NOW + SERVE_WAIT
-
-    asked = plan(state, observed((CUR, *foreign), CUR), POLICY, now)
-    told = plan(state, observed((CUR, *foreign), CUR, (shown(CUR),)), POLICY, now)
-
-    assert (asked.steps, asked.attest) == ((), True)
-    assert told.steps == (WriteBundle(bundle.render([CUR.root]), Cause.PRUNED),)
-
-
-def test_without_a_configuration_nothing_is_switched() -> None:
-    """There is nobody who could trust the next generation."""
-    seen = replace(observed((), CUR), trust=None)
-
-    assert plan(STAGED, seen, POLICY, NOW + TRUST_WAIT).steps == ()
-
-
-def test_a_configuration_without_entries_trusts_nobody() -> None:
-    """It is not a complete one."""
-    seen = replace(observed((), CUR), trust=Trust(version="c/1", bundles=()))
-
-    assert plan(STAGED, seen, POLICY, NOW + TRUST_WAIT).steps == ()
-
-
-def test_without_a_serving_secret_nothing_is_retired() -> None:
-    """It was deleted, or is not ours."""
-    seen = replace(observed((CUR, NEXT), None, (shown(NEXT),)), pair=None)
-
-    assert plan(SIGNED, seen, POLICY, NOW + SERVE_WAIT).steps == ()
-
-
-# --- the state itself ---
-
-
-@pytest.mark.parametrize(
-    ("state", "started"),
-    [
-        (State(), None),
-        (STEADY, None),
-        (STAGED, NEXT.not_before + POLICY.backdate),
-        (SIGNED, NEXT.not_before + POLICY.backdate),
-    ],
-)
-def test_the_state_knows_since_when_a_rotation_runs(
-    state: State, started: datetime | None
-) -> None:
-    """Long ago means stuck."""
-    assert state.started(POLICY) == started

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from tests.unit.companion.world import CANARY, World
-from webhook.cluster.kinds import CONFIG_MAP, POD
+from webhook.cluster import objects
+from webhook.cluster.kinds import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
+from webhook.cluster.ports import Selection
 from webhook.companion.audit import Auditor
 from webhook.companion.verdicts import AuditReason
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
@@ -39,10 +41,11 @@ class Audited(World):
     def run(self, name: str, labels: dict[str, str], **parts: Any) -> None:
         """Somebody runs a pod with these labels."""
         container = {"name": "head", "image": "i", **parts.pop("container", {})}
+        owner = parts.pop("owner", OWNER)
         self.pod(
             "ray",
             name,
-            metadata={"labels": labels, "ownerReferences": [OWNER]},
+            metadata={"labels": labels, "ownerReferences": [owner]},
             spec={"containers": [container]},
             status={"phase": "Running", **parts.pop("status", {})},
         )
@@ -117,6 +120,87 @@ def test_a_missed_pod_is_told_once_and_its_owner_once(world: Audited) -> None:
         world.audit()
 
     assert world.events() == ["missed", "missed", "missed"]
+
+
+def rayjob(world: Audited) -> None:
+    """A RayJob made the RayCluster."""
+    job = {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "name": "job",
+        "uid": "uid-of-job",
+        "controller": True,
+    }
+    meta = {"name": "cluster", "namespace": "ray", "ownerReferences": [job]}
+    world.user.apply(RAY_CLUSTER, {"metadata": meta})
+
+
+def told(world: Audited) -> list[str]:
+    """`Kind/name` of everything that an Event is about."""
+    listing = world.user.listing(
+        Selection(EVENT),
+        lambda body: "{kind}/{name}".format(**body["involvedObject"]),
+    )
+    return sorted(about for _, about in listing.items.values())
+
+
+def test_the_rayjob_behind_a_raycluster_is_told_and_asked_for_once(
+    world: Audited,
+) -> None:
+    """That is what the user made; one request for each RayCluster."""
+    rayjob(world)
+    world.run("a", HEAD)
+    world.run("b", {"ray.io/node-type": "worker"})
+    for _ in range(3):
+        world.audit()
+
+    assert told(world) == ["Pod/a", "Pod/b", "RayCluster/cluster", "RayJob/job"]
+    asked = [call for call in world.cluster.calls if call.kind == RAY_CLUSTER]
+    assert [call.verb for call in asked] == ["apply", "get"]
+
+
+def test_without_the_right_to_see_rayclusters_the_walk_ends_there(
+    world: Audited,
+) -> None:
+    """The right is optional, and its absence costs one request."""
+    rayjob(world)
+    world.cluster.forbid(lambda call: call.kind == RAY_CLUSTER)
+    world.run("a", HEAD)
+    world.cluster.calls.clear()
+    for _ in range(3):
+        world.audit()
+
+    assert told(world) == ["Pod/a", "RayCluster/cluster"]
+    assert [call.kind for call in world.cluster.calls].count(RAY_CLUSTER) == 1
+
+
+def test_an_executors_sparkapplication_is_found_through_its_driver(
+    world: Audited,
+) -> None:
+    """The driver itself was injected and is not blamed."""
+    application = {
+        "apiVersion": "sparkoperator.k8s.io/v1beta2",
+        "kind": "SparkApplication",
+        "name": "app",
+        "uid": "uid-of-app",
+        "controller": True,
+    }
+    driver = {"spark-role": "driver", INJECTED_LABEL: "true"}
+    world.run("driver", driver, owner=application)
+    uid = objects.uid(world.user.get(POD, "driver", "ray"))
+    by_driver = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "name": "driver",
+        "uid": uid,
+        "controller": True,
+    }
+    executor = {"name": "spark-kubernetes-executor"}
+    labels = {"spark-role": "executor"}
+    world.run("exec-1", labels, owner=by_driver, container=executor)
+    world.audit()
+
+    assert told(world) == ["Pod/exec-1", "SparkApplication/app"]
 
 
 def test_pods_that_ended_do_not_count(world: Audited) -> None:

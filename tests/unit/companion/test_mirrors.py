@@ -92,8 +92,27 @@ def test_an_edited_mirror_is_repaired(world: World) -> None:
     world.user.apply(SECRET, body)
     world.step()
 
-    assert world.mirror("ray") is not None
-    assert world.mirror("ray")["TRACKING_URI"] == BOTH["TRACKING_URI"]  # type: ignore[index] # as just stated
+    assert world.mirror("ray") == BOTH
+    assert world.reason("ray") is MirrorReason.MIRRORED
+
+
+def test_a_mirror_that_does_not_stay_as_written_is_told_and_left_for_a_while(
+    world: World,
+) -> None:
+    """Another webhook may change every write: that must become no endless loop."""
+    world.label("ray")
+    world.cluster.admission = lambda body: body["data"].pop("TRACKING_URI", None)
+    pause = world.step()
+
+    assert world.reason("ray") is MirrorReason.CONTESTED
+    assert pause is not None
+    assert pause > 0
+    assert world.events() == ["contested"]
+
+    world.cluster.admission = None
+    world.step(60)
+    assert world.mirror("ray") == BOTH
+    assert world.reason("ray") is MirrorReason.MIRRORED
 
 
 def test_a_deleted_mirror_comes_back(world: World) -> None:

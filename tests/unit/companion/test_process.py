@@ -1,11 +1,13 @@
 """The threads of the companion: led, woken, told once, ended within seconds."""
 
+import errno
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
+from wsgiref.simple_server import WSGIServer
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,10 +16,10 @@ from tests.unit.companion.world import START, Lines, World
 from webhook.cluster.errors import Throttled
 from webhook.cluster.lease import Leadership
 from webhook.cluster.ports import Key
+from webhook.companion import listener
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Runner, Surroundings
 from webhook.companion.process import Process, Wake
-from webhook.companion.uninstall import remove_all
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
@@ -143,31 +145,6 @@ def test_a_process_leads_works_and_ends(world: World) -> None:
     assert not leadership.held
 
 
-def test_removing_all_stops_the_leader_and_takes_only_ours(world: World) -> None:
-    """A foreign Secret of the name stays."""
-    for name in ("a", "b"):
-        world.label(name)
-    world.step()
-    world.label("foreign")
-    world.secret("michelangelo-tracking", "foreign", THEIRS="1")
-    leader = lead(world)
-    leader.step()
-    waits: list[float] = []
-    left = remove_all(
-        world.means, world.observed.mirrors, lead(world, "uninstall"), wait=waits.append
-    )
-    leader.step()
-
-    assert left == {}
-    assert [world.mirror(n) for n in ("a", "b", "foreign")] == [
-        None,
-        None,
-        {"THEIRS": "1"},
-    ]
-    assert not leader.held
-    assert waits[0] == 4.0
-
-
 def test_the_listener_tells_health_readiness_and_metrics() -> None:
     """And nothing else."""
     ready = threading.Event()
@@ -190,3 +167,33 @@ def test_the_listener_tells_health_readiness_and_metrics() -> None:
     server.server_close()
 
     assert codes == [200, 503, 200, 404, 200]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_one_listener_serves_both_families(host: str) -> None:
+    """Pods have IPv4 addresses, IPv6 addresses, or both."""
+    app = application(CollectorRegistry(), is_alive=lambda: True, is_ready=bool)
+    server = listen("[::]:0", app)
+    try:
+        url = f"http://{host}:{server.server_port}/healthz"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert answer.status == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_node_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same chart value fits every node."""
+
+    def refused(server: WSGIServer) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "no IPv6")
+
+    monkeypatch.setattr(listener._BothServer, "server_bind", refused)
+    app = application(CollectorRegistry(), is_alive=lambda: True, is_ready=bool)
+    server = listen("[::]:0", app)
+    host = server.server_address[0]
+    server.shutdown()
+    server.server_close()
+
+    assert host == "0.0.0.0"  # noqa: S104 - compared, not bound

@@ -1,6 +1,8 @@
 """The report says what stands where, and nothing that should not be said."""
 
 import json
+import threading
+from collections import Counter
 from datetime import UTC, datetime
 
 from click.testing import CliRunner
@@ -9,9 +11,11 @@ from rich.console import Console
 from tests.unit.companion.test_audit import HEAD, Audited
 from tests.unit.companion.world import CANARY, RELEASE
 from webhook.cli.main import cli
-from webhook.cli.status import _is_in_order, _screen, _span
+from webhook.cli.status import is_in_order
+from webhook.cli.status_screen import screen, span
 from webhook.cluster.kinds import CONFIG_MAP
 from webhook.cluster.ports import Key
+from webhook.companion.metrics import Reports
 from webhook.companion.status import FIELD, Status
 
 
@@ -32,7 +36,7 @@ def shown(report: dict[str, object], *, wide: bool = False) -> str:
     console = Console(width=160, record=True, file=None)
     at = datetime(2026, 1, 2, 3, 5, 10, tzinfo=UTC)
     with console.capture() as capture:
-        console.print(_screen(report | {"companion": companion}, wide=wide, at=at))
+        console.print(screen(report | {"companion": companion}, wide=wide, at=at))
     return capture.get()
 
 
@@ -90,18 +94,18 @@ def test_a_person_sees_what_is_wrong() -> None:
     world.step()
     world.audit()
     report = reported(world).report()
-    screen = shown(report)
+    seen = shown(report)
 
-    assert "stale" in screen
-    assert "ConfigMap/uri" in screen
-    assert "1 missed" in screen
-    assert "companion: one leads." in screen
-    assert not _is_in_order(report)
+    assert "stale" in seen
+    assert "ConfigMap/uri" in seen
+    assert "1 missed" in seen
+    assert "companion: one leads." in seen
+    assert not is_in_order(report | {"companion": {"leader": "one"}})
 
 
 def test_ages_are_as_kubectl_has_them() -> None:
     """One unit, the largest that has two."""
-    assert [_span(s) for s in (5, 119, 120, 7300, 200000)] == [
+    assert [span(s) for s in (5, 119, 120, 7300, 200000)] == [
         "5s",
         "119s",
         "2m",
@@ -115,4 +119,31 @@ def test_the_command_explains_itself() -> None:
     result = CliRunner().invoke(cli, ["status", "--help"])
 
     assert result.exit_code == 0
-    assert "--release-namespace" in result.output
+    assert "--release NAMESPACE[/NAME]" in result.output
+
+
+def test_only_the_leader_measures_the_cluster() -> None:
+    """What one that once led found must not stand beside what is so now."""
+    world = Audited()
+    world.run("p", HEAD)
+    world.audit()
+    leads = threading.Event()
+    reports = Reports(
+        mirrors=world.mirrors,
+        auditor=world.auditor,
+        observed=world.observed,
+        announcer=world.means.announcer,
+        leads=leads.is_set,
+        failures=Counter(),
+    )
+
+    def told() -> dict[str, float]:
+        found = {f.name: sum(s.value for s in f.samples) for f in reports.collect()}
+        prefix = "tracking_injector_companion_"
+        names = ("leader", "namespaces", "task_pods")
+        return {name: found[prefix + name] for name in names}
+
+    leads.set()
+    assert told() == {"leader": 1, "namespaces": 1, "task_pods": 1}
+    leads.clear()
+    assert told() == {"leader": 0, "namespaces": 0, "task_pods": 0}

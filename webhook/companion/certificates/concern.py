@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from certs.codec import NewerFormatError, encode_pair, encode_state
 from certs.issue import issue
+from certs.restore import restore
 from certs.rotation import plan
 from certs.state import Served, State
 from certs.steps import Plan, Stage, Step, WriteBundle, WritePair
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 
 _LOOKS: Final = 8
 """Looks in one step; a first installation takes five."""
+
+_UNDER_WAY: Final = timedelta(seconds=5)
+"""How old the API server's time may be when ours is read: it is in whole seconds, and
+an answer takes its time."""
 
 Prober = Callable[[tuple[Address, ...], bytes], tuple[Served, ...]]
 """Asks replicas for their certificate, given the bundle that API servers have."""
@@ -74,20 +80,21 @@ class Certificates:
             except NewerFormatError as error:
                 newer = Complaint(Problem.STATE_NEWER, str(error))
                 return Outcome(phase=State().phase, state=State(), complaints=(newer,))
-            decided = self._plan(look)
+            doubts = self._doubts(look)
+            decided = restore(look.state, look.seen) if doubts else self._plan(look)
             moved, refused = self._write(decided, look, done)
             if refused or not moved or looks == _LOOKS:
                 return Outcome(
                     phase=decided.phase,
                     state=look.state,
                     done=tuple(done),
-                    complaints=(*look.complaints, *refused),
+                    complaints=(*look.complaints, *doubts, *refused),
                     settled=decided.settled,
                     again=decided.again,
                 )
 
     def _plan(self, look: Look) -> Plan:
-        decided = plan(look.state, look.seen, self.policy, self.clocks.wall())
+        decided = plan(look.state, look.seen, self.policy, look.now)
         if not decided.attest or decided.steps:
             # What is due already must not wait for a replica that does not answer.
             return decided
@@ -97,7 +104,26 @@ class Certificates:
         trust = look.seen.trust
         bundle = trust.bundles[0] if trust and trust.bundles else b""
         seen = replace(look.seen, served=self.probe(replicas, bundle))
-        return plan(look.state, seen, self.policy, self.clocks.wall())
+        return plan(look.state, seen, self.policy, look.now)
+
+    def _doubts(self, look: Look) -> tuple[Complaint, ...]:
+        """Ours against the API server's, which is what judges certificates.
+
+        A look that took very long cannot tell: it counts as wrong, and the next one
+        tells.
+        """
+        if look.server_time is None:
+            return ()
+        ahead = look.now - look.server_time
+        bound = 2 * self.policy.skew
+        if -bound <= ahead <= bound + _UNDER_WAY:
+            return ()
+        detail = (
+            f"this machine's clock says {look.now:%Y-%m-%d %H:%M:%S}, the API server's "
+            f"{look.server_time:%Y-%m-%d %H:%M:%S} (UTC); until they agree, nothing is "
+            "issued, switched or dropped"
+        )
+        return (Complaint(Problem.CLOCK, detail),)
 
     def _write(
         self, decided: Plan, look: Look, done: list[Cause]
@@ -130,7 +156,7 @@ class Certificates:
         if isinstance(step, Stage):
             if look.state_secret is None:
                 return False
-            state = replace(state, next=self.issue(self.policy, self.clocks.wall()))
+            state = replace(state, next=self.issue(self.policy, look.now))
         return self._apply_data(look.state_secret, encode_state(state))
 
     def _apply_data(self, secret: Json | None, data: dict[str, str]) -> bool:

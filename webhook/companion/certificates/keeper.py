@@ -115,10 +115,8 @@ def followers(
 
 
 def _pause(outcome: Outcome, now: datetime) -> float:
-    if outcome.complaints or (not outcome.settled and outcome.again is None):
+    if outcome.complaints or outcome.again is None:
         return _PENDING
-    if outcome.again is None:
-        return _AT_LATEST
     wait = (outcome.again - now).total_seconds() + _SLACK
     return min(max(wait, _SLACK), _AT_LATEST)
 

@@ -27,6 +27,7 @@ from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Look:
         pair_secret: None when it is absent, unreadable or not ours to write.
         state: What the state Secret holds.
         seen: The observation to plan on.
+        now: The wall clock, UTC, read after everything else: the time to plan by.
+        server_time: The API server's, by its latest answer; None when it is unknown.
         complaints: What is in the way.
     """
 
@@ -47,6 +50,8 @@ class Look:
     pair_secret: Json | None
     state: State
     seen: Observed
+    now: datetime
+    server_time: datetime | None
     complaints: tuple[Complaint, ...]
 
 
@@ -86,6 +91,8 @@ class Looker:
                 pair=self._pair(pair_secret),
                 request=asked,
             ),
+            self.clocks.wall(),
+            self.resources.server_time(),
             tuple(complaints),
         )
 

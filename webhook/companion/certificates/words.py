@@ -28,6 +28,7 @@ class Problem(StrEnum):
     PAIR_MISSING = "pair_missing"
     PAIR_FOREIGN = "pair_foreign"
     CONFIGURATION_MISSING = "configuration_missing"
+    CLOCK = "clock"
     API = "api"
 
 

@@ -1,0 +1,228 @@
+"""Install, upgrade, roll back, test and uninstall, with every hook run.
+
+Nothing runs pods here, so the hooks' and tests' command lines run as processes, with
+their own accounts' rights. The test of the handshake needs the cluster's DNS and runs
+on a real node only.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chart.rendering import CHART, RELEASE, Chart
+from tests.cluster.chart.conftest import Helm
+from tests.cluster.chart.product import (
+    COMPANION,
+    CONFIGURATION,
+    companion,
+    listing,
+    settle,
+)
+from tests.cluster.injector import Injector
+from tests.lab.api import Object
+from tests.lab.control_plane import ControlPlane
+from tests.lab.one_off import OneOffPods
+from tests.lab.processes import wait_for
+from tests.lab.tools import LabError
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
+
+HOME = "chart-lifecycle"
+COMPUTE = "chart-lifecycle-compute"
+DOCS = Path(__file__).parents[3] / "docs" / "how-to"
+POLICY = f"/apis/networking.k8s.io/v1/namespaces/{COMPUTE}/networkpolicies"
+MIRROR = f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR_SECRET}"
+PODS = f"/api/v1/namespaces/{COMPUTE}/pods"
+VALUES = ("--set", "tracking.existingSecret=credentials")
+TASK: Object = {
+    "metadata": {"name": "running-task", "labels": {"spark-role": "driver"}},
+    "spec": {
+        "containers": [
+            {
+                "name": "spark-kubernetes-driver",
+                "image": "spark",
+                "envFrom": [{"secretRef": {"name": MIRROR_SECRET}}],
+            }
+        ]
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def namespaces(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A home with its source, and a labeled namespace in which a task runs."""
+    plane.namespace(HOME)
+    body: Object = {"metadata": {"name": "credentials"}, "stringData": {"KEY": "k"}}
+    plane.admin.create(f"/api/v1/namespaces/{HOME}/secrets", body)
+    plane.namespace(COMPUTE, {INJECT_LABEL: INJECT_ENABLED})
+    plane.admin.create(PODS, TASK)
+    yield plane
+    for name in (HOME, COMPUTE):
+        plane.admin.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(namespaces: ControlPlane, helm: Helm) -> Iterator[None]:
+    """A test that fails leaves no release to the next one."""
+    yield
+    helm(
+        *("uninstall", RELEASE, "--namespace", HOME),
+        *("--ignore-not-found", "--no-hooks", "--wait"),
+    )
+
+
+@pytest.fixture(scope="module")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chart as an earlier version: its own name, image and labels of version."""
+    folder = tmp_path_factory.mktemp("previous") / "tracking-injector"
+    shutil.copytree(CHART, folder)
+    metadata = yaml.safe_load((folder / "Chart.yaml").read_text("utf-8"))
+    metadata |= {"version": "0.0.9", "appVersion": "0.0.9"}
+    (folder / "Chart.yaml").write_text(yaml.safe_dump(metadata), "utf-8")
+    return folder
+
+
+def upgrade(helm: Helm, chart: Path, *flags: str) -> str:
+    """Install or upgrade the release; what helm prints."""
+    return helm("upgrade", "--install", RELEASE, chart, "--namespace", HOME, *flags)
+
+
+def image(plane: ControlPlane) -> str:
+    """The image that the companion's Deployment asks for."""
+    path = f"/apis/apps/v1/namespaces/{HOME}/deployments/{COMPANION}"
+    pod = plane.admin.get(path)["spec"]["template"]["spec"]
+    return str(pod["containers"][0]["image"])
+
+
+def test_notes_are_short_and_say_what_to_do_next(
+    namespaces: ControlPlane, helm: Helm
+) -> None:
+    """At most twenty lines, with the command that switches a namespace on."""
+    said = helm("install", RELEASE, CHART, "--namespace", HOME, "--dry-run=client")
+    notes = said.split("NOTES:\n")[1].rstrip().splitlines()
+
+    assert len(notes) <= 20
+    assert any("tracking.michelangelo-ai.org/inject=enabled" in line for line in notes)
+
+
+def test_a_whole_life_leaves_the_cluster_as_it_was(
+    namespaces: ControlPlane, helm: Helm, chart: Chart, previous: Path
+) -> None:
+    """Previous version, this one, a rollback, and the hook beside a live companion."""
+    plane = namespaces
+    before = listing(plane.admin)
+    upgrade(helm, previous, *VALUES)
+    images = [image(plane)]
+    rendered = chart.render(
+        {"tracking": {"existingSecret": "credentials"}}, namespace=HOME
+    )
+    with companion(plane, rendered, HOME), OneOffPods(plane, HOME) as hooks:
+        wait_for("the mirror", lambda: plane.admin.exists(MIRROR))
+        upgrade(helm, CHART, *VALUES)
+        images.append(image(plane))
+        helm("rollback", RELEASE, "1", "--namespace", HOME)
+        images.append(image(plane))
+        during = listing(plane.admin)
+        helm("uninstall", RELEASE, "--namespace", HOME, "--wait", "--timeout", "60s")
+        after = settle(plane.admin, before)
+
+    assert ["0.0.9", "0.1.0", "0.0.9"] == [one.rpartition(":")[2] for one in images]
+    assert [(COMPANION, 0)] == [(one.account, one.code) for one in hooks.ended], hooks
+    assert len(during) > len(before) + 30
+    assert before == after
+
+
+def test_dead_pods_of_ours_leave_the_cluster_as_it_was_too(
+    namespaces: ControlPlane, helm: Helm
+) -> None:
+    """By the commands of the how-to; nobody of ours answers or runs."""
+    plane = namespaces
+    before = listing(plane.admin)
+    upgrade(helm, CHART, *VALUES)
+    plane.admin.create(MIRROR.rpartition("/")[0], mirror())
+    plane.admin.create(POLICY, policy())
+    still = plane.admin.create(PODS, TASK | {"metadata": {"name": "while-dead"}})
+    plane.admin.delete(f"{PODS}/{still['metadata']['name']}")
+    text = (DOCS / "uninstall.md").read_text("utf-8").split("## When our own")[1]
+    block = re.search(r"```console\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    for line in block[1].splitlines():
+        program, *words = line.replace("ml-tracking", HOME).split()
+        {"helm": helm, "kubectl": plane.kubectl}[program](*words)
+
+    assert before == settle(plane.admin, before)
+
+
+def mirror() -> Object:
+    """A mirror as the companion writes it."""
+    return {
+        "metadata": {"name": MIRROR_SECRET},
+        "type": "tracking.michelangelo-ai.org/keys",
+    }
+
+
+def policy() -> Object:
+    """An egress policy as the companion writes it."""
+    labels = {"app.kubernetes.io/managed-by": "tracking-injector"}
+    return {
+        "metadata": {"name": "mti-egress-0", "labels": labels},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+    }
+
+
+def test_an_uninstall_that_cannot_clean_up_removes_nothing(
+    namespaces: ControlPlane, helm: Helm
+) -> None:
+    """Helm stops at its hook, and the webhook and the companion's rights stay."""
+    plane = namespaces
+    before = listing(plane.admin)
+    upgrade(helm, CHART, *VALUES, "--set", "certificates.mode=companion")
+    # Somebody else holds on to the webhook's configuration, so it cannot go.
+    taken = {"metadata": {"finalizers": ["example.com/held"]}}
+    plane.admin.patch(CONFIGURATION, taken)
+    plane.kubectl("delete", "serviceaccount", COMPANION, "-n", HOME)
+    with pytest.raises(LabError):
+        helm("uninstall", RELEASE, "--namespace", HOME, "--timeout", "5s")
+
+    assert plane.admin.exists(CONFIGURATION)
+    plane.admin.patch(CONFIGURATION, {"metadata": {"finalizers": None}})
+    helm("uninstall", RELEASE, "--namespace", HOME, "--no-hooks", "--wait")
+    plane.kubectl(
+        *("delete", "job,clusterrole,clusterrolebinding", "--ignore-not-found"),
+        *("-n", HOME, "-l", "app.kubernetes.io/component=uninstall"),
+    )
+
+    assert before == settle(plane.admin, before)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_helm_test_tells_whether_a_pod_gets_the_keys(
+    namespaces: ControlPlane, helm: Helm, injector: Injector, *, works: bool
+) -> None:
+    """The test's own pod, against an API server that reaches the webhook or not."""
+    plane = namespaces
+    before = listing(plane.admin)
+    upgrade(helm, CHART, *VALUES, "--set", f"tests.namespace={COMPUTE}")
+    plane.admin.delete(CONFIGURATION)
+    if works:
+        injector.register(plane)
+    command = ("test", RELEASE, "--namespace", HOME, "--timeout", "30s")
+    only = ("--filter", f"name={RELEASE}-test-admission")
+    with OneOffPods(plane, HOME) as pods:
+        try:
+            passed = bool(helm(*command, *only))
+        except LabError:
+            passed = False
+    if works:
+        injector.unregister(plane)
+    helm("uninstall", RELEASE, "--namespace", HOME, "--no-hooks", "--wait")
+
+    assert works is passed
+    assert [works] == [one.code == 0 for one in pods.ended], pods.ended
+    assert ("the pod got no tracking keys" in pods.ended[0].said) is not works
+    plane.admin.delete(f"/api/v1/namespaces/{HOME}/pods")
+    plane.admin.delete("/api/v1/namespaces/effect-of-the-configuration")
+    assert before.keys() == settle(plane.admin, before).keys()

@@ -1,0 +1,64 @@
+"""An unmodified API server accepts what the chart renders."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chart.rendering import CHART, CI_VALUES, PRESETS, RELEASE
+from tests.cluster.chart.conftest import Helm
+from tests.lab.api import Object
+from tests.lab.control_plane import ControlPlane
+
+NAMESPACE = "chart-dry-run"
+
+
+@pytest.fixture(scope="module")
+def prepared(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A plane with the namespaces that the values files name."""
+    for name in (NAMESPACE, "ray-jobs", "team-a", "team-b"):
+        plane.namespace(name)
+    yield plane
+    for name in (NAMESPACE, "ray-jobs", "team-a", "team-b"):
+        plane.admin.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [None, *CI_VALUES, *PRESETS],
+    ids=lambda path: path.stem if path else "default",
+)
+def test_the_api_server_accepts_every_object(
+    prepared: ControlPlane, helm: Helm, values: Path | None
+) -> None:
+    """What helm renders for this cluster passes a strict server-side dry run."""
+    files = ("--values", values) if values else ()
+    said = helm(
+        *("install", RELEASE, CHART, "--namespace", NAMESPACE, *files),
+        *("--dry-run=server", "--output", "yaml"),
+    )
+    release = yaml.safe_load(said)
+    hooks = [hook["manifest"] for hook in release.get("hooks", ())]
+    documents = yaml.safe_load_all("\n---\n".join([release["manifest"], *hooks]))
+    objects = [one for one in documents if one]
+
+    assert len(dry_run(prepared, objects).splitlines()) == len(objects) > 20
+
+
+def dry_run(plane: ControlPlane, objects: list[Object]) -> str:
+    """Apply on the server without keeping anything; unknown fields are errors.
+
+    Accounts are there meanwhile: a pod is only admitted where its account exists.
+    """
+    kinds = [one for one in objects if one["kind"] == "ServiceAccount"]
+    accounts = yaml.safe_dump_all(kinds)
+    plane.kubectl("apply", "-f", "-", stdin=accounts)
+    try:
+        return plane.kubectl(
+            *("apply", "--server-side", "--dry-run=server", "--validate=strict"),
+            *("--force-conflicts", "-f", "-"),
+            stdin=yaml.safe_dump_all(objects),
+        )
+    finally:
+        plane.kubectl("delete", "-f", "-", stdin=accounts)

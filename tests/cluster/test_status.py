@@ -1,0 +1,210 @@
+"""`status` and the companion's options, on a release with a name of its own."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.release import Release, Running, companion, eventually
+from tests.lab.build import Toolbox
+from tests.lab.control_plane import ControlPlane
+
+COMMAND = str(Path(sys.executable).with_name("kubectl-tracking"))
+
+
+@pytest.fixture(name="release", scope="module")
+def _release(
+    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
+    """Installed with the chart's `fullnameOverride`."""
+    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("status"))
+    yield Release(plane, fullname="keys-for-tasks")
+    plane.stop()
+
+
+@pytest.fixture(name="running", scope="module")
+def _running(release: Release) -> Iterator[Running]:
+    with companion(release) as running:
+        yield running
+
+
+@pytest.fixture(name="name")
+def _name(release: Release, running: Running) -> str:
+    """A labeled namespace that is in order."""
+    name = release.compute(f"ray-{uuid.uuid4().hex[:8]}")
+    eventually("it is reported", lambda: release.reason(name) == "mirrored")
+    return name
+
+
+@pytest.fixture(name="reader", scope="module")
+def _reader(release: Release) -> Path:
+    """The kubeconfig of somebody who may read two objects of the release's namespace.
+
+    Its context called `lab` leads here.
+    """
+    home = release.namespace
+    roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{home}"
+    report, lease = f"{release.fullname}-status", release.companion
+    release.admin.create(
+        f"/api/v1/namespaces/{home}/serviceaccounts", {"metadata": {"name": "reader"}}
+    )
+    rules = [
+        right("", "configmaps", report),
+        right("coordination.k8s.io", "leases", lease),
+    ]
+    meta = {"metadata": {"name": "reader"}}
+    release.admin.create(f"{roles}/roles", meta | {"rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "reader", "namespace": home}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
+    release.admin.create(
+        f"{roles}/rolebindings", meta | {"roleRef": role, "subjects": [subject]}
+    )
+    path = release.plane.kubeconfig_for(home, "reader")
+    return astray(path)
+
+
+def astray(path: Path) -> Path:
+    """Adds a context to a kubeconfig that leads nowhere, and makes it the current."""
+    config = yaml.safe_load(path.read_text("utf-8"))
+    nowhere = {"server": "https://127.0.0.1:9"}
+    config["clusters"].append({"name": "nowhere", "cluster": nowhere})
+    context = {"cluster": "nowhere", "user": "lab"}
+    config["contexts"].append({"name": "nowhere", "context": context})
+    config["current-context"] = "nowhere"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    return path
+
+
+def right(group: str, resource: str, name: str) -> dict[str, list[str]]:
+    """To read one object."""
+    return {
+        "apiGroups": [group],
+        "resources": [resource],
+        "resourceNames": [name],
+        "verbs": ["get"],
+    }
+
+
+def status(kubeconfig: Path, *arguments: str) -> tuple[int, str]:
+    """`kubectl tracking status`: its exit code, and all that it says."""
+    done = subprocess.run(
+        [COMMAND, "status", "--kubeconfig", str(kubeconfig), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_release_is_found_whatever_it_is_called(release: Release, name: str) -> None:
+    """By the chart's labels; one line for each namespace, and who leads."""
+    code, said = status(release.plane.kubeconfig)
+
+    assert code == 0, said
+    line = next(one for one in said.splitlines() if one.startswith(name))
+    assert line.split()[1:5] == ["enabled", "default", "mirrored", "2"]
+    assert "companion: one leads." in said
+
+
+def test_two_objects_are_all_that_a_reader_needs(
+    release: Release, reader: Path, name: str
+) -> None:
+    """In the context that was asked for, with the release named."""
+    where = ("--context=lab", f"--release={release.namespace}/{release.fullname}")
+    code, said = status(reader, *where, "-n", name, "-o", "json")
+    report = json.loads(said)
+
+    assert code == 0
+    assert list(report["namespaces"]) == [name]
+    assert report["companion"]["leader"] == "one"
+
+
+def test_a_reader_is_told_what_to_say(reader: Path, name: str) -> None:
+    """Where nothing may be listed, in one sentence."""
+    code, said = status(reader, "--context=lab")
+
+    assert code == 2
+    assert "say --release NAMESPACE/NAME" in said
+
+
+def test_a_wrong_context_is_a_sentence(reader: Path, name: str) -> None:
+    """No traceback where nobody answers, and none where there is no such context."""
+    for context, told in (("nowhere", "Refused"), ("none-such", "none-such")):
+        code, said = status(reader, f"--context={context}", "--release=a/b")
+
+        assert code != 0
+        assert told in said
+        assert "Traceback" not in said
+
+
+def test_a_namespace_that_is_not_labeled_is_said_to_be(
+    release: Release, name: str
+) -> None:
+    """And the exit code tells a script."""
+    code, said = status(release.plane.kubeconfig, "-n", "default")
+
+    assert code == 1
+    assert "default is not labeled, and has no mirror." in said
+
+
+def test_it_stays_and_shows_what_changes(release: Release, name: str) -> None:
+    """On a terminal, until it is interrupted."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "status", "--watch", f"--kubeconfig={release.plane.kubeconfig}"],
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = Screen(ours)
+    eventually("the first", lambda: name in seen.read(), seconds=20)
+    later = release.compute(f"later-{uuid.uuid4().hex[:8]}")
+    eventually("the change", lambda: later in seen.read(), seconds=20)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(10) == 0
+    assert "Traceback" not in seen.read()
+    os.close(ours)
+
+
+class Screen:
+    """What a terminal showed so far."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Reads from our end of it."""
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._text = ""
+
+    def read(self) -> str:
+        """Everything."""
+        try:
+            self._text += os.read(self._descriptor, 1 << 16).decode(errors="replace")
+        except OSError:
+            time.sleep(0.05)
+        return self._text
+
+
+def test_the_companion_takes_its_namespace_and_context_from_options(
+    release: Release, name: str
+) -> None:
+    """As a person runs it once from their own machine."""
+    path = astray(release.kubeconfig())
+    release.admin.delete(f"/api/v1/namespaces/{name}/secrets/michelangelo-tracking")
+    where = ("--context=lab", "--namespace", release.namespace)
+    running = Running(
+        release, "hand", path, arguments=("--once", *where), release_namespace="wrong"
+    )
+
+    assert running.process.wait(60) == 0, running.log.read_text("utf-8")
+    assert release.holds(name)

@@ -1,0 +1,55 @@
+"""Runs `tracking-injector certs` on a cluster in memory."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from click.testing import CliRunner, Result
+
+from tests.unit.companion.certificates.site import (
+    HOME,
+    NAME,
+    Site,
+    endpoint_slice,
+)
+from webhook.cli.main import cli
+from webhook.cluster.access import Access
+from webhook.cluster.kinds import ENDPOINT_SLICE
+
+if TYPE_CHECKING:
+    from webhook.companion.certificates.handshake import Address, Handshakes
+
+
+def installed() -> Site:
+    """After its first installation, with two replicas that serve what is current."""
+    site = Site()
+    site.settle()
+    site.user.delete(ENDPOINT_SLICE, "injector-1", HOME)
+    site.user.create(ENDPOINT_SLICE, endpoint_slice("10.0.0.1", "10.0.0.2"))
+    return site
+
+
+def run(site: Site, *words: str) -> Result:
+    """The command against the site, whose replicas answer for the network."""
+    port: Any = site.cluster.client("tracking-injector-certs")
+    access = Access(port, HOME, "https://api.example")
+
+    def ask(self: Handshakes, replicas: tuple[Address, ...], pem: bytes) -> Any:
+        del self
+        return site.certificates.probe(replicas, pem)
+
+    with (
+        patch("webhook.cli.certs.connect", lambda *_, **__: access),
+        patch("webhook.cli.certs.now", site.clock),
+        patch("webhook.cli.certs.Handshakes.__call__", ask),
+    ):
+        words = ("certs", words[0], "--release", NAME, *words[1:])
+        return CliRunner().invoke(cli, words, env={"COLUMNS": "120"})
+
+
+def shown(site: Site) -> dict[str, Any]:
+    """What `show` says, for programs."""
+    report: dict[str, Any] = json.loads(run(site, "show", "-o", "json").output)
+    return report

@@ -1,0 +1,1 @@
+"""The certificates' concern on a cluster in memory."""

@@ -1,0 +1,30 @@
+"""One installation of the chart, as one value that every part is wired from."""
+
+from dataclasses import dataclass
+
+from webhook.cluster.ports import Discovers, Resources
+from webhook.mirror.plan import Scope
+from webhook.settings import CompanionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One installation of the chart.
+
+    Attributes:
+        resources: the cluster that it is in.
+        discovery: the same, asked what it serves.
+        settings: what its operator chose.
+        home: its namespace.
+    """
+
+    resources: Resources
+    discovery: Discovers
+    settings: CompanionSettings
+    home: str
+
+    @property
+    def scope(self) -> Scope:
+        """Which namespaces may have its keys."""
+        excluded = (self.home, *self.settings.excluded_namespaces)
+        return Scope(allowed=self.settings.allowed_namespaces, excluded=excluded)

@@ -1,0 +1,72 @@
+"""Who stands behind a task pod: its RayCluster and RayJob, its SparkApplication.
+
+A user looks at what they made themselves, so that is told as well. Little is asked for
+it: a Spark executor's driver is followed anyway, and of a RayCluster only who made it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from webhook.cluster.announce import Subject
+from webhook.cluster.errors import Rejected
+from webhook.cluster.follow import Follower
+from webhook.cluster.kinds import POD, RAY_CLUSTER
+from webhook.cluster.ports import Key, Resources
+from webhook.companion.seen import TaskPod, controller
+
+_REMEMBERED: Final = 10_000
+"""RayClusters whose maker is remembered: each is asked about once."""
+
+
+class Owners:
+    """Walks up from a pod."""
+
+    def __init__(self, resources: Resources, pods: Sequence[Follower[TaskPod]]) -> None:
+        """Takes the port and the followed pods."""
+        self._resources = resources
+        self._pods = pods
+        self._makers: OrderedDict[str, Subject | None] = OrderedDict()
+
+    def of(self, pod: TaskPod) -> Iterator[Subject]:
+        """Everything that the pod was made for, the nearest first; no pod among it.
+
+        Raises:
+            Unavailable: the API server did not answer; without the right to ask, the
+                walk just ends earlier.
+        """
+        owner = pod.owner
+        if owner is not None and _is_a(POD.api_version, POD.name, owner):
+            owner = self._driver_owner(owner)
+        if owner is None:
+            return
+        yield owner
+        if _is_a(RAY_CLUSTER.api_version, RAY_CLUSTER.name, owner):
+            maker = self._maker(owner)
+            if maker is not None:
+                yield maker
+
+    def _driver_owner(self, driver: Subject) -> Subject | None:
+        for follower in self._pods:
+            found = follower.get(Key(driver.namespace, driver.name))
+            if found is not None and found.uid == driver.uid:
+                return found.owner
+        return None
+
+    def _maker(self, cluster: Subject) -> Subject | None:
+        if cluster.uid not in self._makers:
+            self._makers[cluster.uid] = self._ask(cluster)
+            if len(self._makers) > _REMEMBERED:
+                self._makers.popitem(last=False)
+        return self._makers[cluster.uid]
+
+    def _ask(self, cluster: Subject) -> Subject | None:
+        try:
+            body = self._resources.get(RAY_CLUSTER, cluster.name, cluster.namespace)
+        except Rejected:
+            return None  # it is gone, or the right is missing: it is optional
+        return controller(body)
+
+
+def _is_a(api_version: str, kind: str, subject: Subject) -> bool:
+    return (subject.api_version, subject.kind) == (api_version, kind)
