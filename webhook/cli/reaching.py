@@ -98,7 +98,7 @@ def reaching(
         followers=tuple(watched.all()),
         concerns=(names, egress),
         keeps=egress,
-        measures=(Measures(names, egress),),
+        measures=(Measures(names, egress, leads=means.may_act),),
     )
 
 
