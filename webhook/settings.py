@@ -189,7 +189,7 @@ class CompanionSettings(Readable):
     )
     allowed_namespaces: tuple[str, ...] = option(
         (),
-        doc="Names or patterns such as `team-*` of the namespaces that may be labelled;"
+        doc="Names or patterns such as `team-*` of the namespaces that may be labeled;"
         " empty means any.",
     )
     excluded_namespaces: tuple[str, ...] = option(

@@ -50,7 +50,7 @@ def companion(
     once: bool,
     remove_all: bool,
 ) -> None:
-    """Keep mirrors, and report on task pods, in every labelled namespace.
+    """Keep mirrors, and report on task pods, in every labeled namespace.
 
     Runs until it is told to stop; of several replicas one acts. Settings come from
     MTI_* variables, listed in the reference.

@@ -55,7 +55,7 @@ _SENTENCES = MappingProxyType(
             "A source is missing or unusable; the last good keys stay in place."
         ),
         MirrorReason.NOT_ALLOWED: (
-            "The namespace is labelled, but the release's list of allowed namespaces "
+            "The namespace is labeled, but the release's list of allowed namespaces "
             "does not have it; it gets no keys."
         ),
         MirrorReason.EXCLUDED_NAMESPACE: "The namespace is never injected.",
