@@ -43,6 +43,16 @@ def test_verify_shakes_hands_as_an_api_server_does(installed: Installation) -> N
     assert said.count("  trusted  ") == REPLICAS
 
 
+def test_the_companions_own_rights_are_enough_to_look(
+    installed: Installation,
+) -> None:
+    """So that its pod is a place to run both, with a way to every replica."""
+    for command in ("show", "verify"):
+        code, said = installed.run("certs", command, kubeconfig=installed.account)
+
+        assert code == 0, said
+
+
 def test_verify_says_who_does_not_answer(installed: Installation) -> None:
     """Nothing listens on the discard port."""
     code, said = installed.run("certs", "verify", "--connect", "127.0.0.1:9")
