@@ -3,125 +3,39 @@
     python -m tests.bench.companion [scale] [pods] [idle]
 
 Prints one line of JSON for each part. `scale`: how long until every mirror is in
-place and after a change of the source, the requests that took, memory, and how long one
-change takes to reach a mirror. `pods`: memory of an auditor that follows task pods.
-`idle`: requests in ten minutes in which nothing changes. Requests are the API server's
-own record of what the companion's account asked, watches apart.
+place and after a change of the source, the requests that took, memory, and how long a
+change and a label take to reach a mirror. `pods`: memory of an auditor that follows
+task pods. `idle`: requests in ten minutes in which nothing changes. Requests are the
+API server's own record of what the companion's account asked, watches apart.
 """
 
 import argparse
-import base64
 import json
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.companion_world import World, in_parallel, task_pod, world
 from tests.cluster.release import (
     CANARY,
-    COMPANION,
-    MIRROR,
     Release,
     Running,
     companion,
     eventually,
 )
 from tests.lab.api import ApiError
-from tests.lab.build import Toolbox
-from tests.lab.control_plane import ControlPlane, Options
 
 NAMESPACES: Final = (100, 300, 1000)
 PODS: Final = (1000, 3000, 10_000)
 IDLE: Final = 600.0
 """Seconds in which nothing changes."""
 CHANGES: Final = 100
-HOME: Final = "ml-tracking"
-REVIEWS: Final = Path(__file__).parents[2] / "webhook" / "captured"
-_WRITERS: Final = 6
-"""Clients that make the world; the API server's own work is what takes the time."""
 _SETTLED: Final = 5.0
 """Seconds after which the report has been written too."""
-
-_AUDIT: Final = f"""\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-  - level: Metadata
-    users: ["system:serviceaccount:{HOME}:{COMPANION}"]
-    verbs: [get, list, create, update, patch, delete]
-  - level: None
-"""
-
-
-class World:
-    """A control plane with a release, which records what the companion asks."""
-
-    def __init__(self, release: Release, record: Path) -> None:
-        """No compute namespace yet."""
-        self.release = release
-        self.names: list[str] = []
-        self._record = record
-        self._read = 0
-
-    def requests(self) -> Counter[str]:
-        """What was asked since the last call, by resource."""
-        with self._record.open("rb") as lines:
-            lines.seek(self._read)
-            found = [json.loads(line) for line in lines]
-            self._read = lines.tell()
-        return Counter(one["objectRef"]["resource"] for one in found)
-
-    def grow(self, count: int) -> None:
-        """Makes and labels more namespaces; takes the mirrors of all away."""
-        more = [f"n-{number:04}" for number in range(len(self.names), count)]
-        path = "/api/v1/namespaces/{}/secrets/" + MIRROR
-        in_parallel(self.release.compute, more)
-        in_parallel(lambda one: self.release.admin.delete(path.format(one)), self.names)
-        self.names += more
-
-    def until(self, key: str) -> float:
-        """Seconds until every mirror has this key."""
-        return eventually("all", partial(self._mirrored, key), seconds=300, every=0.2)
-
-    def _mirrored(self, key: str) -> bool:
-        wanted = base64.b64encode(key.encode()).decode()
-        by_name = f"metadata.name={MIRROR}"
-        found = self.release.admin.get("/api/v1/secrets", fieldSelector=by_name)
-        keys = [one["data"]["TRACKING_API_KEY"] for one in found["items"]]
-        return keys == [wanted] * len(self.names)
-
-
-def in_parallel(act: Any, items: Sequence[Any]) -> None:
-    """Does it for each, by a few clients at a time."""
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(act, items))
-
-
-@contextmanager
-def world() -> Iterator[World]:
-    """A control plane of its own, for the block."""
-    toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        policy, record = folder / "audit.yaml", folder / "audit.log"
-        policy.write_text(_AUDIT, "utf-8")
-        record.touch()
-        flags = (f"--audit-policy-file={policy}", f"--audit-log-path={record}")
-        options = Options(api_server_flags=flags)
-        plane = ControlPlane.start(toolbox, folder, options)
-        try:
-            yield World(Release(plane, HOME), record)
-        finally:
-            plane.stop()
 
 
 def say(text: str) -> None:
@@ -140,9 +54,15 @@ def scale(counts: Sequence[int]) -> Iterator[dict[str, Any]]:
         one.grow(1)
         with companion(one.release):
             one.until(CANARY)
-            found = lags(one.release, one.names[0])
-        p50, p99 = statistics.median(found), found[int(len(found) * 0.99) - 1]
-        yield {"changes": len(found), "lag_p50_ms": p50, "lag_p99_ms": p99}
+            changed = lags(one.release, one.names[0])
+            labeled = first_keys(one)
+        yield {
+            "times": CHANGES,
+            "source_to_mirror_p50_ms": statistics.median(changed),
+            "source_to_mirror_p99_ms": percentile_99(changed),
+            "label_to_mirror_p50_ms": statistics.median(labeled),
+            "label_to_mirror_p99_ms": percentile_99(labeled),
+        }
         for count in counts:
             say(f"making {count} namespaces")
             one.release.key(CANARY)
@@ -195,6 +115,22 @@ def lags(release: Release, name: str) -> list[float]:
     return sorted(found)
 
 
+def first_keys(one: World) -> list[float]:
+    """Milliseconds from the label of a new namespace to its mirror, sorted."""
+    found = []
+    for _ in range(CHANGES):
+        name = one.release.compute(f"n-{len(one.names):04}")
+        one.names.append(name)
+        mirrored = partial(one.release.holds, name)
+        found.append(round(1000 * eventually("the mirror", mirrored, every=0.002), 1))
+    return sorted(found)
+
+
+def percentile_99(found: Sequence[float]) -> float:
+    """Of a hundred the last but one."""
+    return found[int(len(found) * 0.99) - 1]
+
+
 def pods(counts: Sequence[int]) -> Iterator[dict[str, Any]]:
     """An auditor after another, over more and more task pods."""
     with world() as one:
@@ -238,23 +174,6 @@ def run_pods(one: World, numbers: range) -> None:
         one.release.admin.create(f"/api/v1/namespaces/{name}/pods", body)
 
     in_parallel(create, numbers)
-
-
-def task_pod() -> dict[str, Any]:
-    """A worker as KubeRay made it, fit to be created anew in any namespace."""
-    review = json.loads((REVIEWS / "ray-worker-michelangelo.json").read_text("utf-8"))
-    pod: dict[str, Any] = review["request"]["object"]
-    labels = pod["metadata"]["labels"]
-    injected = {"tracking.michelangelo-ai.org/injected": "true"}
-    pod["metadata"] = {"labels": labels | injected}
-    spec = pod["spec"]
-    # The API server adds the token's volume and its mounts itself.
-    tokens = {one["name"] for one in spec["volumes"] if "projected" in one}
-    spec["volumes"] = [one for one in spec["volumes"] if one["name"] not in tokens]
-    for container in (*spec["containers"], *spec.get("initContainers", ())):
-        mounts = container.get("volumeMounts", ())
-        container["volumeMounts"] = [m for m in mounts if m["name"] not in tokens]
-    return pod
 
 
 def idle(count: int, seconds: float) -> Iterator[dict[str, Any]]:

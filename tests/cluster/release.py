@@ -125,7 +125,7 @@ class Release:
         self.admin.patch(f"/api/v1/namespaces/{namespace}", body)
 
     def compute(self, name: str) -> str:
-        """A new labelled namespace."""
+        """A new labeled namespace."""
         body = {"metadata": {"name": name, "labels": {LABEL: "enabled"}}}
         self.admin.create("/api/v1/namespaces", body)
         return name

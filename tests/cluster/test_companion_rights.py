@@ -10,39 +10,43 @@ from tests.lab.control_plane import ControlPlane
 
 HOME = "ml-tracking"
 RAY = "ray"
+WRITE = f"{COMPANION}-write"
 
 Question = tuple[str, str, str, str, str]
 """Verb, group, resource, namespace and name; empty means any."""
 
-MAY: tuple[Question, ...] = (
-    ("list", "", "namespaces", "", ""),
-    ("watch", "", "namespaces", "", ""),
-    ("list", "", "pods", "", ""),
-    ("watch", "", "pods", "", ""),
-    ("list", "", "pods", RAY, ""),
-    ("list", "", "secrets", "", MIRROR),
-    ("watch", "", "secrets", "", MIRROR),
-    ("create", "", "secrets", RAY, ""),
-    ("patch", "", "secrets", RAY, MIRROR),
-    ("delete", "", "secrets", RAY, MIRROR),
-    ("create", "", "events", RAY, ""),
-    ("get", "ray.io", "rayclusters", RAY, "cluster"),
-    ("get", "", "secrets", HOME, "keys"),
-    ("list", "", "secrets", HOME, "keys"),
-    ("watch", "", "secrets", HOME, "keys"),
-    ("get", "", "configmaps", HOME, "uri"),
-    ("list", "", "configmaps", HOME, "uri"),
-    ("watch", "", "configmaps", HOME, "uri"),
-    ("list", "", "configmaps", "", "michelangelo-config"),
-    ("watch", "", "configmaps", "", "michelangelo-config"),
-    ("get", "", "configmaps", HOME, f"{NAME}-status"),
-    ("patch", "", "configmaps", HOME, f"{NAME}-status"),
-    ("get", "coordination.k8s.io", "leases", HOME, COMPANION),
-    ("patch", "coordination.k8s.io", "leases", HOME, COMPANION),
-)
-
 ADMISSION = "admissionregistration.k8s.io"
 RBAC = "rbac.authorization.k8s.io"
+
+RIGHTS: tuple[Question, ...] = (
+    ("get list watch", "", "namespaces", "", ""),
+    ("get list watch", "", "pods", "", ""),
+    ("get", "ray.io", "rayclusters", "", ""),
+    ("get list watch", "", "secrets", "", MIRROR),
+    ("get list watch", "", "configmaps", "", "michelangelo-config"),
+    ("get list watch patch", ADMISSION, "mutatingwebhookconfigurations", "", NAME),
+    ("get list watch", "networking.k8s.io", "networkpolicies", "", ""),
+    ("get list watch", "", "services", "", ""),
+    ("get list watch", "discovery.k8s.io", "endpointslices", "", ""),
+    # What it writes in compute namespaces.
+    ("patch delete", "", "secrets", "", MIRROR),
+    ("create", "", "secrets", "", ""),
+    ("create", "", "events", "", ""),
+    ("delete create patch", "networking.k8s.io", "networkpolicies", "", ""),
+    # At home.
+    ("get list watch", "", "secrets", HOME, "keys"),
+    ("get list watch", "", "configmaps", HOME, "uri"),
+    ("get list watch patch", "", "secrets", HOME, f"{NAME}-tls"),
+    ("get list watch patch", "", "secrets", HOME, f"{NAME}-tls-state"),
+    ("list watch", "discovery.k8s.io", "endpointslices", HOME, ""),
+    ("get list watch patch", "", "configmaps", HOME, f"{NAME}-status"),
+    ("get list watch patch", "", "configmaps", HOME, f"{NAME}-addresses"),
+    ("get list watch patch", "coordination.k8s.io", "leases", HOME, COMPANION),
+    ("create", "", "events", HOME, ""),
+)
+"""Everything that the roles give; several verbs in one row."""
+
+MAY = [(verb, *row[1:]) for row in RIGHTS for verb in row[0].split()]
 
 MAY_NOT: tuple[Question, ...] = (
     ("get", "", "secrets", RAY, "another"),
@@ -83,6 +87,7 @@ MAY_NOT: tuple[Question, ...] = (
     ("get", "", "nodes/proxy", "", "node"),
     ("list", "", "events", "", ""),
     ("delete", "", "events", RAY, ""),
+    ("patch", "", "events", RAY, ""),
     ("create", "coordination.k8s.io", "leases", HOME, ""),
     ("patch", "coordination.k8s.io", "leases", "kube-system", COMPANION),
     ("delete", "coordination.k8s.io", "leases", HOME, COMPANION),
@@ -134,6 +139,44 @@ def allowed(release: Release, question: Question) -> bool:
     }
     path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     return bool(release.admin.create(path, review)["status"]["allowed"])
+
+
+def given(release: Release) -> set[Question]:
+    """Every right that the companion's own roles hold."""
+    roles = f"/apis/{RBAC}/v1"
+    whole = [f"{roles}/clusterroles/{COMPANION}", f"{roles}/clusterroles/{WRITE}"]
+    home = f"{roles}/namespaces/{HOME}/roles/{COMPANION}"
+    return {
+        (verb, group, resource, namespace, name)
+        for path, namespace in (*((one, "") for one in whole), (home, HOME))
+        for rule in release.admin.get(path)["rules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames") or [""]
+    }
+
+
+def test_the_roles_give_what_is_listed_here_and_nothing_else(release: Release) -> None:
+    """So that whoever adds a right says so below."""
+    assert given(release) == set(MAY)
+
+
+def test_nothing_else_is_bound_to_the_account(release: Release) -> None:
+    """Two cluster roles, and one role at home."""
+    bound = [
+        (one["roleRef"]["kind"], one["roleRef"]["name"])
+        for kind in ("clusterrolebindings", "rolebindings")
+        for one in release.admin.get(f"/apis/{RBAC}/v1/{kind}")["items"]
+        for subject in one.get("subjects") or ()
+        if (subject["kind"], subject["name"]) == ("ServiceAccount", COMPANION)
+    ]
+
+    assert sorted(bound) == [
+        ("ClusterRole", COMPANION),
+        ("ClusterRole", WRITE),
+        ("Role", COMPANION),
+    ]
 
 
 @pytest.mark.parametrize("question", MAY, ids=" ".join)

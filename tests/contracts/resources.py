@@ -312,7 +312,7 @@ class ResourcesContract:
     def test_what_leaves_the_selection_is_told_as_deleted(
         self, port: Resources, home: str
     ) -> None:
-        """An unlabelled object is gone for whoever watches the label."""
+        """An unlabeled object is gone for whoever watches the label."""
         body = config_map(home, a="1")
         body["metadata"]["labels"] = {"team": "a"}
         made = port.apply(CONFIG_MAP, body)

@@ -37,9 +37,6 @@ def _table(report: Json, at: datetime, *, wide: bool) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for name, one in report["namespaces"].items():
         reason = MirrorReason(one["reason"])
-        pods = one.get("pods", {})
-        missed = one.get("missed", 0)
-        outdated = one.get("outdated", {}).get("pods", 0)
         source = report["profiles"].get(one["profile"], {}).get("sourceChanged")
         table.add_row(
             name,
@@ -49,11 +46,21 @@ def _table(report: Json, at: datetime, *, wide: bool) -> Table:
             str(one["keys"]),
             _age(source, at),
             *((_age(one["changed"], at),) if wide else ()),
-            str(pods.get(AuditReason.INJECTED.value, 0)),
-            Text(str(missed), style="red" if missed else ""),
-            Text(str(outdated), style="yellow" if outdated else ""),
+            *_pods(one),
         )
     return table
+
+
+def _pods(one: Mapping[str, Any]) -> tuple[str | Text, ...]:
+    """Injected, missed and outdated; nothing where nobody looked."""
+    if "pods" not in one:
+        return "-", "-", "-"
+    missed, outdated = one["missed"], one.get("outdated", {}).get("pods", 0)
+    return (
+        str(one["pods"].get(AuditReason.INJECTED.value, 0)),
+        Text(str(missed), style="red" if missed else ""),
+        Text(str(outdated), style="yellow" if outdated else ""),
+    )
 
 
 def _notes(report: Json, *, wide: bool, at: datetime) -> Iterator[Text]:

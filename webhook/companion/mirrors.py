@@ -148,11 +148,11 @@ class Mirrors:
 
     def _judge(self, name: str, seen: _Seen) -> Verdict:
         namespace, mirror = seen.namespaces.get(name), seen.mirrors.get(name)
-        labelled = namespace.labelled if namespace else None
+        labeled = namespace.labeled if namespace else None
         return judge(
-            labelled,
+            labeled,
             mirror.existing if mirror else None,
-            self.supplies.get(labelled.profile) if labelled else None,
+            self.supplies.get(labeled.profile) if labeled else None,
             self._scope,
         )
 
@@ -170,7 +170,7 @@ class Mirrors:
         return max(pauses, default=None)
 
     def _write(self, name: str, seen: _Seen) -> ClusterError | None:
-        profile = seen.namespaces[name].labelled.profile
+        profile = seen.namespaces[name].labeled.profile
         content = self.supplies[profile].content
         if content is None or not self._means.may_act():
             return None
@@ -196,14 +196,14 @@ class Mirrors:
     def _reported(
         self, verdicts: Mapping[str, Verdict], seen: _Seen
     ) -> dict[str, NamespaceReport]:
-        """Every labelled namespace, and every other one that still has a mirror."""
+        """Every labeled namespace, and every other one that still has a mirror."""
         report = {}
         for name, verdict in verdicts.items():
             namespace, mirror = seen.namespaces.get(name), seen.mirrors.get(name)
             owned = mirror is not None and mirror.existing.owned
             if namespace is None and not owned:
                 continue
-            profile = namespace.labelled.profile if namespace else DEFAULT_PROFILE
+            profile = namespace.labeled.profile if namespace else DEFAULT_PROFILE
             reason = self._troubles.reason(name) or verdict.reason
             if verdict.step is Step.REMOVE:
                 reason = self._removal.reason(name, verdict.reason)

@@ -34,7 +34,7 @@ class Observed:
     """The followers.
 
     Attributes:
-        namespaces: the labelled ones.
+        namespaces: the labeled ones.
         mirrors: every Secret of the mirror's name.
         sources: one follower for each object that a profile reads.
         pods: task pods; empty when the auditor is switched off.
@@ -118,9 +118,9 @@ def observe(resources: Resources, interests: Interests, wakes: Wakes) -> Observe
         seconds = interests.watch_seconds
         return Follower(resources, selection, project, wake=wake, watch_seconds=seconds)
 
-    labelled = Selection(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
+    labeled = Selection(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
     return Observed(
-        namespaces=follow(labelled, namespace_seen, wakes.mirrors),
+        namespaces=follow(labeled, namespace_seen, wakes.mirrors),
         mirrors=follow(
             Selection(SECRET, name=MIRROR_SECRET), mirror_seen, wakes.mirrors
         ),

@@ -28,7 +28,7 @@ from webhook.injection.reasons import Reason
 from webhook.injection.shape import is_pod
 from webhook.injection.workload import recognize, task_containers
 from webhook.mirror.desired import fingerprint_of, is_owned
-from webhook.mirror.plan import Existing, Labelled
+from webhook.mirror.plan import Existing, Labeled
 from webhook.sensitive import Sensitive
 
 _OVER = ("Succeeded", "Failed")
@@ -36,22 +36,22 @@ _OVER = ("Succeeded", "Failed")
 
 @dataclass(frozen=True, slots=True)
 class NamespaceSeen:
-    """A labelled namespace.
+    """A labeled namespace.
 
     Attributes:
-        labelled: what mirrors care about.
+        labeled: what mirrors care about.
         uid: its UID, for Events.
         since: when the label was last written, as the API server knows.
     """
 
-    labelled: Labelled
+    labeled: Labeled
     uid: str
     since: datetime | None
 
     @property
     def subject(self) -> Subject:
         """What an Event about it refers to; it goes where its users look."""
-        name = self.labelled.name
+        name = self.labeled.name
         return Subject("v1", "Namespace", name, name, self.uid)
 
 
@@ -110,10 +110,10 @@ class TaskPod:
 
 
 def namespace_seen(body: Json) -> NamespaceSeen:
-    """Keeps of a Namespace its profile, whether it goes, and when it was labelled."""
+    """Keeps of a Namespace its profile, whether it goes, and when it was labeled."""
     address = objects.key(body)
     return NamespaceSeen(
-        Labelled(
+        Labeled(
             name=address.name,
             profile=objects.labels(body).get(PROFILE_LABEL) or DEFAULT_PROFILE,
             terminating=bool(objects.metadata(body).get("deletionTimestamp")),

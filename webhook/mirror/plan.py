@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which labelled namespaces may have keys.
+    """Which labeled namespaces may have keys.
 
     Attributes:
         allowed: names or patterns such as `team-*`; empty means any.
@@ -45,7 +45,7 @@ class Scope:
     excluded: Sequence[str] = ()
 
     def objection(self, namespace: str) -> MirrorReason | None:
-        """Why a labelled namespace gets nothing all the same."""
+        """Why a labeled namespace gets nothing all the same."""
         if namespace in self.excluded:
             return MirrorReason.EXCLUDED_NAMESPACE
         if self.allowed and not any(fnmatchcase(namespace, p) for p in self.allowed):
@@ -54,7 +54,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class Labeled:
     """A namespace that carries the label, as far as mirrors care."""
 
     name: str
@@ -86,7 +86,7 @@ class Supply:
 
 
 def judge(
-    namespace: Labelled | None,
+    namespace: Labeled | None,
     existing: Existing | None,
     supply: Supply | None,
     scope: Scope,
@@ -94,7 +94,7 @@ def judge(
     """Decides about one namespace.
 
     Args:
-        namespace: None when it is not labelled, or not there.
+        namespace: None when it is not labeled, or not there.
         existing: the Secret of the mirror's name there, if any.
         supply: of the namespace's profile; None when there is no such profile.
         scope: which namespaces may have keys.

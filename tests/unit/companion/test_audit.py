@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.companion.world import CANARY, World
 from webhook.cluster import objects
+from webhook.cluster.errors import Unavailable
 from webhook.cluster.kinds import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.cluster.ports import Selection
 from webhook.companion.audit import Auditor
@@ -29,7 +30,7 @@ class Audited(World):
     """A world whose auditor steps too."""
 
     def __init__(self, precedence: Precedence = Precedence.FALLBACK) -> None:
-        """One labelled namespace with its mirror, and the auditor."""
+        """One labeled namespace with its mirror, and the auditor."""
         super().__init__(config_maps=("michelangelo-config",))
         self.auditor = Auditor(
             self.means, self.observed, scope=Scope(), precedence=precedence
@@ -172,6 +173,20 @@ def test_without_the_right_to_see_rayclusters_the_walk_ends_there(
 
     assert told(world) == ["Pod/a", "RayCluster/cluster"]
     assert [call.kind for call in world.cluster.calls].count(RAY_CLUSTER) == 1
+
+
+def test_an_owner_that_cannot_be_asked_for_now_is_told_later(world: Audited) -> None:
+    """The step fails and is taken again; what was counted is reported all the same."""
+    rayjob(world)
+    world.run("a", HEAD)
+    world.cluster.meanwhile("get", lambda: setattr(world.cluster, "outage", True))
+    with pytest.raises(Unavailable):
+        world.audit()
+    assert dict(world.auditor.report["ray"].counts) == {AuditReason.MISSED: 1}
+
+    world.cluster.outage = False
+    world.audit()
+    assert told(world) == ["Pod/a", "RayCluster/cluster", "RayJob/job"]
 
 
 def test_an_executors_sparkapplication_is_found_through_its_driver(

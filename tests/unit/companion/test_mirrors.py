@@ -24,7 +24,7 @@ def _world() -> World:
     return World()
 
 
-def test_a_labelled_namespace_gets_every_source(world: World) -> None:
+def test_a_labeled_namespace_gets_every_source(world: World) -> None:
     """One write brings all keys."""
     world.label("ray")
     world.cluster.calls.clear()
@@ -182,6 +182,23 @@ def test_a_mirror_outlives_the_pods_that_refer_to_it(world: World) -> None:
     assert world.mirror("ray") is None
 
 
+def test_only_the_very_mirror_that_was_looked_at_is_removed(world: World) -> None:
+    """What somebody made of it meanwhile is looked at again first."""
+    world.label("ray")
+    world.step()
+    world.label("ray", on=False)
+    world.step()
+
+    def replace() -> None:
+        world.user.delete(SECRET, MIRROR_SECRET, "ray")
+        world.secret(MIRROR_SECRET, "ray", THEIRS="1")
+
+    world.cluster.meanwhile("delete", replace)
+    world.step(10)
+
+    assert world.mirror("ray") == {"THEIRS": "1"}
+
+
 def test_without_the_right_to_see_pods_a_mirror_stays(world: World) -> None:
     """Never break a task comes first."""
     world.label("ray")
@@ -210,7 +227,7 @@ def test_a_flapping_label_costs_nothing(world: World) -> None:
 
 
 def test_label_and_list_must_agree() -> None:
-    """A labelled namespace that the release does not list gets nothing, and is told."""
+    """A labeled namespace that the release does not list gets nothing, and is told."""
     world = World(scope=Scope(allowed=("team-*",)))
     world.label("team-a")
     world.label("intruder")
@@ -281,10 +298,13 @@ def test_an_unreadable_source_leaves_the_last_good(world: World) -> None:
     world.label("ray")
     world.step()
     world.cluster.forbid(lambda call: call.kind == SECRET and call.key.name == "keys")
+    lost = world.now
     world.step()
+    world.step(60)
 
     assert world.mirror("ray") == BOTH
     assert world.reason("ray") is MirrorReason.STALE
+    assert world.mirrors.supplies["default"].since == lost
 
     world.cluster.allow_all()
     world.secret("keys", TRACKING_API_KEY="new")

@@ -103,6 +103,16 @@ def test_a_person_sees_what_is_wrong() -> None:
     assert not is_in_order(report | {"companion": {"leader": "one"}})
 
 
+def test_pods_that_nobody_looked_at_are_not_told_to_be_none() -> None:
+    """A dash, and why."""
+    world = Audited()
+    report = reported(world).report() | {"audit": "off"}
+    line = next(line for line in shown(report).splitlines() if line.startswith("ray"))
+
+    assert line.split()[-3:] == ["-", "-", "-"]
+    assert "Pods are not audited: off." in shown(report)
+
+
 def test_ages_are_as_kubectl_has_them() -> None:
     """One unit, the largest that has two."""
     assert [span(s) for s in (5, 119, 120, 7300, 200000)] == [

@@ -4,7 +4,7 @@ import pytest
 
 from webhook.mirror.desired import fingerprint
 from webhook.mirror.merge import Merged, Unmergeable
-from webhook.mirror.plan import Existing, Labelled, Scope, Step, Supply, Verdict, judge
+from webhook.mirror.plan import Existing, Labeled, Scope, Step, Supply, Verdict, judge
 from webhook.mirror.reasons import MirrorReason
 from webhook.sensitive import Sensitive
 
@@ -12,8 +12,8 @@ GOOD = Merged({"A": Sensitive(b"1")}, "digest-1", ())
 OTHER = Merged({"A": Sensitive(b"2")}, "digest-2", ())
 PROBLEM = Unmergeable(MirrorReason.SOURCE_MISSING, "Secret/s")
 
-ON = Labelled("ray", "default", terminating=False)
-GOING = Labelled("ray", "default", terminating=True)
+ON = Labeled("ray", "default", terminating=False)
+GOING = Labeled("ray", "default", terminating=True)
 
 OURS = Existing(owned=True, fingerprint=fingerprint(GOOD, "default"))
 OLD = Existing(owned=True, fingerprint=fingerprint(OTHER, "default"))
@@ -53,7 +53,7 @@ R = MirrorReason
     ],
 )
 def test_a_verdict(
-    namespace: Labelled | None,
+    namespace: Labeled | None,
     existing: Existing | None,
     supply: Supply | None,
     step: Step,

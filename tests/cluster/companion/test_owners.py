@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.companion.state import create_after
 from tests.cluster.release import COMPANION, Release, companion, eventually
-from tests.cluster.test_companion import create_after
 from tests.cluster.test_kuberay import manifest
 from tests.lab.api import Object
 from tests.lab.build import Toolbox
@@ -36,7 +36,7 @@ def told(release: Release, namespace: str) -> list[tuple[str, str]]:
     )
 
 
-def labelled(release: Release, name: str) -> str:
+def labeled(release: Release, name: str) -> str:
     """A namespace that was switched on a while ago."""
     release.plane.namespace(name)
     release.label(name)
@@ -46,7 +46,7 @@ def labelled(release: Release, name: str) -> str:
 
 def test_kuberays_rayjob_is_told_of_its_missed_pods(release: Release) -> None:
     """Head and worker, their RayCluster, and the RayJob that made it: once each."""
-    name = labelled(release, "rayjob")
+    name = labeled(release, "rayjob")
     text = manifest(release.plane.toolbox, "1.6", "ray-job.sample").read_text("utf-8")
     with companion(release):
         release.admin.create_all(text, name)
@@ -62,7 +62,7 @@ def test_kuberays_rayjob_is_told_of_its_missed_pods(release: Release) -> None:
 
 def test_a_sparkapplication_is_told_of_its_missed_executor(release: Release) -> None:
     """Through the driver, which owns the executor as Spark has it."""
-    name = labelled(release, "spark")
+    name = labeled(release, "spark")
     applications = f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{name}"
     application = release.admin.create(
         f"{applications}/sparkapplications",

@@ -47,11 +47,11 @@ def first_pods(release: Release, name: str, cluster: str) -> float:
         Seconds from the label to the mirror.
     """
     release.plane.namespace(name)
-    labelled = time.monotonic()
+    labeled = time.monotonic()
     release.label(name)
     release.admin.create_all(cluster, name)
     eventually("the mirror", partial(release.holds, name), every=0.005)
-    waited = time.monotonic() - labelled
+    waited = time.monotonic() - labeled
     path = f"/api/v1/namespaces/{name}/pods"
 
     def pods() -> list[Object]:

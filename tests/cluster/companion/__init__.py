@@ -1,0 +1,1 @@
+"""The companion on a real API server, under exactly the rights that the chart gives."""
