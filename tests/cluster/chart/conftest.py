@@ -61,6 +61,17 @@ def _audit_flags(folder: Path) -> tuple[str, ...]:
     return f"--audit-policy-file={path}", f"--audit-log-path={folder / 'audit.log'}"
 
 
+def put_away(plane: ControlPlane, *namespaces: str) -> None:
+    """Delete namespaces and return when they are gone, as others look at what is."""
+    paths = [f"/api/v1/namespaces/{name}" for name in namespaces]
+    for path in paths:
+        plane.admin.delete(path)
+    wait_for(
+        f"the end of {', '.join(namespaces)}",
+        lambda: not any(plane.admin.exists(path) for path in paths),
+    )
+
+
 def audit_events(plane: ControlPlane) -> list[Object]:
     """What the API server has written down so far."""
     (flag,) = [one for one in plane.options.api_server_flags if "log-path" in one]

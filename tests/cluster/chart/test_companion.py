@@ -10,6 +10,7 @@ import pytest
 
 from tests.chart.rendering import CHART, RELEASE, Chart
 from tests.chart.test_settings import environ
+from tests.cluster.chart.conftest import put_away
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 
@@ -37,8 +38,7 @@ def namespaces(plane: ControlPlane) -> Iterator[ControlPlane]:
         secret(plane, HOME, name)
     secret(plane, COMPUTE, "unrelated")
     yield plane
-    for name in (HOME, COMPUTE, OTHER):
-        plane.admin.delete(f"/api/v1/namespaces/{name}")
+    put_away(plane, HOME, COMPUTE, OTHER)
 
 
 @pytest.fixture

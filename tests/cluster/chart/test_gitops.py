@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import Chart
+from tests.cluster.chart.conftest import put_away
 from tests.cluster.chart.product import (
     CONFIGURATION,
     companion,
@@ -76,15 +77,19 @@ class Synced:
         ]
 
 
+@pytest.fixture(scope="module")
+def home(plane: ControlPlane) -> Iterator[str]:
+    """A release namespace."""
+    yield plane.namespace(NAMESPACE)
+    put_away(plane, NAMESPACE)
+
+
 @pytest.fixture(scope="module", params=WAYS)
 def synced(
-    request: pytest.FixtureRequest, plane: ControlPlane, chart: Chart
+    request: pytest.FixtureRequest, plane: ControlPlane, chart: Chart, home: str
 ) -> Iterator[Synced]:
     """The chart synchronized, beside a companion that runs; pruned at the end."""
-    namespace = "/api/v1/namespaces/" + NAMESPACE
-    if not plane.admin.exists(namespace):
-        plane.namespace(NAMESPACE)
-    rendered = chart.render(namespace=NAMESPACE)
+    rendered = chart.render(namespace=home)
     manifests = yaml.safe_dump_all(
         one  # hooks have a time of their own
         for one in rendered.manifests

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, RELEASE, Chart
-from tests.cluster.chart.conftest import Helm
+from tests.cluster.chart.conftest import Helm, put_away
 from tests.cluster.chart.product import (
     COMPANION,
     CONFIGURATION,
@@ -59,8 +59,7 @@ def namespaces(plane: ControlPlane) -> Iterator[ControlPlane]:
     plane.namespace(COMPUTE, {INJECT_LABEL: INJECT_ENABLED})
     plane.admin.create(PODS, TASK)
     yield plane
-    for name in (HOME, COMPUTE):
-        plane.admin.delete(f"/api/v1/namespaces/{name}")
+    put_away(plane, HOME, COMPUTE)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, CI_VALUES, PRESETS, RELEASE
-from tests.cluster.chart.conftest import Helm
+from tests.cluster.chart.conftest import Helm, put_away
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 
@@ -20,8 +20,7 @@ def prepared(plane: ControlPlane) -> Iterator[ControlPlane]:
     for name in (NAMESPACE, "ray-jobs", "team-a", "team-b"):
         plane.namespace(name)
     yield plane
-    for name in (NAMESPACE, "ray-jobs", "team-a", "team-b"):
-        plane.admin.delete(f"/api/v1/namespaces/{name}")
+    put_away(plane, NAMESPACE, "ray-jobs", "team-a", "team-b")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.rendering import CI_VALUES, PRESETS, Chart, Manifest, Rendered
+from tests.cluster.chart.conftest import put_away
 from tests.lab.api import ApiError
 from tests.lab.control_plane import ControlPlane
 
@@ -18,7 +19,7 @@ def restricted(plane: ControlPlane) -> Iterator[ControlPlane]:
     """A plane with such a namespace."""
     plane.namespace(NAMESPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
     yield plane
-    plane.admin.delete(f"/api/v1/namespaces/{NAMESPACE}")
+    put_away(plane, NAMESPACE)
 
 
 def refusals(plane: ControlPlane, rendered: Rendered) -> list[str]:

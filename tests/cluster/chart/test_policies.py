@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE
-from tests.cluster.chart.conftest import audit_events
+from tests.cluster.chart.conftest import audit_events, put_away
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.processes import wait_for
@@ -86,8 +86,7 @@ def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
     wait_for("the policies", lambda: "denied" in apply(plane, probe), seconds=30)
     yield plane
     plane.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--no-hooks")
-    for name in (NAMESPACE, COMPUTE):
-        plane.admin.delete(f"/api/v1/namespaces/{name}")
+    put_away(plane, NAMESPACE, COMPUTE)
 
 
 def secret(name: str = MIRROR, **changes: Any) -> Object:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chart.rendering import CHART, RELEASE, Chart
-from tests.cluster.chart.conftest import Helm
+from tests.cluster.chart.conftest import Helm, put_away
 from tests.cluster.chart.product import (
     CONFIGURATION,
     companion,
@@ -21,7 +21,7 @@ NAMESPACE = "chart-upgrades"
 def home(plane: ControlPlane) -> Iterator[str]:
     """A release namespace."""
     yield plane.namespace(NAMESPACE)
-    plane.admin.delete(f"/api/v1/namespaces/{NAMESPACE}")
+    put_away(plane, NAMESPACE)
 
 
 def test_an_upgrade_beside_a_running_companion_empties_nothing(
