@@ -65,12 +65,13 @@ def test_each_task_pod_is_counted_by_what_became_of_it(
 
 
 def events(release: Release, namespace: str) -> list[tuple[str, str]]:
-    """The pod and the reason of each Warning of ours."""
+    """The pod and the reason of each Warning of ours about one."""
     found = release.admin.get(f"/api/v1/namespaces/{namespace}/events")["items"]
     return sorted(
         (one["involvedObject"]["name"], one["reason"])
         for one in found
         if (one["type"], one["source"].get("component")) == ("Warning", COMPANION)
+        and one["involvedObject"]["kind"] == "Pod"
     )
 
 
