@@ -39,6 +39,8 @@ def restore(state: State, seen: Observed) -> Plan:
         if not all(set(own) <= set(roots) for roots in found):
             pem = bundle.render(bundle.union(own, *found))
             steps.append(WriteBundle(pem, Cause.UNTRUSTED))
-    if state.current is not None and pair is not None and pair.generation is None:
+    lost = pair is not None and pair.generation is None
+    # With a retired root, whether the pair may change is a question of time.
+    if state.current is not None and lost and not state.retired:
         steps.append(WritePair(state.current, Cause.PAIR_DRIFT))
     return Plan(phase=state.phase, steps=tuple(steps))

@@ -144,35 +144,44 @@ class _Decision:
     def _promote(self, following: Generation) -> Stage | KeepState | None:
         if not judge(following, self.policy, self.now).is_ok:
             return self._stage(Cause.RENEWAL)
-        trust = self.seen.trust
-        if trust is None or not self.in_every_bundle:
+        if self.seen.trust is None or not self.in_every_bundle:
             return None
         if self._nothing_to_lose():
-            return self._switch(following, Cause.EMERGENCY)
-        seen = self._valid(self.state.trusted, trust.version)
-        if seen is None:
-            mark = Mark(trust.version, self.now)
-            return KeepState(replace(self.state, trusted=mark), Cause.TRUST_SEEN)
-        if not self._waited(seen, trust.held, self.policy.bundle_dwell):
-            return None
-        return self._switch(following, Cause.SWITCH)
-
-    def _switch(self, following: Generation, cause: Cause) -> KeepState:
+            # What served until now stays in the bundle until replicas are asked.
+            return self._switch(following, (), Cause.EMERGENCY)
+        if not self._known():
+            return self._mark_trust()
         last = (self.state.current.root,) if self.state.current else ()
         retired = bundle.union(self.state.retired, last)
+        return self._switch(following, retired, Cause.SWITCH)
+
+    def _switch(
+        self, following: Generation, retired: tuple[Root, ...], cause: Cause
+    ) -> KeepState:
         state = replace(
             self.state,
             current=following,
             next=None,
             retired=bundle.live(retired, self.now, self.policy.skew),
-            trusted=None,
             switched=None,
         )
         return KeepState(state, cause)
 
+    def _mark_trust(self) -> KeepState | None:
+        """The dwell of the bundle begins, unless it has."""
+        trust = self.seen.trust
+        if trust is None or not self.in_every_bundle:
+            return None
+        if self._valid(self.state.trusted, trust.version):
+            return None
+        mark = Mark(trust.version, self.now)
+        return KeepState(replace(self.state, trusted=mark), Cause.TRUST_SEEN)
+
     def _retire(self) -> KeepState | None:
         """Roots nobody serves any more leave the state; the bundle follows."""
         pair = self.seen.pair
+        if self._must_wait():
+            return self._mark_trust()
         if not (self.state.retired or self.extra) or not self._switched():
             return None
         if pair is not None and not self._valid(self.state.switched, pair.version):
@@ -201,7 +210,31 @@ class _Decision:
             return None
         if judge(current, self.policy, self.now).reason in _HOPELESS:
             return None
+        if self._must_wait() and not self._known():
+            return None
         return WritePair(current, Cause.PAIR_DRIFT)
+
+    def _must_wait(self) -> bool:
+        """Whether a replica could get ahead of an API server by the pair's change.
+
+        The switch waited for that; but since then somebody may have changed a bundle.
+        """
+        pair = self.seen.pair
+        if pair is None or self.state.current is None or self._switched():
+            return False
+        served = pair.generation
+        return bool(self.state.retired) or not (
+            served is None or judge(served, self.policy, self.now).reason in _HOPELESS
+        )
+
+    def _known(self) -> bool:
+        """API servers have had every required root for as long as they may need."""
+        trust = self.seen.trust
+        if trust is None or not self.in_every_bundle:
+            return False
+        seen = self._valid(self.state.trusted, trust.version)
+        dwell = self.policy.bundle_dwell
+        return seen is not None and self._waited(seen, trust.held, dwell)
 
     # --- what the observation means ---
 

@@ -18,6 +18,15 @@ _OWN: Final = f'namespace="{NAMESPACE}"'
 _PODS: Final = "tracking_injector_companion_task_pods"
 _SINCE: Final = "tracking_injector_companion_profile_problem_since_seconds"
 _NOT_AFTER: Final = f"tracking_injector_certificate_not_after_seconds{{{_OWN}}}"
+_ROTATION: Final = (
+    f"tracking_injector_companion_certificate_rotation_since_seconds{{{_OWN}}}"
+)
+_PROBLEM: Final = (
+    f'tracking_injector_companion_certificate_problem{{{_OWN},problem="forbidden"}}'
+)
+_REFUSED: Final = (
+    f'tracking_injector_certificate_reload_errors_total{{{_OWN},problem="mismatch"}}'
+)
 _LEADER: Final = f"tracking_injector_companion_leader{{{_OWN}}}"
 _FAIL_OPEN: Final = (
     "apiserver_admission_webhook_fail_open_count"
@@ -62,8 +71,16 @@ CASES: Final = {
         (_LEADER, constant(1), False),
     ],
     "TrackingInjectorRotationStuck": [
-        (_NOT_AFTER, constant(29 * DAY), True),
-        (_NOT_AFTER, constant(30 * DAY), False),
+        (_ROTATION, constant(0), True),
+        (_ROTATION, rising(60), False),  # it began this very minute
+    ],
+    "TrackingInjectorRotationOverdue": [
+        (_NOT_AFTER, constant(27 * DAY), True),
+        (_NOT_AFTER, constant(28 * DAY), False),
+    ],
+    "TrackingInjectorCertificatesHindered": [
+        (_PROBLEM, constant(1), True),
+        (_PROBLEM, constant(0), False),
     ],
     "TrackingInjectorCertificateExpires": [
         (_NOT_AFTER, constant(21 * DAY), True),
@@ -72,6 +89,10 @@ CASES: Final = {
     "TrackingInjectorCertificateExpiresSoon": [
         (_NOT_AFTER, constant(7 * DAY), True),
         (_NOT_AFTER, constant(8 * DAY), False),
+    ],
+    "TrackingInjectorCertificateRefused": [
+        (_REFUSED, rising(1), True),
+        (_REFUSED, constant(5), False),
     ],
     "TrackingInjectorFailOpen": [
         (_FAIL_OPEN, rising(1), True),

@@ -120,12 +120,14 @@ def test_the_dashboard_shows_metrics_that_exist(monitored: Rendered) -> None:
 def test_the_service_monitor_finds_the_service_for_metrics(
     monitored: Rendered,
 ) -> None:
-    """And not the webhook's own, which speaks TLS."""
+    """And not the webhook's own; also where Argo CD puts its name for us in a label."""
     spec = monitored.one("ServiceMonitor", RELEASE)["spec"]
+    argo = {"app.kubernetes.io/instance": "tracking-injector-eu"}
     selected = [
         one["metadata"]["name"]
         for one in monitored.all("Service")
-        if spec["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()
+        if spec["selector"]["matchLabels"].items()
+        <= (one["metadata"]["labels"] | argo).items()
     ]
 
     assert [f"{RELEASE}-metrics"] == selected

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from tests.chart.rendering import CHART, RELEASE, Rendered
+from tests.chart.rendering import CHART, RELEASE, Chart, Manifest, Rendered
 from webhook import __version__
 from webhook.injection.names import DOMAIN, MIRROR_SECRET
 
@@ -47,7 +47,7 @@ def test_no_two_objects_share_a_name(rendered: Rendered) -> None:
 
 
 def test_selectors_find_their_pods_and_no_others(rendered: Rendered) -> None:
-    """Services, budgets and policies select one component's pods, whatever version."""
+    """Services and budgets select one component's pods, whatever version."""
     pods = {
         one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"]
         for one in rendered.all("Deployment")
@@ -55,9 +55,6 @@ def test_selectors_find_their_pods_and_no_others(rendered: Rendered) -> None:
     selectors = {
         one["metadata"]["name"]: one["spec"]["selector"]["matchLabels"]
         for one in rendered.all("PodDisruptionBudget") + rendered.all("Deployment")
-    } | {
-        one["metadata"]["name"]: one["spec"]["podSelector"]["matchLabels"]
-        for one in rendered.all("NetworkPolicy")
     }
     service = rendered.all("Service")[0]
     selectors[f"service {service['metadata']['name']}"] = service["spec"]["selector"]
@@ -69,6 +66,34 @@ def test_selectors_find_their_pods_and_no_others(rendered: Rendered) -> None:
 
         assert [name.removeprefix("service ")] == found
         assert not any("version" in label or "chart" in label for label in selector)
+
+
+def test_every_pod_of_ours_may_call_whom_it_calls(chart: Chart) -> None:
+    """Also in a namespace that denies everything: a hook that cannot call is stuck."""
+    rendered = chart.render(
+        {"networkPolicy": {"enabled": True}, "tests": {"namespace": "ray-jobs"}}
+    )
+    selected = {
+        one["metadata"]["name"]: sorted(
+            pod["metadata"]["labels"]["app.kubernetes.io/component"]
+            for pod in rendered.pods()
+            if selects(one["spec"]["podSelector"], pod["metadata"]["labels"])
+        )
+        for one in rendered.all("NetworkPolicy")
+    }
+
+    assert {
+        RELEASE: ["webhook"],
+        COMPANION: ["companion", "test", "test", "uninstall"],
+    } == selected
+
+
+def selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    """Whether a selector of ours, by labels or by `In`, selects a pod."""
+    return selector["matchLabels"].items() <= labels.items() and all(
+        labels[one["key"]] in one["values"]
+        for one in selector.get("matchExpressions", [])
+    )
 
 
 def test_names_of_ours_are_spelled_as_in_the_code() -> None:

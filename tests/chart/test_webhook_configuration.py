@@ -32,7 +32,7 @@ def test_the_api_server_asks_about_task_pods_only(default: Rendered) -> None:
 
 @pytest.mark.parametrize("entry", [0, 1], ids=["ray", "spark"])
 def test_an_entry_is_what_the_design_says(default: Rendered, entry: int) -> None:
-    """Fail open, three seconds, creation of pods in labelled namespaces."""
+    """Fail open, three seconds, creation of pods in labeled namespaces."""
     (configuration,) = default.all("MutatingWebhookConfiguration")
     found = dict(configuration["webhooks"][entry])
     selector = found.pop("objectSelector")["matchExpressions"]

@@ -74,7 +74,7 @@ def main(kubeconfig: str, home: str) -> None:
     options = Options(nameservers=(ip_address("10.0.0.10"),))
     elsewhere = Elsewhere(port, port)
     judge = Judge(watched, names, elsewhere, scope=Scope(), options=options)
-    egress = Egress(means, watched, judge, lambda: supplies, addresses)
+    egress = Egress(means, watched, judge, elsewhere, lambda: supplies)
     surroundings = Surroundings(
         leads=lambda: True,
         clock=lambda: datetime.now(UTC),  # noqa: TID251 - an entry point

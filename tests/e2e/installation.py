@@ -19,6 +19,9 @@ TRACKING_URI: Final = "http://mlflow.tracking.svc.cluster.local:5000"
 API_KEY: Final = "canary-6f1d2b7c90e84a53"
 """The secret value, of a form that nothing else contains."""
 
+PATIENCE: Final = 300
+"""Seconds to wait for what nobody promises a time for: a machine may be busy."""
+
 COMPONENTS: Final = ("webhook", "companion")
 DEPLOYMENTS: Final = {"webhook": RELEASE, "companion": f"{RELEASE}-companion"}
 
@@ -63,7 +66,7 @@ class Installation:
         """Go back one revision, and return once the pods before have ended."""
         self.node.plane.helm(
             *("rollback", RELEASE, "--namespace", NAMESPACE),
-            *("--wait", "--timeout", "180s"),
+            *("--wait", "--timeout", f"{PATIENCE}s"),
         )
         self.await_pods()
 
@@ -83,23 +86,32 @@ class Installation:
         A pod that is draining still answers, and answers as it was told.
         """
         for component in COMPONENTS:
-            wait_for(f"two pods of {component}", self._whole(component), seconds=90)
+            wait_for(
+                f"two pods of {component}", self._whole(component), seconds=PATIENCE
+            )
 
     def remove(self) -> None:
         """Take the release and its compute namespaces away."""
         delete_namespaces(self.node, *self.namespaces)
-        self.uninstall()
+        self.uninstall(seconds_to_drain=1)
 
-    def uninstall(self, *flags: str) -> None:
-        """Uninstall the release, and return once its pods have ended."""
-        self.node.plane.helm(
-            *("uninstall", RELEASE, "--namespace", NAMESPACE),
-            *("--wait", "--timeout", "120s", *flags),
-        )
+    def uninstall(self, *flags: str, seconds_to_drain: int | None = None) -> None:
+        """Uninstall the release, and return once its pods have ended.
+
+        Args:
+            flags: More flags for helm.
+            seconds_to_drain: How long its pods may take; their own choice by default.
+        """
+        self.node.plane.helm("uninstall", RELEASE, "--namespace", NAMESPACE, *flags)
+        if seconds_to_drain is not None:
+            self.node.plane.kubectl(
+                *("delete", "pods", "--all", "--namespace", NAMESPACE),
+                f"--grace-period={seconds_to_drain}",
+            )
         wait_for(
             "the end of the release's pods",
             lambda: not any(map(self.pods, COMPONENTS)),
-            seconds=90,
+            seconds=PATIENCE,
         )
 
     def compute_namespace(self, name: str) -> str:
@@ -116,7 +128,7 @@ class Installation:
         wait_for(
             f"{replicas} pods of {component}",
             self._whole(component, replicas),
-            seconds=90,
+            seconds=PATIENCE,
         )
 
     def pods(self, component: str) -> list[dict[str, Any]]:
@@ -169,7 +181,7 @@ def delete_namespaces(node: Node, *names: str) -> None:
     wait_for(
         f"the end of {', '.join(names)}",
         lambda: not any(map(node.plane.admin.exists, paths)),
-        seconds=90,
+        seconds=PATIENCE,
     )
 
 
@@ -177,7 +189,7 @@ def _helm(node: Node, verb: str, chart: Path, values: Mapping[str, str]) -> None
     node.plane.helm(
         *(verb, RELEASE, chart, "--namespace", NAMESPACE),
         *(w for pair in values.items() for w in ("--set", "=".join(pair))),
-        *("--wait", "--timeout", "180s"),
+        *("--wait", "--timeout", f"{PATIENCE}s"),
     )
 
 
@@ -199,7 +211,7 @@ def await_pod(
     name: str,
     seen: Callable[[dict[str, Any]], bool] = is_ready,
     *,
-    seconds: float = 60,
+    seconds: float = PATIENCE,
 ) -> float:
     """Wait until a pod is as `seen` wants it, and return how long that took."""
     path = f"/api/v1/namespaces/{namespace}/pods/{name}"

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import urllib3
 
-from tests.e2e.installation import Installation, is_ready
+from tests.e2e.installation import PATIENCE, Installation, is_ready
 from tests.e2e.taskpods import worker
 from tests.lab.api import ApiError
 from tests.lab.processes import wait_for
@@ -21,8 +21,11 @@ from webhook.injection.names import INJECTED_LABEL
 
 RATE: Final = 20
 """Pods a second."""
-FAIL_OPEN: Final = "apiserver_admission_webhook_fail_open_count"
-"""The API server's own count of calls that failed and were ignored."""
+FAIL_OPEN: Final = "apiserver_admission_webhook_fail_open_count_total"
+"""The API server's own count of calls that failed and were ignored.
+
+The parser of its metrics gives every counter this ending.
+"""
 
 _ONE_RUNS_OF: Final = 40
 _AT_ONCE: Final = 16
@@ -79,7 +82,7 @@ class Stream:
             free = [pod for pod in found if "schedulingGates" not in pod["spec"]]
             return bool(free) and all(map(is_ready, free))
 
-        wait_for("the pods that are free to run", run, seconds=120)
+        wait_for("the pods that are free to run", run, seconds=PATIENCE)
 
     def _run(self) -> None:
         started = time.monotonic()

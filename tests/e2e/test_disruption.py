@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.installation import (
     DEPLOYMENTS,
     NAMESPACE,
+    PATIENCE,
     Installation,
     is_ready,
 )
@@ -28,7 +29,7 @@ def restart(installation: Installation) -> None:
     deployment = f"deployment/{DEPLOYMENTS['webhook']}"
     installation.node.plane.kubectl("rollout", "restart", deployment, "-n", NAMESPACE)
     installation.node.plane.kubectl(
-        "rollout", "status", deployment, "-n", NAMESPACE, "--timeout=120s"
+        "rollout", "status", deployment, "-n", NAMESPACE, f"--timeout={PATIENCE}s"
     )
     installation.await_pods()
 
@@ -108,9 +109,9 @@ def test_evicted_by_the_kubelet_they_block_no_pod_and_each_missed_one_is_reporte
 
     with Stream(installation, namespace) as stream:
         pressed("100%")
-        wait_for("evictions", lambda: old <= evicted(installation), seconds=120)
+        wait_for("evictions", lambda: old <= evicted(installation), seconds=PATIENCE)
         pressed("")
-        wait_for("new pods", lambda: 2 == len(running(installation)), seconds=120)
+        wait_for("new pods", lambda: 2 == len(running(installation)), seconds=PATIENCE)
 
     assert [] == stream.refused
     assert_reported(stream, capsys)

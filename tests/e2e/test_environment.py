@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.environments import SOURCES, generated_container
-from tests.e2e.installation import delete_namespaces
+from tests.e2e.installation import PATIENCE, delete_namespaces
 from tests.lab.images import BUSYBOX
 from tests.lab.node import Node
 from tests.lab.processes import wait_for
@@ -70,7 +70,9 @@ def seen(node: Node) -> Iterator[Mapping[str, dict[str, str] | str]]:
     for number in NUMBERS:
         admin.create(PODS, generated_pod(number))
     wait_for(
-        "the end of every pod", lambda: all(map(outcome, listed(node))), seconds=240
+        "the end of every pod",
+        lambda: all(map(outcome, listed(node))),
+        seconds=PATIENCE,
     )
     yield {pod["metadata"]["name"]: read(node, pod) for pod in listed(node)}
     delete_namespaces(node, NAMESPACE)

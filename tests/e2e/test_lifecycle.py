@@ -14,6 +14,7 @@ from tests.e2e.installation import (
     COMPONENTS,
     DEPLOYMENTS,
     NAMESPACE,
+    PATIENCE,
     RELEASE,
     TRACKING_URI,
     Installation,
@@ -195,7 +196,9 @@ def ours(release: Installation, namespace: str) -> list[str]:
 
 def helm_test(release: Installation) -> str:
     """What `helm test` prints."""
-    return release.node.plane.helm("test", RELEASE, "-n", NAMESPACE, "--timeout", "90s")
+    return release.node.plane.helm(
+        "test", RELEASE, "-n", NAMESPACE, "--timeout", f"{PATIENCE}s"
+    )
 
 
 def running_task(release: Installation, namespace: str, name: str) -> dict[str, Any]:
@@ -208,7 +211,7 @@ def tracking_uri(release: Installation, namespace: str, name: str) -> str:
     """Start a task, and return what it sees."""
     create(release.node, namespace, worker(name))
     await_pod(release.node, namespace, name)
-    return release.shell(namespace, name, "printenv TRACKING_URI || true")
+    return release.shell(namespace, name, "env | sed -n s/^TRACKING_URI=//p")
 
 
 def undisturbed(release: Installation, namespace: str, name: str) -> dict[str, Any]:
@@ -274,6 +277,6 @@ def assert_as_before(release: Installation, before: set[str]) -> None:
         return not left
 
     try:
-        wait_for("a cluster as before", same, seconds=60)
+        wait_for("a cluster as before", same, seconds=PATIENCE)
     except LabError:
         assert set() == left

@@ -26,7 +26,7 @@ def test_a_pod_waits_for_the_keys_and_then_starts_by_itself(
     await_pod(installation.node, namespace, name, waits_for_configuration)
 
     installation.scale("companion", 2)
-    more = await_pod(installation.node, namespace, name, seconds=30)
+    more = await_pod(installation.node, namespace, name, seconds=10)
 
     with capsys.disabled():
         print(f"\nran {more:.1f} s after the companion was back")  # noqa: T201 - figure

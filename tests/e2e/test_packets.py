@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.installation import Installation, await_pod, delete_namespaces
+from tests.e2e.installation import PATIENCE, Installation, await_pod, delete_namespaces
 from tests.e2e.taskpods import (
     DENY_EGRESS,
     bystander,
@@ -77,11 +77,11 @@ class Net:
         return self._succeeds(namespace, pod, f"nc -w 2 {host} {port} </dev/null")
 
     def await_way(self, namespace: str, pod: str, address: str) -> None:
-        """Return once a pod reaches an address: a few seconds, if at all."""
+        """Return once a pod reaches an address: seconds, if at all."""
         wait_for(
             f"a way from {namespace}/{pod} to {address}",
             lambda: self.reaches(namespace, pod, address),
-            seconds=40,
+            seconds=PATIENCE,
         )
 
     def resolves(self, namespace: str, pod: str, name: str = NAME) -> bool:
@@ -186,7 +186,7 @@ def test_a_teams_policy_takes_ours_along_when_it_goes(net: Net) -> None:
     net.installation.scale("companion", 0)
 
     net.installation.node.plane.admin.delete(f"{policies(left)}/deny-egress")
-    wait_for("the end of our policies", lambda: not net.ours(left), seconds=20)
+    wait_for("the end of our policies", lambda: not net.ours(left), seconds=PATIENCE)
 
     net.await_way(left, "task", third)
     net.installation.scale("companion", 2)
@@ -200,7 +200,7 @@ def test_where_nothing_is_denied_nothing_is_added(net: Net) -> None:
     }
     free = net.namespace("free", ingress_only, worker("task"))
     locked = net.namespace("beside", DENY_EGRESS, worker("task"))
-    wait_for("policies elsewhere", lambda: bool(net.ours(locked)), seconds=40)
+    wait_for("policies elsewhere", lambda: bool(net.ours(locked)), seconds=PATIENCE)
 
     net.await_way(free, "task", net.service(THIRD))
     assert [] == net.ours(free)

@@ -11,7 +11,13 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.e2e.installation import TRACKING_URI, Installation, await_pod, is_ready
+from tests.e2e.installation import (
+    PATIENCE,
+    TRACKING_URI,
+    Installation,
+    await_pod,
+    is_ready,
+)
 from tests.e2e.tracking import TrackingServer
 from tests.lab import task_image
 from tests.lab.operators import KubeRay
@@ -43,19 +49,19 @@ def ray(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
     wait_for(
         "head and worker",
         lambda: 2 == len(pods(installation, namespace, "ray.io/node-type")),
-        seconds=60,
+        seconds=PATIENCE,
     )
     wait_for(
         "Ray",
         lambda: all(map(is_ready, pods(installation, namespace, "ray.io/node-type"))),
-        seconds=240,
+        seconds=PATIENCE,
     )
     yield namespace
     plane.admin.delete(f"{path}/ray")
     wait_for(
         "Ray's end",
         lambda: not pods(installation, namespace, "ray.io/node-type"),
-        seconds=90,
+        seconds=PATIENCE,
     )
     operator.stop()
 
@@ -89,14 +95,14 @@ def spark(installation: Installation, tracking: TrackingServer) -> Iterator[str]
             f"{mount}.options.path": str(TASKS),
         },
     )
-    wait_for("the submission", lambda: not submission.running, seconds=90)
+    wait_for("the submission", lambda: not submission.running, seconds=PATIENCE)
     wait_for(
         "driver and executor",
         lambda: (
             2 == len(pods(installation, namespace, "spark-role"))
             and all(map(is_ready, pods(installation, namespace, "spark-role")))
         ),
-        seconds=180,
+        seconds=PATIENCE,
     )
     yield namespace
     driver = only(installation, namespace, "spark-role=driver")
@@ -149,7 +155,7 @@ def test_a_spark_program_logs_a_metric(
     installation: Installation, spark: str, tracking: TrackingServer
 ) -> None:
     """From the driver, with what the executors saw, found on the server."""
-    wait_for("the run", lambda: bool(recorded(tracking)), seconds=90)
+    wait_for("the run", lambda: bool(recorded(tracking)), seconds=PATIENCE)
 
     assert [{"loss": 0.25, "executor_uri": TRACKING_URI}] == tracking.runs("spark")
 

@@ -58,7 +58,7 @@ class TrackingServer:
         base = f"/api/v1/namespaces/{NAMESPACE}"
         node.plane.admin.create(f"{base}/services", service)
         node.plane.admin.create(f"{base}/pods", pod)
-        await_pod(node, NAMESPACE, _NAME, seconds=180)
+        await_pod(node, NAMESPACE, _NAME)
         return cls(node=node)
 
     def runs(self, experiment: str) -> list[dict[str, Any]]:

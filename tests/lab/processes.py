@@ -180,7 +180,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(what: str, seen: Callable[[], bool], *, seconds: float = 60) -> None:
+def wait_for(what: str, seen: Callable[[], bool], *, seconds: float = 180) -> None:
     """Return once `seen()` is true.
 
     Raises:

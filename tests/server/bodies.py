@@ -3,7 +3,7 @@
 import json
 
 from webhook.captured import reviews
-from webhook.server.answer import BODY_LIMIT
+from webhook.server.limits import BODY_LIMIT
 
 CANARY = "canary-5up3r-s3cr3t"
 """Stands in every body; it must come back in no answer and stand in no log."""

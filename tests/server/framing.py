@@ -26,6 +26,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
 from webhook.server.connection import Connection
+from webhook.server.limits import PIECE
 from webhook.server.service import options
 from webhook.server.webhook import Webhook, build
 from webhook.settings import Settings
@@ -201,7 +202,13 @@ class Streams:
     def __iter__(self) -> Iterator[list[bytes]]:
         """Streams in pieces, without end."""
         while True:
-            yield self._split(self._stream())
+            pieces = self._split(self._stream())
+            # As a TLS record has them, and as our connection hands them on.
+            yield [
+                piece[start : start + PIECE]
+                for piece in pieces
+                for start in range(0, len(piece), PIECE)
+            ]
 
     def _chance(self, share: float) -> bool:
         return self._random.random() < share
@@ -303,9 +310,7 @@ class Streams:
             self._random.randrange(len(stream) + 1)
             for _ in range(self._random.randrange(1, 6))
         )
-        edges = [0, *cuts, len(stream)]
-        pieces = [stream[a:b] for a, b in pairwise(edges)]
-        return [piece for piece in pieces if piece]
+        return [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])]
 
 
 METHODS = [b"POST"] * 40 + [b"GET", b"PUT", b"OPTIONS", b"post", b"P@ST", b"CONNECT"]

@@ -116,6 +116,7 @@ class Server:
     port: int = 0
     health_port: int = 0
     lines: deque[bytes] = field(default_factory=lambda: deque(maxlen=20_000))
+    pause_reading: threading.Event = field(default_factory=threading.Event)
 
     def client(self, timeout: float = 20.0) -> Client:
         """A new connection to the serving port."""
@@ -198,6 +199,8 @@ def serving(
 def _read(server: Server) -> None:
     assert server.process.stdout is not None
     for line in server.process.stdout:
+        while server.pause_reading.is_set() and server.process.poll() is None:
+            time.sleep(0.05)
         server.lines.append(line)
         if b"Listening at" in line:
             ports = re.findall(rb"127\.0\.0\.1:(\d+)", line)

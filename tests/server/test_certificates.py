@@ -169,14 +169,20 @@ def test_a_folder_that_goes_between_the_two_reads_is_read_again(tmp_path: Path) 
     assert watch.problem is None
 
 
-def test_a_look_without_a_free_descriptor_keeps_the_last_good_one(folder: Path) -> None:
-    """Whatever the system refuses, the process goes on serving."""
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("open", errno.EMFILE), ("read", errno.EIO), ("memfd_create", errno.EMFILE)],
+)
+def test_a_look_that_the_system_refuses_keeps_the_last_good_one(
+    folder: Path, call: str, number: int
+) -> None:
+    """Without a descriptor, or with a mount that fails: the process goes on serving."""
     watch = CertificateWatch(folder)
     assert watch.check()
     good = watch.current
     OTHER.write(folder)
 
-    with patch("os.memfd_create", side_effect=OSError(errno.EMFILE, "too many")):
+    with patch(f"os.{call}", side_effect=OSError(number, "refused")):
         assert not watch.check()
 
     assert (good, Problem.UNREADABLE) == (watch.current, watch.problem)

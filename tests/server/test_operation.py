@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.bodies import CANARY, MALFORMED, RAY_HEAD, review
 from tests.server.pairs import PemPair
-from tests.server.process import JSON_TYPE, Server, serving
+from tests.server.process import JSON_TYPE, Client, Server, serving
 from webhook.captured import reviews
+from webhook.injection.reasons import Reason, Rejection
+from webhook.injection.workload import Workload
 from webhook.server.app import create_app, webhook_of
-from webhook.server.tls import CertificateWatch
+from webhook.server.tls import CertificateWatch, Problem
 from webhook.server.webhook import build
 from webhook.settings import Settings
+from webhook.telemetry import Handshake, Phase
 
 DECISION_FIELDS = {
     "time",
@@ -91,6 +95,50 @@ def test_metrics_count_what_happened(server: Server) -> None:
     assert server.metric("tracking_injector_certificate_not_after_seconds") > 1e9
     assert server.metric("tracking_injector_certificate_info") == 1
     assert server.metric("tracking_injector_handshakes_total") > 0
+
+
+def test_every_label_has_a_closed_vocabulary(server: Server) -> None:
+    """Whatever clients send; but for namespaces, which are bounded by number."""
+    with server.client() as client:
+        client.mutate(review(namespace=CANARY, operation=CANARY, kind={"kind": CANARY}))
+        client.mutate(review(object={"metadata": {"labels": {CANARY: CANARY}}}))
+        client.ask(CANARY, f"/{CANARY}?{CANARY}", CANARY, {CANARY: CANARY})
+    for body, _, _ in MALFORMED.values():
+        with server.client() as client:
+            client.mutate(body)
+    with Client(server.port, None) as plain:
+        plain.raw(f"GET /{CANARY} HTTP/1.1\r\n\r\n".encode())
+    closed: dict[str, set[str]] = {
+        "reason": {*Reason, *Rejection},
+        "workload": {*Workload, "none"},
+        "result": {*Handshake},
+        "phase": {*Phase},
+        "problem": {*Problem},
+    }
+
+    text = server.probe("/metrics").body.decode()
+
+    seen = [
+        (name, value)
+        for family in text_string_to_metric_families(text)
+        if family.name.startswith("tracking_injector_")
+        for sample in family.samples
+        for name, value in sample.labels.items()
+        if name not in {"le", "namespace", "digest"}
+    ]
+    assert {name for name, _ in seen} == set(closed) - {"problem"}  # there was none
+    assert [] == [one for one in seen if one[1] not in closed[one[0]]]
+
+
+def test_a_log_that_nobody_reads_delays_no_answer(folder: Path, pair: PemPair) -> None:
+    """Its pipe is full after some 200 lines; the server answers, and stops."""
+    with serving(folder, pair) as server:
+        server.pause_reading.set()
+        with server.client() as client:
+            answers = [client.mutate(RAY_HEAD).status for _ in range(1000)]
+
+        assert {200} == set(answers)
+        assert server.stop() == 0
 
 
 def test_invented_namespaces_are_bounded(folder: Path, pair: PemPair) -> None:

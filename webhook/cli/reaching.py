@@ -93,12 +93,12 @@ def reaching(
     )
     elsewhere = Elsewhere(means.resources, release.discovery)
     judge = Judge(watched, names, elsewhere, scope=release.scope, options=options)
-    egress = Egress(means, watched, judge, supplies, home)
+    egress = Egress(means, watched, judge, elsewhere, supplies)
     return Reaching(
         followers=tuple(watched.all()),
         concerns=(names, egress),
         keeps=egress,
-        measures=(Measures(names, egress),),
+        measures=(Measures(names, egress, leads=means.may_act),),
     )
 
 

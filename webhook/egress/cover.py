@@ -12,22 +12,48 @@ from webhook.egress.reach import NAMESPACE_NAME_LABEL
 from webhook.egress.selector import Operator
 
 
-def uncovered(
-    wanted: Iterable[Rule], existing: Iterable[tuple[Policy, Rule]]
-) -> tuple[Rule, ...]:
-    """What is left of rules when peers that are permitted anyway are taken out.
+class Wanted:
+    """Rules that should hold; what can be told of them by themselves is told once.
 
-    Args:
-        wanted: Egress rules with peers and ports.
-        existing: Egress rules, each with the policy it is part of.
+    The same rules are looked for under hundreds of policies, and may list thousands of
+    addresses, where most policies speak of pods.
     """
-    given = list(existing)
-    left = []
-    for rule in wanted:
-        peers = tuple(p for p in rule.peers if not _permitted(p, rule.ports, given))
-        if peers:
-            left.append(Rule(peers, rule.ports))
-    return tuple(left)
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        """Takes egress rules with peers and ports."""
+        self._rules = [
+            (rule, any(isinstance(peer, PodPeer) for peer in rule.peers))
+            for rule in rules
+        ]
+
+    def without(self, existing: Iterable[tuple[Policy, Rule]]) -> tuple[Rule, ...]:
+        """What is left when peers that are permitted anyway are taken out.
+
+        Args:
+            existing: Egress rules, each with the policy it is part of.
+        """
+        given = list(existing)
+        blocks = [one for one in given if _speaks_of(one[1], IpBlock)]
+        pods = [one for one in given if _speaks_of(one[1], PodPeer)]
+        left = []
+        for rule, has_pods in self._rules:
+            if not blocks and not (pods and has_pods):
+                left.append(rule)
+                continue
+            peers = tuple(
+                peer
+                for peer in rule.peers
+                if not _permitted(
+                    peer, rule.ports, blocks if isinstance(peer, IpBlock) else pods
+                )
+            )
+            if peers:
+                left.append(Rule(peers, rule.ports))
+        return tuple(left)
+
+
+def _speaks_of(rule: Rule, kind: type[Peer]) -> bool:
+    return not rule.peers or any(isinstance(peer, kind) for peer in rule.peers)
 
 
 def _permitted(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from webhook.egress.canonical import compact
-from webhook.egress.cover import uncovered
+from webhook.egress.cover import Wanted
 from webhook.egress.model import Direction, Policy, Rule
 from webhook.egress.reasons import Reason
 from webhook.egress.selector import Requirement, Selector
@@ -127,9 +127,9 @@ def additive(
     # What selects every injected pod is isolation enough to lean on.
     if INJECTED in groups:
         groups = {INJECTED: groups[INJECTED]}
-    given = _Given(isolating)
+    given, wanted = _Given(isolating), Wanted(rules)
     shadows = (
-        _shadow(namespace, both, group, rules, given) for both, group in groups.items()
+        _shadow(namespace, both, group, wanted, given) for both, group in groups.items()
     )
     kept = sorted((s for s in shadows if s.rules), key=lambda shadow: shadow.name)
     return Plan(namespace, Reason.EGRESS_READY, tuple(kept))
@@ -173,14 +173,14 @@ def _shadow(
     namespace: str,
     both: Selector,
     group: list[Policy],
-    rules: tuple[Rule, ...],
+    wanted: Wanted,
     given: _Given,
 ) -> OwnPolicy:
     return OwnPolicy(
         namespace,
         NAME_PREFIX + _digest(both),
         both,
-        uncovered(rules, given.to(both)),
+        wanted.without(given.to(both)),
         tuple(sorted({(p.name, p.uid) for p in group})),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 
 Json = Mapping[str, Any]
@@ -38,6 +39,10 @@ class Requirement:
                 return self.key not in labels
 
 
+_ORDER = attrgetter("key", "operator", "values")
+"""The order of a requirement's fields, without making a tuple for each comparison."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
     """A label selector: all requirements hold. None at all selects everything.
@@ -52,7 +57,7 @@ class Selector:
     @classmethod
     def of(cls, *requirements: Requirement) -> "Selector":
         """A selector in canonical form."""
-        return cls(tuple(sorted(set(requirements))))
+        return cls(tuple(sorted(set(requirements), key=_ORDER)))
 
     @classmethod
     def labels(cls, labels: Mapping[str, str]) -> "Selector":

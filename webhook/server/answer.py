@@ -13,10 +13,6 @@ from webhook.injection.reasons import Rejection
 
 JSON = "application/json"
 
-BODY_LIMIT = 7 << 20
-"""Bytes. An object has at most 3 MiB as received; `object` and `oldObject` make two of
-them, and the rest of a review fits in one more."""
-
 
 class Answer(NamedTuple):
     """An HTTP status and a JSON body."""

@@ -17,7 +17,8 @@ from werkzeug.exceptions import (
 )
 
 from webhook.injection.reasons import Rejection
-from webhook.server.answer import BODY_LIMIT, JSON, Answer, error
+from webhook.server.answer import JSON, Answer, error
+from webhook.server.limits import BODY_LIMIT
 from webhook.server.webhook import Webhook, build, to_stdout, utc_now
 from webhook.settings import Settings
 

@@ -15,8 +15,16 @@ from gunicorn.asgi import protocol
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from webhook.injection.reasons import Rejection
-from webhook.server.answer import BODY_LIMIT, Answer, error
+from webhook.server.answer import Answer, error
 from webhook.server.app import MUTATE
+from webhook.server.limits import (
+    BODY_LIMIT,
+    LARGE_BODIES,
+    PIECE,
+    PIPELINED,
+    SECONDS,
+    SMALL_BODY,
+)
 from webhook.telemetry import Phase
 
 if TYPE_CHECKING:
@@ -25,24 +33,6 @@ if TYPE_CHECKING:
 # gunicorn looks for the C parser on first use, and for the result on its own class.
 ASGIProtocol._check_h1c_protocol_available()
 protocol._CACHED_SERVER_HEADER = b""  # a banner tells an attacker what to try
-
-SECONDS: Final = {
-    Phase.FIRST_REQUEST: 10.0,
-    Phase.REQUEST: 10.0,
-    Phase.ANSWER: 10.0,
-    Phase.IDLE: 120.0,
-    Phase.CLOSING: 2.0,
-}
-"""Deadlines. kube-apiserver waits 3 s for us and at most 30 s for any webhook: what
-takes 10 s is no use to it. It keeps idle connections for 90 s, so we must keep them
-longer: only the client can close one without losing a request of its own. A closed peer
-gets 2 s to read its last answer."""
-
-SMALL_BODY: Final = 64 << 10
-"""Bytes of a body that is always taken. A real pod has about 10 KB."""
-
-LARGE_BODIES: Final = 64 << 20
-"""Bytes that all larger bodies may hold together, whoever sends them."""
 
 _REVIEW: Final = ("POST", MUTATE.encode())
 _HEAD: Final = b"Content-Type: application/json\r\nContent-Length: %d\r\n"
@@ -108,7 +98,13 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             return
         if self.phase is Phase.IDLE or self.phase is Phase.FIRST_REQUEST:
             self._enter(Phase.REQUEST)
-        super().data_received(data)
+        answered = self.worker.nr
+        for start in range(0, len(data), PIECE):
+            super().data_received(data[start : start + PIECE])
+            if self.worker.nr > answered + PIPELINED:
+                self.abort()
+            if self._closed:
+                return
 
     def pause_writing(self) -> None:
         """The client does not read its answers: read none of its requests."""

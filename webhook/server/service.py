@@ -10,10 +10,10 @@ from gunicorn.app.base import BaseApplication
 
 from webhook.server.adapter import OnTheLoop
 from webhook.server.app import create_app, create_probe_app
-from webhook.server.connection import SECONDS
+from webhook.server.limits import DRAIN_LIMIT, SECONDS
 from webhook.server.tls import CertificateWatch
 from webhook.server.webhook import Webhook, build, to_stdout, utc_now
-from webhook.server.worker import DRAIN_LIMIT, AdmissionWorker
+from webhook.server.worker import AdmissionWorker
 from webhook.settings import Settings
 from webhook.telemetry import JournalHandler, Phase
 

@@ -151,6 +151,8 @@ def _file(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise BadCertificateError(Problem.NOT_A_FILE)
         return os.read(descriptor, FILE_LIMIT)
+    except OSError:
+        raise BadCertificateError(Problem.UNREADABLE) from None
     finally:
         os.close(descriptor)
 

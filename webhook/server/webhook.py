@@ -5,7 +5,10 @@ that fails in here can keep its pod from being admitted.
 """
 
 import contextlib
+import os
+import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,9 +43,20 @@ def utc_now() -> datetime:
 
 
 def to_stdout(lines: bytes) -> None:
-    """Write log lines to standard output."""
-    sys.stdout.buffer.write(lines)
-    sys.stdout.buffer.flush()
+    """Write log lines to standard output.
+
+    Only a journal's own thread waits for a reader that stands still. A main thread,
+    which answers or looks after who does, gets on without: its lines are lost.
+
+    Raises:
+        OSError: There is nobody to read, or no room now.
+    """
+    output = sys.stdout.fileno()
+    main = threading.current_thread() is threading.main_thread()
+    if main and not select.select([], [output], [], 0)[1]:
+        raise BlockingIOError
+    while lines:
+        lines = lines[os.write(output, lines) :]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,21 +17,18 @@ from typing import Any, Final
 from gunicorn.workers.gasgi import ASGIWorker
 
 from webhook.server.connection import Connection
+from webhook.server.limits import (
+    CROWD,
+    DRAIN_LIMIT,
+    HANDSHAKE_SECONDS,
+    QUIET_SECONDS,
+)
 from webhook.server.tls import handshake_failure
 from webhook.server.webhook import Webhook
 from webhook.telemetry import Handshake, Phase
 
-HANDSHAKE_SECONDS: Final = 5.0
-"""Half of what kube-apiserver allows; one takes milliseconds."""
-
 TICK_SECONDS: Final = 1.0
 """Between looks at deadlines, at the certificate's files and at the parent."""
-
-QUIET_SECONDS: Final = 1.0
-"""Without a request for this long, a stopping process may close its listener."""
-
-DRAIN_LIMIT: Final = 15.0
-"""Beyond the drain's own time, for a client that never stops asking."""
 
 BUSY: Final = frozenset({Phase.REQUEST, Phase.ANSWER, Phase.CLOSING})
 """What a stopping process waits for, as each has its deadline."""
@@ -52,6 +49,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
     probes: Any
     large_bodies = 0
     last_answer = 0.0
+    _crowd = 0
 
     def load_wsgi(self) -> None:
         """Take the applications that were made before the fork."""
@@ -147,10 +145,6 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             await self._turn(0.05)
 
     def _start(self) -> None:
-        # A connection has buffers of 256 KiB. Mapped, a crowd's go back to the system
-        # when it leaves; glibc would keep them. Other C libraries have no such call.
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 << 10)
         metrics, connections = self.webhook.metrics, self.connections
         metrics.connections.set_function(lambda: len(connections))
         unanswered = {Phase.REQUEST, Phase.ANSWER}
@@ -182,8 +176,18 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             if connection.deadline < now:
                 connection.expire()
         self.webhook.look_at_certificate()
+        self._give_back()
         await asyncio.sleep(seconds)
 
+    def _give_back(self) -> None:
+        """Return a crowd's memory once it has left; glibc would keep it for the next.
 
-_M_MMAP_THRESHOLD: Final = -3
-"""As malloc.h has it."""
+        A connection has buffers of some 100 KB. Other C libraries keep less, and have
+        no such call.
+        """
+        now = len(self.connections)
+        self._crowd = max(self._crowd, now)
+        if self._crowd > CROWD and now < self._crowd // 2:
+            self._crowd = now
+            with contextlib.suppress(AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)

@@ -37,6 +37,17 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{/* The pods that call the API server: those of the companion, the hook and the tests. */}}
+{{- define "tracking-injector.clientSelector" -}}
+matchLabels:
+  app.kubernetes.io/name: tracking-injector
+  app.kubernetes.io/instance: {{ .Release.Name }}
+matchExpressions:
+  - key: app.kubernetes.io/component
+    operator: In
+    values: [companion, uninstall, test]
+{{- end }}
+
 {{/* Labels of every object; takes `root` and `component`. */}}
 {{- define "tracking-injector.labels" -}}
 {{ include "tracking-injector.selectorLabels" . }}
@@ -137,7 +148,7 @@ letters, digits, `-` and `*` only, so a pattern is a regular expression but for 
 {{- join " || " $terms -}}
 {{- end }}
 
-{{/* Namespaces in the API server's terms: labelled, and not excluded. */}}
+{{/* Namespaces in the API server's terms: labeled, and not excluded. */}}
 {{- define "tracking-injector.namespaceSelector" -}}
 matchExpressions:
   - key: {{ include "tracking-injector.domain" . }}/inject

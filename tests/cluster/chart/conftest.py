@@ -1,11 +1,15 @@
 """Fixtures: the chart on each release of Kubernetes, installed by both Helms."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.chart.rendering import Chart
+from tests.lab.api import Object
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
 from tests.lab.processes import wait_for
@@ -13,17 +17,13 @@ from tests.lab.processes import wait_for
 Helm = Callable[..., str]
 """Runs a helm as admin and returns what it prints."""
 
-_FOREIGN: dict[str, tuple[str, list[tuple[str, str]]]] = {
-    "prometheus-operator": (
-        "example/prometheus-operator-crd",
-        [
-            ("monitoring.coreos.com", "servicemonitors"),
-            ("monitoring.coreos.com", "prometheusrules"),
-        ],
-    ),
-    "cert-manager": ("deploy/crds", [("cert-manager.io", "certificates")]),
-}
-"""Other operators, with the folder of their CRDs, and the kinds that the chart uses."""
+_MONITORING = "example/prometheus-operator-crd/monitoring.coreos.com"
+_FOREIGN = (
+    ("prometheus-operator", f"{_MONITORING}_servicemonitors.yaml"),
+    ("prometheus-operator", f"{_MONITORING}_prometheusrules.yaml"),
+    ("cert-manager", "deploy/crds/cert-manager.io_certificates.yaml"),
+)
+"""Other operators, and the kinds of theirs that the chart makes objects of."""
 
 
 @pytest.fixture(
@@ -35,18 +35,44 @@ def plane(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ControlPlane]:
     """A control plane of one release, which knows the other operators' kinds."""
-    options = Options(release=request.param)
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("plane"), options)
+    folder = tmp_path_factory.mktemp("plane")
+    flags = _audit_flags(tmp_path_factory.mktemp("audit"))
+    options = Options(release=request.param, api_server_flags=flags)
+    plane = ControlPlane.start(toolbox, folder, options)
     try:
-        for tool, (folder, kinds) in _FOREIGN.items():
-            for group, plural in kinds:
-                crd = toolbox.share(tool, f"{folder}/{group}_{plural}.yaml")
-                plane.kubectl("create", "-f", crd)
-                served = f"/apis/{group}/v1/{plural}"
-                wait_for(served, partial(plane.admin.answers, served))
+        for tool, path in _FOREIGN:
+            _teach(plane, toolbox.share(tool, path))
         yield plane
     finally:
         plane.stop()
+
+
+def _audit_flags(folder: Path) -> tuple[str, ...]:
+    """Have the API server write down who makes pods, and what policies say of them."""
+    pods = {"level": "Metadata", "resources": [{"group": "", "resources": ["pods"]}]}
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [pods, {"level": "None"}],
+    }
+    path = folder / "policy.yaml"
+    path.write_text(yaml.safe_dump(policy), "utf-8")
+    return f"--audit-policy-file={path}", f"--audit-log-path={folder / 'audit.log'}"
+
+
+def audit_events(plane: ControlPlane) -> list[Object]:
+    """What the API server has written down so far."""
+    (flag,) = [one for one in plane.options.api_server_flags if "log-path" in one]
+    lines = Path(flag.partition("=")[2]).read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _teach(plane: ControlPlane, crd: Path) -> None:
+    plane.kubectl("create", "-f", crd)
+    group, _, plural = crd.stem.partition("_")
+    served = f"/apis/{group}/v1/{plural}"
+    wait_for(served, partial(plane.admin.answers, served))
 
 
 @pytest.fixture(params=["helm", "helm-4"], ids=["helm-3", "helm-4"])

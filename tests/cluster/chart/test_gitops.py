@@ -22,6 +22,7 @@ from tests.cluster.chart.product import (
     kept,
 )
 from tests.lab.control_plane import ControlPlane
+from tests.lab.processes import wait_for
 
 NAMESPACE = "chart-gitops"
 CYCLES = 3
@@ -128,3 +129,17 @@ def test_what_somebody_else_changed_is_healed_and_nothing_besides(
     assert "timeoutSeconds: 30" in found
     assert {3} == {one["timeoutSeconds"] for one in entries(admin)}
     assert before == kept(admin, NAMESPACE)
+
+
+def test_a_bundle_that_somebody_dropped_comes_back(synced: Synced) -> None:
+    """As a replacement by the bare manifest drops it."""
+    admin = synced.plane.admin
+    before = kept(admin, NAMESPACE)
+    replaced = admin.get(CONFIGURATION)
+    for entry in replaced["webhooks"]:
+        del entry["clientConfig"]["caBundle"]
+    admin.replace(CONFIGURATION, replaced)
+
+    wait_for("the bundle", lambda: before == kept(admin, NAMESPACE), seconds=30)
+
+    assert "" == synced.differences()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE
+from tests.cluster.chart.conftest import audit_events
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.processes import wait_for
@@ -26,9 +27,15 @@ INJECTED = "tracking.michelangelo-ai.org/injected"
 INJECT = "tracking.michelangelo-ai.org/inject"
 
 
-def impersonate(user: str) -> tuple[str, str]:
-    """Flags that make kubectl somebody, with an administrator's rights."""
-    return f"--as={user}", "--as-group=system:masters"
+def impersonate(user: str) -> tuple[str, ...]:
+    """Flags that make kubectl somebody, with an administrator's rights.
+
+    Args:
+        user: A name, with a group after a slash if any.
+    """
+    name, _, group = user.partition("/")
+    groups = ["system:masters", *([group] if group else [])]
+    return f"--as={name}", *(f"--as-group={one}" for one in groups)
 
 
 def kubectl(
@@ -62,7 +69,7 @@ def apply(plane: ControlPlane, manifest: Object, user: str = COMPANION) -> str:
 
 @pytest.fixture(scope="module")
 def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
-    """The chart installed, every policy on, with a labelled namespace."""
+    """The chart installed, every policy on, with a labeled namespace."""
     values = [
         "policies.flagMissed={Warn,Audit}",
         "policies.namespaceLabel.allowedUsers={alice}",
@@ -306,7 +313,7 @@ def test_the_companion_may_write_egress_policies(installed: ControlPlane) -> Non
         (network_policy(selector={}), "injected pods only"),
         (network_policy(types=["Ingress", "Egress"]), "injected pods only"),
     ],
-    ids=["unlabelled", "every-pod", "ingress"],
+    ids=["unlabeled", "every-pod", "ingress"],
 )
 def test_the_companion_may_write_no_other_network_policy(
     installed: ControlPlane, manifest: Object, sentence: str
@@ -349,23 +356,67 @@ def test_a_task_pod_without_keys_is_flagged_and_admitted(
     assert "serverside-applied" in said
 
 
+def test_the_audit_log_names_a_task_pod_without_keys(installed: ControlPlane) -> None:
+    """Whoever collects it finds the pod and the policy, whether the client listens."""
+    name = "audited-task"
+    manifest = pod({"ray.io/node-type": "worker"})
+    manifest["metadata"]["name"] = name
+
+    apply(installed, manifest, user="bob")
+
+    found = [
+        event["annotations"]["validation.policy.admission.k8s.io/validation_failure"]
+        for event in audit_events(installed)
+        if event["objectRef"].get("name") == name
+    ]
+    assert len(found) == 1
+    assert f"{RELEASE}-missed" in found[0]
+    assert "admitted without the tracking keys" in found[0]
+
+
 @pytest.mark.parametrize(
     ("user", "label", "allowed"),
     [
         ("alice", f"{INJECT}=enabled", True),
+        ("anybody/ml-platform", f"{INJECT}=enabled", True),
         ("mallory", f"{INJECT}=enabled", False),
+        ("mallory/ml-platforms", f"{INJECT}=enabled", False),
         ("mallory", "tracking.michelangelo-ai.org/profile=research", False),
+        ("mallory", "tracking.michelangelo-ai.org/egress=off", False),
         ("mallory", "team=a", True),
     ],
 )
 def test_only_the_listed_may_label_a_namespace(
     installed: ControlPlane, user: str, label: str, allowed: bool
 ) -> None:
-    """Other labels stay everybody's."""
-    said = kubectl(
-        installed,
-        *("label", "namespace", "default", label, "--dry-run=server"),
-        user=user,
-    )
+    """By name or by group; other labels stay everybody's."""
+    command = ("label", "namespace", "default", label, "--dry-run=server")
+    said = kubectl(installed, *command, user=user)
 
+    assert allowed is ("labeled" in said)
     assert allowed is ("may not change which namespaces" not in said)
+
+
+@pytest.mark.parametrize(("user", "allowed"), [("alice", True), ("mallory", False)])
+def test_only_the_listed_may_switch_a_namespace_off(
+    installed: ControlPlane, user: str, allowed: bool
+) -> None:
+    """Or create one that is on, or give it another value."""
+    label = ("label", "namespace", COMPUTE, "--overwrite", "--dry-run=server")
+    created: Object = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "born-labeled", "labels": {INJECT: "enabled"}},
+    }
+    said = [
+        kubectl(installed, *label, f"{INJECT}-", user=user),
+        kubectl(installed, *label, f"{INJECT}=disabled", user=user),
+        kubectl(
+            installed,
+            *("create", "--dry-run=server", "-f", "-"),
+            manifest=created,
+            user=user,
+        ),
+    ]
+
+    assert [not allowed] * 3 == ["may not change which" in one for one in said]

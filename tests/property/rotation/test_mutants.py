@@ -71,9 +71,14 @@ def test_the_swapped_order_is_caught() -> None:
     """Serving a generation first and making it known afterwards."""
 
     def swapped(decision: Any, following: Any) -> Any:
-        return decision._switch(following, Cause.SWITCH)
+        current = decision.state.current
+        last = (current.root,) if current else ()
+        return decision._switch(following, last, Cause.SWITCH)
 
-    with patch("certs.rotation._Decision._promote", swapped):
+    with (
+        patch("certs.rotation._Decision._promote", swapped),
+        patch("certs.rotation._Decision._must_wait", lambda _: False),
+    ):
         assert first_violation().startswith(("I1", "I2"))
 
 

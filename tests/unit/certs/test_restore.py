@@ -8,7 +8,7 @@ from certs import bundle
 from certs.restore import restore
 from certs.state import Observed, Pair, State, Trust
 from certs.steps import Cause, WriteBundle, WritePair
-from tests.unit.certs.moments import CUR, NEXT, OLD, STAGED, STEADY, observed
+from tests.unit.certs.moments import CUR, NEXT, OLD, SIGNED, STAGED, STEADY, observed
 
 
 def bundle_of(seen: Observed, state: State = STEADY) -> list[bytes]:
@@ -59,6 +59,11 @@ def test_an_emptied_pair_comes_back() -> None:
     (step,) = restore(STEADY, observed((CUR,), None)).steps
 
     assert WritePair(CUR, Cause.PAIR_DRIFT) == step
+
+
+def test_an_emptied_pair_waits_where_a_root_is_retired() -> None:
+    """How long its root has been known only a clock could tell."""
+    assert () == restore(SIGNED, observed((CUR, NEXT), None)).steps
 
 
 def test_another_sound_pair_is_left_alone() -> None:

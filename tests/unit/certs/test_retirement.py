@@ -13,12 +13,6 @@ from certs.rotation import plan
 from certs.state import Mark, Served, State, Trust
 from certs.steps import Cause, KeepState, Stage, WriteBundle, WritePair
 from tests.unit.certs.cases import NOW, POLICY
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    pass
-
 from tests.unit.certs.moments import (
     CUR,
     MINUTE,
@@ -29,19 +23,89 @@ from tests.unit.certs.moments import (
     STAGED,
     STEADY,
     TRUST_WAIT,
+    causes,
     observed,
     shown,
 )
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from certs.material import Generation
+
 # --- after the switch ---
 
 
-def test_the_pair_follows_the_state() -> None:
-    """Also when somebody empties or replaces it."""
-    for pair in (CUR, OLD, None):
-        found = plan(SIGNED, observed((CUR, NEXT), pair), POLICY, NOW)
+KNOWN = replace(SIGNED, trusted=Mark("c/1", NOW - TRUST_WAIT), switched=None)
+"""Switched a moment ago, when API servers had known both roots for long enough."""
 
-        assert found.steps == (WritePair(NEXT, Cause.PAIR_DRIFT),)
+
+@pytest.mark.parametrize("pair", [CUR, OLD, None])
+def test_the_pair_follows_the_state(pair: Generation | None) -> None:
+    """Also when somebody empties or replaces it."""
+    found = plan(KNOWN, observed((CUR, NEXT), pair), POLICY, NOW)
+
+    assert found.steps == (WritePair(NEXT, Cause.PAIR_DRIFT),)
+
+
+@pytest.mark.parametrize("pair", [CUR, OLD, None])
+def test_a_bundle_that_changed_since_the_switch_has_to_be_known_anew(
+    pair: Generation | None,
+) -> None:
+    """Else a replica could serve what an API server does not trust yet."""
+    state = replace(KNOWN, trusted=Mark("c/0", NOW - TRUST_WAIT))
+    seen = observed((CUR, NEXT), pair)
+    marked = replace(state, trusted=Mark("c/1", NOW))
+
+    first = plan(state, seen, POLICY, NOW)
+    within = plan(marked, seen, POLICY, NOW + TRUST_WAIT - MINUTE)
+    after = plan(marked, seen, POLICY, NOW + TRUST_WAIT)
+
+    assert first.steps == (KeepState(marked, Cause.TRUST_SEEN),)
+    assert (within.steps, within.again) == ((), NOW + TRUST_WAIT)
+    assert after.steps == (WritePair(NEXT, Cause.PAIR_DRIFT),)
+
+
+def test_a_bundle_is_repaired_before_the_pair_changes() -> None:
+    """The root that the pair needs comes first, and its dwell begins later."""
+    found = plan(KNOWN, observed((CUR,), CUR), POLICY, NOW)
+
+    assert causes(found) == [Cause.UNTRUSTED]
+
+
+def test_another_sound_pair_is_replaced_only_when_the_root_is_known() -> None:
+    """As when a backup brought it back."""
+    seen = observed((OLD, CUR), OLD)
+    marked = replace(STEADY, trusted=Mark("c/1", NOW))
+
+    first = plan(STEADY, seen, POLICY, NOW)
+    after = plan(marked, seen, POLICY, NOW + TRUST_WAIT)
+
+    assert causes(first) == [Cause.TRUST_SEEN]
+    assert WritePair(CUR, Cause.PAIR_DRIFT) in after.steps
+
+
+def test_an_emptied_pair_comes_back_at_once() -> None:
+    """In the steady phase every replica serves that one already, or none."""
+    found = plan(STEADY, observed((CUR,), None), POLICY, NOW)
+
+    assert found.steps == (WritePair(CUR, Cause.PAIR_DRIFT),)
+
+
+def test_an_expired_pair_is_replaced_at_once() -> None:
+    """Whoever serves it is trusted by nobody."""
+    expired = issue(POLICY, NOW - POLICY.life - MINUTE)
+
+    found = plan(STEADY, observed((CUR,), expired), POLICY, NOW)
+
+    assert found.steps == (WritePair(CUR, Cause.PAIR_DRIFT),)
+
+
+def test_without_a_configuration_the_pair_stays() -> None:
+    """Nobody can tell what API servers will be told to trust."""
+    seen = replace(observed((CUR, NEXT), CUR), trust=None)
+
+    assert plan(KNOWN, seen, POLICY, NOW).steps == ()
 
 
 def test_the_second_dwell_begins_when_the_pair_was_read_back() -> None:

@@ -158,7 +158,7 @@ def test_after_the_dwell_the_next_generation_becomes_the_current_one() -> None:
     """The last one's root stays trusted."""
     found = plan(STAGED, observed((CUR, NEXT), CUR), POLICY, NOW + TRUST_WAIT)
 
-    state = State(current=NEXT, retired=(CUR.root,))
+    state = State(current=NEXT, retired=(CUR.root,), trusted=STAGED.trusted)
     assert found.steps == (KeepState(state, Cause.SWITCH),)
 
 

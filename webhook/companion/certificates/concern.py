@@ -72,26 +72,38 @@ class Certificates:
             ClusterError: The state could not be read, so nothing could be decided.
         """
         done: list[Cause] = []
-        looks = 0
-        while True:
-            looks += 1
+        outcome, moved = self._turn(done)
+        for _ in range(_LOOKS - 1):
+            if not moved:
+                break
             try:
-                look = self._looker.look()
-            except NewerFormatError as error:
-                newer = Complaint(Problem.STATE_NEWER, str(error))
-                return Outcome(phase=State().phase, state=State(), complaints=(newer,))
-            doubts = self._doubts(look)
-            decided = restore(look.state, look.seen) if doubts else self._plan(look)
-            moved, refused = self._write(decided, look, done)
-            if refused or not moved or looks == _LOOKS:
-                return Outcome(
-                    phase=decided.phase,
-                    state=look.state,
-                    done=tuple(done),
-                    complaints=(*look.complaints, *doubts, *refused),
-                    settled=decided.settled,
-                    again=decided.again,
-                )
+                outcome, moved = self._turn(done)
+            except ClusterError as error:
+                # What was written until now is told all the same.
+                failed = Complaint(Problem.API, str(error))
+                outcome = replace(outcome, complaints=(failed,), settled=False)
+                break
+        return replace(outcome, done=tuple(done))
+
+    def _turn(self, done: list[Cause]) -> tuple[Outcome, bool]:
+        """One look and its writes, and whether another look will see something new."""
+        try:
+            look = self._looker.look()
+        except NewerFormatError as error:
+            newer = Complaint(Problem.STATE_NEWER, str(error))
+            state = State()
+            return Outcome(phase=state.phase, state=state, complaints=(newer,)), False
+        doubts = self._doubts(look)
+        decided = restore(look.state, look.seen) if doubts else self._plan(look)
+        moved, refused = self._write(decided, look, done)
+        outcome = Outcome(
+            phase=decided.phase,
+            state=look.state,
+            complaints=(*look.complaints, *doubts, *refused),
+            settled=decided.settled,
+            again=decided.again,
+        )
+        return outcome, moved and not refused
 
     def _plan(self, look: Look) -> Plan:
         decided = plan(look.state, look.seen, self.policy, look.now)

@@ -1,14 +1,14 @@
 """Keeps the egress policies of every labelled namespace as they should be.
 
-One step judges, writes and tells, in that order: a shadow that has lost its policy
-must not wait for an Event.
+One step judges, writes, tells, and looks for other engines, in that order: a shadow
+that has lost its policy must not wait for an Event.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from webhook.cluster.ports import Key
+from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.judge import EgressReport, Judge
 from webhook.companion.egress.seen import Watched
 from webhook.companion.egress.telling import Telling, section
@@ -30,8 +30,8 @@ class Egress:
         means: Means,
         watched: Watched,
         judge: Judge,
+        elsewhere: Elsewhere,
         supplies: Callable[[], Mapping[str, Supply]],
-        home: Key,
     ) -> None:
         """Prepares; the followers run already or will.
 
@@ -39,11 +39,12 @@ class Egress:
             means: What it acts with.
             watched: What is followed.
             judge: Decides what should be.
+            elsewhere: Knows of other engines.
             supplies: What each profile gives, as the mirrors last saw it.
-            home: The ConfigMap at which is told what concerns every namespace.
         """
-        self._watched, self._judge, self._supplies = watched, judge, supplies
-        self._telling = Telling(means, watched, home)
+        self._watched, self._judge, self._elsewhere = watched, judge, elsewhere
+        self._supplies = supplies
+        self._telling = Telling(means, watched, judge.home)
         self.writer = Writer(means, watched)
         self.report: Mapping[str, EgressReport] = {}
         """By namespace, as of the last step; replaced as a whole."""
@@ -51,7 +52,7 @@ class Egress:
         """Whether something is still to be listed or looked up before it can decide."""
 
     def step(self, now: datetime) -> float | None:
-        """Judges every namespace; deletes, then writes, then tells."""
+        """Judges every namespace; deletes, writes, tells, and looks around."""
         supplies = self._supplies()
         if not self._watched.is_ready() or not supplies:
             return _WAITING
@@ -61,7 +62,9 @@ class Egress:
         self._telling.tell(verdicts.report, now)
         if applied.failure is not None:
             raise applied.failure
-        pauses = (applied.pause, verdicts.pause, _WAITING if self.is_waiting else None)
+        pauses = [applied.pause, verdicts.pause, _WAITING if self.is_waiting else None]
+        # What was found now is judged in the next step.
+        pauses += [0.0] if self._elsewhere.look(now) else []
         return min((p for p in pauses if p is not None), default=None)
 
     def remove_all(self) -> int:
@@ -70,4 +73,4 @@ class Egress:
 
     def section(self) -> dict[str, Any]:
         """For the status."""
-        return section(self.report, self._judge.others)
+        return section(self.report, self._elsewhere.others)

@@ -70,14 +70,19 @@ class Elsewhere:
         self.others = Others()
         """As of the last look."""
 
-    def look(self, now: datetime) -> Others:
-        """Looks if it is time; a failure leaves what was seen before."""
-        if self._looked is None or now - self._looked >= _AGAIN:
-            self._looked = now
-            # Whatever else asks the same server tells when it is away.
-            with suppress(ClusterError):
-                self.others = look(self._resources, self._discovery)
-        return self.others
+    def look(self, now: datetime) -> bool:
+        """Looks if it is time; a failure leaves what was seen before.
+
+        Returns:
+            Whether something is other than before.
+        """
+        if self._looked is not None and now - self._looked < _AGAIN:
+            return False
+        before, self._looked = self.others, now
+        # Whatever else asks the same server tells when it is away.
+        with suppress(ClusterError):
+            self.others = look(self._resources, self._discovery)
+        return self.others != before
 
 
 def look(resources: Resources, discovery: Discovers) -> Others:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from webhook.cluster.ports import Key
-from webhook.companion.egress.elsewhere import Elsewhere, Others
+from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.names import Names
 from webhook.companion.egress.needs import Needs
 from webhook.companion.egress.seen import Place, Watched
@@ -135,6 +135,8 @@ class Judge:
         """Takes what is followed, what is known of names and of other engines."""
         self._watched, self._names, self._elsewhere = watched, names, elsewhere
         self._scope, self._options = scope, options
+        self.home = names.home
+        """The ConfigMap of addresses, at which is told what concerns all namespaces."""
         self._needs = Needs(options.extra, options.grace)
         self._reached: Mapping[_Ask, Reach] = {}
         self._made: dict[str, _Made] = {}
@@ -159,8 +161,7 @@ class Judge:
         settled = {ask for ask, names in asked.items() if self._names.is_settled(names)}
         held = {name for name, ask in asks.items() if ask not in settled}
         waiting = bool(held)
-        others = self._elsewhere.look(now)
-        plans, report = self._plans(places, asks, catalog, others, settled)
+        plans, report = self._plans(places, asks, catalog, settled)
         held |= self._without_keys(supplies)
         held |= {n for n, p in plans.items() if p.reason is Reason.UNRESOLVED}
         wanted = {
@@ -172,16 +173,11 @@ class Judge:
         pause = self._needs.pause(now)
         return Verdicts(wanted, frozenset(held), waiting, report, pause)
 
-    @property
-    def others(self) -> Others:
-        """The other engines, as of the last look."""
-        return self._elsewhere.others
-
     def _without_keys(self, supplies: Mapping[str, Supply]) -> set[str]:
-        """Namespaces whose profile gives nothing yet: what they have from us stays."""
-        empty = {name for name, one in supplies.items() if one.content is None}
+        """Those whose profile gives nothing yet, or is none: what is there stays."""
+        giving = {name for name, one in supplies.items() if one.content is not None}
         places = self._watched.places.snapshot().items()
-        return {key.name for key, place in places if place.profile in empty}
+        return {key.name for key, place in places if place.profile not in giving}
 
     def _places(self, needs: Mapping[str, Derived]) -> Mapping[str, Place]:
         """The namespaces that egress is about, in order."""
@@ -207,7 +203,6 @@ class Judge:
         places: Mapping[str, Place],
         asks: Mapping[str, _Ask],
         catalog: Catalog,
-        others: Others,
         settled: Set[_Ask],
     ) -> tuple[dict[str, Plan], dict[str, EgressReport]]:
         policies, unreadable = self._watched.by_namespace(), self._watched.unreadable()
@@ -228,7 +223,7 @@ class Judge:
             own = {
                 *_beside(way.findings, dns, is_settled=ask in settled),
                 *blocked(ask.destinations, caller, catalog, policies),
-                *others.findings(name),
+                *self._elsewhere.others.findings(name),
                 *_unreadable(name, place, unreadable.get(name, ())),
                 *self._closing(plan),
             }

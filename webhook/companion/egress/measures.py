@@ -1,7 +1,10 @@
-"""What egress measures, read from its concerns whenever somebody asks."""
+"""What egress measures, read from its concerns whenever somebody asks.
+
+What is about the cluster is told by the replica that leads, not by one that once did.
+"""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -20,23 +23,43 @@ Values = Mapping[tuple[str, ...], float]
 class Measures(Collector):
     """A collector over what names and policies are like now."""
 
-    def __init__(self, names: Names, egress: Egress) -> None:
-        """Takes the two concerns."""
-        self._names, self._egress = names, egress
+    def __init__(
+        self, names: Names, egress: Egress, *, leads: Callable[[], bool]
+    ) -> None:
+        """Takes the two concerns, and whether this replica acts."""
+        self._names, self._egress, self._leads = names, egress, leads
 
     def collect(self) -> Iterator[Metric]:
         """Every family, with the numbers of now."""
-        yield from self._of_names()
-        yield from self._of_policies()
+        yield from self._counted()
+        if self._leads():
+            yield from self._of_names()
+            yield from self._of_policies()
 
-    def _of_names(self) -> Iterator[Metric]:
-        memories = self._names.memories()
+    def _counted(self) -> Iterator[Metric]:
+        """What this process did."""
+        writer = self._egress.writer
         yield _counter(
             "dns_lookups",
             "Answers of DNS servers by how they ended, one for each server asked.",
             ("rcode",),
             {(str(o),): count for o, count in self._names.lookups.items()},
         )
+        yield _counter(
+            "egress_rotation",
+            "Lookups that brought addresses nobody had seen, a name's first one apart.",
+            (),
+            {(): self._names.rotations},
+        )
+        yield _counter(
+            "egress_policy_writes",
+            "NetworkPolicies of ours that were applied or deleted.",
+            ("verb",),
+            {("apply",): writer.applied, ("delete",): writer.deleted},
+        )
+
+    def _of_names(self) -> Iterator[Metric]:
+        memories = self._names.memories()
         yield _gauge(
             "dns_last_success_timestamp_seconds",
             "When a lookup of a name last gave an address, in Unix time.",
@@ -53,26 +76,14 @@ class Measures(Collector):
             ("name",),
             {(name,): len(one) for name, one in self._names.known().items()},
         )
-        yield _counter(
-            "egress_rotation",
-            "Lookups that brought addresses nobody had seen, a name's first one apart.",
-            (),
-            {(): self._names.rotations},
-        )
 
     def _of_policies(self) -> Iterator[Metric]:
-        report, writer = self._egress.report, self._egress.writer
-        yield _counter(
-            "egress_policy_writes",
-            "NetworkPolicies of ours that were applied or deleted.",
-            ("verb",),
-            {("apply",): writer.applied, ("delete",): writer.deleted},
-        )
+        report = self._egress.report
         yield _gauge(
             "egress_shadow_orphans",
-            "Shadows whose policies are all gone: until they go too, they isolate.",
+            "Shadows that lean on nothing any more: until they go too, they isolate.",
             (),
-            {(): writer.orphans()},
+            {(): self._egress.writer.orphans()},
         )
         yield _gauge(
             "egress_namespaces",

@@ -79,7 +79,7 @@ class Names:
             jitter: A number from -1 to 1 for each lookup, so that they spread.
             wakes: Whom to wake.
         """
-        self._means, self._home, self._resolver = means, home, resolver
+        self._means, self.home, self._resolver = means, home, resolver
         self._limits, self._jitter = limits, jitter
         self._wakes = wakes
         self._lock = threading.Lock()
@@ -178,14 +178,14 @@ class Names:
     def _load(self) -> dict[str, Memory]:
         try:
             body = self._means.resources.get(
-                CONFIG_MAP, self._home.name, self._home.namespace
+                CONFIG_MAP, self.home.name, self.home.namespace
             )
             raw = json.loads((body.get("data") or {}).get(FIELD, "{}"))
             return {name: load(one) for name, one in raw.items()}
         except NotFound:
             return {}
         except (ValueError, AttributeError):
-            where = {"at": str(self._home)}
+            where = {"at": str(self.home)}
             self._means.log.line("warning", "memory-unreadable", where)
             return {}
 
@@ -200,7 +200,7 @@ class Names:
         if paced < _PACE:
             return (_PACE - paced).total_seconds()
         text = json.dumps({name: dump(memories[name]) for name in sorted(memories)})
-        meta = {"name": self._home.name, "namespace": self._home.namespace}
+        meta = {"name": self.home.name, "namespace": self.home.namespace}
         self._means.resources.apply(
             CONFIG_MAP, {"metadata": meta, "data": {FIELD: text}}
         )

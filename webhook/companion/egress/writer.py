@@ -51,9 +51,9 @@ class Writer:
         """Policies deleted since the start."""
 
     def orphans(self) -> int:
-        """Shadows whose policies are all gone: until they go too, they isolate."""
-        uids = self._uids()
-        return sum(_leans_on_none(one, uids) for one in self.own().values())
+        """Shadows that lean on nothing any more: until they go too, they isolate."""
+        policies = self._by_uid()
+        return sum(_leans_on_none(one, policies) for one in self.own().values())
 
     def own(self) -> Mapping[Key, Policy]:
         """The policies of ours that there are."""
@@ -73,9 +73,9 @@ class Writer:
             held: Namespaces in which only orphans are taken away.
             now: The time.
         """
-        there, uids, failed = self.own(), self._uids(), _Failures()
+        there, policies, failed = self.own(), self._by_uid(), _Failures()
         for key in sorted(there.keys() - wanted.keys()):
-            if key.namespace not in held or _leans_on_none(there[key], uids):
+            if key.namespace not in held or _leans_on_none(there[key], policies):
                 self._attempt(partial(self._delete, key, there[key].uid), failed)
         late: set[str] = set()
         due = {n for n, at in self._rewritten.items() if now - at < _PACE}
@@ -108,9 +108,9 @@ class Writer:
             self._delete(key, policy.uid)
         return len(own)
 
-    def _uids(self) -> set[str]:
+    def _by_uid(self) -> Mapping[str, Policy]:
         there = self._watched.policies.snapshot().values()
-        return {policy.uid for policy in there if isinstance(policy, Policy)}
+        return {policy.uid: policy for policy in there if isinstance(policy, Policy)}
 
     def _is_same(self, key: Key, existing: Policy, own: OwnPolicy) -> bool:
         """Compared once for each pair of values: there may be twenty thousand."""
@@ -164,9 +164,18 @@ class _Failures:
     first: ClusterError | None = None
 
 
-def _leans_on_none(own: Policy, uids: set[str]) -> bool:
-    """Whether it is a shadow of nothing; the one that closes a namespace is none."""
-    return own.name != ISOLATING_NAME and uids.isdisjoint(own.owners)
+def _leans_on_none(own: Policy, policies: Mapping[str, Policy]) -> bool:
+    """Whether a shadow isolates pods that none of its owners isolates any more.
+
+    They are gone, or select less than when it was made. The one that closes a namespace
+    leans on nothing and is no shadow.
+    """
+    owners = (policies.get(uid) for uid in own.owners)
+    return own.name != ISOLATING_NAME and not any(
+        Direction.EGRESS in owner.directions and own.selector.implies(owner.selector)
+        for owner in owners
+        if owner is not None
+    )
 
 
 def _is_same(existing: Policy, own: OwnPolicy) -> bool:

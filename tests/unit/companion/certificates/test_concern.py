@@ -298,3 +298,19 @@ def test_a_server_that_tells_no_time_is_no_reason_to_stand_still(site: Site) -> 
     site.certificates.resources.server_time = lambda: None  # type: ignore[method-assign] # of a fake
 
     assert site.settle().in_order
+
+
+def test_what_was_written_before_a_look_fails_is_told(settled: Site) -> None:
+    """The metric and the log must not lose a write."""
+    reads = iter(range(100))
+    settled.trust("", "")
+    settled.cluster.forbid(
+        lambda call: call.key.name == STATE and call.verb == "get" and next(reads) > 0
+    )
+
+    outcome = settled.step()
+
+    assert (("untrusted",), [Problem.API]) == (
+        tuple(cause.value for cause in outcome.done),
+        [one.problem for one in outcome.complaints],
+    )

@@ -6,10 +6,11 @@ import pytest
 
 from tests.unit.companion.egress.world import DENY, WORKERS, World
 from webhook.cluster.errors import Forbidden
-from webhook.cluster.kinds import CONFIG_MAP, NETWORK_POLICY
+from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, NETWORK_POLICY
 from webhook.egress.memory import Outcome
 from webhook.egress.mode import Mode
 from webhook.egress.reasons import Reason
+from webhook.injection.names import INJECT_LABEL, PROFILE_LABEL
 
 
 @pytest.fixture
@@ -233,6 +234,29 @@ def test_without_keys_a_shadow_whose_policy_went_goes_too(world: World) -> None:
     world.step()
 
     assert world.ours() == []
+
+
+def test_without_keys_a_shadow_wider_than_its_policy_goes_too(world: World) -> None:
+    """The policy was narrowed; the pods it let go must not stay isolated."""
+    world.policy(DENY)
+    world.step()
+    world.keys = None
+    world.restart()
+    world.policy(WORKERS)
+    world.step()
+
+    assert world.ours() == []
+
+
+def test_a_profile_that_does_not_exist_changes_nothing(world: World) -> None:
+    """Somebody mistyped a label."""
+    world.policy(DENY)
+    world.step()
+    labels = {INJECT_LABEL: "enabled", PROFILE_LABEL: "defualt"}
+    world.user.apply(NAMESPACE, {"metadata": {"name": "team-a", "labels": labels}})
+    world.step()
+
+    assert world.opened() == ["203.0.113.7/32"]
 
 
 def test_a_namespace_that_refuses_does_not_keep_others_waiting(world: World) -> None:

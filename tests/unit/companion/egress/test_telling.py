@@ -213,7 +213,7 @@ def test_a_cluster_that_shows_no_network_plugin_is_noted(
 def value(world: World, name: str, /, **labels: str) -> float | None:
     """One number."""
     registry = CollectorRegistry()
-    registry.register(Measures(world.names, world.egress))
+    registry.register(Measures(world.names, world.egress, leads=lambda: world.leads))
     return registry.get_sample_value(f"tracking_injector_companion_{name}", labels)
 
 
@@ -258,6 +258,15 @@ def test_policies_are_measured(world: World) -> None:
     assert (made, orphans, later, ready) == (1, 0, 1, 1)
     assert value(world, "egress_policy_writes_total", verb="delete") == 1
     assert value(world, "egress_shadow_orphans") == 0
+
+
+def test_only_the_leader_measures_the_cluster(world: World) -> None:
+    """What a standby did itself stays told."""
+    world.step()
+    world.leads = False
+
+    assert value(world, "egress_shadow_orphans") is None
+    assert value(world, "egress_policy_writes_total", verb="apply") == 1
 
 
 def test_findings_are_measured(world: World) -> None:

@@ -118,14 +118,15 @@ class World:
         options = Options(
             mode=mode, nameservers=(ip_address("10.0.0.10"),), baseline=self.baseline
         )
+        elsewhere = Elsewhere(port, port)
         judge = Judge(
             self.watched,
             self.names,
-            Elsewhere(port, port),
+            elsewhere,
             scope=Scope(excluded=("release",)),
             options=options,
         )
-        self.egress = Egress(self.means, self.watched, judge, self.supplies, HOME)
+        self.egress = Egress(self.means, self.watched, judge, elsewhere, self.supplies)
 
     def supplies(self) -> dict[str, Supply]:
         """The one profile."""
