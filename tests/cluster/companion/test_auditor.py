@@ -58,7 +58,7 @@ def test_each_task_pod_is_counted_by_what_became_of_it(
         "wrong-labels": 1,
     }
     eventually("all", lambda: told(release, place).get("pods") == expected, seconds=20)
-    blamed = [("misspelled", "wrong-labels"), ("missed", "missed")]
+    blamed = [("missed", "missed"), ("misspelled", "wrong-labels")]
     eventually("they are told", lambda: events(release, place) == blamed, seconds=20)
 
     assert told(release, place)["missed"] == 2
