@@ -48,7 +48,7 @@ _INSTALLED: Final = (
 
 
 def eventually(
-    what: str, holds: Callable[[], Any], *, seconds: float = 30.0, every: float = 0.01
+    what: str, holds: Callable[[], Any], *, seconds: float = 60.0, every: float = 0.01
 ) -> float:
     """Waits until it holds, and returns how long that took, in seconds."""
     started = time.monotonic()
@@ -326,6 +326,8 @@ def companion(
     """A companion that ends with the block."""
     running = Running(release, identity, kubeconfig or release.kubeconfig(), **settings)
     try:
+        # What comes next is about the companion, not about how fast Python starts.
+        eventually("it has started", running.port, seconds=120)
         yield running
         if running.process.poll() is None:
             running.log.with_suffix(".metrics").write_text(running.ask("/metrics")[1])

@@ -58,19 +58,20 @@ def test_each_task_pod_is_counted_by_what_became_of_it(
         "wrong-labels": 1,
     }
     eventually("all", lambda: told(release, place).get("pods") == expected, seconds=20)
-    blamed = [("misspelled", "wrong-labels"), ("missed", "missed")]
+    blamed = [("missed", "missed"), ("misspelled", "wrong-labels")]
     eventually("they are told", lambda: events(release, place) == blamed, seconds=20)
 
     assert told(release, place)["missed"] == 2
 
 
 def events(release: Release, namespace: str) -> list[tuple[str, str]]:
-    """The pod and the reason of each Warning of ours."""
+    """The pod and the reason of each Warning of ours about one."""
     found = release.admin.get(f"/api/v1/namespaces/{namespace}/events")["items"]
     return sorted(
         (one["involvedObject"]["name"], one["reason"])
         for one in found
         if (one["type"], one["source"].get("component")) == ("Warning", COMPANION)
+        and one["involvedObject"]["kind"] == "Pod"
     )
 
 
