@@ -88,8 +88,8 @@ class Node:
         """Restart the kubelet with another idea of how much memory is too little.
 
         Args:
-            evict_below: Available memory, such as `100%`, below which it evicts pods;
-                empty is how a node starts.
+            evict_below: Available memory, such as `99%`, below which it evicts pods
+                (`100%` would switch that off); empty is how a node starts.
         """
         self._processes.pop("kubelet").stop()
         self._start_kubelet(evict_below)
