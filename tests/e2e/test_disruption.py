@@ -108,7 +108,7 @@ def test_evicted_by_the_kubelet_they_block_no_pod_and_each_missed_one_is_reporte
     old = names(installation)
 
     with Stream(installation, namespace) as stream:
-        pressed("100%")
+        pressed("99%")
         wait_for("evictions", lambda: old <= evicted(installation), seconds=PATIENCE)
         pressed("")
         wait_for("new pods", lambda: 2 == len(running(installation)), seconds=PATIENCE)

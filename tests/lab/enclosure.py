@@ -104,7 +104,7 @@ def first_process(folder: Path) -> int:
     Raises:
         LabError: If nothing runs with `folder`.
     """
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, IndexError):
         owner = int(_lock(folder).read_text("ascii"))
         if inner := _first_inside(_children(owner)[0]):
             return inner

@@ -23,6 +23,7 @@ from tests.lab.tools import LabError
 NAME: Final = "node"
 
 _QUEUE: Final = 100
+_SHARES: Final = "32768"
 _MANIFESTS: Final = Path(__file__).with_name("manifests")
 
 
@@ -87,8 +88,8 @@ class Node:
         """Restart the kubelet with another idea of how much memory is too little.
 
         Args:
-            evict_below: Available memory, such as `100%`, below which it evicts pods;
-                empty is how a node starts.
+            evict_below: Available memory, such as `99%`, below which it evicts pods
+                (`100%` would switch that off); empty is how a node starts.
         """
         self._processes.pop("kubelet").stop()
         self._start_kubelet(evict_below)
@@ -106,6 +107,10 @@ class Node:
     def _start_kubelet(self, evict_below: str = "") -> None:
         for hierarchy in enclosure.cgroup_hierarchies():
             (hierarchy / enclosure.CGROUP).mkdir(exist_ok=True)
+            # All pods together would else weigh as much as one other process.
+            shares = hierarchy / enclosure.CGROUP / "cpu.shares"
+            if shares.exists():
+                shares.write_text(_SHARES, "ascii")
         resolver = self.folder / "resolv.conf"
         resolver.touch()  # empty: names outside the cluster do not exist
         settings = node_settings.kubelet(
