@@ -99,15 +99,16 @@ def test_metrics_count_what_happened(server: Server) -> None:
 
 def test_every_label_has_a_closed_vocabulary(server: Server) -> None:
     """Whatever clients send; but for namespaces, which are bounded by number."""
+    odd = "odd"
     with server.client() as client:
-        client.mutate(review(namespace=CANARY, operation=CANARY, kind={"kind": CANARY}))
-        client.mutate(review(object={"metadata": {"labels": {CANARY: CANARY}}}))
-        client.ask(CANARY, f"/{CANARY}?{CANARY}", CANARY, {CANARY: CANARY})
+        client.mutate(review(namespace=odd, operation=odd, kind={"kind": odd}))
+        client.mutate(review(object={"metadata": {"labels": {odd: odd}}}))
+        client.ask(odd, f"/{odd}?{odd}", odd, {odd: odd})
     for body, _, _ in MALFORMED.values():
         with server.client() as client:
             client.mutate(body)
     with Client(server.port, None) as plain:
-        plain.raw(f"GET /{CANARY} HTTP/1.1\r\n\r\n".encode())
+        plain.raw(f"GET /{odd} HTTP/1.1\r\n\r\n".encode())
     closed: dict[str, set[str]] = {
         "reason": {*Reason, *Rejection},
         "workload": {*Workload, "none"},
