@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.oracle.judges import Json, Judge
-from tests.oracle.worlds import NAMESPACES, World, labels, worlds
+from tests.oracle.worlds import NAMESPACES, World, for_analyzer, labels, worlds
 from webhook.egress.destination import Destination
 from webhook.egress.policy import additive
 from webhook.egress.reach import reach
@@ -146,8 +146,8 @@ def test_nothing_is_lost_and_only_what_was_declared_is_gained(
         {
             "namespaces": world.namespaces,
             "pods": world.pods,
-            "before": world.policies,
-            "after": [*world.policies, *planned(world, wish)],
+            "before": for_analyzer(world.policies),
+            "after": for_analyzer([*world.policies, *planned(world, wish)]),
             "declared": [*expected, *inside(world, wish)],
             "expected": expected,
             "targets": [],

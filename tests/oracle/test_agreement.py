@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from hypothesis import HealthCheck, given, settings
 
 from tests.oracle.judges import Json, Judge
-from tests.oracle.worlds import KINDS, OUTSIDE, World, worlds
+from tests.oracle.worlds import KINDS, OUTSIDE, World, for_analyzer, worlds
 from webhook.egress.evaluate import Target, egress, ingress
 from webhook.egress.model import Address, Pod, Policy, Protocol
 
@@ -100,9 +100,9 @@ def as_analyzed(packet: Packet) -> list[str | int]:
 def disagreements(
     asked: list[Packet], ours: list[bool], theirs: list[bool]
 ) -> list[str]:
-    """The packets about which two judges differ, for people."""
+    """The packets about which we and they differ, for people."""
     answers = zip(asked, ours, theirs, strict=True)
-    return [f"{packet}: {we}, not {they}" for packet, they, we in answers if we != they]
+    return [f"{packet}: {we}, not {they}" for packet, we, they in answers if we != they]
 
 
 @_SETTINGS
@@ -137,7 +137,7 @@ def test_the_analyzer_agrees_on_every_connection(analyzer: Judge, world: World) 
         {
             "namespaces": world.namespaces,
             "pods": [p for p in world.pods if not p["spec"].get("hostNetwork")],
-            "before": world.policies,
+            "before": for_analyzer(world.policies),
             "after": [],
             "declared": [],
             "expected": [],

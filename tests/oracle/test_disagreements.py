@@ -116,6 +116,44 @@ def test_a_block_matches_a_pods_address_for_kindnets_engine_only(
     assert not analyzers(analyzer, allowed, "a/q")
 
 
+@pytest.mark.parametrize(
+    ("expression", "analyzer_sees_it"),
+    [
+        ({"operator": "Exists"}, False),
+        ({"operator": "In", "values": ["x"]}, True),
+    ],
+)
+def test_a_mere_key_is_looked_for_in_the_policys_own_namespace_by_the_analyzer_only(
+    engine: Judge, analyzer: Judge, expression: dict[str, Any], analyzer_sees_it: bool
+) -> None:
+    """The API says: pods by their labels, in the namespaces that are selected."""
+    other = {"metadata": {"name": "b", "labels": {}}}
+    there = pod("r", "10.244.0.3")
+    there["metadata"] |= {"namespace": "b", "labels": {"app": "x"}}
+    pods = {"matchExpressions": [{"key": "app", **expression}]}
+    peer = {"podSelector": pods, "namespaceSelector": {}}
+    allowed = policy(policyTypes=["Egress"], egress=[{"to": [peer]}])
+    world = {"namespaces": [NAMESPACE, other], "pods": [*PODS, there]}
+    said = analyzer.ask(
+        world
+        | {"before": [allowed], "after": [], "declared": [], "expected": []}
+        | {"targets": [], "ports": [80]}
+    )
+    packet = {"source": "10.244.0.1", "destination": "10.244.0.3"}
+    judged = engine.ask(
+        world
+        | {"policies": [allowed], "asIs": False}
+        | {"packets": [{**packet, "port": 80, "protocol": "TCP"}]}
+    )
+    source = Pod("a", "p", addresses=(ip_address("10.244.0.1"),))
+    target = Target(ip_address("10.244.0.3"), Pod("b", "r", {"app": "x"}))
+    ours_says = egress([Policy.parse(allowed)], source, target, 80, Protocol.TCP)
+
+    assert ours_says.allowed
+    assert judged == [True]
+    assert (["a/p", "b/r", 80, "TCP"] in said["passing"]) is analyzer_sees_it
+
+
 @pytest.mark.parametrize("spec", [{"policyTypes": ["Ingress"]}, {}])
 def test_ingress_only_is_no_matter_of_dispute(
     engine: Judge, analyzer: Judge, spec: dict[str, Any]
