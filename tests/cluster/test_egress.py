@@ -108,13 +108,13 @@ def test_a_policy_is_followed_within_a_second(
     tell(f"a shadow came after {came:.3f} s and went after {went:.3f} s")
 
 
-@pytest.mark.parametrize("how", ["unlabelled", "off", "observe"])
+@pytest.mark.parametrize("how", ["unlabeled", "off", "observe"])
 def test_what_is_switched_off_is_gone_within_seconds(
     release: Release, running: Running, space: str, how: str
 ) -> None:
     """By either label of the namespace."""
     shadowed(release, space)
-    if how == "unlabelled":
+    if how == "unlabeled":
         release.label(space, None)
     else:
         body = {"metadata": {"labels": {EGRESS_LABEL: how}}}

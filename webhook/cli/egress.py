@@ -46,7 +46,7 @@ def plan(*, question: Question, output: str, engine: str | None) -> None:
 
     A policy of ours selects only pods that another policy isolates already, so it
     adds permissions and takes none away; where nothing isolates, nothing is written.
-    Without a namespace it is about the labelled ones, or about all where none is.
+    Without a namespace it is about the labeled ones, or about all where none is.
 
     \b
     Examples:

@@ -58,14 +58,14 @@ class Scene:
         return found
 
     def compute(self) -> list[str]:
-        """The labelled namespaces in order; all that are known where none is."""
-        labelled = [
+        """The labeled namespaces in order; all that are known where none is."""
+        labeled = [
             name
             for name, labels in self.labels.items()
             if labels.get(INJECT_LABEL) == INJECT_ENABLED
         ]
         everywhere = {p.namespace for p in self.policies} | set(self.labels)
-        return sorted(labelled or everywhere)
+        return sorted(labeled or everywhere)
 
     def nameservers(self) -> tuple[Address, ...]:
         """The address of the cluster's DNS, where its Service is there."""

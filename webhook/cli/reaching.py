@@ -39,9 +39,6 @@ class Keeps(Protocol):
 
     is_waiting: bool
 
-    def remove_all(self) -> int:
-        """Takes every policy of ours away."""
-
     def section(self) -> dict[str, Any]:
         """For the status."""
 

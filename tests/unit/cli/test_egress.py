@@ -225,15 +225,15 @@ def test_advice_for_nothing_is_no_document(run: Run) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-LABELLED = CLUSTER.replace(
+LABELED = CLUSTER.replace(
     "metadata: {name: team-a}",
     "metadata: {name: team-a, labels: {tracking.michelangelo-ai.org/inject: enabled}}",
 )
 
 
-def test_a_plan_is_about_the_labelled_namespaces(run: Run) -> None:
+def test_a_plan_is_about_the_labeled_namespaces(run: Run) -> None:
     """The others get nothing from anybody."""
-    result = run("plan", *FACTS, cluster=LABELLED)
+    result = run("plan", *FACTS, cluster=LABELED)
 
     assert [line for line in result.stdout.splitlines() if line[0].isalpha()] == [
         "team-a: EgressReady"
@@ -242,7 +242,7 @@ def test_a_plan_is_about_the_labelled_namespaces(run: Run) -> None:
 
 def test_a_namespace_may_be_switched_off(run: Run) -> None:
     """By its label."""
-    off = LABELLED.replace(
+    off = LABELED.replace(
         "inject: enabled", "inject: enabled, tracking.michelangelo-ai.org/egress: 'off'"
     )
     result = run("plan", *FACTS, cluster=off)

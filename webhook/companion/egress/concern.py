@@ -1,4 +1,4 @@
-"""Keeps the egress policies of every labelled namespace as they should be.
+"""Keeps the egress policies of every labeled namespace as they should be.
 
 One step judges, writes, tells, and looks for other engines, in that order: a shadow
 that has lost its policy must not wait for an Event.
@@ -66,10 +66,6 @@ class Egress:
         # What was found now is judged in the next step.
         pauses += [0.0] if self._elsewhere.look(now) else []
         return min((p for p in pauses if p is not None), default=None)
-
-    def remove_all(self) -> int:
-        """Takes every policy of ours away, as `Writer.remove_all`."""
-        return self.writer.remove_all()
 
     def section(self) -> dict[str, Any]:
         """For the status."""

@@ -1,4 +1,4 @@
-"""Decides which egress policies every labelled namespace should have, and why.
+"""Decides which egress policies every labeled namespace should have, and why.
 
 It reads what is followed and asks nobody. What did not change since the last time is
 not worked out again: a policy that comes costs the plan of its own namespace.

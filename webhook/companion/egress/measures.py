@@ -87,7 +87,7 @@ class Measures(Collector):
         )
         yield _gauge(
             "egress_namespaces",
-            "Labelled namespaces by mode and by how their egress stands.",
+            "Labeled namespaces by mode and by how their egress stands.",
             ("mode", "reason"),
             Counter((str(one.mode), str(one.reason)) for one in report.values()),
         )

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A labelled namespace as egress sees it.
+    """A labeled namespace as egress sees it.
 
     Attributes:
         label: The value of its egress label.
@@ -114,9 +114,9 @@ def watch(
             resources, selection, project, wake=wake, watch_seconds=watch_seconds
         )
 
-    labelled = Selection(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
+    labeled = Selection(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
     return Watched(
-        places=follow(labelled, _place),
+        places=follow(labeled, _place),
         policies=follow(Selection(NETWORK_POLICY), _policy),
         services=follow(Selection(SERVICE), Service.parse),
         slices=follow(Selection(ENDPOINT_SLICE), EndpointSlice.parse),

@@ -94,20 +94,6 @@ class Writer:
         pauses = ((self._rewritten[n] + _PACE - now).total_seconds() for n in late)
         return Applied(min(pauses, default=None), failed.first)
 
-    def remove_all(self) -> int:
-        """Takes every policy of ours away: uninstall.
-
-        Returns:
-            How many there were.
-
-        Raises:
-            ClusterError: One could not be deleted.
-        """
-        own = self.own()
-        for key, policy in sorted(own.items()):
-            self._delete(key, policy.uid)
-        return len(own)
-
     def _by_uid(self) -> Mapping[str, Policy]:
         there = self._watched.policies.snapshot().values()
         return {policy.uid: policy for policy in there if isinstance(policy, Policy)}

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.companion.egress.world import DENY, WORKERS, World
 from webhook.cluster.errors import Forbidden
 from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, NETWORK_POLICY
+from webhook.companion.egress.farewell import Farewell
 from webhook.egress.memory import Outcome
 from webhook.egress.mode import Mode
 from webhook.egress.reasons import Reason
@@ -15,7 +16,7 @@ from webhook.injection.names import INJECT_LABEL, PROFILE_LABEL
 
 @pytest.fixture
 def world() -> World:
-    """With one labelled namespace."""
+    """With one labeled namespace."""
     made = World()
     made.label("team-a")
     return made
@@ -307,7 +308,7 @@ def test_uninstalling_takes_all_of_ours_and_only_ours(world: World) -> None:
     world.policy(DENY, namespace="team-b")
     world.step()
 
-    assert world.egress.remove_all() == 2
+    assert Farewell(world.means).remove_all() == 2
     assert world.ours() == world.ours("team-b") == []
     assert world.user.get(NETWORK_POLICY, "deny", "team-a")
 

@@ -18,7 +18,7 @@ BASELINE = (
 
 @pytest.fixture
 def world() -> World:
-    """A labelled namespace, a declared baseline, and all of it resolvable."""
+    """A labeled namespace, a declared baseline, and all of it resolvable."""
     made = World()
     made.label("team-a")
     made.zone.records["s3.example.org"] = ("203.0.113.30",)

@@ -24,7 +24,7 @@ SIDECAR = Kind("networking.istio.io", "v1", "Sidecar", "sidecars")
 
 @pytest.fixture
 def world() -> World:
-    """With one labelled namespace that denies egress."""
+    """With one labeled namespace that denies egress."""
     made = World()
     made.label("team-a")
     made.policy(DENY)
