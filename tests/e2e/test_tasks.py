@@ -96,6 +96,7 @@ def spark(installation: Installation, tracking: TrackingServer) -> Iterator[str]
         },
     )
     wait_for("the submission", lambda: not submission.running, seconds=PATIENCE)
+    submission.stop()
     wait_for(
         "driver and executor",
         lambda: (

@@ -8,6 +8,8 @@ import mlflow
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import udf
 
+spark = SparkSession.builder.getOrCreate()
+
 
 @udf("string")
 def seen(_number: int) -> str:
@@ -15,7 +17,6 @@ def seen(_number: int) -> str:
     return os.environ["TRACKING_URI"]
 
 
-spark = SparkSession.builder.getOrCreate()
 rows = spark.range(4).repartition(2).select(seen("id").alias("uri")).distinct()
 [uri] = [row.uri for row in rows.collect()]
 mlflow.set_tracking_uri(os.environ["TRACKING_URI"])
