@@ -39,7 +39,7 @@ class Stream:
 
     Attributes:
         installation: Of which release.
-        namespace: A labelled one.
+        namespace: A labeled one.
         injected: Names of the pods that came back with the keys.
         missed: Names of those that came back as they were sent.
         refused: What the API server said about any it did not take.

@@ -148,7 +148,7 @@ def reported(installation: Installation, namespace: str) -> int:
 
 
 def mirrored(installation: Installation, name: str) -> str:
-    """A labelled namespace that has its keys, so that its pods can run at once."""
+    """A labeled namespace that has its keys, so that its pods can run at once."""
     namespace = installation.compute_namespace(name)
     path = f"/api/v1/namespaces/{namespace}/secrets/michelangelo-tracking"
     wait_for("the mirror", lambda: installation.node.plane.admin.exists(path))

@@ -12,7 +12,7 @@ from tests.e2e.installation import (
 from tests.e2e.taskpods import bystander, create, worker
 
 
-def test_the_first_pod_of_a_labelled_namespace_sees_the_tracking_uri(
+def test_the_first_pod_of_a_labeled_namespace_sees_the_tracking_uri(
     installation: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The guide's own check; with the times of both steps printed."""
@@ -30,7 +30,7 @@ def test_the_first_pod_of_a_labelled_namespace_sees_the_tracking_uri(
     assert f"TRACKING_API_KEY={API_KEY}\nTRACKING_URI={TRACKING_URI}\n" == seen
 
 
-def test_other_pods_of_a_labelled_namespace_stay_as_they_are(
+def test_other_pods_of_a_labeled_namespace_stay_as_they_are(
     installation: Installation,
 ) -> None:
     """A pod that is no task pod gets no variable."""

@@ -159,7 +159,7 @@ def test_where_not_even_the_hook_can_run_the_documented_commands_clean_up(
 def test_helm_test_proves_the_handshake_and_the_admission(
     release: Installation,
 ) -> None:
-    """In pods that really run; and it fails where a namespace is not labelled."""
+    """In pods that really run; and it fails where a namespace is not labeled."""
     namespace = release.compute_namespace(TASKS)
     release.upgrade({"tests.namespace": namespace})
 
@@ -177,7 +177,7 @@ def test_helm_test_proves_the_handshake_and_the_admission(
 
 
 def isolated_namespace(release: Installation) -> str:
-    """A labelled namespace in which the companion keeps a mirror and a policy."""
+    """A labeled namespace in which the companion keeps a mirror and a policy."""
     namespace = release.compute_namespace(TASKS)
     release.node.plane.admin.create(policies(namespace), DENY_EGRESS)
     wait_for("mirror and policy", lambda: 2 == len(ours(release, namespace)))

@@ -1,6 +1,6 @@
 """What a NetworkPolicy engine lets through, packet by packet.
 
-Namespaces are isolated as careful teams do it. Labelled, their injected pods reach
+Namespaces are isolated as careful teams do it. Labeled, their injected pods reach
 cluster DNS and the tracking server, and nothing else has changed for anybody.
 """
 
@@ -49,7 +49,7 @@ class Net:
     def namespace(
         self, name: str, policy: dict[str, Any], *pods: dict[str, Any]
     ) -> str:
-        """A labelled namespace with a policy of its team and pods that run."""
+        """A labeled namespace with a policy of its team and pods that run."""
         node = self.installation.node
         self.installation.compute_namespace(name)
         node.plane.admin.create(policies(name), policy)
