@@ -157,8 +157,12 @@ def test_a_namespace_that_is_not_labeled_is_said_to_be(
     assert "default is not labeled, and has no mirror." in said
 
 
-def test_it_stays_and_shows_what_changes(release: Release, name: str) -> None:
-    """On a terminal, until it is interrupted."""
+@pytest.fixture
+def watching(release: Release) -> Iterator["Screen"]:
+    """`status --watch` on a terminal."""
+    # A shell starts what runs in the background with the interrupt ignored, and what
+    # such a process starts would ignore it as well.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, "status", "--watch", f"--kubeconfig={release.plane.kubeconfig}"],
@@ -166,23 +170,33 @@ def test_it_stays_and_shows_what_changes(release: Release, name: str) -> None:
         stderr=theirs,
     )
     os.close(theirs)
-    seen = Screen(ours)
-    eventually("the first", lambda: name in seen.read(), seconds=20)
-    later = release.compute(f"later-{uuid.uuid4().hex[:8]}")
-    eventually("the change", lambda: later in seen.read(), seconds=20)
-    process.send_signal(signal.SIGINT)
-
-    assert process.wait(10) == 0
-    assert "Traceback" not in seen.read()
+    yield Screen(ours, process)
+    process.kill()
+    process.wait()
     os.close(ours)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_it_stays_and_shows_what_changes(
+    release: Release, name: str, watching: "Screen"
+) -> None:
+    """On a terminal, until it is interrupted."""
+    eventually("the first", lambda: name in watching.read(), seconds=20)
+    later = release.compute(f"later-{uuid.uuid4().hex[:8]}")
+    eventually("the change", lambda: later in watching.read(), seconds=20)
+    watching.process.send_signal(signal.SIGINT)
+
+    assert watching.process.wait(10) == 0
+    assert "Traceback" not in watching.read()
 
 
 class Screen:
     """What a terminal showed so far."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Reads from our end of it."""
+    def __init__(self, descriptor: int, process: subprocess.Popen[bytes]) -> None:
+        """Reads from our end of it what the process writes."""
         os.set_blocking(descriptor, False)
+        self.process = process
         self._descriptor = descriptor
         self._text = ""
 
