@@ -22,6 +22,8 @@ CONFIGURATIONS: Final = (
 )
 COMPUTE: Final[Mapping[str, str]] = {INJECT_LABEL: INJECT_ENABLED}
 """What an operator labels a compute namespace with."""
+PROBED: Final = "effect-of-the-configuration"
+"""The labeled namespace that tells whether a configuration has effect; it stays."""
 
 _RELEASE_NAMESPACE: Final = "tracking-injector-system"
 _TEMPLATE: Final = "templates/mutatingwebhookconfiguration.yaml"
@@ -119,10 +121,9 @@ def task_pod(**labels: str) -> Object:
 
 def _await_effect(plane: ControlPlane, *, wanted: bool) -> None:
     """Ask with dry runs until the API server's copy of the configurations is fresh."""
-    namespace = "effect-of-the-configuration"
-    if not plane.admin.exists(f"/api/v1/namespaces/{namespace}"):
-        plane.namespace(namespace, COMPUTE)
-    pods = f"/api/v1/namespaces/{namespace}/pods"
+    if not plane.admin.exists(f"/api/v1/namespaces/{PROBED}"):
+        plane.namespace(PROBED, COMPUTE)
+    pods = f"/api/v1/namespaces/{PROBED}/pods"
 
     def seen() -> bool:
         pod = plane.admin.create(pods, task_pod(), dryRun="All")

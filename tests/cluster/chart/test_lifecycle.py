@@ -20,7 +20,7 @@ from tests.cluster.chart.product import (
     CONFIGURATION,
     companion,
 )
-from tests.cluster.injector import Injector
+from tests.cluster.injector import PROBED, Injector
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.listing import settled, versions
@@ -240,6 +240,7 @@ def test_helm_test_tells_whether_a_pod_gets_the_keys(
             passed = False
     if works:
         injector.unregister(plane)
+        put_away(plane, PROBED)
     left = plane.kubectl(
         *("get", "pod,serviceaccount,role,rolebinding", "-A", "-o", "name"),
         *("-l", "app.kubernetes.io/component=test"),
