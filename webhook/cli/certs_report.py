@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from certs.state import Served
     from webhook.companion.certificates.look import Look
 
-WHOSE = {
-    Issuer.COMPANION: "the companion",
-    Issuer.CERT_MANAGER: "cert-manager",
-    Issuer.PROVIDED: "you",
-}
-"""Who issues, as people say it."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:

@@ -67,10 +67,3 @@ WEBHOOK_CONFIGURATION: Final = Kind(
     namespaced=False,
 )
 RAY_CLUSTER: Final = Kind("ray.io", "v1", "RayCluster", "rayclusters")
-ACCESS_REVIEW: Final = Kind(
-    "authorization.k8s.io",
-    "v1",
-    "SelfSubjectAccessReview",
-    "selfsubjectaccessreviews",
-    namespaced=False,
-)
