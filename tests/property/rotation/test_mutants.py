@@ -7,7 +7,8 @@ it is caught for the right reason.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -25,6 +26,8 @@ from tests.property.rotation.world import PLACE, World
 from webhook.companion.certificates.look import Looker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from certs.policy import Policy
     from webhook.cluster.kinds import Kind
     from webhook.cluster.ports import Json
@@ -102,36 +105,56 @@ def test_a_forgotten_root_is_caught() -> None:
         assert first_violation() != ""
 
 
-def stalled_for_a_whole_rotation(read: int) -> None:
-    """One companion stalls before its n-th read while another one rotates."""
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A cluster whose companion has been at work for an hour."""
+
+    mint: Mint
+    world: World
+    busy: Companion
+
+    def work(self, minutes: int) -> None:
+        """The companion takes its turn every minute."""
+        for _ in range(minutes):
+            self.world.advance(self.world.now + timedelta(minutes=1))
+            self.busy.turn()
+
+    def assert_in_order(self) -> None:
+        """The companion found nothing left to do."""
+        assert self.busy.outcome is not None
+        assert self.busy.outcome.in_order
+
+
+@contextmanager
+def settled() -> Iterator[Scene]:
+    """The scene, while key material is abstract."""
     mint = Mint()
     world = World(random.Random(1), mint.inspect, POLICY)  # noqa: S311 - to repeat
     world.install(replicas=3, servers=2)
     with abstract_material(mint):
-        busy = Companion(world, Weather(), "c0", mint.issue)
+        scene = Scene(mint, world, Companion(world, Weather(), "c0", mint.issue))
+        scene.work(60)
+        yield scene
 
-        def work(minutes: int) -> None:
-            for _ in range(minutes):
-                world.advance(world.now + timedelta(minutes=1))
-                busy.turn()
 
-        work(60)
-        slow = Companion(world, Weather(), "c1", mint.issue)
-        world.request_rotation()
-        work(5)
+def stalled_for_a_whole_rotation(read: int) -> None:
+    """One companion stalls before its n-th read while another one rotates."""
+    with settled() as scene:
+        slow = Companion(scene.world, Weather(), "c1", scene.mint.issue)
+        scene.world.request_rotation()
+        scene.work(5)
         reads = iter(range(1, 100))
         get = slow.port.get
 
         def stalling(kind: Kind, name: str, namespace: str = "") -> Json:
             if next(reads) == read:
-                work(120)
+                scene.work(120)
             return get(kind, name, namespace)
 
         with patch.object(slow.port, "get", stalling):
             slow.turn()
-        work(120)
-        assert busy.outcome is not None
-        assert busy.outcome.in_order
+        scene.work(120)
+        scene.assert_in_order()
 
 
 @pytest.mark.parametrize("read", [1, 2, 3])
@@ -171,31 +194,20 @@ def test_a_silent_replica_is_not_taken_for_an_untrusted_one() -> None:
 
 def sight_lost_of_a_switch() -> None:
     """The pair cannot be written, then the state not be read while a bundle goes."""
-    mint = Mint()
-    world = World(random.Random(1), mint.inspect, POLICY)  # noqa: S311 - to repeat
-    world.install(replicas=3, servers=2)
-    with abstract_material(mint):
-        busy = Companion(world, Weather(), "c0", mint.issue)
-
-        def work(minutes: int) -> None:
-            for _ in range(minutes):
-                world.advance(world.now + timedelta(minutes=1))
-                busy.turn()
-
-        work(60)
+    with settled() as scene:
+        world = scene.world
         world.request_rotation()
-        work(5)
+        scene.work(5)
         world.disown(PLACE.pair_secret)
-        work(25)
+        scene.work(25)
         world.disown(PLACE.state_secret)
         world.own(PLACE.pair_secret)
-        work(1)
+        scene.work(1)
         world.tamper([b"", b""])
-        work(60)
+        scene.work(60)
         world.own(PLACE.state_secret)
-        work(120)
-        assert busy.outcome is not None
-        assert busy.outcome.in_order
+        scene.work(120)
+        scene.assert_in_order()
 
 
 def test_a_switch_that_was_lost_sight_of_waits_anew() -> None:
