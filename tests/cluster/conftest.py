@@ -26,6 +26,16 @@ def plane(
     plane.stop()
 
 
+@pytest.fixture(scope="module")
+def own_plane(
+    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """One of a module's own, where it counts calls, restarts it or sees all of it."""
+    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("own"))
+    yield plane
+    plane.stop()
+
+
 @pytest.fixture(scope="session")
 def injector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Injector]:
     """The webhook's process, registered nowhere yet."""

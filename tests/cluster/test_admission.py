@@ -1,6 +1,5 @@
 """What the registration promises: who is asked about, and what a failure costs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,6 @@ from tests.cluster.comparison import (
     without_ours,
 )
 from tests.cluster.injector import COMPUTE, Injector, calls, task_pod
-from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
 
@@ -33,16 +31,10 @@ ELSEWHERE: Final = {
 
 
 @pytest.fixture(scope="module")
-def plane(
-    toolbox: Toolbox, injector: Injector, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def plane(own_plane: ControlPlane, injector: Injector) -> ControlPlane:
     """A control plane of its own, because calls are counted and a webhook dies."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("admission"))
-    try:
-        injector.register(plane)
-        yield plane
-    finally:
-        plane.stop()
+    injector.register(own_plane)
+    return own_plane
 
 
 def pods(namespace: str) -> str:

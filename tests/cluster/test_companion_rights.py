@@ -1,11 +1,8 @@
 """What the companion's account may do on a real API server, and what it may not."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.cluster.release import COMPANION, MIRROR, NAME, Release
-from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 
 HOME = "ml-tracking"
@@ -111,12 +108,8 @@ MAY_NOT: tuple[Question, ...] = (
 
 
 @pytest.fixture(name="release", scope="module")
-def _release(
-    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Release]:
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("rights"))
-    yield Release(plane, HOME)
-    plane.stop()
+def _release(own_plane: ControlPlane) -> Release:
+    return Release(own_plane, HOME)
 
 
 def allowed(release: Release, question: Question) -> bool:

@@ -22,7 +22,6 @@ from tests.cluster.release import (
     eventually,
     tell,
 )
-from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 from tests.lab.operators import KubeRay
 from webhook.injection.names import EGRESS_LABEL, INJECTED_LABEL
@@ -40,13 +39,9 @@ REQUESTS = re.compile(
 
 
 @pytest.fixture(name="plane", scope="module")
-def _plane(
-    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def _plane(own_plane: ControlPlane) -> ControlPlane:
     """One of its own: a release sees every namespace."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("egress"))
-    yield plane
-    plane.stop()
+    return own_plane
 
 
 @pytest.fixture(name="release", scope="module")
@@ -339,7 +334,9 @@ def test_kuberays_policies_are_shadowed_and_go_with_their_cluster(
                 "three shadows", lambda: 3 == len(ours(release, space)), seconds=60
             )
         shadows = ours(release, space)
-        pods = release.admin.get(f"/api/v1/namespaces/{space}/pods")["items"]
+        # The policies here are the test's; KubeRay may come to its pods later.
+        eventually("KubeRay's pods", lambda: 3 == len(pods_of(release, space)))
+        pods = pods_of(release, space)
         release.admin.delete(f"{clusters}/jobs")
         gone = eventually("their end", lambda: not ours(release, space), seconds=60)
     finally:
@@ -349,6 +346,14 @@ def test_kuberays_policies_are_shadowed_and_go_with_their_cluster(
     selected = [one["spec"]["podSelector"]["matchLabels"] for one in shadows]
     assert groups == {labels["ray.io/group"] for labels in selected}
     tell(f"without a companion, three shadows went {gone:.3f} s after their cluster")
+
+
+def pods_of(release: Release, namespace: str) -> list[dict[str, Any]]:
+    """The pods there are."""
+    found: list[dict[str, Any]] = release.admin.get(
+        f"/api/v1/namespaces/{namespace}/pods"
+    )["items"]
+    return found
 
 
 def ray_cluster(name: str) -> dict[str, Any]:

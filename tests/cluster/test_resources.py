@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contracts.resources import ResourcesContract
-from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 from webhook.cluster.access import by_kubeconfig
 from webhook.cluster.api import ApiResources
@@ -14,12 +13,9 @@ from webhook.cluster.ports import Resources
 
 
 @pytest.fixture(name="plane", scope="module")
-def _plane(
-    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("contract"))
-    yield plane
-    plane.stop()
+def _plane(own_plane: ControlPlane) -> ControlPlane:
+    """One of its own: the suite may restart it."""
+    return own_plane
 
 
 class TestApiServer(ResourcesContract):

@@ -1,6 +1,6 @@
 """`spark-submit` itself, in cluster and client mode, plain and with pod templates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -101,16 +101,12 @@ class Record:
 
 @pytest.fixture(scope="module")
 def records(
-    toolbox: Toolbox, injector: Injector, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[str, Record]]:
+    toolbox: Toolbox, own_plane: ControlPlane, injector: Injector
+) -> Mapping[str, Record]:
     """Each case with and without us, the two at the same time."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("spark-submit"))
-    try:
-        injector.register(plane)
-        spark = Spark.find(toolbox)
-        yield {name: _submit(plane, spark, name) for name in CASES}
-    finally:
-        plane.stop()
+    injector.register(own_plane)
+    spark = Spark.find(toolbox)
+    return {name: _submit(own_plane, spark, name) for name in CASES}
 
 
 def _submit(plane: ControlPlane, spark: Spark, name: str) -> Record:

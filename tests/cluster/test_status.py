@@ -15,20 +15,15 @@ import pytest
 import yaml
 
 from tests.cluster.release import Release, Running, companion, eventually
-from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 
 COMMAND = str(Path(sys.executable).with_name("kubectl-tracking"))
 
 
 @pytest.fixture(name="release", scope="module")
-def _release(
-    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Release]:
+def _release(own_plane: ControlPlane) -> Release:
     """Installed with the chart's `fullnameOverride`."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("status"))
-    yield Release(plane, fullname="keys-for-tasks")
-    plane.stop()
+    return Release(own_plane, fullname="keys-for-tasks")
 
 
 @pytest.fixture(name="running", scope="module")

@@ -8,20 +8,15 @@ import pytest
 
 from tests.cluster.companion.state import all_hold, now_key
 from tests.cluster.release import MIRROR, Release, Running, companion
-from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 
 FOREIGN = "foreign"
 
 
 @pytest.fixture(name="plane", scope="module")
-def _plane(
-    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def _plane(own_plane: ControlPlane) -> ControlPlane:
     """One of its own: a release sees every namespace."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("companion"))
-    yield plane
-    plane.stop()
+    return own_plane
 
 
 @pytest.fixture(name="release", scope="module")

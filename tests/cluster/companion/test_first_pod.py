@@ -10,22 +10,17 @@ from tests.cluster.injector import Injector
 from tests.cluster.release import MIRROR, Release, companion, eventually, tell
 from tests.cluster.test_kuberay import manifest
 from tests.lab.api import Object
-from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 from tests.lab.operators import KubeRay
 
 
 @pytest.fixture(name="plane", scope="module")
-def _plane(
-    toolbox: Toolbox, injector: Injector, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def _plane(own_plane: ControlPlane, injector: Injector) -> Iterator[ControlPlane]:
     """KubeRay, the webhook and the companion's rights on one control plane."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("first-pod"))
-    kuberay = KubeRay.start(plane, "1.6")
-    injector.register(plane)
-    yield plane
+    kuberay = KubeRay.start(own_plane, "1.6")
+    injector.register(own_plane)
+    yield own_plane
     kuberay.process.stop(seconds=3)
-    plane.stop()
 
 
 def test_kuberays_first_pods_wait_for_the_keys(

@@ -14,16 +14,12 @@ from tests.lab.operators import KubeRay, install_crds
 
 
 @pytest.fixture(name="release", scope="module")
-def _release(
-    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Release]:
+def _release(toolbox: Toolbox, plane: ControlPlane) -> Iterator[Release]:
     """KubeRay and the companion's rights, but no webhook: every task pod is missed."""
-    plane = ControlPlane.start(toolbox, tmp_path_factory.mktemp("owners"))
     kuberay = KubeRay.start(plane, "1.6")
     install_crds(plane, toolbox.share("spark-operator", "config/crd/bases"))
     yield Release(plane)
     kuberay.stop()
-    plane.stop()
 
 
 def told(release: Release, namespace: str) -> list[tuple[str, str]]:
