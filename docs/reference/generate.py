@@ -20,8 +20,8 @@ from prometheus_client import CollectorRegistry
 from webhook.cli.companion import registry_of
 from webhook.cli.main import COMMANDS, cli
 from webhook.cli.wiring import wire
-from webhook.cluster.access import Access
-from webhook.cluster.api import ApiResources
+from webhook.cluster.config import Connection
+from webhook.cluster.rest import RestClient
 from webhook.companion.certificates import words
 from webhook.companion.verdicts import AuditReason
 from webhook.egress.reasons import Reason as EgressReason
@@ -140,7 +140,7 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
 def _metrics() -> str:
     webhook = CollectorRegistry()
     ServerMetrics(webhook)
-    nowhere = Access(ApiResources(ApiClient(Configuration()), manager=""), "", "")
+    nowhere = Connection(RestClient(ApiClient(Configuration()), manager=""), "", "")
     journal = Journal(len, lambda: datetime.min.replace(tzinfo=UTC))
     companion = registry_of(wire(nowhere, CompanionSettings(), journal))
     return f"""# Metrics

@@ -101,9 +101,9 @@ def judged() -> dict[str, float]:
     }
     for n in range(NAMESPACES):
         meta = {"name": f"ns-{n}", "labels": {INJECT_LABEL: INJECT_ENABLED}}
-        world.watched.places.remember({"metadata": meta})
+        world.watched.places.update({"metadata": meta})
         for number in range(POLICIES):
-            world.watched.policies.remember(body(f"ns-{n}", number))
+            world.watched.policies.update(body(f"ns-{n}", number))
     port = world.cluster.client()
     options = Options(nameservers=(ip_address("10.0.0.10"),))
     judge = Judge(
@@ -120,7 +120,7 @@ def judged() -> dict[str, float]:
     whole = time.perf_counter() - started
     changes = []
     for n in range(15):
-        world.watched.policies.remember(body(f"ns-{n}", POLICIES))
+        world.watched.policies.update(body(f"ns-{n}", POLICIES))
         started = time.perf_counter()
         judge.judge(world.supplies(), START)
         changes.append(time.perf_counter() - started)

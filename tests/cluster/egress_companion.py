@@ -13,9 +13,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from webhook.cluster.access import by_kubeconfig
-from webhook.cluster.announce import Announcer
-from webhook.cluster.ports import Key
+from webhook.cluster.config import load_kubeconfig
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.judge import Judge, Options
@@ -54,13 +54,13 @@ class Fixed:
 
 def main(kubeconfig: str, home: str) -> None:
     """Runs until it is killed; says when it has decided for the first time."""
-    access = by_kubeconfig(manager=FIELD_MANAGER, path=Path(kubeconfig))
+    access = load_kubeconfig(manager=FIELD_MANAGER, path=Path(kubeconfig))
     port, log = access.resources, Quiet()
-    announcer = Announcer(port, component="companion", instance="a")
+    announcer = EventRecorder(port, component="companion", instance="a")
     means = Means(resources=port, announcer=announcer, log=log)
     woken = {"names": threading.Event(), "egress": threading.Event()}
     watched = watch(port, woken["egress"].set)
-    addresses = Key(home, "tracking-injector-addresses")
+    addresses = ObjectKey(home, "tracking-injector-addresses")
     names = Names(
         means,
         addresses,

@@ -16,10 +16,10 @@ from certs.state import Served
 from webhook.cli.certs_report import Standing, tables
 from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cli.keeping import place_of, policy_of
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
-from webhook.cluster.ports import Json, Resources
+from webhook.cluster.interface import Json, KubeClient
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.handshake import Address, Handshakes
 from webhook.companion.certificates.look import Look, Looker
 from webhook.companion.certificates.words import ROTATE_ANNOTATION, Clocks, Place
@@ -47,7 +47,7 @@ class Site:
         issuer: who issues it.
     """
 
-    resources: Resources
+    resources: KubeClient
     place: Place
     name: str
     issuer: Issuer
@@ -91,10 +91,10 @@ def _site(
     return Site(access.resources, place, policy.names[0], Issuer(issuer))
 
 
-def _annotations(resources: Resources, release: str) -> Mapping[str, str]:
+def _annotations(resources: KubeClient, release: str) -> Mapping[str, str]:
     """What the chart says about an installation; nothing when it is not there."""
     try:
-        return objects.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
+        return metadata.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
     except NotFound:
         return {}
 
@@ -180,7 +180,7 @@ def rotate(
         "name": name,
         "namespace": home,
         # As a precondition: an apply creates what it does not find.
-        "uid": objects.uid(found),
+        "uid": metadata.uid(found),
         "annotations": {ROTATE_ANNOTATION: request},
     }
     _asking(lambda: site.resources.apply(SECRET, {"metadata": meta}))

@@ -79,7 +79,7 @@ def companion(
 
 def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int:
     surroundings = Surroundings(
-        leads=lambda: wired.leadership.held,
+        leads=lambda: wired.leadership.is_leader,
         clock=now,
         log=journal,
         failed=lambda name: wired.failures.update((name,)),
@@ -121,7 +121,7 @@ def registry_of(wired: Companion) -> CollectorRegistry:
             auditor=wired.auditor,
             observed=wired.observed,
             announcer=wired.means.announcer,
-            leads=lambda: wired.leadership.held,
+            leads=lambda: wired.leadership.is_leader,
             failures=wired.failures,
             certificates=wired.keeping.keeper if wired.keeping else None,
         )

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
-from webhook.cluster.access import (
+from webhook.cluster.config import (
     SERVICE_ACCOUNT,
-    Access,
+    Connection,
     NoAccessError,
-    by_kubeconfig,
-    in_cluster,
+    load_in_cluster,
+    load_kubeconfig,
 )
 from webhook.injection.names import FIELD_MANAGER
 
@@ -37,7 +37,7 @@ def connect(
     kubeconfig: Path | None,
     context: str | None,
     manager: str = FIELD_MANAGER,
-) -> Access:
+) -> Connection:
     """Connects by kubeconfig where one is asked for, else as the pod we run in.
 
     A `manager` of its own lets a command write a field of an object whose other fields
@@ -49,11 +49,11 @@ def connect(
     try:
         inside = (SERVICE_ACCOUNT / "token").exists()
         if inside and kubeconfig is None and context is None:
-            return in_cluster(environ, manager=manager, folder=SERVICE_ACCOUNT)
+            return load_in_cluster(environ, manager=manager, folder=SERVICE_ACCOUNT)
         path = kubeconfig or (
             Path(environ["KUBECONFIG"]) if environ.get("KUBECONFIG") else None
         )
-        return by_kubeconfig(manager=manager, path=path, context=context)
+        return load_kubeconfig(manager=manager, path=path, context=context)
     except NoAccessError as error:
         raise click.ClickException(str(error)) from error
 

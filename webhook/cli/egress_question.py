@@ -20,8 +20,8 @@ from webhook.cli.egress_scene import Scene, from_cluster, from_manifests
 from webhook.cli.fields import BadInputError
 from webhook.cli.given import given_sources
 from webhook.cluster.errors import ClusterError, NotFound
-from webhook.cluster.kinds import CONFIG_MAP, SECRET
-from webhook.cluster.ports import Resources, Selection
+from webhook.cluster.interface import KubeClient, ListOptions
+from webhook.cluster.resources import CONFIG_MAP, SECRET
 from webhook.companion.egress.names import FIELD
 from webhook.egress.destination import Derived, derive, parse_extra
 from webhook.egress.engines.counsel import Need
@@ -225,7 +225,7 @@ def _no_keys(namespace: str) -> Mapping[str, str]:
     raise BadInputError(f"Give --secret: no manifest says what {namespace} has.")
 
 
-def _mirrors(resources: Resources) -> Callable[[str], Mapping[str, str]]:
+def _mirrors(resources: KubeClient) -> Callable[[str], Mapping[str, str]]:
     def mirror(namespace: str) -> Mapping[str, str]:
         try:
             body = resources.get(SECRET, MIRROR_SECRET, namespace)
@@ -240,13 +240,13 @@ def _mirrors(resources: Resources) -> Callable[[str], Mapping[str, str]]:
     return mirror
 
 
-def _remembered(resources: Resources) -> Known:
+def _remembered(resources: KubeClient) -> Known:
     """What companions of this cluster have looked up, where it can be read."""
     defaults = CompanionSettings()
-    selection = Selection(CONFIG_MAP, name=defaults.egress_memory)
+    selection = ListOptions(CONFIG_MAP, name=defaults.egress_memory)
     known: dict[str, tuple[Address, ...]] = {}
     try:
-        listing = resources.listing(selection, lambda body: body.get("data") or {})
+        listing = resources.list(selection, lambda body: body.get("data") or {})
         for _, data in listing.items.values():
             for name, raw in json.loads(data.get(FIELD, "{}")).items():
                 known[name] = addresses(load(raw), Limits())

@@ -7,15 +7,15 @@ from typing import IO, Any, TypeVar
 
 from webhook.cli.fields import BadInputError
 from webhook.cli.manifests import read
-from webhook.cluster.kinds import (
+from webhook.cluster.interface import Discovery, KubeClient, ListOptions
+from webhook.cluster.resources import (
     ENDPOINT_SLICE,
     NAMESPACE,
     NETWORK_POLICY,
     POD,
     SERVICE,
-    Kind,
+    ResourceType,
 )
-from webhook.cluster.ports import Discovers, Resources, Selection
 from webhook.companion.egress.elsewhere import Others, look, others_among
 from webhook.egress.model import Address, Pod, Policy, Protocol
 from webhook.egress.reach import NAMESPACE_NAME_LABEL
@@ -104,21 +104,21 @@ def from_manifests(files: Iterable[IO[bytes]], namespace: str) -> Scene:
     return _scene(lambda kind: found[kind.name], others_among(rest, namespace))
 
 
-def from_cluster(resources: Resources, discovery: Discovers) -> Scene:
+def from_cluster(resources: KubeClient, discovery: Discovery) -> Scene:
     """Lists what there is.
 
     Raises:
         ClusterError: It cannot be listed.
     """
 
-    def listed(kind: Kind) -> list[Json]:
-        listing = resources.listing(Selection(kind), dict)
+    def listed(kind: ResourceType) -> list[Json]:
+        listing = resources.list(ListOptions(kind), dict)
         return [body for _, body in listing.items.values()]
 
     return _scene(listed, look(resources, discovery))
 
 
-def _scene(listed: Callable[[Kind], list[Json]], others: Others) -> Scene:
+def _scene(listed: Callable[[ResourceType], list[Json]], others: Others) -> Scene:
     labels = {
         body["metadata"]["name"]: {
             **(body["metadata"].get("labels") or {}),
@@ -139,7 +139,9 @@ def _scene(listed: Callable[[Kind], list[Json]], others: Others) -> Scene:
 
 
 def _each(
-    kind: Kind, listed: Callable[[Kind], list[Json]], parse: Callable[[Json], T]
+    kind: ResourceType,
+    listed: Callable[[ResourceType], list[Json]],
+    parse: Callable[[Json], T],
 ) -> list[T]:
     values = []
     for body in listed(kind):

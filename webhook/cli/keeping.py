@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from certs.policy import Policy, service_name
 from webhook.cli.release import Release
-from webhook.cluster.follow import Follower
+from webhook.cluster.informer import Informer
 from webhook.companion.certificates.concern import Certificates
 from webhook.companion.certificates.handshake import Handshakes
 from webhook.companion.certificates.keeper import CertificateKeeper, followers
@@ -48,7 +48,7 @@ def policy_of(settings: CompanionSettings, home: str) -> Policy:
 class Keeping:
     """The certificates' concern, wired: what wakes it, and itself."""
 
-    followers: tuple[Follower[str], ...]
+    followers: tuple[Informer[str], ...]
     keeper: CertificateKeeper
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 from prometheus_client.registry import Collector
 
 from webhook.cli.release import Release
-from webhook.cluster.follow import Follower
-from webhook.cluster.ports import Key
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.farewell import Farewell
@@ -54,7 +54,7 @@ class Reaching:
         measures: Its numbers; none where there is nothing to count.
     """
 
-    followers: tuple[Follower[Any], ...] = ()
+    followers: tuple[Informer[Any], ...] = ()
     concerns: tuple[Concern, ...]
     keeps: Keeps
     measures: tuple[Collector, ...] = ()
@@ -77,7 +77,7 @@ def reaching(
         return Reaching(concerns=(farewell,), keeps=farewell)
     conf = read_resolv_conf(RESOLV_CONF.read_text("utf-8"))
     options = _options(settings, conf)
-    home = Key(release.home, settings.egress_memory)
+    home = ObjectKey(release.home, settings.egress_memory)
     spread = random.Random()  # noqa: S311 - spreads lookups in time
     watched = watch(means.resources, wakes["egress"].set, settings.watch_seconds)
     names = Names(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from webhook.cluster.ports import Discovers, Resources
+from webhook.cluster.interface import Discovery, KubeClient
 from webhook.mirror.plan import Scope
 from webhook.settings import CompanionSettings
 
@@ -18,8 +18,8 @@ class Release:
         home: its namespace.
     """
 
-    resources: Resources
-    discovery: Discovers
+    resources: KubeClient
+    discovery: Discovery
     settings: CompanionSettings
     home: str
 

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cli.status_screen import screen
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.kinds import CONFIG_MAP, LEASE
-from webhook.cluster.lease import record
-from webhook.cluster.ports import Json, Key, Resources, Selection
+from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
+from webhook.cluster.leader_election import parse_lease
+from webhook.cluster.resources import CONFIG_MAP, LEASE
 from webhook.companion.status import FIELD, SCHEMA
 from webhook.mirror.reasons import MirrorReason
 
@@ -46,19 +46,19 @@ class Place:
         release: what its objects are called: `tracking-injector`, unless overridden.
     """
 
-    resources: Resources
+    resources: KubeClient
     home: str
     release: str
 
     @property
-    def report(self) -> Key:
+    def report(self) -> ObjectKey:
         """Address of the ConfigMap."""
-        return Key(self.home, self.release + _STATUS)
+        return ObjectKey(self.home, self.release + _STATUS)
 
     @property
-    def lease(self) -> Key:
+    def lease(self) -> ObjectKey:
         """Address of the companion's Lease."""
-        return Key(self.home, f"{self.release}-companion")
+        return ObjectKey(self.home, f"{self.release}-companion")
 
 
 @click.command()
@@ -128,13 +128,13 @@ def _console() -> Console:
     return console
 
 
-def _search(resources: Resources, namespace: str, name: str = "") -> Place:
+def _search(resources: KubeClient, namespace: str, name: str = "") -> Place:
     """The one release there is, in a namespace or anywhere; named, it is not asked."""
     if name:
         return Place(resources, namespace, name)
-    selection = Selection(CONFIG_MAP, namespace=namespace, labels=_LABELS)
+    selection = ListOptions(CONFIG_MAP, namespace=namespace, labels=_LABELS)
     try:
-        found = resources.listing(selection, objects.uid).items
+        found = resources.list(selection, metadata.uid).items
     except Forbidden as error:
         message = "ConfigMaps cannot be listed: say --release NAMESPACE/NAME."
         raise click.UsageError(message) from error
@@ -174,7 +174,7 @@ def _read(place: Place, namespace: str | None) -> Json:
 
 def _companion(place: Place) -> Json:
     try:
-        lease = record(place.resources.get(LEASE, place.lease.name, place.home))
+        lease = parse_lease(place.resources.get(LEASE, place.lease.name, place.home))
     except (NotFound, Forbidden) as error:
         return {"leader": "", "problem": _sentence(error)}
     return {"leader": lease.holder, "renewed": lease.renewed}

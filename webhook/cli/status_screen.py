@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from webhook.cluster.ports import Json
+from webhook.cluster.interface import Json
 from webhook.companion.verdicts import AuditReason
 from webhook.mirror.reasons import FindingReason, MirrorReason
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from webhook.cluster.errors import ClusterError, Throttled
-from webhook.cluster.kinds import SECRET
+from webhook.cluster.resources import SECRET
 from webhook.companion.means import Means
 from webhook.companion.observed import Observed
 from webhook.companion.removal import Removal
@@ -139,8 +139,8 @@ class Mirrors:
         self._writers.shutdown(wait=False, cancel_futures=True)
 
     def _look(self) -> _Seen:
-        namespaces = self._observed.namespaces.snapshot()
-        mirrors = self._observed.mirrors.snapshot()
+        namespaces = self._observed.namespaces.items()
+        mirrors = self._observed.mirrors.items()
         return _Seen(
             {key.name: one for key, one in namespaces.items()},
             {key.namespace: one for key, one in mirrors.items()},
@@ -188,8 +188,8 @@ class Mirrors:
         body = self._means.resources.apply(SECRET, secret(name, content, profile))
         added = (body.get("data") or {}).keys() - content.data.keys()
         if added:
-            body = self._means.resources.merge(SECRET, without(name, added))
-        self._observed.mirrors.remember(body)
+            body = self._means.resources.patch(SECRET, without(name, added))
+        self._observed.mirrors.update(body)
         if fingerprint_of(body) != fingerprint(content, profile):
             raise ContestedError(f"apply secrets {name}/{MIRROR_SECRET}: not kept")
 
@@ -221,7 +221,7 @@ class Mirrors:
         for name, report in self.report.items():
             if report.reason in ANNOUNCED and name in seen.namespaces:
                 detail = f" ({report.detail})" if report.detail else ""
-                self._means.announcer.announce(
+                self._means.announcer.event(
                     seen.namespaces[name].subject,
                     report.reason,
                     report.reason.sentence + detail,

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from webhook.cluster import objects
-from webhook.cluster.announce import Subject
-from webhook.cluster.kinds import POD
-from webhook.cluster.ports import Json
+from webhook.cluster import metadata
+from webhook.cluster.events import ObjectReference
+from webhook.cluster.interface import Json
+from webhook.cluster.resources import POD
 from webhook.injection.decision import decide_pod
 from webhook.injection.names import (
     DEFAULT_PROFILE,
@@ -49,10 +49,10 @@ class NamespaceSeen:
     since: datetime | None
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> ObjectReference:
         """What an Event about it refers to; it goes where its users look."""
         name = self.labeled.name
-        return Subject("v1", "Namespace", name, name, self.uid)
+        return ObjectReference("v1", "Namespace", name, name, self.uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +105,21 @@ class TaskPod:
     stamped: bool
     reason: Reason
     started: datetime | None
-    owner: Subject | None
+    owner: ObjectReference | None
     config_maps: tuple[tuple[str, str], ...]
 
 
 def namespace_seen(body: Json) -> NamespaceSeen:
     """Keeps of a Namespace its profile, whether it goes, and when it was labeled."""
-    address = objects.key(body)
+    address = metadata.key(body)
     return NamespaceSeen(
         Labeled(
             name=address.name,
-            profile=objects.labels(body).get(PROFILE_LABEL) or DEFAULT_PROFILE,
-            terminating=bool(objects.metadata(body).get("deletionTimestamp")),
+            profile=metadata.labels(body).get(PROFILE_LABEL) or DEFAULT_PROFILE,
+            terminating=bool(metadata.of(body).get("deletionTimestamp")),
         ),
-        objects.uid(body),
-        objects.written(body, "metadata", "labels", INJECT_LABEL),
+        metadata.uid(body),
+        metadata.last_write_time(body, "metadata", "labels", INJECT_LABEL),
     )
 
 
@@ -127,11 +127,11 @@ def mirror_seen(body: Json) -> MirrorSeen:
     """Keeps of a Secret of the mirror's name all but its values."""
     return MirrorSeen(
         Existing(is_owned(body), fingerprint_of(body)),
-        objects.uid(body),
-        objects.version(body),
+        metadata.uid(body),
+        metadata.resource_version(body),
         tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
-        objects.created(body),
-        objects.written(body, "data") or objects.created(body),
+        metadata.creation_time(body),
+        metadata.last_write_time(body, "data") or metadata.creation_time(body),
     )
 
 
@@ -152,13 +152,13 @@ def key_names(body: Json) -> frozenset[str]:
 
 def task_pod(body: Json) -> TaskPod:
     """Keeps of a pod what the auditor asks about it."""
-    meta = objects.metadata(body)
+    meta = metadata.of(body)
     status = body.get("status") or {}
-    stamped = objects.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
+    stamped = metadata.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
     tasks = _task_containers(body)
     return TaskPod(
-        uid=objects.uid(body),
-        created=objects.created(body),
+        uid=metadata.uid(body),
+        created=metadata.creation_time(body),
         over=status.get("phase") in _OVER or bool(meta.get("deletionTimestamp")),
         stamped=stamped,
         reason=Reason.ALREADY_INJECTED if stamped else _verdict(body),
@@ -184,23 +184,23 @@ def refers_to_mirror(body: Json) -> bool:
     return _mentions((body.get("spec") or {}), MIRROR_SECRET)
 
 
-def controller(body: Json) -> Subject | None:
+def controller(body: Json) -> ObjectReference | None:
     """Whoever made the object and keeps it, as its `ownerReferences` say."""
-    for owner in objects.metadata(body).get("ownerReferences") or ():
+    for owner in metadata.of(body).get("ownerReferences") or ():
         if owner.get("controller"):
-            return Subject(
+            return ObjectReference(
                 sys.intern(owner["apiVersion"]),
                 sys.intern(owner["kind"]),
-                sys.intern(objects.key(body).namespace),
+                sys.intern(metadata.key(body).namespace),
                 sys.intern(owner["name"]),
                 sys.intern(owner["uid"]),
             )
     return None
 
 
-def pod_subject(namespace: str, name: str, pod: TaskPod) -> Subject:
+def pod_subject(namespace: str, name: str, pod: TaskPod) -> ObjectReference:
     """What an Event about the pod refers to."""
-    return Subject(POD.api_version, POD.name, namespace, name, pod.uid)
+    return ObjectReference(POD.api_version, POD.name, namespace, name, pod.uid)
 
 
 def _source(
@@ -208,7 +208,9 @@ def _source(
 ) -> SourceSeen:
     content = {key: Sensitive(base64.b64decode(text)) for key, text in encoded.items()}
     content |= {key: Sensitive(text.encode()) for key, text in plain.items()}
-    return SourceSeen(content, objects.written(body) or objects.created(body))
+    return SourceSeen(
+        content, metadata.last_write_time(body) or metadata.creation_time(body)
+    )
 
 
 def _mentions(value: object, name: str) -> bool:
@@ -236,7 +238,7 @@ def _task_containers(body: Json) -> list[Json]:
 
 def _started(status: Json, tasks: set[str]) -> datetime | None:
     times = [
-        objects.moment(running.get("startedAt"))
+        metadata.parse_time(running.get("startedAt"))
         for container in status.get("containerStatuses") or ()
         if container.get("name") in tasks
         if (running := (container.get("state") or {}).get("running"))

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from webhook import __version__
-from webhook.cluster.kinds import CONFIG_MAP
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.audit import Auditor, PodsReport
 from webhook.companion.means import Means
 from webhook.companion.mirrors import Mirrors, NamespaceReport
@@ -39,7 +39,7 @@ class Status:
     def __init__(
         self,
         means: Means,
-        home: Key,
+        home: ObjectKey,
         supplies: Supplies,
         mirrors: Mirrors,
         auditor: Auditor,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from certs.policy import Policy
-    from webhook.cluster.kinds import Kind
-    from webhook.cluster.ports import Json
+    from webhook.cluster.interface import Json
+    from webhook.cluster.resources import ResourceType
     from webhook.companion.certificates.words import Complaint
 
 HISTORIES = 100
@@ -146,7 +146,7 @@ def stalled_for_a_whole_rotation(read: int) -> None:
         reads = iter(range(1, 100))
         get = slow.port.get
 
-        def stalling(kind: Kind, name: str, namespace: str = "") -> Json:
+        def stalling(kind: ResourceType, name: str, namespace: str = "") -> Json:
             if next(reads) == read:
                 scene.work(120)
             return get(kind, name, namespace)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import random
 
     from certs.policy import Policy
-    from webhook.cluster.ports import Json
+    from webhook.cluster.interface import Json
 
 PLACE = Place(
     namespace="system",

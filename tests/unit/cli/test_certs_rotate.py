@@ -13,7 +13,7 @@ from tests.unit.companion.certificates.site import (
     PLACE,
     Site,
 )
-from webhook.cluster.kinds import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.words import ROTATE_ANNOTATION
 
 if TYPE_CHECKING:

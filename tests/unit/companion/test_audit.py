@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.unit.companion.world import CANARY, World
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import Unavailable
-from webhook.cluster.kinds import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
-from webhook.cluster.ports import Selection
+from webhook.cluster.interface import ListOptions
+from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import Auditor
 from webhook.companion.verdicts import AuditReason
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
@@ -138,8 +138,8 @@ def rayjob(world: Audited) -> None:
 
 def told(world: Audited) -> list[str]:
     """`Kind/name` of everything that an Event is about."""
-    listing = world.user.listing(
-        Selection(EVENT),
+    listing = world.user.list(
+        ListOptions(EVENT),
         lambda body: "{kind}/{name}".format(**body["involvedObject"]),
     )
     return sorted(about for _, about in listing.items.values())
@@ -202,7 +202,7 @@ def test_an_executors_sparkapplication_is_found_through_its_driver(
     }
     driver = {"spark-role": "driver", INJECTED_LABEL: "true"}
     world.run("driver", driver, owner=application)
-    uid = objects.uid(world.user.get(POD, "driver", "ray"))
+    uid = metadata.uid(world.user.get(POD, "driver", "ray"))
     by_driver = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -263,7 +263,7 @@ def test_shadowed_keys_are_named(
     world.audit()
 
     assert world.auditor.report["ray"].shadowed == expected
-    assert CANARY not in repr(world.observed.config_maps[0].snapshot())
+    assert CANARY not in repr(world.observed.config_maps[0].items())
 
 
 def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.companion.world import CANARY, RELEASE, World
-from webhook.cluster.kinds import POD, SECRET
+from webhook.cluster.resources import POD, SECRET
 from webhook.injection.names import MIRROR_SECRET, PROFILE_LABEL
 from webhook.mirror.plan import Scope
 from webhook.mirror.reasons import MirrorReason

@@ -13,8 +13,8 @@ from tests.unit.companion.world import CANARY, RELEASE
 from webhook.cli.main import cli
 from webhook.cli.status import is_in_order
 from webhook.cli.status_screen import screen, span
-from webhook.cluster.kinds import CONFIG_MAP
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.metrics import Reports
 from webhook.companion.status import FIELD, Status
 
@@ -23,7 +23,7 @@ def reported(world: Audited) -> Status:
     """The concern that tells about this world."""
     return Status(
         world.means,
-        Key(RELEASE, "tracking-injector-status"),
+        ObjectKey(RELEASE, "tracking-injector-status"),
         world.supplies,
         world.mirrors,
         world.auditor,

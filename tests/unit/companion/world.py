@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.announce import Announcer
 from webhook.cluster.errors import NotFound
-from webhook.cluster.kinds import CONFIG_MAP, EVENT, NAMESPACE, POD, SECRET
-from webhook.cluster.ports import Json, Key, Selection
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.interface import Json, ListOptions, ObjectKey
+from webhook.cluster.resources import CONFIG_MAP, EVENT, NAMESPACE, POD, SECRET
 from webhook.companion.means import Means
 from webhook.companion.mirrors import Mirrors
 from webhook.companion.observed import Interests, Wakes, observe
@@ -73,7 +73,7 @@ class World:
         nobody = Wakes(mirrors=lambda: None, pods=lambda: None)
         self.means = Means(
             resources=port,
-            announcer=Announcer(port, component="companion", instance="a"),
+            announcer=EventRecorder(port, component="companion", instance="a"),
             log=self.log,
         )
         self.observed = observe(port, interests, nobody)
@@ -132,7 +132,7 @@ class World:
 
     def events(self) -> list[str]:
         """Reasons of the Events there are."""
-        listing = self.user.listing(Selection(EVENT), lambda body: body["reason"])
+        listing = self.user.list(ListOptions(EVENT), lambda body: body["reason"])
         return [reason for _, reason in listing.items.values()]
 
     def writes(self) -> int:
@@ -147,10 +147,10 @@ class World:
         return [
             body
             for kind in kinds
-            for _, body in self.user.listing(Selection(kind), dict).items.values()
+            for _, body in self.user.list(ListOptions(kind), dict).items.values()
         ]
 
 
-def key(namespace: str) -> Key:
+def key(namespace: str) -> ObjectKey:
     """The mirror's address."""
-    return Key(namespace, MIRROR_SECRET)
+    return ObjectKey(namespace, MIRROR_SECRET)

@@ -14,9 +14,9 @@ from certs.restore import restore
 from certs.rotation import plan
 from certs.state import Served, State
 from certs.steps import Plan, Stage, Step, WriteBundle, WritePair
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Conflict
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.handshake import Address
 from webhook.companion.certificates.look import Look, Looker
 from webhook.companion.certificates.words import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from certs.material import Generation
     from certs.policy import Policy
     from certs.steps import Cause
-    from webhook.cluster.ports import Json, Resources
+    from webhook.cluster.interface import Json, KubeClient
 
 _LOOKS: Final = 8
 """Looks in one step; a first installation takes five."""
@@ -50,7 +50,7 @@ Prober = Callable[[tuple[Address, ...], bytes], tuple[Served, ...]]
 class Certificates:
     """Issues, stages, switches and retires certificates through the cluster's ports."""
 
-    resources: Resources
+    resources: KubeClient
     place: Place
     policy: Policy
     clocks: Clocks
@@ -192,6 +192,6 @@ class Certificates:
 
 def _as_read(body: Json) -> dict[str, Any]:
     """Address and precondition: the write holds only for the object as it was read."""
-    address = objects.key(body)
-    meta = {"name": address.name, "resourceVersion": objects.version(body)}
+    address = metadata.key(body)
+    meta = {"name": address.name, "resourceVersion": metadata.resource_version(body)}
     return meta | ({"namespace": address.namespace} if address.namespace else {})

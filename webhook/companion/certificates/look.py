@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from certs.assess import Verdict, inspect
 from certs.codec import decode_pair, decode_state
 from certs.state import Observed, Pair, State, Trust
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, NotFound
-from webhook.cluster.kinds import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
-from webhook.cluster.ports import Json, Resources, Selection
+from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.handshake import Address
 from webhook.companion.certificates.words import (
     ROTATE_ANNOTATION,
@@ -59,7 +59,7 @@ class Look:
 class Looker:
     """Looks, and remembers since when it has seen which version."""
 
-    resources: Resources
+    resources: KubeClient
     place: Place
     clocks: Clocks
     _since: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Looker:
         if state.current is None and pair_secret is not None:
             # The pair will be adopted as the state: it has to be the newer of the two.
             pair_secret = self._pair_secret(complaints)
-        asked = objects.annotations(state_secret or {}).get(ROTATE_ANNOTATION, "")
+        asked = metadata.annotations(state_secret or {}).get(ROTATE_ANNOTATION, "")
         return Look(
             configuration,
             state_secret,
@@ -98,13 +98,13 @@ class Looker:
 
     def replicas(self) -> tuple[Address, ...] | None:
         """Every replica that may be called; None when the list is unknown."""
-        selection = Selection(
+        selection = ListOptions(
             ENDPOINT_SLICE,
             self.place.namespace,
             labels=f"kubernetes.io/service-name={self.place.service}",
         )
         try:
-            slices = self.resources.listing(selection, addresses)
+            slices = self.resources.list(selection, addresses)
         except ClusterError:
             return None
         found = {one for _, many in slices.items.values() for one in many}
@@ -151,7 +151,7 @@ class Looker:
     def _trust(self, configuration: Json | None) -> Trust | None:
         if configuration is None:
             return None
-        meta = objects.metadata(configuration)
+        meta = metadata.of(configuration)
         # `generation` counts changes of the content alone: labels do not end a dwell.
         version = f"{meta.get('uid')}/{meta.get('generation')}"
         return Trust(
@@ -164,7 +164,7 @@ class Looker:
         if secret is None:
             return None
         found = inspect(decode_pair(secret.get("data")))
-        version = f"{objects.uid(secret)}/{objects.version(secret)}"
+        version = f"{metadata.uid(secret)}/{metadata.resource_version(secret)}"
         return Pair(
             version=version,
             generation=None if isinstance(found, Verdict) else found,
@@ -211,7 +211,7 @@ def _called(conditions: Mapping[str, bool | None]) -> bool:
 
 
 def _ours(secret: Json) -> bool:
-    return objects.labels(secret).get(CONTENT_LABEL) == MANAGED_BY
+    return metadata.labels(secret).get(CONTENT_LABEL) == MANAGED_BY
 
 
 def _missing(problem: Problem, place: Place, name: str) -> Complaint:

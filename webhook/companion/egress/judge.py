@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.names import Names
 from webhook.companion.egress.needs import Needs
@@ -85,8 +85,8 @@ class Verdicts:
         pause: Seconds until something ends by itself.
     """
 
-    wanted: Mapping[Key, OwnPolicy]
-    held: frozenset[str]
+    wanted: Mapping[ObjectKey, OwnPolicy]
+    is_leader: frozenset[str]
     waiting: bool
     report: Mapping[str, EgressReport]
     pause: float | None = None
@@ -165,7 +165,7 @@ class Judge:
         held |= self._without_keys(supplies)
         held |= {n for n, p in plans.items() if p.reason is Reason.UNRESOLVED}
         wanted = {
-            Key(own.namespace, own.name): own
+            ObjectKey(own.namespace, own.name): own
             for name, plan in plans.items()
             if asks[name].mode in _WRITING and name not in held
             for own in plan.policies
@@ -176,14 +176,14 @@ class Judge:
     def _without_keys(self, supplies: Mapping[str, Supply]) -> set[str]:
         """Those whose profile gives nothing yet, or is none: what is there stays."""
         giving = {name for name, one in supplies.items() if one.content is not None}
-        places = self._watched.places.snapshot().items()
+        places = self._watched.places.items().items()
         return {key.name for key, place in places if place.profile not in giving}
 
     def _places(self, needs: Mapping[str, Derived]) -> Mapping[str, Place]:
         """The namespaces that egress is about, in order."""
         return {
             key.name: place
-            for key, place in sorted(self._watched.places.snapshot().items())
+            for key, place in sorted(self._watched.places.items().items())
             if not place.terminating and place.profile in needs
             if self._scope.objection(key.name) is None
         }

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from webhook.cluster.errors import NotFound
-from webhook.cluster.kinds import CONFIG_MAP
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.means import Means
 from webhook.egress.memory import (
     Limits,
@@ -62,7 +62,7 @@ class Names:
     def __init__(
         self,
         means: Means,
-        home: Key,
+        home: ObjectKey,
         resolver: LooksUp,
         *,
         limits: Limits,

@@ -10,7 +10,7 @@ from certs.issue import issue
 from certs.policy import Policy, service_name
 from certs.state import Served
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.kinds import (
+from webhook.cluster.resources import (
     ENDPOINT_SLICE,
     NAMESPACE,
     SECRET,

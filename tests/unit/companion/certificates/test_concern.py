@@ -19,7 +19,7 @@ from tests.unit.companion.certificates.site import (
     generation,
 )
 from webhook.cluster.errors import Forbidden
-from webhook.cluster.kinds import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.words import Problem
 
 if TYPE_CHECKING:

@@ -189,7 +189,7 @@ def test_a_follower_wakes_and_keeps_no_content() -> None:
         one.refresh()
 
     assert woken
-    kept = [projection for one in found for projection in one.snapshot().values()]
+    kept = [projection for one in found for projection in one.items().values()]
     assert all(one.isdecimal() for one in kept)
 
 

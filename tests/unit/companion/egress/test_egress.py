@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.companion.egress.world import DENY, WORKERS, World
 from webhook.cluster.errors import Forbidden
-from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, NETWORK_POLICY
+from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NETWORK_POLICY
 from webhook.companion.egress.farewell import Farewell
 from webhook.egress.memory import Outcome
 from webhook.egress.mode import Mode

@@ -6,20 +6,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.unit.companion.egress.world import DENY, World
-from webhook.cluster.kinds import (
+from webhook.cluster.resources import (
     CONFIG_MAP,
     NAMESPACE,
     NETWORK_POLICY,
     SERVICE,
-    Kind,
+    ResourceType,
 )
 from webhook.companion.egress.measures import Measures
 from webhook.egress.engines.controls import Engine
 from webhook.egress.memory import Outcome
 from webhook.egress.reasons import Reason
 
-CILIUM = Kind("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies")
-SIDECAR = Kind("networking.istio.io", "v1", "Sidecar", "sidecars")
+CILIUM = ResourceType("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies")
+SIDECAR = ResourceType("networking.istio.io", "v1", "Sidecar", "sidecars")
 
 
 @pytest.fixture

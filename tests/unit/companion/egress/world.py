@@ -10,8 +10,9 @@ import yaml
 
 from tests.fakes.cluster import FakeCluster
 from tests.unit.companion.world import Lines
-from webhook.cluster.announce import Announcer
-from webhook.cluster.kinds import (
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.interface import Json, ListOptions, ObjectKey
+from webhook.cluster.resources import (
     CONFIG_MAP,
     ENDPOINT_SLICE,
     EVENT,
@@ -19,7 +20,6 @@ from webhook.cluster.kinds import (
     NETWORK_POLICY,
     SERVICE,
 )
-from webhook.cluster.ports import Json, Key, Selection
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.judge import EgressReport, Judge, Options
@@ -35,7 +35,7 @@ from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Supply
 from webhook.sensitive import Sensitive
 
-HOME = Key("release", "tracking-injector-addresses")
+HOME = ObjectKey("release", "tracking-injector-addresses")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DENY = "{podSelector: {}, policyTypes: [Egress]}"
 WORKERS = (
@@ -102,7 +102,7 @@ class World:
         port = self.cluster.client()
         self.means = Means(
             resources=port,
-            announcer=Announcer(port, component="companion", instance="a"),
+            announcer=EventRecorder(port, component="companion", instance="a"),
             log=self.log,
             may_act=lambda: self.leads,
         )
@@ -180,7 +180,7 @@ class World:
 
     def ours(self, namespace: str = "team-a") -> list[Json]:
         """The policies in a namespace that we made, by name."""
-        listing = self.user.listing(Selection(NETWORK_POLICY, namespace), dict)
+        listing = self.user.list(ListOptions(NETWORK_POLICY, namespace), dict)
         found = [body for _, (_, body) in sorted(listing.items.items())]
         return [b for b in found if b["metadata"]["name"].startswith("mti-egress-")]
 
@@ -212,7 +212,7 @@ class World:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Reason, object and message of every Event, in order."""
-        listing = self.user.listing(Selection(EVENT), dict)
+        listing = self.user.list(ListOptions(EVENT), dict)
         return sorted(
             (e["reason"], e["involvedObject"]["name"], e["message"])
             for _, e in listing.items.values()

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster import objects
-from webhook.cluster.announce import Announcer, Subject
-from webhook.cluster.kinds import EVENT, NAMESPACE
-from webhook.cluster.ports import Selection
+from webhook.cluster import metadata
+from webhook.cluster.events import EventRecorder, ObjectReference
+from webhook.cluster.interface import ListOptions
+from webhook.cluster.resources import EVENT, NAMESPACE
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-POD = Subject("v1", "Pod", "ray", "head", "uid-of-head")
+POD = ObjectReference("v1", "Pod", "ray", "head", "uid-of-head")
 
 
 @pytest.fixture(name="cluster")
@@ -21,16 +21,16 @@ def _cluster() -> FakeCluster:
     return cluster
 
 
-def announcer(cluster: FakeCluster) -> Announcer:
+def announcer(cluster: FakeCluster) -> EventRecorder:
     """A companion that has said nothing yet; its time stands still."""
-    return Announcer(
+    return EventRecorder(
         cluster.client(), component="companion", instance="a", monotonic=lambda: 0.0
     )
 
 
 def told(cluster: FakeCluster) -> int:
     """How many Events there are."""
-    listing = cluster.client().listing(Selection(EVENT), objects.uid)
+    listing = cluster.client().list(ListOptions(EVENT), metadata.uid)
     return len(listing.items)
 
 
@@ -38,7 +38,7 @@ def test_the_same_thing_is_told_once(cluster: FakeCluster) -> None:
     """A repetition costs no request."""
     one = announcer(cluster)
     for _ in range(5):
-        assert one.announce(POD, "MissedPod", "It has no keys.", now=NOW)
+        assert one.event(POD, "MissedPod", "It has no keys.", now=NOW)
 
     assert cluster.counts()["create"] == 2  # the namespace and the Event
 
@@ -46,7 +46,7 @@ def test_the_same_thing_is_told_once(cluster: FakeCluster) -> None:
 def test_another_companion_tells_nothing_twice(cluster: FakeCluster) -> None:
     """A restart does not repeat what is known."""
     for _ in range(2):
-        assert announcer(cluster).announce(POD, "MissedPod", "No keys.", now=NOW)
+        assert announcer(cluster).event(POD, "MissedPod", "No keys.", now=NOW)
 
     assert told(cluster) == 1
 
@@ -54,9 +54,9 @@ def test_another_companion_tells_nothing_twice(cluster: FakeCluster) -> None:
 def test_it_is_told_again_after_the_event_is_gone(cluster: FakeCluster) -> None:
     """The API server keeps Events for an hour."""
     one = announcer(cluster)
-    one.announce(POD, "MissedPod", "No keys.", now=NOW)
+    one.event(POD, "MissedPod", "No keys.", now=NOW)
     cluster.calls.clear()
-    one.announce(POD, "MissedPod", "No keys.", now=NOW + timedelta(hours=1))
+    one.event(POD, "MissedPod", "No keys.", now=NOW + timedelta(hours=1))
 
     assert cluster.counts()["create"] == 1
 
@@ -65,7 +65,7 @@ def test_a_flood_is_cut_and_counted(cluster: FakeCluster) -> None:
     """At most a hundred at once; the rest is dropped, not queued."""
     one = announcer(cluster)
     for number in range(150):
-        one.announce(POD, "MissedPod", f"Number {number}.", now=NOW)
+        one.event(POD, "MissedPod", f"Number {number}.", now=NOW)
 
     assert told(cluster) == 100
     assert one.dropped == 50
@@ -76,14 +76,14 @@ def test_a_missing_right_is_no_failure(cluster: FakeCluster) -> None:
     cluster.forbid(lambda call: call.kind == EVENT)
     one = announcer(cluster)
 
-    assert not one.announce(POD, "MissedPod", "No keys.", now=NOW)
+    assert not one.event(POD, "MissedPod", "No keys.", now=NOW)
     assert one.dropped == 1
 
 
 def test_an_event_is_complete(cluster: FakeCluster) -> None:
     """It names the object, the reason and who says so."""
-    announcer(cluster).announce(POD, "MissedPod", "It has no keys.", now=NOW)
-    listing = cluster.client().listing(Selection(EVENT), lambda body: body)
+    announcer(cluster).event(POD, "MissedPod", "It has no keys.", now=NOW)
+    listing = cluster.client().list(ListOptions(EVENT), lambda body: body)
     ((_, body),) = listing.items.values()
 
     assert body["involvedObject"] == {

@@ -1,6 +1,6 @@
 """Keeps projections of selected objects current: list, watch, list again, for ever.
 
-A `Follower` keeps what it knows through every failure and says how old that is; it
+A `Informer` keeps what it knows through every failure and says how old that is; it
 never gives up. A watch that dies without a word is noticed, because the server was
 asked to end it before.
 """
@@ -12,10 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.backoff import Backoff
 from webhook.cluster.errors import ClusterError, Gone, Throttled
-from webhook.cluster.ports import Happening, Json, Key, Resources, Selection
+from webhook.cluster.interface import (
+    Json,
+    KubeClient,
+    ListOptions,
+    ObjectKey,
+    WatchEventType,
+)
 
 T = TypeVar("T")
 
@@ -30,7 +36,7 @@ _PATIENCE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InformerHealth:
     """How a follower stands.
 
     Attributes:
@@ -44,13 +50,13 @@ class Standing:
     silent: float
 
 
-class Follower(Generic[T]):
+class Informer(Generic[T]):
     """A selection's objects as projections, kept current by `run` in a thread."""
 
     def __init__(
         self,
-        resources: Resources,
-        selection: Selection,
+        resources: KubeClient,
+        selection: ListOptions,
         project: Callable[[Json], T],
         *,
         wake: Callable[[], None],
@@ -71,7 +77,7 @@ class Follower(Generic[T]):
         self._wake = wake
         self._watch_seconds = watch_seconds
         self._lock = threading.Lock()
-        self._items: dict[Key, tuple[int, T]] = {}
+        self._items: dict[ObjectKey, tuple[int, T]] = {}
         self._version: str | None = None
         self._listed = False
         self._relist_at = 0.0
@@ -79,28 +85,28 @@ class Follower(Generic[T]):
         self._heard = time.monotonic()
         self._backoff = Backoff()
 
-    def snapshot(self) -> dict[Key, T]:
+    def items(self) -> dict[ObjectKey, T]:
         """What is known now; the caller's own copy."""
         with self._lock:
             return {key: item for key, (_, item) in self._items.items()}
 
-    def get(self, key: Key) -> T | None:
+    def get(self, key: ObjectKey) -> T | None:
         """One projection, or None."""
         with self._lock:
             found = self._items.get(key)
         return None if found is None else found[1]
 
     @property
-    def standing(self) -> Standing:
+    def health(self) -> InformerHealth:
         """How it stands; for readiness, status and metrics."""
         silent = time.monotonic() - self._heard
-        return Standing(self._listed, self._failing, silent)
+        return InformerHealth(self._listed, self._failing, silent)
 
-    def remember(self, body: Json) -> None:
+    def update(self, body: Json) -> None:
         """Takes over what a write of ours answered, before the watch tells the same."""
         self._put(body)
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: ObjectKey) -> None:
         """A delete of ours succeeded."""
         with self._lock:
             self._items.pop(key, None)
@@ -149,7 +155,7 @@ class Follower(Generic[T]):
         return max(pause, error.retry_after) if isinstance(error, Throttled) else pause
 
     def _list(self) -> None:
-        listing = self._resources.listing(self.selection, self._project)
+        listing = self._resources.list(self.selection, self._project)
         upto = int(listing.version) if listing.version.isdecimal() else 0
         with self._lock:
             # What we wrote while the list was under way is newer than the list.
@@ -171,12 +177,12 @@ class Follower(Generic[T]):
         for change in stream:
             self._alive()
             self._backoff.reset()
-            self._version = objects.version(change.body) or self._version
-            if change.happening is Happening.PUT:
+            self._version = metadata.resource_version(change.body) or self._version
+            if change.type is WatchEventType.UPSERT:
                 self._put(change.body)
-            elif change.happening is Happening.DELETED:
+            elif change.type is WatchEventType.DELETED:
                 self._drop(change.body)
-            if change.happening is not Happening.BOOKMARK:
+            if change.type is not WatchEventType.BOOKMARK:
                 self._wake()
         self._alive()
 
@@ -187,7 +193,7 @@ class Follower(Generic[T]):
             self._wake()
 
     def _put(self, body: Json) -> None:
-        key, order = objects.key(body), objects.order(body)
+        key, order = metadata.key(body), metadata.revision(body)
         item = self._project(body)
         with self._lock:
             known = self._items.get(key)
@@ -196,7 +202,7 @@ class Follower(Generic[T]):
                 self._items[key] = order, item
 
     def _drop(self, body: Json) -> None:
-        key, order = objects.key(body), objects.order(body)
+        key, order = metadata.key(body), metadata.revision(body)
         with self._lock:
             known = self._items.get(key)
             if known is not None and (not order or order >= known[0]):

@@ -17,18 +17,18 @@ from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import Unavailable, from_status
-from webhook.cluster.kinds import NAMESPACE, SECRET, Kind
-from webhook.cluster.ports import (
+from webhook.cluster.interface import (
     ANYTHING,
-    Change,
-    Happening,
     Json,
-    Listing,
-    Precondition,
-    Selection,
+    ListOptions,
+    ObjectList,
+    Preconditions,
+    WatchEvent,
+    WatchEventType,
 )
+from webhook.cluster.resources import NAMESPACE, SECRET, ResourceType
 
 T = TypeVar("T")
 
@@ -42,12 +42,12 @@ _PAGE: Final = 500
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
-_HAPPENINGS: Final[Mapping[str, Happening]] = MappingProxyType(
+_HAPPENINGS: Final[Mapping[str, WatchEventType]] = MappingProxyType(
     {
-        "ADDED": Happening.PUT,
-        "MODIFIED": Happening.PUT,
-        "DELETED": Happening.DELETED,
-        "BOOKMARK": Happening.BOOKMARK,
+        "ADDED": WatchEventType.UPSERT,
+        "MODIFIED": WatchEventType.UPSERT,
+        "DELETED": WatchEventType.DELETED,
+        "BOOKMARK": WatchEventType.BOOKMARK,
     }
 )
 
@@ -66,8 +66,8 @@ class _Request:
     secret: bool = False
 
 
-class ApiResources:
-    """Implements `webhook.cluster.ports.Resources` on a real API server."""
+class RestClient:
+    """Implements `webhook.cluster.interface.KubeClient` on a real API server."""
 
     def __init__(self, client: ApiClient, *, manager: str) -> None:
         """Takes a connected client; writes are made in the name of `manager`."""
@@ -80,11 +80,13 @@ class ApiResources:
         body = self._call(NAMESPACE, verb="GET", path="/apis")
         return frozenset(group["name"] for group in body.get("groups") or ())
 
-    def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
+    def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """One object by name."""
         return self._call(kind, verb="GET", path=kind.path(namespace, name))
 
-    def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
+    def list(
+        self, selection: ListOptions, project: Callable[[Json], T]
+    ) -> ObjectList[T]:
         """Everything selected, projected page by page."""
         kind = selection.kind
         path = kind.path(selection.namespace)
@@ -93,14 +95,14 @@ class ApiResources:
         while True:
             page = self._call(kind, verb="GET", path=path, query=query)
             for body in page.get("items") or ():
-                items[objects.key(body)] = objects.order(body), project(body)
-            query["continue"] = objects.metadata(page).get("continue") or ""
+                items[metadata.key(body)] = metadata.revision(body), project(body)
+            query["continue"] = metadata.of(page).get("continue") or ""
             if not query["continue"]:
-                return Listing(items, objects.version(page))
+                return ObjectList(items, metadata.resource_version(page))
 
     def watch(
-        self, selection: Selection, version: str, *, seconds: float
-    ) -> Iterator[Change]:
+        self, selection: ListOptions, version: str, *, seconds: float
+    ) -> Iterator[WatchEvent]:
         """What happens after `version`; raises when the stream is silent too long."""
         request = _Request(
             verb="GET",
@@ -118,9 +120,9 @@ class ApiResources:
         )
         return _changes(self._open(request), request)
 
-    def apply(self, kind: Kind, body: Json, *, force: bool = True) -> Json:
+    def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
         """Server-side apply under our field manager: creates or changes."""
-        address = objects.key(body)
+        address = metadata.key(body)
         return self._call(
             kind,
             verb="PATCH",
@@ -137,9 +139,9 @@ class ApiResources:
         except ValueError:
             return None
 
-    def merge(self, kind: Kind, body: Json) -> Json:
+    def patch(self, kind: ResourceType, body: Json) -> Json:
         """JSON merge patch of what is there: null takes a field away."""
-        address = objects.key(body)
+        address = metadata.key(body)
         return self._call(
             kind,
             verb="PATCH",
@@ -149,23 +151,23 @@ class ApiResources:
             content=_MERGE,
         )
 
-    def create(self, kind: Kind, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json) -> Json:
         """Creates; `AlreadyExists` where the name is taken."""
         return self._call(
             kind,
             verb="POST",
-            path=kind.path(objects.key(body).namespace),
+            path=kind.path(metadata.key(body).namespace),
             query={"fieldManager": self._manager},
             body={"apiVersion": kind.api_version, "kind": kind.name} | body,
         )
 
     def delete(
         self,
-        kind: Kind,
+        kind: ResourceType,
         name: str,
         namespace: str = "",
         *,
-        only: Precondition = ANYTHING,
+        only: Preconditions = ANYTHING,
     ) -> None:
         """Deletes if `only` still holds."""
         conditions = {"uid": only.uid, "resourceVersion": only.version}
@@ -185,7 +187,7 @@ class ApiResources:
         """Closes the idle connections."""
         self._client.rest_client.pool_manager.clear()
 
-    def _call(self, kind: Kind, **parts: Any) -> Json:
+    def _call(self, kind: ResourceType, **parts: Any) -> Json:
         what = f"{parts['verb']} {parts['path']}"
         request = _Request(**parts, what=what, secret=kind == SECRET)
         return _parsed(_read(self._open(request), what), what)
@@ -214,7 +216,7 @@ class ApiResources:
         return response
 
 
-def _query(selection: Selection) -> dict[str, str]:
+def _query(selection: ListOptions) -> dict[str, str]:
     query = {
         "labelSelector": selection.labels,
         "fieldSelector": selection.field_selector(),
@@ -274,7 +276,9 @@ def _lines(response: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
         raise Unavailable(f"{what}: {_named(error)}") from error
 
 
-def _changes(response: urllib3.BaseHTTPResponse, request: _Request) -> Iterator[Change]:
+def _changes(
+    response: urllib3.BaseHTTPResponse, request: _Request
+) -> Iterator[WatchEvent]:
     try:
         for line in _lines(response, request.what):
             yield _change(line, request)
@@ -283,11 +287,11 @@ def _changes(response: urllib3.BaseHTTPResponse, request: _Request) -> Iterator[
         response.close()
 
 
-def _change(line: bytes, request: _Request) -> Change:
+def _change(line: bytes, request: _Request) -> WatchEvent:
     event = _parsed(line, request.what)
     body: Json = event.get("object") or {}
     kind = event.get("type", "")
     if kind in _HAPPENINGS:
-        return Change(_HAPPENINGS[kind], body)
+        return WatchEvent(_HAPPENINGS[kind], body)
     code = int(body.get("code") or 500)
     raise from_status(code, body, what=request.what, secret=request.secret)

@@ -14,7 +14,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts
 from kubernetes.config.incluster_config import InClusterConfigLoader
 from kubernetes.config.kube_config import load_kube_config
 
-from webhook.cluster.api import ApiResources
+from webhook.cluster.rest import RestClient
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's credential."""
@@ -28,7 +28,7 @@ class NoAccessError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Connection:
     """A connected cluster.
 
     Attributes:
@@ -37,7 +37,7 @@ class Access:
         server: URL of the API server, for messages.
     """
 
-    resources: ApiResources
+    resources: RestClient
     namespace: str
     server: str
 
@@ -65,7 +65,9 @@ class TokenFile:
             self._seen = seen
 
 
-def in_cluster(environ: Mapping[str, str], *, manager: str, folder: Path) -> Access:
+def load_in_cluster(
+    environ: Mapping[str, str], *, manager: str, folder: Path
+) -> Connection:
     """Connects as the pod's service account.
 
     Args:
@@ -92,9 +94,9 @@ def in_cluster(environ: Mapping[str, str], *, manager: str, folder: Path) -> Acc
     return _access(configuration, namespace, manager)
 
 
-def by_kubeconfig(
+def load_kubeconfig(
     *, manager: str, path: Path | None = None, context: str | None = None
-) -> Access:
+) -> Connection:
     """Connects as a person does.
 
     Args:
@@ -129,8 +131,8 @@ def _configuration() -> Configuration:
     return configuration
 
 
-def _access(configuration: Configuration, namespace: str, manager: str) -> Access:
+def _access(configuration: Configuration, namespace: str, manager: str) -> Connection:
     client = ApiClient(configuration)
     client.user_agent = manager
-    resources = ApiResources(client, manager=manager)
-    return Access(resources, namespace, configuration.host)
+    resources = RestClient(client, manager=manager)
+    return Connection(resources, namespace, configuration.host)

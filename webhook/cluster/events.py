@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Final
 
 from webhook.cluster.errors import AlreadyExists, ClusterError
-from webhook.cluster.kinds import EVENT
-from webhook.cluster.ports import Json, Resources
+from webhook.cluster.interface import Json, KubeClient
+from webhook.cluster.resources import EVENT
 
 _REMEMBERED: Final = 20_000
 """Events remembered as told: one for each of 10 000 pods and its owner; about 2 MB."""
@@ -27,7 +27,7 @@ _LONGEST_MESSAGE: Final = 1024
 """What the API server accepts."""
 
 
-class Severity(StrEnum):
+class EventType(StrEnum):
     """How Kubernetes classifies Events."""
 
     NORMAL = "Normal"
@@ -35,7 +35,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ObjectReference:
     """The object that an Event is about.
 
     Attributes:
@@ -54,12 +54,12 @@ class Subject:
     uid: str
 
 
-class Announcer:
+class EventRecorder:
     """Writes Events; a failure to do so is counted and never raised."""
 
     def __init__(
         self,
-        resources: Resources,
+        resources: KubeClient,
         *,
         component: str,
         instance: str,
@@ -76,14 +76,14 @@ class Announcer:
         self.dropped = 0
         """Events not written: over the rate, or refused by the API server."""
 
-    def announce(
+    def event(
         self,
-        subject: Subject,
+        subject: ObjectReference,
         reason: str,
         message: str,
         *,
         now: datetime,
-        severity: Severity = Severity.WARNING,
+        severity: EventType = EventType.WARNING,
         again_after: timedelta = timedelta(hours=1),
     ) -> bool:
         """Tells it, unless it was told lately or there is too much to tell.
@@ -127,11 +127,11 @@ class Announcer:
     def _body(
         self,
         name: str,
-        subject: Subject,
+        subject: ObjectReference,
         reason: str,
         message: str,
         now: datetime,
-        severity: Severity,
+        severity: EventType,
     ) -> Json:
         stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
@@ -155,7 +155,7 @@ class Announcer:
         }
 
 
-def _name(subject: Subject, reason: str, message: str) -> str:
+def _name(subject: ObjectReference, reason: str, message: str) -> str:
     said = "\0".join((subject.uid, subject.name, reason, message)).encode()
     digest = hashlib.sha256(said).hexdigest()[:16]
     return f"{subject.name[:200]}.{digest}"

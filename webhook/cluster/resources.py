@@ -1,6 +1,6 @@
 """The resource types we read or write, as the API server's URLs spell them.
 
-Pure: a `Kind` and an address in, a path out.
+Pure: a `ResourceType` and an address in, a path out.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ResourceType:
     """One resource type in one version.
 
     Attributes:
@@ -46,24 +46,24 @@ class Kind:
         return "/" + "/".join(parts)
 
 
-NAMESPACE: Final = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
-SECRET: Final = Kind("", "v1", "Secret", "secrets")
-CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps")
-POD: Final = Kind("", "v1", "Pod", "pods")
-SERVICE: Final = Kind("", "v1", "Service", "services")
-EVENT: Final = Kind("", "v1", "Event", "events")
-ENDPOINT_SLICE: Final = Kind(
+NAMESPACE: Final = ResourceType("", "v1", "Namespace", "namespaces", namespaced=False)
+SECRET: Final = ResourceType("", "v1", "Secret", "secrets")
+CONFIG_MAP: Final = ResourceType("", "v1", "ConfigMap", "configmaps")
+POD: Final = ResourceType("", "v1", "Pod", "pods")
+SERVICE: Final = ResourceType("", "v1", "Service", "services")
+EVENT: Final = ResourceType("", "v1", "Event", "events")
+ENDPOINT_SLICE: Final = ResourceType(
     "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"
 )
-LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
-NETWORK_POLICY: Final = Kind(
+LEASE: Final = ResourceType("coordination.k8s.io", "v1", "Lease", "leases")
+NETWORK_POLICY: Final = ResourceType(
     "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"
 )
-WEBHOOK_CONFIGURATION: Final = Kind(
+WEBHOOK_CONFIGURATION: Final = ResourceType(
     "admissionregistration.k8s.io",
     "v1",
     "MutatingWebhookConfiguration",
     "mutatingwebhookconfigurations",
     namespaced=False,
 )
-RAY_CLUSTER: Final = Kind("ray.io", "v1", "RayCluster", "rayclusters")
+RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.kinds import LEASE, NAMESPACE
-from webhook.cluster.lease import Leadership, may_take, record
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.leader_election import LeaderElector, may_acquire, parse_lease
+from webhook.cluster.resources import LEASE, NAMESPACE
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-LEASE_KEY = Key("release", "companion")
+LEASE_KEY = ObjectKey("release", "companion")
 
 
 class Clock:
@@ -37,9 +37,9 @@ def _clock() -> Clock:
     return Clock()
 
 
-def candidate(cluster: FakeCluster, clock: Clock, name: str) -> Leadership:
+def candidate(cluster: FakeCluster, clock: Clock, name: str) -> LeaderElector:
     """A replica that has not tried yet."""
-    return Leadership(
+    return LeaderElector(
         cluster.client(),
         LEASE_KEY,
         name,
@@ -57,7 +57,7 @@ def test_the_first_takes_it_and_the_second_does_not(
     first.step()
     second.step()
 
-    assert [first.held, second.held] == [True, False]
+    assert [first.is_leader, second.is_leader] == [True, False]
     assert second.holder == "a"
 
 
@@ -72,7 +72,7 @@ def test_a_lease_made_empty_by_the_installer_is_taken(
     first = candidate(cluster, clock, "a")
     first.step()
 
-    assert first.held
+    assert first.is_leader
 
 
 def test_a_leader_renews(cluster: FakeCluster, clock: Clock) -> None:
@@ -82,7 +82,7 @@ def test_a_leader_renews(cluster: FakeCluster, clock: Clock) -> None:
         first.step()
         clock.seconds += 2
 
-    assert first.held
+    assert first.is_leader
 
 
 def test_a_leader_that_cannot_renew_stops_before_another_starts(
@@ -95,16 +95,16 @@ def test_a_leader_that_cannot_renew_stops_before_another_starts(
     cluster.outage = True
     clock.seconds += 9.9
     first.step()
-    assert first.held
+    assert first.is_leader
     clock.seconds += 0.2
-    assert not first.held
+    assert not first.is_leader
 
     cluster.outage = False
     second.step()
-    assert not second.held
+    assert not second.is_leader
     clock.seconds += 5
     second.step()
-    assert second.held
+    assert second.is_leader
 
 
 def test_a_released_lease_is_taken_at_once(cluster: FakeCluster, clock: Clock) -> None:
@@ -115,7 +115,7 @@ def test_a_released_lease_is_taken_at_once(cluster: FakeCluster, clock: Clock) -
     first.release()
     second.step()
 
-    assert [first.held, second.held] == [False, True]
+    assert [first.is_leader, second.is_leader] == [False, True]
 
 
 def test_a_seized_lease_ends_a_leadership(cluster: FakeCluster, clock: Clock) -> None:
@@ -123,13 +123,13 @@ def test_a_seized_lease_ends_a_leadership(cluster: FakeCluster, clock: Clock) ->
     first, second = (candidate(cluster, clock, name) for name in "ab")
     first.step()
     second.step()
-    candidate(cluster, clock, "uninstall").seize(60)
+    candidate(cluster, clock, "uninstall").take_over(60)
     clock.seconds += 2
     first.step()
     clock.seconds += 50
     second.step()
 
-    assert [first.held, second.held] == [False, False]
+    assert [first.is_leader, second.is_leader] == [False, False]
 
 
 def test_a_lost_race_is_no_leadership(cluster: FakeCluster, clock: Clock) -> None:
@@ -142,7 +142,7 @@ def test_a_lost_race_is_no_leadership(cluster: FakeCluster, clock: Clock) -> Non
     cluster.meanwhile("apply", second.step)
     first.step()
 
-    assert [first.held, second.held] == [False, True]
+    assert [first.is_leader, second.is_leader] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,8 @@ def test_a_lost_race_is_no_leadership(cluster: FakeCluster, clock: Clock) -> Non
 )
 def test_who_may_take_it(holder: str, unchanged: float, expected: bool) -> None:
     """Free, ours, or not renewed for its whole duration as seen here."""
-    found = record({"spec": {"holderIdentity": holder, "leaseDurationSeconds": 15}})
+    found = parse_lease(
+        {"spec": {"holderIdentity": holder, "leaseDurationSeconds": 15}}
+    )
 
-    assert may_take(found, identity="a", unchanged=unchanged) is expected
+    assert may_acquire(found, identity="a", unchanged=unchanged) is expected

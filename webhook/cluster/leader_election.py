@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
-from webhook.cluster.kinds import LEASE
-from webhook.cluster.ports import Json, Key, Resources
+from webhook.cluster.interface import Json, KubeClient, ObjectKey
+from webhook.cluster.resources import LEASE
 
 DURATION: Final = 15
 """Seconds until another may take over; what client-go's components use."""
@@ -28,7 +28,7 @@ _FENCE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class LeaseRecord:
     """What a Lease says: who holds it, for how long, and when that was written."""
 
     holder: str
@@ -39,20 +39,20 @@ class Record:
     version: str
 
 
-def record(body: Json) -> Record:
+def parse_lease(body: Json) -> LeaseRecord:
     """Reads a Lease; one that nobody ever held has an empty holder."""
     spec: dict[str, Any] = body.get("spec") or {}
-    return Record(
+    return LeaseRecord(
         holder=spec.get("holderIdentity") or "",
         seconds=int(spec.get("leaseDurationSeconds") or DURATION),
         renewed=spec.get("renewTime") or "",
         transitions=int(spec.get("leaseTransitions") or 0),
         acquired=spec.get("acquireTime") or "",
-        version=objects.version(body),
+        version=metadata.resource_version(body),
     )
 
 
-def may_take(found: Record, *, identity: str, unchanged: float) -> bool:
+def may_acquire(found: LeaseRecord, *, identity: str, unchanged: float) -> bool:
     """Whether the Lease is ours to write.
 
     Args:
@@ -63,13 +63,13 @@ def may_take(found: Record, *, identity: str, unchanged: float) -> bool:
     return found.holder in ("", identity) or unchanged >= found.seconds
 
 
-class Leadership:
+class LeaderElector:
     """Tries to hold one Lease; `run` in a thread, or `step` by hand."""
 
     def __init__(
         self,
-        resources: Resources,
-        lease: Key,
+        resources: KubeClient,
+        lease: ObjectKey,
         identity: str,
         *,
         clock: Callable[[], datetime],
@@ -93,12 +93,12 @@ class Leadership:
         self._wake = wake
         self._monotonic = monotonic
         self._until = 0.0
-        self._seen: Record | None = None
+        self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
         self.failing: ClusterError | None = None
 
     @property
-    def held(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether we may act now."""
         return self._monotonic() < self._until
 
@@ -114,7 +114,7 @@ class Leadership:
 
     def step(self) -> float:
         """One attempt to take or renew; returns the seconds until the next."""
-        before = self.held
+        before = self.is_leader
         try:
             self._attempt()
         except (Conflict, AlreadyExists):
@@ -125,13 +125,13 @@ class Leadership:
             self.failing = error
         else:
             self.failing = None
-        if self.held is not before:
+        if self.is_leader is not before:
             self._wake()
         return _RENEW
 
     def release(self) -> None:
         """Lets go at once, so that another need not wait; never raises."""
-        if not self.held or self._seen is None:
+        if not self.is_leader or self._seen is None:
             return
         self._until = 0.0
         try:
@@ -139,13 +139,13 @@ class Leadership:
         except ClusterError as error:
             self.failing = error
 
-    def seize(self, seconds: int) -> None:
+    def take_over(self, seconds: int) -> None:
         """Takes the Lease from whoever holds it and keeps it for `seconds` unrenewed.
 
         Raises:
             ClusterError: it could not be read or written.
         """
-        found = record(self._get())
+        found = parse_lease(self._get())
         self._write(found, holder=self._identity, seconds=seconds)
 
     def _get(self) -> Json:
@@ -154,7 +154,7 @@ class Leadership:
     def _attempt(self) -> None:
         asked = self._monotonic()
         try:
-            found = record(self._get())
+            found = parse_lease(self._get())
         except NotFound:
             self._create()
             self._until = asked + _FENCE
@@ -162,7 +162,7 @@ class Leadership:
         if found != self._seen:
             self._seen, self._seen_at = found, asked
         unchanged = asked - self._seen_at
-        if may_take(found, identity=self._identity, unchanged=unchanged):
+        if may_acquire(found, identity=self._identity, unchanged=unchanged):
             self._write(found, holder=self._identity, seconds=DURATION)
             # Counted from before the request: the server wrote it later than that.
             self._until = asked + _FENCE
@@ -175,7 +175,7 @@ class Leadership:
         body["spec"] |= {"acquireTime": now, "renewTime": now}
         self._note(self._resources.create(LEASE, body))
 
-    def _write(self, found: Record, *, holder: str, seconds: int) -> None:
+    def _write(self, found: LeaseRecord, *, holder: str, seconds: int) -> None:
         now = _micros(self._clock())
         handed_over = holder != found.holder and bool(holder)
         body = self._body(
@@ -191,7 +191,7 @@ class Leadership:
         self._note(self._resources.apply(LEASE, body))
 
     def _note(self, body: Json) -> None:
-        self._seen, self._seen_at = record(body), self._monotonic()
+        self._seen, self._seen_at = parse_lease(body), self._monotonic()
 
     def _body(self, *, holder: str, seconds: int, transitions: int) -> Json:
         return {

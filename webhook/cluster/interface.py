@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from webhook.cluster.kinds import Kind
+from webhook.cluster.resources import ResourceType
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ Json: TypeAlias = dict[str, Any]
 """One object as the API server sends it."""
 
 
-class Key(NamedTuple):
+class ObjectKey(NamedTuple):
     """The address of an object among those of its kind."""
 
     namespace: str
@@ -31,7 +31,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ListOptions:
     """Which objects of a kind: by place, by name, by labels, by fields.
 
     A selection by name becomes a field selector, which a right bound by `resourceNames`
@@ -45,7 +45,7 @@ class Selection:
         fields: a field selector besides the name, such as `status.phase!=Failed`.
     """
 
-    kind: Kind
+    kind: ResourceType
     namespace: str = ""
     name: str = ""
     labels: str = ""
@@ -58,12 +58,12 @@ class Selection:
 
     def __str__(self) -> str:
         """The selection for people: `secrets ray/x`, `pods (labels)`."""
-        where = str(Key(self.namespace, self.name or "*"))
+        where = str(ObjectKey(self.namespace, self.name or "*"))
         return f"{self.kind.plural} {where}{f' ({self.labels})' if self.labels else ''}"
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
+class ObjectList(Generic[T]):
     """The projections of a selection at one moment.
 
     Attributes:
@@ -71,14 +71,14 @@ class Listing(Generic[T]):
         version: the resourceVersion to watch from.
     """
 
-    items: dict[Key, tuple[int, T]]
+    items: dict[ObjectKey, tuple[int, T]]
     version: str
 
 
-class Happening(StrEnum):
+class WatchEventType(StrEnum):
     """What a watch says about an object."""
 
-    PUT = "put"
+    UPSERT = "upsert"
     """It was added or changed; the API server's distinction helps nobody."""
     DELETED = "deleted"
     BOOKMARK = "bookmark"
@@ -86,36 +86,38 @@ class Happening(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WatchEvent:
     """One event of a watch; for a bookmark `body` holds only the version."""
 
-    happening: Happening
+    type: WatchEventType
     body: Json
 
 
 @dataclass(frozen=True, slots=True)
-class Precondition:
+class Preconditions:
     """What must still be true of an object for it to be deleted; empty: anything."""
 
     uid: str = ""
     version: str = ""
 
 
-ANYTHING: Final = Precondition()
+ANYTHING: Final = Preconditions()
 
 
-class Resources(Protocol):
+class KubeClient(Protocol):
     """Reads and writes objects of any kind."""
 
-    def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
+    def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """One object by name."""
 
-    def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
+    def list(
+        self, selection: ListOptions, project: Callable[[Json], T]
+    ) -> ObjectList[T]:
         """Everything selected, projected page by page."""
 
     def watch(
-        self, selection: Selection, version: str, *, seconds: float
-    ) -> Iterator[Change]:
+        self, selection: ListOptions, version: str, *, seconds: float
+    ) -> Iterator[WatchEvent]:
         """What happens after `version`, for about `seconds`, bookmarks included.
 
         Returns once the server has accepted the watch. It was asked to end the stream
@@ -123,7 +125,7 @@ class Resources(Protocol):
         `Unavailable` instead of waiting for ever.
         """
 
-    def apply(self, kind: Kind, body: Json, *, force: bool = True) -> Json:
+    def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
         """Server-side apply under our field manager: creates or changes.
 
         A `metadata.resourceVersion` in `body` is a precondition (`Conflict`); `force`
@@ -136,27 +138,27 @@ class Resources(Protocol):
         None before the first answer, or where a proxy takes that header away.
         """
 
-    def merge(self, kind: Kind, body: Json) -> Json:
+    def patch(self, kind: ResourceType, body: Json) -> Json:
         """JSON merge patch of what is there: null takes a field away, whoever owns it.
 
         That is what `apply` cannot do: it leaves alone what others wrote.
         """
 
-    def create(self, kind: Kind, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json) -> Json:
         """Creates; `AlreadyExists` where the name is taken."""
 
     def delete(
         self,
-        kind: Kind,
+        kind: ResourceType,
         name: str,
         namespace: str = "",
         *,
-        only: Precondition = ANYTHING,
+        only: Preconditions = ANYTHING,
     ) -> None:
         """Deletes if `only` still holds, else `Conflict`."""
 
 
-class Discovers(Protocol):
+class Discovery(Protocol):
     """Asks what a cluster serves."""
 
     def groups(self) -> frozenset[str]:
