@@ -28,7 +28,7 @@ from webhook.egress.model import Address
 from webhook.injection.names import FIELD_MANAGER
 from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Supply
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 
 class Quiet:
@@ -69,7 +69,7 @@ def main(kubeconfig: str, home: str) -> None:
         jitter=lambda: 0.0,
         wakes=Wakes(names=woken["names"].set, egress=woken["egress"].set),
     )
-    keys = {"TRACKING_URI": Sensitive(b"https://mlflow.example.org")}
+    keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
     supplies = {"default": Supply(Merged(keys, "1", ()), None)}
     options = Options(nameservers=(ip_address("10.0.0.10"),))
     elsewhere = Elsewhere(port, port)

@@ -2,7 +2,7 @@
 
 import json
 
-from webhook.captured import reviews
+from webhook.samples import reviews
 from webhook.server.limits import BODY_LIMIT
 
 CANARY = "canary-5up3r-s3cr3t"

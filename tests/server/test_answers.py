@@ -12,7 +12,7 @@ import pytest
 
 from tests.server.bodies import ADMITTED, CANARY, MALFORMED, RAY_HEAD
 from tests.server.process import JSON_TYPE, Client, Reply, Server
-from webhook.captured import NOT_A_TASK, reviews
+from webhook.samples import NOT_A_TASK, reviews
 
 
 def chunks(body: bytes) -> Iterator[bytes]:

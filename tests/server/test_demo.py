@@ -14,8 +14,8 @@ import click
 import pytest
 
 from tests.server.process import COMMAND
-from webhook.captured import PROMISED, reviews
 from webhook.cli import loopback
+from webhook.samples import PROMISED, reviews
 
 PATIENCE = 30.0
 """Seconds for what takes one or two; the machines are shared."""

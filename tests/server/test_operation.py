@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.server.bodies import CANARY, MALFORMED, RAY_HEAD, review
 from tests.server.pairs import PemPair
 from tests.server.process import JSON_TYPE, Client, Server, serving
-from webhook.captured import reviews
 from webhook.injection.reasons import Reason, Rejection
 from webhook.injection.workload import Workload
+from webhook.samples import reviews
 from webhook.server.app import create_app, webhook_of
 from webhook.server.tls import CertificateWatch, Problem
 from webhook.server.webhook import build

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from webhook.captured import reviews
 from webhook.cli.loopback import call, connection, running_server
 from webhook.cli.outcome import Outcome, outcome
 from webhook.injection.names import MIRROR_SECRET
+from webhook.samples import reviews
 
 
 @click.command()

@@ -15,7 +15,7 @@ from webhook.injection.environment import Sources
 from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
 from webhook.mirror.merge import Finding, Unmergeable, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 _Files = tuple[IO[bytes], ...]
 _Content = Mapping[str, bytes]
@@ -57,7 +57,7 @@ def _mirror(
     merged = merge(
         profile,
         {
-            ref: {key: Sensitive(value) for key, value in data.items()}
+            ref: {key: SecretBytes(value) for key, value in data.items()}
             for ref, data in central.items()
         },
     )

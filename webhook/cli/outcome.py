@@ -12,7 +12,6 @@ from typing import Any
 import jsonpatch
 import orjson
 
-from webhook.captured import NOT_A_TASK, PROMISED
 from webhook.injection.decision import Decision, decide
 from webhook.injection.names import (
     INJECTED_LABEL,
@@ -21,6 +20,7 @@ from webhook.injection.names import (
 )
 from webhook.injection.patch import Policy, reference
 from webhook.injection.review import Review, parse
+from webhook.samples import NOT_A_TASK, PROMISED
 
 _POLICY = Policy()
 

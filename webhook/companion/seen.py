@@ -29,7 +29,7 @@ from webhook.injection.shape import is_pod
 from webhook.injection.workload import recognize, task_containers
 from webhook.mirror.desired import fingerprint_of, is_owned
 from webhook.mirror.plan import Existing, Labeled
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 _OVER = ("Succeeded", "Failed")
 
@@ -80,7 +80,7 @@ class MirrorSeen:
 class SourceSeen:
     """A source's content, and when it last changed."""
 
-    content: Mapping[str, Sensitive]
+    content: Mapping[str, SecretBytes]
     changed: datetime | None
 
 
@@ -206,8 +206,10 @@ def pod_subject(namespace: str, name: str, pod: TaskPod) -> ObjectReference:
 def _source(
     body: Json, encoded: Mapping[str, str], plain: Mapping[str, str]
 ) -> SourceSeen:
-    content = {key: Sensitive(base64.b64decode(text)) for key, text in encoded.items()}
-    content |= {key: Sensitive(text.encode()) for key, text in plain.items()}
+    content = {
+        key: SecretBytes(base64.b64decode(text)) for key, text in encoded.items()
+    }
+    content |= {key: SecretBytes(text.encode()) for key, text in plain.items()}
     return SourceSeen(
         content, metadata.last_write_time(body) or metadata.creation_time(body)
     )

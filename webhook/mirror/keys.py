@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from webhook.mirror.reasons import FindingReason
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 _VARIABLE: Final = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]{0,252}")
 """The strictest rule of a kubelet still in use; newer ones take every key of a Secret,
@@ -51,7 +51,7 @@ def refusal(name: str, listed: Collection[str]) -> FindingReason | None:
     return None
 
 
-def is_text(value: Sensitive) -> bool:
+def is_text(value: SecretBytes) -> bool:
     """Whether a container can have it: runtimes take UTF-8 without NUL, or fail."""
     try:
         return "\0" not in value.reveal().decode()
@@ -59,7 +59,7 @@ def is_text(value: Sensitive) -> bool:
         return False
 
 
-def doubts(name: str, value: Sensitive) -> Iterator[FindingReason]:
+def doubts(name: str, value: SecretBytes) -> Iterator[FindingReason]:
     """What looks wrong about a value that is mirrored all the same."""
     text = value.reveal().decode()
     if text.endswith("\n") and "\n" not in text.rstrip("\r\n"):

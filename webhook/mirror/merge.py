@@ -14,12 +14,12 @@ from typing import Final, TypeAlias
 from webhook.mirror.keys import doubts, is_text, refusal
 from webhook.mirror.profile import Profile, Source, SourceRef
 from webhook.mirror.reasons import FindingReason, MirrorReason
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 LIMIT: Final = 1024 * 1024
 """Bytes of all values together; Kubernetes' own limit for a Secret."""
 
-Content: TypeAlias = Mapping[str, Sensitive]
+Content: TypeAlias = Mapping[str, SecretBytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Unmergeable:
 
 @dataclass(slots=True)
 class _Merge:
-    data: dict[str, Sensitive] = field(default_factory=dict)
+    data: dict[str, SecretBytes] = field(default_factory=dict)
     origin: dict[str, SourceRef] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 

@@ -22,7 +22,6 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from webhook import captured
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Policy
 from webhook.injection.reasons import Reason, Rejection
@@ -202,7 +201,7 @@ def build(
     policy, journal = settings.policy(), Journal(write, clock)
     metrics = ServerMetrics(registry)
     metrics.log_lines_dropped.set_function(lambda: journal.dropped)
-    flaws = tuple(problems(reviews or captured.reviews(), policy, captured.NOT_A_TASK))
+    flaws = tuple(problems(reviews or samples.reviews(), policy, samples.NOT_A_TASK))
     for flaw in flaws:
         journal.line("error", "self-check", {"flaw": flaw})
     return Webhook(

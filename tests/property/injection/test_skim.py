@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.captured import reviews
 from webhook.injection.decision import decide
 from webhook.injection.patch import Policy, Precedence
 from webhook.injection.reasons import Rejection
 from webhook.injection.review import MalformedReviewError, Review, parse, skim
+from webhook.samples import reviews
 
 POLICIES = [
     Policy(),

@@ -12,7 +12,7 @@ from webhook.mirror.desired import fingerprint, fingerprint_of, secret
 from webhook.mirror.merge import LIMIT, Content, Merged, Unmergeable, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
 from webhook.mirror.reasons import FindingReason, MirrorReason
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 Plain: TypeAlias = Mapping[str, bytes]
 Case: TypeAlias = tuple[Profile, Sequence[Plain]]
@@ -59,7 +59,7 @@ def merged(case: Case) -> Merged | Unmergeable:
     return merge(
         profile,
         {
-            source.ref: {key: Sensitive(value) for key, value in content.items()}
+            source.ref: {key: SecretBytes(value) for key, value in content.items()}
             for source, content in zip(profile.sources, contents, strict=True)
         },
     )
@@ -155,7 +155,7 @@ def test_a_missing_source_gives_nothing_rather_than_less(
     lost = data.draw(st.integers(0, len(contents) - 1))
     gone = profile.sources[lost]
     known: dict[SourceRef, Content | MirrorReason] = {
-        source.ref: {key: Sensitive(value) for key, value in content.items()}
+        source.ref: {key: SecretBytes(value) for key, value in content.items()}
         for source, content in zip(profile.sources, contents, strict=True)
     }
     known[gone.ref] = MirrorReason.SOURCE_UNREADABLE
@@ -171,7 +171,7 @@ def test_the_limit_is_kubernetes_own_and_names_the_largest_key(
 ) -> None:
     """To the byte."""
     source = Source(ref=SourceRef(SourceKind.SECRET, "s"))
-    content = {f"K{n}": Sensitive(b"x" * size) for n, size in enumerate(sizes)}
+    content = {f"K{n}": SecretBytes(b"x" * size) for n, size in enumerate(sizes)}
     result = merge(Profile("default", (source,)), {source.ref: content})
 
     if sum(sizes) <= LIMIT:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from webhook.captured import reviews
 from webhook.cli.manifests import read
 from webhook.cli.subjects import OPERATORS, Subject, subjects
 from webhook.injection.decision import decide
 from webhook.injection.patch import Policy
 from webhook.injection.review import parse
+from webhook.samples import reviews
 
 DATA = Path(__file__).parents[2] / "data" / "cli"
 RAY = DATA / "explain-ray-cluster" / "ray-cluster.yaml"

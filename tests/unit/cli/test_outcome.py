@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 import pytest
 
-from webhook.captured import NOT_A_TASK, PROMISED, reviews
 from webhook.cli.outcome import outcome
 from webhook.injection.decision import decide
 from webhook.injection.patch import Policy, Precedence
 from webhook.injection.review import answer, parse
+from webhook.samples import NOT_A_TASK, PROMISED, reviews
 
 NAME = "spark-driver-pod-template-renamed-container"
 BYSTANDER = "not-a-task-ray-redis-cleanup"

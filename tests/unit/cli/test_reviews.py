@@ -7,11 +7,11 @@ import jsonpatch
 import pytest
 from click.testing import CliRunner
 
-from webhook.captured import reviews
 from webhook.cli.main import cli
 from webhook.injection.decision import decide
 from webhook.injection.patch import Policy
 from webhook.injection.review import parse
+from webhook.samples import reviews
 
 
 @pytest.mark.parametrize("name", reviews())

@@ -12,10 +12,10 @@ import pytest
 
 from tests.pods import apply
 from webhook import __version__
-from webhook.captured import NOT_A_TASK, reviews
 from webhook.injection.decision import decide
 from webhook.injection.patch import OnMissing, Policy, Precedence
 from webhook.injection.review import parse
+from webhook.samples import NOT_A_TASK, reviews
 
 CASES = Path(__file__).parents[2] / "data" / "golden"
 

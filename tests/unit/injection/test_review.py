@@ -5,9 +5,9 @@ import base64
 import orjson
 import pytest
 
-from webhook.captured import reviews
 from webhook.injection.reasons import Reason, Rejection
 from webhook.injection.review import MalformedReviewError, Review, answer, parse, skim
+from webhook.samples import reviews
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 
 import webhook.injection.selfcheck as module
-from webhook.captured import NOT_A_TASK, reviews
 from webhook.injection.decision import Decision
 from webhook.injection.patch import OnMissing, Policy, Precedence
 from webhook.injection.reasons import Reason
 from webhook.injection.review import Review
 from webhook.injection.selfcheck import problems
+from webhook.samples import NOT_A_TASK, reviews
 
 
 @pytest.mark.parametrize("precedence", Precedence)

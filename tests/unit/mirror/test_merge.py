@@ -10,7 +10,7 @@ from webhook.mirror.desired import fingerprint, fingerprint_of, is_owned, secret
 from webhook.mirror.merge import LIMIT, Merged, Unmergeable, digest, merge
 from webhook.mirror.profile import parse_profiles
 from webhook.mirror.reasons import FindingReason, MirrorReason
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 
 def merged(
@@ -19,7 +19,7 @@ def merged(
     """The default profile of `text` over sources by name."""
     profile = parse_profiles(text)["default"]
     contents = {
-        source.ref: {k: Sensitive(v) for k, v in sources[source.ref.name].items()}
+        source.ref: {k: SecretBytes(v) for k, v in sources[source.ref.name].items()}
         for source in profile.sources
         if source.ref.name in sources
     }
@@ -184,7 +184,7 @@ def test_no_finding_repeats_a_value() -> None:
 
 def test_the_digest_is_of_names_and_values_only() -> None:
     """Order and source do not matter; every byte does."""
-    one, two = Sensitive(b"1"), Sensitive(b"2")
+    one, two = SecretBytes(b"1"), SecretBytes(b"2")
 
     assert digest({"a": one, "b": two}) == digest({"b": two, "a": one})
     assert digest({"a": one, "b": two}) != digest({"a": two, "b": one})
@@ -207,13 +207,13 @@ def test_a_mirror_is_recognized_by_what_it_holds() -> None:
 
 def test_a_sensitive_value_never_shows_itself() -> None:
     """Whatever prints, formats or serializes it."""
-    value = Sensitive(b"canary")
+    value = SecretBytes(b"canary")
 
     assert f"{value} {value!r} {value:>10} {[value]}" == "*** *** *** [***]"
     assert len(value) == 6
-    assert value == Sensitive(b"canary")
+    assert value == SecretBytes(b"canary")
     assert value != b"canary"
-    assert hash(value) == hash(Sensitive(b"canary"))
+    assert hash(value) == hash(SecretBytes(b"canary"))
     with pytest.raises(TypeError):
         pickle.dumps(value)
 

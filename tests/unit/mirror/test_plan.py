@@ -6,10 +6,10 @@ from webhook.mirror.desired import fingerprint
 from webhook.mirror.merge import Merged, Unmergeable
 from webhook.mirror.plan import Existing, Labeled, Scope, Step, Supply, Verdict, judge
 from webhook.mirror.reasons import MirrorReason
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
-GOOD = Merged({"A": Sensitive(b"1")}, "digest-1", ())
-OTHER = Merged({"A": Sensitive(b"2")}, "digest-2", ())
+GOOD = Merged({"A": SecretBytes(b"1")}, "digest-1", ())
+OTHER = Merged({"A": SecretBytes(b"2")}, "digest-2", ())
 PROBLEM = Unmergeable(MirrorReason.SOURCE_MISSING, "Secret/s")
 
 ON = Labeled("ray", "default", terminating=False)

@@ -33,7 +33,7 @@ from webhook.egress.model import Address
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL
 from webhook.mirror.merge import Merged
 from webhook.mirror.plan import Scope, Supply
-from webhook.sensitive import Sensitive
+from webhook.secret_bytes import SecretBytes
 
 HOME = ObjectKey("release", "tracking-injector-addresses")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -132,7 +132,7 @@ class World:
         """The one profile."""
         if self.keys is None:
             return {"default": Supply(None, None)}
-        data = {k: Sensitive(v.encode()) for k, v in self.keys.items()}
+        data = {k: SecretBytes(v.encode()) for k, v in self.keys.items()}
         return {"default": Supply(Merged(data, str(self.keys), ()), None)}
 
     def apply(self, kind: Any, name: str, spec: str, namespace: str) -> Json:

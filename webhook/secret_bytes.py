@@ -7,7 +7,7 @@ from typing import final
 
 
 @final
-class Sensitive:
+class SecretBytes:
     """Bytes that no log, error, format or pickle may show."""
 
     __slots__ = ("_value",)
@@ -38,7 +38,7 @@ class Sensitive:
 
     def __eq__(self, other: object) -> bool:
         """Equal values are equal."""
-        return isinstance(other, Sensitive) and self._value == other._value
+        return isinstance(other, SecretBytes) and self._value == other._value
 
     def __hash__(self) -> int:
         """As the value's."""
