@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from webhook.egress.mode import Mode
-from webhook.injection.patch import OnMissing, Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 
 PREFIX: Final = "MTI_"
 
@@ -147,9 +147,9 @@ class Settings(Readable):
         " take to leave every node and every client.",
     )
 
-    def policy(self) -> Policy:
+    def policy(self) -> InjectionPolicy:
         """The part that decides about pods."""
-        return Policy(
+        return InjectionPolicy(
             precedence=self.precedence,
             enforced_keys=self.enforced_keys,
             on_missing=self.on_missing,

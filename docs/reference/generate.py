@@ -26,7 +26,7 @@ from webhook.companion.certificates import words
 from webhook.companion.verdicts import AuditReason
 from webhook.egress.reasons import Reason as EgressReason
 from webhook.injection import names
-from webhook.injection.reasons import Reason, Rejection
+from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.mirror import desired
 from webhook.mirror.reasons import FindingReason, MirrorReason
 from webhook.settings import CompanionSettings, Readable, Settings
@@ -78,7 +78,7 @@ of an Event and the word that the command line prints.
 
 ## Of a decision about a pod
 
-{_table(Reason)}
+{_table(InjectionReason)}
 ## Of a body that is no review
 
 The answer is a JSON error, and the pod is admitted by the webhook's failure policy.
@@ -100,7 +100,12 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 
 def _table(
     reasons: Iterable[
-        Reason | Rejection | MirrorReason | AuditReason | FindingReason | EgressReason
+        InjectionReason
+        | Rejection
+        | MirrorReason
+        | AuditReason
+        | FindingReason
+        | EgressReason
     ],
 ) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.server.bodies import CANARY, MALFORMED, RAY_HEAD, review
 from tests.server.pairs import PemPair
 from tests.server.process import JSON_TYPE, Client, Server, serving
-from webhook.injection.reasons import Reason, Rejection
+from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.workload import Workload
 from webhook.samples import reviews
 from webhook.server.app import create_app, webhook_of
@@ -110,7 +110,7 @@ def test_every_label_has_a_closed_vocabulary(server: Server) -> None:
     with Client(server.port, None) as plain:
         plain.raw(f"GET /{odd} HTTP/1.1\r\n\r\n".encode())
     closed: dict[str, set[str]] = {
-        "reason": {*Reason, *Rejection},
+        "reason": {*InjectionReason, *Rejection},
         "workload": {*Workload, "none"},
         "result": {*Handshake},
         "phase": {*Phase},

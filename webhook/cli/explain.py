@@ -10,8 +10,8 @@ from webhook.cli.fields import BadInputError
 from webhook.cli.manifests import as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy, with_sources
 from webhook.cli.subjects import subjects
-from webhook.injection.environment import Sources
-from webhook.injection.patch import Policy
+from webhook.injection.environment import KnownSources
+from webhook.injection.patch import InjectionPolicy
 
 
 @click.command()
@@ -36,8 +36,8 @@ def explain(
     *,
     files: tuple[IO[bytes], ...],
     namespace: str,
-    policy: Policy,
-    sources: Sources,
+    policy: InjectionPolicy,
+    sources: KnownSources,
     show_values: bool,
     output: str,
 ) -> None:

@@ -20,20 +20,20 @@ from webhook.cli.subjects import Subject
 from webhook.injection.decision import Decision, decide, is_pod_creation
 from webhook.injection.environment import (
     Environment,
-    Kind,
-    Sources,
+    KnownSources,
     Variable,
+    VariableSource,
     environment,
 )
 from webhook.injection.names import MIRROR_SECRET
-from webhook.injection.patch import Policy
-from webhook.injection.reasons import Reason
+from webhook.injection.patch import InjectionPolicy
+from webhook.injection.reasons import InjectionReason
 
 _MIRROR = f"Secret {MIRROR_SECRET}"
 _WORDS = {
-    Kind.LITERAL: "literal",
-    Kind.FIELD: "field of the pod",
-    Kind.TRACKING: "tracking keys",
+    VariableSource.LITERAL: "literal",
+    VariableSource.FIELD: "field of the pod",
+    VariableSource.TRACKING: "tracking keys",
 }
 """Kinds with a better word in a table than the source's own text."""
 
@@ -59,12 +59,17 @@ class Explanation:
     @property
     def sentence(self) -> str:
         """Why, for people; a pod that does not exist yet would get it."""
-        if self.decision.reason is Reason.INJECTED and self.subject.pointer is None:
+        if (
+            self.decision.reason is InjectionReason.INJECTED
+            and self.subject.pointer is None
+        ):
             return "The task containers would be given the tracking keys."
         return self.decision.reason.sentence
 
 
-def explained(subject: Subject, policy: Policy, sources: Sources) -> Explanation:
+def explained(
+    subject: Subject, policy: InjectionPolicy, sources: KnownSources
+) -> Explanation:
     """Inject a pod and compute the environment of its containers.
 
     Args:
@@ -198,19 +203,19 @@ def _table(env: Environment, *, show_values: bool) -> Table | Text:
     return table
 
 
-def _source(source: str, kind: Kind | None = None) -> Text:
+def _source(source: str, kind: VariableSource | None = None) -> Text:
     """Shorten `envFrom[0] Secret a` to what a table needs."""
     place, _, what = source.partition(" ")
     if what == _MIRROR:
-        kind = Kind.TRACKING
+        kind = VariableSource.TRACKING
     word = _WORDS.get(kind, what) if kind else what
-    style = "green" if kind is Kind.TRACKING else ""
+    style = "green" if kind is VariableSource.TRACKING else ""
     return Text(f"{place} {word}".rstrip(), style=style)
 
 
 def _value(variable: Variable) -> Text:
     if variable.value is None:
-        later = variable.kind is Kind.FIELD
+        later = variable.kind is VariableSource.FIELD
         return Text("set at start" if later else "not known", style="dim")
     if variable.value.isprintable():
         return Text(variable.value)

@@ -1,6 +1,6 @@
 """Reads the Secrets and ConfigMaps that a person gives to `explain`.
 
-Their values stay inside `Sources`, whose repr hides them; an error names a key at
+Their values stay inside `KnownSources`, whose repr hides them; an error names a key at
 most.
 """
 
@@ -11,7 +11,7 @@ from typing import IO
 
 from webhook.cli.fields import BadInputError, Node
 from webhook.cli.manifests import read
-from webhook.injection.environment import Sources
+from webhook.injection.environment import KnownSources
 from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
 from webhook.mirror.merge import Finding, Unmergeable, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
@@ -23,7 +23,7 @@ _Content = Mapping[str, bytes]
 
 def given_sources(
     secrets: _Files, config_maps: _Files, central: _Files
-) -> tuple[Sources, tuple[Finding, ...]]:
+) -> tuple[KnownSources, tuple[Finding, ...]]:
     """Read what is known of the objects that a pod refers to.
 
     Args:
@@ -47,7 +47,7 @@ def given_sources(
     findings: tuple[Finding, ...] = ()
     if central:
         known[MIRROR_SECRET], findings = _mirror(dict(_objects(central, kinds)))
-    return Sources(secrets=known, config_maps=settings), findings
+    return KnownSources(secrets=known, config_maps=settings), findings
 
 
 def _mirror(

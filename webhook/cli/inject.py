@@ -11,8 +11,8 @@ from webhook.cli.manifests import Document, as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy
 from webhook.cli.subjects import Subject, subjects
 from webhook.injection.decision import Decision, decide
-from webhook.injection.patch import Operation, Policy
-from webhook.injection.reasons import Reason
+from webhook.injection.patch import InjectionPolicy, Operation
+from webhook.injection.reasons import InjectionReason
 
 
 @click.command()
@@ -36,7 +36,7 @@ def inject(
     *,
     files: tuple[IO[bytes], ...],
     namespace: str,
-    policy: Policy,
+    policy: InjectionPolicy,
     as_patch: bool,
     output: str | None,
 ) -> None:
@@ -92,7 +92,7 @@ def operations_on_document(subject: Subject, decision: Decision) -> Sequence[Ope
 
 def note(subject: Subject, decision: Decision) -> str:
     """One line for a person: which pod, what happens to it, and why."""
-    if decision.reason is Reason.INJECTED:
+    if decision.reason is InjectionReason.INJECTED:
         verb = "injected" if subject.pointer is not None else "would be injected"
         text = f"{verb} into {', '.join(decision.containers)}."
     else:

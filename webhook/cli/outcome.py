@@ -18,11 +18,11 @@ from webhook.injection.names import (
     INJECTED_TRUE,
     INJECTION_ANNOTATION,
 )
-from webhook.injection.patch import Policy, reference
+from webhook.injection.patch import InjectionPolicy, reference
 from webhook.injection.review import Review, parse
 from webhook.samples import NOT_A_TASK, PROMISED
 
-_POLICY = Policy()
+_POLICY = InjectionPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from webhook.cli.manifests import Document
 from webhook.cli.spark import scheduled_spark_application, spark_application
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
-from webhook.injection.shape import flaw
+from webhook.injection.validate import first_error
 
 _Expansion = Callable[[Node, str], Iterator[tuple[str, dict[str, Any]]]]
 
@@ -136,7 +136,7 @@ def _expected(node: Node, expansion: _Expansion, namespace: str) -> Iterator[Sub
 
 def _check(pod: Node) -> None:
     """Raise for what a decision reads, and what the kubelet's model reads beyond."""
-    if problem := flaw(pod.map()):
+    if problem := first_error(pod.map()):
         way = f"{pod.path}." if pod.path else ""
         raise BadInputError(f"{pod.origin}: {way}{problem}.")
     for container in pod.at("spec").at("containers").items():

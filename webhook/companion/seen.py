@@ -23,9 +23,9 @@ from webhook.injection.names import (
     MIRROR_SECRET,
     PROFILE_LABEL,
 )
-from webhook.injection.patch import Policy
-from webhook.injection.reasons import Reason
-from webhook.injection.shape import is_pod
+from webhook.injection.patch import InjectionPolicy
+from webhook.injection.reasons import InjectionReason
+from webhook.injection.validate import is_pod
 from webhook.injection.workload import recognize, task_containers
 from webhook.mirror.desired import fingerprint_of, is_owned
 from webhook.mirror.plan import Existing, Labeled
@@ -103,7 +103,7 @@ class TaskPod:
     created: datetime | None
     over: bool
     stamped: bool
-    reason: Reason
+    reason: InjectionReason
     started: datetime | None
     owner: ObjectReference | None
     config_maps: tuple[tuple[str, str], ...]
@@ -161,7 +161,7 @@ def task_pod(body: Json) -> TaskPod:
         created=metadata.creation_time(body),
         over=status.get("phase") in _OVER or bool(meta.get("deletionTimestamp")),
         stamped=stamped,
-        reason=Reason.ALREADY_INJECTED if stamped else _verdict(body),
+        reason=InjectionReason.ALREADY_INJECTED if stamped else _verdict(body),
         started=_started(status, {container["name"] for container in tasks}),
         owner=controller(body),
         config_maps=tuple(
@@ -224,10 +224,10 @@ def _mentions(value: object, name: str) -> bool:
     return isinstance(value, list) and any(_mentions(child, name) for child in value)
 
 
-def _verdict(body: Json) -> Reason:
+def _verdict(body: Json) -> InjectionReason:
     if not is_pod(body):
-        return Reason.MALFORMED_POD
-    return decide_pod(body, Policy()).reason
+        return InjectionReason.MALFORMED_POD
+    return decide_pod(body, InjectionPolicy()).reason
 
 
 def _task_containers(body: Json) -> list[Json]:

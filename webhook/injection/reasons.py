@@ -7,7 +7,7 @@ command line and the row of the documentation. `sentence` is for people.
 from enum import StrEnum
 
 
-class Reason(StrEnum):
+class InjectionReason(StrEnum):
     """The outcome of a decision on one pod."""
 
     INJECTED = "injected"
@@ -29,23 +29,31 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.INJECTED: "The task containers were given the tracking keys.",
-    Reason.ALREADY_INJECTED: "An earlier pass had given the tracking keys already.",
-    Reason.ALREADY_REFERENCED: "The pod refers to the tracking Secret by itself.",
-    Reason.OPTED_OUT: "The pod's label switches injection off.",
-    Reason.NOT_A_TASK_POD: (
+    InjectionReason.INJECTED: "The task containers were given the tracking keys.",
+    InjectionReason.ALREADY_INJECTED: (
+        "An earlier pass had given the tracking keys already."
+    ),
+    InjectionReason.ALREADY_REFERENCED: (
+        "The pod refers to the tracking Secret by itself."
+    ),
+    InjectionReason.OPTED_OUT: "The pod's label switches injection off.",
+    InjectionReason.NOT_A_TASK_POD: (
         "Neither ray.io/node-type (head, worker) nor spark-role (driver, executor) "
         "marks the pod as a task pod."
     ),
-    Reason.NO_TASK_CONTAINER: (
+    InjectionReason.NO_TASK_CONTAINER: (
         "The labels mark a task pod, but no container is recognizable as Ray's or "
         "Spark's."
     ),
-    Reason.MIRROR_POD: "A static pod belongs to its node and cannot be changed.",
-    Reason.EXCLUDED_NAMESPACE: "The namespace is never injected.",
-    Reason.NOT_A_POD_CREATION: "Only the creation of a pod can be injected.",
-    Reason.MALFORMED_POD: "The pod does not have a pod's shape.",
-    Reason.INTERNAL_ERROR: "An error of ours; the pod is admitted as it was sent.",
+    InjectionReason.MIRROR_POD: (
+        "A static pod belongs to its node and cannot be changed."
+    ),
+    InjectionReason.EXCLUDED_NAMESPACE: "The namespace is never injected.",
+    InjectionReason.NOT_A_POD_CREATION: "Only the creation of a pod can be injected.",
+    InjectionReason.MALFORMED_POD: "The pod does not have a pod's shape.",
+    InjectionReason.INTERNAL_ERROR: (
+        "An error of ours; the pod is admitted as it was sent."
+    ),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from webhook.cli.manifests import read
 from webhook.cli.subjects import OPERATORS, Subject, subjects
 from webhook.injection.decision import decide
-from webhook.injection.patch import Policy
+from webhook.injection.patch import InjectionPolicy
 from webhook.injection.review import parse
 from webhook.samples import reviews
 
@@ -107,7 +107,9 @@ def test_each_operators_kind_leads_to_its_pods(
     file.write_text(str(resource).replace("'", '"'))
 
     found = {
-        subject.title.partition(", ")[2]: decide(subject.review, Policy()).containers
+        subject.title.partition(", ")[2]: decide(
+            subject.review, InjectionPolicy()
+        ).containers
         for subject in expected(file)
     }
 
@@ -156,6 +158,6 @@ def test_a_pod_template_of_spark_may_rename_its_container(tmp_path: Path) -> Non
     variables = environment(driver.pod)[1][1]
     assert (["side", "main"], ("main",)) == (
         names,
-        decide(driver.review, Policy()).containers,
+        decide(driver.review, InjectionPolicy()).containers,
     )
     assert {"A", "B", "C", "D", "E"} <= set(variables)

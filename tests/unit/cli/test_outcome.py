@@ -8,7 +8,7 @@ import pytest
 
 from webhook.cli.outcome import outcome
 from webhook.injection.decision import decide
-from webhook.injection.patch import Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, Precedence
 from webhook.injection.review import answer, parse
 from webhook.samples import NOT_A_TASK, PROMISED, reviews
 
@@ -16,10 +16,10 @@ NAME = "spark-driver-pod-template-renamed-container"
 BYSTANDER = "not-a-task-ray-redis-cleanup"
 
 
-def answered(name: str, policy: Policy | None = None) -> bytes:
+def answered(name: str, policy: InjectionPolicy | None = None) -> bytes:
     """What a sound server says to a captured review."""
     review = parse(reviews()[name])
-    return answer(review.uid, decide(review, policy or Policy()).patch)
+    return answer(review.uid, decide(review, policy or InjectionPolicy()).patch)
 
 
 def patched(name: str, *operations: dict[str, Any]) -> bytes:
@@ -84,7 +84,9 @@ def test_a_wrong_patch_is_noticed(
 
 def test_a_reference_in_the_wrong_place_is_noticed() -> None:
     """Last is not first where there are others."""
-    body = answered("ray-head-michelangelo", Policy(precedence=Precedence.OVERRIDE))
+    body = answered(
+        "ray-head-michelangelo", InjectionPolicy(precedence=Precedence.OVERRIDE)
+    )
 
     sentence = "the keys come first in [], not in ['head']"
     assert sentence == problem("ray-head-michelangelo", body)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.pods import container, pod
-from webhook.injection.shape import flaw, is_pod
+from webhook.injection.validate import first_error, is_pod
 
 FLAWS: dict[str, Any] = {
     "it is not a map": [],
@@ -32,11 +32,11 @@ FLAWS: dict[str, Any] = {
 @pytest.mark.parametrize(("sentence", "value"), FLAWS.items())
 def test_the_first_wrong_field_is_named(sentence: str, value: Any) -> None:
     """So that a person can find it; its value is not repeated."""
-    assert (sentence, False) == (flaw(value), is_pod(value))
+    assert (sentence, False) == (first_error(value), is_pod(value))
 
 
 def test_null_is_absent() -> None:
     """As the API server has it for maps and lists."""
     value = pod(None, container("a", env=None, envFrom=[{"secretRef": None}]))
 
-    assert (None, True) == (flaw(value), is_pod(value))
+    assert (None, True) == (first_error(value), is_pod(value))

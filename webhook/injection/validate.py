@@ -18,10 +18,10 @@ def is_pod(pod: Any) -> bool:
         objects, and `env` and `envFrom` are lists of objects; each map and list but
         the containers may be absent or null.
     """
-    return flaw(pod) is None
+    return first_error(pod) is None
 
 
-def flaw(pod: Any) -> str | None:
+def first_error(pod: Any) -> str | None:
     """Find the first field that makes an object no pod.
 
     Args:
