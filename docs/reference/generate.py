@@ -27,8 +27,8 @@ from webhook.companion.verdicts import AuditReason
 from webhook.egress.reasons import Reason as EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
-from webhook.mirror import desired
-from webhook.mirror.reasons import FindingReason, MirrorReason
+from webhook.mirror import secret
+from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.settings import CompanionSettings, Readable, Settings
 from webhook.telemetry import Journal, ServerMetrics
 
@@ -92,7 +92,7 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 {_table(AuditReason)}
 ## Of a key of a source
 
-{_table(FindingReason)}
+{_table(KeyReason)}
 ## Of a namespace's egress
 
 {_table(EgressReason)}"""
@@ -104,7 +104,7 @@ def _table(
         | Rejection
         | MirrorReason
         | AuditReason
-        | FindingReason
+        | KeyReason
         | EgressReason
     ],
 ) -> str:
@@ -115,7 +115,7 @@ def _table(
 def _labels() -> str:
     documented = [
         (value, " ".join(doc.split()))
-        for module in (names, words, desired)
+        for module in (names, words, secret)
         for value, doc in _constants(module)
     ]
     rows = [f"| `{value}` | {doc} |" for value, doc in documented]

@@ -30,7 +30,7 @@ from webhook.egress.policy import Plan, additive
 from webhook.egress.reach import reach
 from webhook.egress.services import Catalog
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 
 NAMESPACES, POLICIES, DESTINATIONS = 1000, 20, 5
 KEYS = (
@@ -110,7 +110,7 @@ def judged() -> dict[str, float]:
         world.watched,
         world.names,
         Elsewhere(port, port),
-        scope=Scope(),
+        scope=NamespaceFilter(),
         options=options,
     )
     judge.judge(world.supplies(), START)

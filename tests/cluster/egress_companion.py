@@ -26,8 +26,8 @@ from webhook.companion.means import Means
 from webhook.egress.memory import Limits, Lookup, Outcome
 from webhook.egress.model import Address
 from webhook.injection.names import FIELD_MANAGER
-from webhook.mirror.merge import Merged
-from webhook.mirror.plan import Scope, Supply
+from webhook.mirror.decide import NamespaceFilter, ProfileContent
+from webhook.mirror.merge import MergedKeys
 from webhook.secret_bytes import SecretBytes
 
 
@@ -70,10 +70,10 @@ def main(kubeconfig: str, home: str) -> None:
         wakes=Wakes(names=woken["names"].set, egress=woken["egress"].set),
     )
     keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
-    supplies = {"default": Supply(Merged(keys, "1", ()), None)}
+    supplies = {"default": ProfileContent(MergedKeys(keys, "1", ()), None)}
     options = Options(nameservers=(ip_address("10.0.0.10"),))
     elsewhere = Elsewhere(port, port)
-    judge = Judge(watched, names, elsewhere, scope=Scope(), options=options)
+    judge = Judge(watched, names, elsewhere, scope=NamespaceFilter(), options=options)
     egress = Egress(means, watched, judge, elsewhere, lambda: supplies)
     surroundings = Surroundings(
         leads=lambda: True,

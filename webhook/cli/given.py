@@ -13,7 +13,7 @@ from webhook.cli.fields import BadInputError, Node
 from webhook.cli.manifests import read
 from webhook.injection.environment import KnownSources
 from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
-from webhook.mirror.merge import Finding, Unmergeable, merge
+from webhook.mirror.merge import KeyFinding, MergeFailure, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
 from webhook.secret_bytes import SecretBytes
 
@@ -23,7 +23,7 @@ _Content = Mapping[str, bytes]
 
 def given_sources(
     secrets: _Files, config_maps: _Files, central: _Files
-) -> tuple[KnownSources, tuple[Finding, ...]]:
+) -> tuple[KnownSources, tuple[KeyFinding, ...]]:
     """Read what is known of the objects that a pod refers to.
 
     Args:
@@ -44,7 +44,7 @@ def given_sources(
     settings = {
         ref.name: _texts(data) for ref, data in _objects(config_maps, kinds[1:])
     }
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[KeyFinding, ...] = ()
     if central:
         known[MIRROR_SECRET], findings = _mirror(dict(_objects(central, kinds)))
     return KnownSources(secrets=known, config_maps=settings), findings
@@ -52,7 +52,7 @@ def given_sources(
 
 def _mirror(
     central: Mapping[SourceRef, _Content],
-) -> tuple[Mapping[str, str], tuple[Finding, ...]]:
+) -> tuple[Mapping[str, str], tuple[KeyFinding, ...]]:
     profile = Profile(DEFAULT_PROFILE, tuple(Source(ref=ref) for ref in central))
     merged = merge(
         profile,
@@ -61,7 +61,7 @@ def _mirror(
             for ref, data in central.items()
         },
     )
-    if isinstance(merged, Unmergeable):
+    if isinstance(merged, MergeFailure):
         detail = "; ".join(map(str, merged.findings)) or merged.detail
         raise BadInputError(f"--source: {merged.reason.sentence} ({detail})")
     texts = _texts({key: value.reveal() for key, value in merged.data.items()})

@@ -27,7 +27,7 @@ from webhook.egress.baseline import parse_baseline
 from webhook.egress.destination import parse_extra
 from webhook.egress.memory import Limits
 from webhook.egress.mode import Mode
-from webhook.mirror.plan import Supply
+from webhook.mirror.decide import ProfileContent
 from webhook.settings import CompanionSettings, SettingError
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
@@ -63,7 +63,7 @@ class Reaching:
 def reaching(
     means: Means,
     release: Release,
-    supplies: Callable[[], Mapping[str, Supply]],
+    supplies: Callable[[], Mapping[str, ProfileContent]],
     wakes: Mapping[str, threading.Event],
 ) -> Reaching:
     """The concerns; where egress is off, the one that takes leave.

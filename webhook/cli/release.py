@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from webhook.cluster.interface import Discovery, KubeClient
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 from webhook.settings import CompanionSettings
 
 
@@ -24,7 +24,9 @@ class Release:
     home: str
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> NamespaceFilter:
         """Which namespaces may have its keys."""
         excluded = (self.home, *self.settings.excluded_namespaces)
-        return Scope(allowed=self.settings.allowed_namespaces, excluded=excluded)
+        return NamespaceFilter(
+            allowed=self.settings.allowed_namespaces, excluded=excluded
+        )

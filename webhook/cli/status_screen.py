@@ -10,7 +10,7 @@ from rich.text import Text
 
 from webhook.cluster.interface import Json
 from webhook.companion.verdicts import AuditReason
-from webhook.mirror.reasons import FindingReason, MirrorReason
+from webhook.mirror.reasons import KeyReason, MirrorReason
 
 _ASLEEP: Final = 30
 """Seconds since the Lease was renewed after which nobody seems to be at work."""
@@ -78,7 +78,7 @@ def _notes(report: Json, *, wide: bool, at: datetime) -> Iterator[Text]:
             changed = _age(profile["sourceChanged"], at)
             yield Text(f"profile {name}: keys {keys}; sources changed {changed} ago")
             for finding in profile["findings"]:
-                sentence = FindingReason(finding["reason"]).sentence
+                sentence = KeyReason(finding["reason"]).sentence
                 where = f"{finding['source']}, key {finding['key']}"
                 yield Text(f"profile {name}, {where}: {sentence}", style="yellow")
     for name, one in report["namespaces"].items():

@@ -18,7 +18,7 @@ from webhook.companion.seen import MirrorSeen, NamespaceSeen, TaskPod, pod_subje
 from webhook.companion.verdicts import AuditReason, audited
 from webhook.injection.names import MIRROR_SECRET
 from webhook.injection.patch import Precedence
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 
 _PACE: Final = timedelta(seconds=1)
 """Between two audits: ten thousand pods cost some 20 ms, and a burst of new ones must
@@ -55,7 +55,12 @@ class Auditor:
     name = "audit"
 
     def __init__(
-        self, means: Means, observed: Observed, *, scope: Scope, precedence: Precedence
+        self,
+        means: Means,
+        observed: Observed,
+        *,
+        scope: NamespaceFilter,
+        precedence: Precedence,
     ) -> None:
         """Prepares; the followers run already or will.
 
@@ -92,7 +97,7 @@ class Auditor:
         namespaces = {
             key.name: seen
             for key, seen in self._observed.namespaces.items().items()
-            if self._scope.objection(key.name) is None
+            if self._scope.exclusion(key.name) is None
         }
         report = {name: PodsReport() for name in namespaces}
         sources: dict[str, set[tuple[str, str]]] = {}

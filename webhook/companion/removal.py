@@ -15,7 +15,7 @@ from webhook.cluster.resources import POD, SECRET
 from webhook.companion.means import Means
 from webhook.companion.seen import MirrorSeen, refers_to_mirror
 from webhook.injection.names import MIRROR_SECRET
-from webhook.mirror.plan import Step, Verdict
+from webhook.mirror.decide import Action, MirrorDecision
 from webhook.mirror.reasons import MirrorReason
 
 _GRACE: Final = timedelta(seconds=10)
@@ -37,13 +37,13 @@ class Removal:
 
     def step(
         self,
-        verdicts: Mapping[str, Verdict],
+        verdicts: Mapping[str, MirrorDecision],
         mirrors: Mapping[str, MirrorSeen],
         *,
         now: datetime,
     ) -> float | None:
         """Removes what is due; returns the seconds until the next is, if any."""
-        leaving = [n for n, v in verdicts.items() if v.step is Step.REMOVE]
+        leaving = [n for n, v in verdicts.items() if v.step is Action.REMOVE]
         self._due = {name: self._due.get(name, now + _GRACE) for name in leaving}
         self._reasons = {n: r for n, r in self._reasons.items() if n in self._due}
         for name in leaving:

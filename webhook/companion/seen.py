@@ -27,8 +27,8 @@ from webhook.injection.patch import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.validate import is_pod
 from webhook.injection.workload import recognize, task_containers
-from webhook.mirror.desired import fingerprint_of, is_owned
-from webhook.mirror.plan import Existing, Labeled
+from webhook.mirror.decide import ExistingMirror, LabeledNamespace
+from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
 _OVER = ("Succeeded", "Failed")
@@ -44,7 +44,7 @@ class NamespaceSeen:
         since: when the label was last written, as the API server knows.
     """
 
-    labeled: Labeled
+    labeled: LabeledNamespace
     uid: str
     since: datetime | None
 
@@ -68,7 +68,7 @@ class MirrorSeen:
         changed: when its content last changed.
     """
 
-    existing: Existing
+    existing: ExistingMirror
     uid: str
     version: str
     keys: tuple[str, ...]
@@ -113,7 +113,7 @@ def namespace_seen(body: Json) -> NamespaceSeen:
     """Keeps of a Namespace its profile, whether it goes, and when it was labeled."""
     address = metadata.key(body)
     return NamespaceSeen(
-        Labeled(
+        LabeledNamespace(
             name=address.name,
             profile=metadata.labels(body).get(PROFILE_LABEL) or DEFAULT_PROFILE,
             terminating=bool(metadata.of(body).get("deletionTimestamp")),
@@ -126,7 +126,7 @@ def namespace_seen(body: Json) -> NamespaceSeen:
 def mirror_seen(body: Json) -> MirrorSeen:
     """Keeps of a Secret of the mirror's name all but its values."""
     return MirrorSeen(
-        Existing(is_owned(body), fingerprint_of(body)),
+        ExistingMirror(is_owned(body), fingerprint_of(body)),
         metadata.uid(body),
         metadata.resource_version(body),
         tuple(sys.intern(key) for key in sorted(body.get("data") or ())),

@@ -16,7 +16,7 @@ from webhook.companion.audit import Auditor, PodsReport
 from webhook.companion.means import Means
 from webhook.companion.mirrors import Mirrors, NamespaceReport
 from webhook.companion.supply import Supplies
-from webhook.mirror.plan import Supply
+from webhook.mirror.decide import ProfileContent
 
 SCHEMA: Final = 1
 """Grows when a field changes its meaning or goes; a new field alone does not count."""
@@ -99,7 +99,7 @@ class Status:
             **{name: section() for name, section in self.sections.items()},
         }
 
-    def _profile(self, name: str, supply: Supply) -> Json:
+    def _profile(self, name: str, supply: ProfileContent) -> Json:
         content, problem = supply.content, supply.problem
         findings = (problem.findings if problem else ()) or (
             content.findings if content else ()

@@ -103,7 +103,7 @@ _SENTENCES = MappingProxyType(
 )
 
 
-class FindingReason(StrEnum):
+class KeyReason(StrEnum):
     """What is worth knowing about one key of one source."""
 
     KEY_CONFLICT = "key-conflict"
@@ -124,26 +124,26 @@ class FindingReason(StrEnum):
 
 _FINDING_SENTENCES = MappingProxyType(
     {
-        FindingReason.KEY_CONFLICT: (
+        KeyReason.KEY_CONFLICT: (
             "An earlier source has the key too; the later source wins."
         ),
-        FindingReason.KEY_ABSENT: "The source does not have the key that is listed.",
-        FindingReason.KEY_RESERVED: (
+        KeyReason.KEY_ABSENT: "The source does not have the key that is listed.",
+        KeyReason.KEY_RESERVED: (
             "A variable of that name would break task containers; it is left out."
         ),
-        FindingReason.KEY_NOT_A_VARIABLE: (
+        KeyReason.KEY_NOT_A_VARIABLE: (
             "The kubelet takes no variable of that name; it is left out."
         ),
-        FindingReason.VALUE_NOT_TEXT: (
+        KeyReason.VALUE_NOT_TEXT: (
             "The value is not UTF-8 text without NUL, so no container would start with "
             "it; it is left out."
         ),
-        FindingReason.TRAILING_NEWLINE: (
+        KeyReason.TRAILING_NEWLINE: (
             "The value ends with a newline; was it made without `echo -n`?"
         ),
-        FindingReason.URI_WITH_SPACE: "The URI has white space in it.",
-        FindingReason.URI_UNKNOWN_SCHEME: "The URI's scheme is none that is known.",
-        FindingReason.URI_WITH_CREDENTIALS: (
+        KeyReason.URI_WITH_SPACE: "The URI has white space in it.",
+        KeyReason.URI_UNKNOWN_SCHEME: "The URI's scheme is none that is known.",
+        KeyReason.URI_WITH_CREDENTIALS: (
             "The URI has a user or password in it; programs like to print URIs."
         ),
     }

@@ -14,7 +14,7 @@ from webhook.companion.audit import Auditor
 from webhook.companion.verdicts import AuditReason
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
 from webhook.injection.patch import Precedence
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 
 HEAD = {"ray.io/node-type": "head"}
 OWNER = {
@@ -33,7 +33,7 @@ class Audited(World):
         """One labeled namespace with its mirror, and the auditor."""
         super().__init__(config_maps=("michelangelo-config",))
         self.auditor = Auditor(
-            self.means, self.observed, scope=Scope(), precedence=precedence
+            self.means, self.observed, scope=NamespaceFilter(), precedence=precedence
         )
         self.label("ray")
         self.step()
@@ -271,7 +271,10 @@ def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:
     world.restart()
     world.cluster.forbid(lambda call: call.kind == POD)
     auditor = Auditor(
-        world.means, world.observed, scope=Scope(), precedence=Precedence.FALLBACK
+        world.means,
+        world.observed,
+        scope=NamespaceFilter(),
+        precedence=Precedence.FALLBACK,
     )
     for follower in world.observed.all():
         follower.refresh()

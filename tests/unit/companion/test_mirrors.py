@@ -5,7 +5,7 @@ import pytest
 from tests.unit.companion.world import CANARY, RELEASE, World
 from webhook.cluster.resources import POD, SECRET
 from webhook.injection.names import MIRROR_SECRET, PROFILE_LABEL
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
 
 BOTH = {"TRACKING_API_KEY": CANARY, "TRACKING_URI": "https://mlflow.example.org"}
@@ -228,7 +228,7 @@ def test_a_flapping_label_costs_nothing(world: World) -> None:
 
 def test_label_and_list_must_agree() -> None:
     """A labeled namespace that the release does not list gets nothing, and is told."""
-    world = World(scope=Scope(allowed=("team-*",)))
+    world = World(scope=NamespaceFilter(allowed=("team-*",)))
     world.label("team-a")
     world.label("intruder")
     world.step()

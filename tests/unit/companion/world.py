@@ -15,7 +15,7 @@ from webhook.companion.mirrors import Mirrors
 from webhook.companion.observed import Interests, Wakes, observe
 from webhook.companion.supply import Supplies
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET, PROFILE_LABEL
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.profile import parse_profiles, refs
 from webhook.mirror.reasons import MirrorReason
 
@@ -47,7 +47,7 @@ class World:
     def __init__(
         self,
         profiles: str = PROFILES,
-        scope: Scope | None = None,
+        scope: NamespaceFilter | None = None,
         config_maps: tuple[str, ...] = (),
     ) -> None:
         """A release namespace with both sources, and no compute namespace yet."""
@@ -61,7 +61,9 @@ class World:
         self.secret("keys", TRACKING_API_KEY=CANARY)
         self.restart(profiles, scope)
 
-    def restart(self, profiles: str = PROFILES, scope: Scope | None = None) -> None:
+    def restart(
+        self, profiles: str = PROFILES, scope: NamespaceFilter | None = None
+    ) -> None:
         """A new companion, which remembers nothing."""
         parsed = parse_profiles(profiles)
         port = self.cluster.client()
@@ -82,7 +84,7 @@ class World:
             self.means,
             self.observed,
             self.supplies,
-            scope=scope or Scope(excluded=(RELEASE, "kube-system")),
+            scope=scope or NamespaceFilter(excluded=(RELEASE, "kube-system")),
         )
 
     def config_map(self, name: str, **data: str) -> None:

@@ -30,7 +30,7 @@ from webhook.egress.reach import (
 from webhook.egress.reasons import Finding, Reason
 from webhook.egress.services import Catalog
 from webhook.injection.names import EGRESS_LABEL
-from webhook.mirror.plan import Scope, Supply
+from webhook.mirror.decide import NamespaceFilter, ProfileContent
 
 _WRITING: Final = (Mode.ADDITIVE, Mode.ISOLATE)
 
@@ -129,7 +129,7 @@ class Judge:
         names: Names,
         elsewhere: Elsewhere,
         *,
-        scope: Scope,
+        scope: NamespaceFilter,
         options: Options,
     ) -> None:
         """Takes what is followed, what is known of names and of other engines."""
@@ -141,7 +141,7 @@ class Judge:
         self._reached: Mapping[_Ask, Reach] = {}
         self._made: dict[str, _Made] = {}
 
-    def judge(self, supplies: Mapping[str, Supply], now: datetime) -> Verdicts:
+    def judge(self, supplies: Mapping[str, ProfileContent], now: datetime) -> Verdicts:
         """What should be now, by what each profile gives."""
         needs = {
             name: self._needs.of(name, one.content, now)
@@ -173,7 +173,7 @@ class Judge:
         pause = self._needs.pause(now)
         return Verdicts(wanted, frozenset(held), waiting, report, pause)
 
-    def _without_keys(self, supplies: Mapping[str, Supply]) -> set[str]:
+    def _without_keys(self, supplies: Mapping[str, ProfileContent]) -> set[str]:
         """Those whose profile gives nothing yet, or is none: what is there stays."""
         giving = {name for name, one in supplies.items() if one.content is not None}
         places = self._watched.places.items().items()
@@ -185,7 +185,7 @@ class Judge:
             key.name: place
             for key, place in sorted(self._watched.places.items().items())
             if not place.terminating and place.profile in needs
-            if self._scope.objection(key.name) is None
+            if self._scope.exclusion(key.name) is None
         }
 
     def _ask(self, namespace: str, place: Place, needs: Mapping[str, Derived]) -> _Ask:

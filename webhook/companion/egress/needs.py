@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from webhook.egress.destination import Derived, Destination, derive
-from webhook.mirror.merge import Merged
+from webhook.mirror.merge import MergedKeys
 
 
 class Needs:
@@ -21,7 +21,7 @@ class Needs:
         self._derived: dict[str, tuple[str, Derived]] = {}
         self._former: dict[tuple[str, Destination], datetime] = {}
 
-    def of(self, profile: str, content: Merged, now: datetime) -> Derived:
+    def of(self, profile: str, content: MergedKeys, now: datetime) -> Derived:
         """What a profile's keys name, and for a grace period what they named before."""
         digest, derived = self._derived.get(profile, ("", Derived((), ())))
         if digest != content.digest:

@@ -31,8 +31,8 @@ from webhook.egress.memory import Limits, Lookup, Outcome
 from webhook.egress.mode import Mode
 from webhook.egress.model import Address
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL
-from webhook.mirror.merge import Merged
-from webhook.mirror.plan import Scope, Supply
+from webhook.mirror.decide import NamespaceFilter, ProfileContent
+from webhook.mirror.merge import MergedKeys
 from webhook.secret_bytes import SecretBytes
 
 HOME = ObjectKey("release", "tracking-injector-addresses")
@@ -123,17 +123,17 @@ class World:
             self.watched,
             self.names,
             elsewhere,
-            scope=Scope(excluded=("release",)),
+            scope=NamespaceFilter(excluded=("release",)),
             options=options,
         )
         self.egress = Egress(self.means, self.watched, judge, elsewhere, self.supplies)
 
-    def supplies(self) -> dict[str, Supply]:
+    def supplies(self) -> dict[str, ProfileContent]:
         """The one profile."""
         if self.keys is None:
-            return {"default": Supply(None, None)}
+            return {"default": ProfileContent(None, None)}
         data = {k: SecretBytes(v.encode()) for k, v in self.keys.items()}
-        return {"default": Supply(Merged(data, str(self.keys), ()), None)}
+        return {"default": ProfileContent(MergedKeys(data, str(self.keys), ()), None)}
 
     def apply(self, kind: Any, name: str, spec: str, namespace: str) -> Json:
         """Somebody applies an object."""

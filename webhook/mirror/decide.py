@@ -9,12 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from webhook.mirror.desired import Fingerprint, fingerprint
-from webhook.mirror.merge import Merged, Unmergeable
+from webhook.mirror.merge import MergedKeys, MergeFailure
 from webhook.mirror.reasons import MirrorReason
+from webhook.mirror.secret import MirrorFingerprint, fingerprint
 
 
-class Step(StrEnum):
+class Action(StrEnum):
     """What to do."""
 
     NOTHING = "nothing"
@@ -24,16 +24,16 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class MirrorDecision:
     """What to do about one namespace's mirror, and why."""
 
-    step: Step
+    step: Action
     reason: MirrorReason
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class NamespaceFilter:
     """Which labeled namespaces may have keys.
 
     Attributes:
@@ -44,7 +44,7 @@ class Scope:
     allowed: Sequence[str] = ()
     excluded: Sequence[str] = ()
 
-    def objection(self, namespace: str) -> MirrorReason | None:
+    def exclusion(self, namespace: str) -> MirrorReason | None:
         """Why a labeled namespace gets nothing all the same."""
         if namespace in self.excluded:
             return MirrorReason.EXCLUDED_NAMESPACE
@@ -54,7 +54,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Labeled:
+class LabeledNamespace:
     """A namespace that carries the label, as far as mirrors care."""
 
     name: str
@@ -63,15 +63,15 @@ class Labeled:
 
 
 @dataclass(frozen=True, slots=True)
-class Existing:
+class ExistingMirror:
     """A Secret of the mirror's name, without its values."""
 
     owned: bool
-    fingerprint: Fingerprint
+    fingerprint: MirrorFingerprint
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class ProfileContent:
     """What a profile has to give.
 
     Attributes:
@@ -80,17 +80,17 @@ class Supply:
         since: when it began to fail.
     """
 
-    content: Merged | None
-    problem: Unmergeable | None
+    content: MergedKeys | None
+    problem: MergeFailure | None
     since: datetime | None = None
 
 
-def judge(
-    namespace: Labeled | None,
-    existing: Existing | None,
-    supply: Supply | None,
-    scope: Scope,
-) -> Verdict:
+def decide(
+    namespace: LabeledNamespace | None,
+    existing: ExistingMirror | None,
+    supply: ProfileContent | None,
+    scope: NamespaceFilter,
+) -> MirrorDecision:
     """Decides about one namespace.
 
     Args:
@@ -102,34 +102,36 @@ def judge(
     if namespace is None:
         return _without(existing, MirrorReason.LEAVING)
     if namespace.terminating:
-        return Verdict(Step.NOTHING, MirrorReason.TERMINATING)
-    objection = scope.objection(namespace.name)
-    if objection is not None:
-        return _without(existing, objection)
+        return MirrorDecision(Action.NOTHING, MirrorReason.TERMINATING)
+    exclusion = scope.exclusion(namespace.name)
+    if exclusion is not None:
+        return _without(existing, exclusion)
     if supply is None:
         return _without(existing, MirrorReason.UNKNOWN_PROFILE, namespace.profile)
     if existing is not None and not existing.owned:
-        return Verdict(Step.NOTHING, MirrorReason.FOREIGN_SECRET)
+        return MirrorDecision(Action.NOTHING, MirrorReason.FOREIGN_SECRET)
     return _with(existing, supply, namespace.profile)
 
 
 def _without(
-    existing: Existing | None, reason: MirrorReason, detail: str = ""
-) -> Verdict:
+    existing: ExistingMirror | None, reason: MirrorReason, detail: str = ""
+) -> MirrorDecision:
     leaves = existing is not None and existing.owned
-    return Verdict(Step.REMOVE if leaves else Step.NOTHING, reason, detail)
+    return MirrorDecision(Action.REMOVE if leaves else Action.NOTHING, reason, detail)
 
 
-def _with(existing: Existing | None, supply: Supply, profile: str) -> Verdict:
+def _with(
+    existing: ExistingMirror | None, supply: ProfileContent, profile: str
+) -> MirrorDecision:
     problem = supply.problem
     if supply.content is None:
         if problem is None:
-            return Verdict(Step.NOTHING, MirrorReason.PENDING)
+            return MirrorDecision(Action.NOTHING, MirrorReason.PENDING)
         reason = problem.reason if existing is None else MirrorReason.STALE
-        return Verdict(Step.NOTHING, reason, problem.detail)
+        return MirrorDecision(Action.NOTHING, reason, problem.detail)
     wanted = fingerprint(supply.content, profile)
     if existing is None or existing.fingerprint != wanted:
-        return Verdict(Step.WRITE, MirrorReason.PENDING)
+        return MirrorDecision(Action.WRITE, MirrorReason.PENDING)
     if problem is not None:
-        return Verdict(Step.NOTHING, MirrorReason.STALE, problem.detail)
-    return Verdict(Step.NOTHING, MirrorReason.MIRRORED)
+        return MirrorDecision(Action.NOTHING, MirrorReason.STALE, problem.detail)
+    return MirrorDecision(Action.NOTHING, MirrorReason.MIRRORED)

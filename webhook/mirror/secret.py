@@ -19,7 +19,7 @@ from webhook.injection.names import (
     PROFILE_LABEL,
     SOURCE_HASH_ANNOTATION,
 )
-from webhook.mirror.merge import Merged, digest_encoded
+from webhook.mirror.merge import MergedKeys, digest_encoded
 
 MIRROR_TYPE: Final = f"{DOMAIN}/keys"
 """A mirror's `type`. A Secret's type never changes, so the API server itself refuses
@@ -27,7 +27,7 @@ our apply onto a foreign Secret of the mirror's name, whatever we have seen of i
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
+class MirrorFingerprint:
     """All that makes a mirror equal to another, without its values."""
 
     type: str
@@ -36,15 +36,15 @@ class Fingerprint:
     annotations: tuple[tuple[str, str], ...]
 
 
-def fingerprint(merged: Merged, profile: str) -> Fingerprint:
+def fingerprint(merged: MergedKeys, profile: str) -> MirrorFingerprint:
     """What the mirror of this content looks like."""
     return _fingerprint(merged.digest, tuple(merged.data), profile)
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(digest: str, keys: tuple[str, ...], profile: str) -> Fingerprint:
+def _fingerprint(digest: str, keys: tuple[str, ...], profile: str) -> MirrorFingerprint:
     """Once for each profile: a thousand namespaces are compared with the same."""
-    return Fingerprint(
+    return MirrorFingerprint(
         MIRROR_TYPE,
         digest,
         tuple(sorted(_labels(profile).items())),
@@ -52,11 +52,11 @@ def _fingerprint(digest: str, keys: tuple[str, ...], profile: str) -> Fingerprin
     )
 
 
-def fingerprint_of(body: Mapping[str, Any]) -> Fingerprint:
+def fingerprint_of(body: Mapping[str, Any]) -> MirrorFingerprint:
     """What a Secret of the mirror's name looks like, as far as it is ours to say."""
     meta = body.get("metadata") or {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    return Fingerprint(
+    return MirrorFingerprint(
         body.get("type") or "",
         digest_encoded(body.get("data") or {}),
         _ours(labels, (MANAGED_BY_LABEL, PROFILE_LABEL)),
@@ -72,7 +72,7 @@ def is_owned(body: Mapping[str, Any]) -> bool:
     return body.get("type") == MIRROR_TYPE
 
 
-def secret(namespace: str, merged: Merged, profile: str) -> dict[str, Any]:
+def desired_secret(namespace: str, merged: MergedKeys, profile: str) -> dict[str, Any]:
     """The Secret to apply. It holds values: never log or format it."""
     return {
         "metadata": {
@@ -89,7 +89,7 @@ def secret(namespace: str, merged: Merged, profile: str) -> dict[str, Any]:
     }
 
 
-def without(namespace: str, keys: Collection[str]) -> dict[str, Any]:
+def keys_removal(namespace: str, keys: Collection[str]) -> dict[str, Any]:
     """The merge patch that takes keys out of a mirror."""
     return {
         "metadata": {"name": MIRROR_SECRET, "namespace": namespace},

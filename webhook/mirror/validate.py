@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from webhook.mirror.reasons import FindingReason
+from webhook.mirror.reasons import KeyReason
 from webhook.secret_bytes import SecretBytes
 
 _VARIABLE: Final = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]{0,252}")
@@ -33,7 +33,7 @@ _SCHEMES: Final = frozenset((
 """What tracking servers, their artifact stores and proxies are addressed by."""
 
 
-def refusal(name: str, listed: Collection[str]) -> FindingReason | None:
+def rejection(name: str, listed: Collection[str]) -> KeyReason | None:
     """Why a variable of that name must not reach a task; None where it may.
 
     Args:
@@ -41,13 +41,13 @@ def refusal(name: str, listed: Collection[str]) -> FindingReason | None:
         listed: names that the release allows although they look like the platform's.
     """
     if not _VARIABLE.fullmatch(name) or name.startswith(".."):
-        return FindingReason.KEY_NOT_A_VARIABLE
+        return KeyReason.KEY_NOT_A_VARIABLE
     if name == ".":
-        return FindingReason.KEY_NOT_A_VARIABLE
+        return KeyReason.KEY_NOT_A_VARIABLE
     if _NEVER.fullmatch(name):
-        return FindingReason.KEY_RESERVED
+        return KeyReason.KEY_RESERVED
     if _UNLESS_LISTED.fullmatch(name) and name not in listed:
-        return FindingReason.KEY_RESERVED
+        return KeyReason.KEY_RESERVED
     return None
 
 
@@ -59,24 +59,24 @@ def is_text(value: SecretBytes) -> bool:
         return False
 
 
-def doubts(name: str, value: SecretBytes) -> Iterator[FindingReason]:
+def warnings(name: str, value: SecretBytes) -> Iterator[KeyReason]:
     """What looks wrong about a value that is mirrored all the same."""
     text = value.reveal().decode()
     if text.endswith("\n") and "\n" not in text.rstrip("\r\n"):
-        yield FindingReason.TRAILING_NEWLINE
+        yield KeyReason.TRAILING_NEWLINE
     text = text.strip()
     if not _URI_KEY.fullmatch(name):
         return
     if re.search(r"\s", text):
-        yield FindingReason.URI_WITH_SPACE
+        yield KeyReason.URI_WITH_SPACE
         return
     scheme, separator, _ = text.partition("://")
     if not separator:
         return
     if scheme.lower().split("+")[0] not in _SCHEMES:
-        yield FindingReason.URI_UNKNOWN_SCHEME
+        yield KeyReason.URI_UNKNOWN_SCHEME
     if _has_credentials(text):
-        yield FindingReason.URI_WITH_CREDENTIALS
+        yield KeyReason.URI_WITH_CREDENTIALS
 
 
 def _has_credentials(uri: str) -> bool:
