@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from webhook.egress.mode import Mode
+from webhook.egress.mode import EgressMode
 from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 
 PREFIX: Final = "MTI_"
@@ -227,8 +227,8 @@ class CompanionSettings(Readable):
         "",
         doc="This replica's name in the Lease and in Events; the host's when empty.",
     )
-    egress_mode: Mode = option(
-        Mode.ADDITIVE,
+    egress_mode: EgressMode = option(
+        EgressMode.ADDITIVE,
         doc="`additive`: where policies isolate task pods, add a way to the tracking"
         " server; `observe`: only report; `isolate`: close task pods to everything that"
         " is not declared; `off`: nothing, and nothing is followed for it.",

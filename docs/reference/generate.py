@@ -24,7 +24,7 @@ from webhook.cluster.config import Connection
 from webhook.cluster.rest import RestClient
 from webhook.companion.certificates import words
 from webhook.companion.verdicts import AuditReason
-from webhook.egress.reasons import Reason as EgressReason
+from webhook.egress.reasons import EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.mirror import secret

@@ -23,8 +23,8 @@ from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.loop import Concern, Runner, Surroundings
 from webhook.companion.means import Means
-from webhook.egress.memory import Limits, Lookup, Outcome
-from webhook.egress.model import Address
+from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
+from webhook.egress.network_policy import Address
 from webhook.injection.names import FIELD_MANAGER
 from webhook.mirror.decide import NamespaceFilter, ProfileContent
 from webhook.mirror.merge import MergedKeys
@@ -45,11 +45,11 @@ class Fixed:
 
     def look_up(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
-    ) -> Lookup:
+    ) -> DnsAnswer:
         """The answer."""
         del name, servers
         found = (ip_address("203.0.113.7"),)
-        return Lookup(now, Outcome.NOERROR, found, timedelta(seconds=60))
+        return DnsAnswer(now, DnsOutcome.NOERROR, found, timedelta(seconds=60))
 
 
 def main(kubeconfig: str, home: str) -> None:
@@ -65,7 +65,7 @@ def main(kubeconfig: str, home: str) -> None:
         means,
         addresses,
         Fixed(),
-        limits=Limits(),
+        limits=DnsLimits(),
         jitter=lambda: 0.0,
         wakes=Wakes(names=woken["names"].set, egress=woken["egress"].set),
     )

@@ -22,8 +22,8 @@ from tests.lab.control_plane import ControlPlane
 from webhook.cluster.interface import Json, KubeClient, ListOptions, WatchEventType
 from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NETWORK_POLICY, POD
 from webhook.egress.evaluate import Target, egress
-from webhook.egress.model import Pod, Policy, Protocol
-from webhook.egress.policy import is_own
+from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
+from webhook.egress.shadow import is_own
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, INJECTED_LABEL
 
 CYCLES = 200
@@ -44,7 +44,7 @@ class Witness:
     """
 
     is_followed: Callable[[float], bool]
-    policies: dict[str, Policy] = field(default_factory=dict)
+    policies: dict[str, NetworkPolicy] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     outlived: list[float] = field(default_factory=list)
     outlived_alone: list[float] = field(default_factory=list)
@@ -66,7 +66,9 @@ class Witness:
             if "containers" in (body.get("spec") or {}):
                 self._take(self.pods, name, None if gone else pod_of(body))
             else:
-                self._take(self.policies, name, None if gone else Policy.parse(body))
+                self._take(
+                    self.policies, name, None if gone else NetworkPolicy.parse(body)
+                )
             self._judge(time.monotonic())
 
     def _take(self, known: dict[str, Any], name: str, value: Any) -> None:

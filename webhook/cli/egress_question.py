@@ -23,13 +23,13 @@ from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import CONFIG_MAP, SECRET
 from webhook.companion.egress.names import FIELD
-from webhook.egress.destination import Derived, derive, parse_extra
-from webhook.egress.engines.counsel import Need
-from webhook.egress.entry import Caller, blocked
-from webhook.egress.memory import Limits, addresses, load
-from webhook.egress.model import Address
-from webhook.egress.reach import Reach, names_to_look_up, reach
+from webhook.egress.destinations import DerivedDestinations, derive, parse_extra
+from webhook.egress.dns_cache import DnsLimits, addresses, load
+from webhook.egress.engines.render import EgressNeed
+from webhook.egress.ingress import ClientNamespace, blocked_destinations
+from webhook.egress.network_policy import Address
 from webhook.egress.reasons import Finding
+from webhook.egress.rules import EgressRules, names_to_look_up, rules_for
 from webhook.injection.names import MIRROR_SECRET
 from webhook.settings import CompanionSettings
 
@@ -54,18 +54,18 @@ class Question:
     nameservers: tuple[Address, ...]
     hosts: tuple[str, ...]
 
-    def reach(self, namespace: str) -> tuple[tuple[Finding, ...], Reach]:
+    def reach(self, namespace: str) -> tuple[tuple[Finding, ...], EgressRules]:
         """What is found about a namespace, and what its pods should reach."""
         need = self._derive(namespace)
         found = self._reach(namespace, need, self.known)
-        caller = Caller(namespace, self.scene.labels.get(namespace, {}))
-        closed = blocked(
+        caller = ClientNamespace(namespace, self.scene.labels.get(namespace, {}))
+        closed = blocked_destinations(
             need.destinations, caller, self.scene.catalog, self.scene.by_namespace()
         )
         others = tuple(self.scene.others.findings(namespace))
         return need.findings + found.findings + closed + others, found
 
-    def need(self, namespace: str) -> Need:
+    def need(self, namespace: str) -> EgressNeed:
         """The same as another engine has to be told it."""
         need, catalog = self._derive(namespace), self.scene.catalog
         named = {
@@ -75,18 +75,20 @@ class Question:
         }
         fixed = self._reach(namespace, need, {})
         whole = self._reach(namespace, need, self.known)
-        return Need(namespace, tuple(sorted(named)), fixed.rules, whole.rules)
+        return EgressNeed(namespace, tuple(sorted(named)), fixed.rules, whole.rules)
 
-    def _derive(self, namespace: str) -> Derived:
+    def _derive(self, namespace: str) -> DerivedDestinations:
         try:
             extra = [parse_extra(host, "--host") for host in self.hosts]
         except ValueError as error:
             raise BadInputError(f"{error}.") from error
         return derive(self.keys(namespace), extra)
 
-    def _reach(self, namespace: str, need: Derived, known: Known) -> Reach:
+    def _reach(
+        self, namespace: str, need: DerivedDestinations, known: Known
+    ) -> EgressRules:
         servers, catalog = self.nameservers, self.scene.catalog
-        return reach(need.destinations, namespace, catalog, known, servers)
+        return rules_for(need.destinations, namespace, catalog, known, servers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +251,7 @@ def _remembered(resources: KubeClient) -> Known:
         listing = resources.list(selection, lambda body: body.get("data") or {})
         for _, data in listing.items.values():
             for name, raw in json.loads(data.get(FIELD, "{}")).items():
-                known[name] = addresses(load(raw), Limits())
+                known[name] = addresses(load(raw), DnsLimits())
     except (ClusterError, ValueError, AttributeError):
         return known
     return known

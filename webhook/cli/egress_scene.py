@@ -17,9 +17,9 @@ from webhook.cluster.resources import (
     ResourceType,
 )
 from webhook.companion.egress.elsewhere import Others, look, others_among
-from webhook.egress.model import Address, Pod, Policy, Protocol
-from webhook.egress.reach import NAMESPACE_NAME_LABEL
-from webhook.egress.services import Catalog, EndpointSlice, Service
+from webhook.egress.network_policy import Address, NetworkPolicy, Pod, Protocol
+from webhook.egress.rules import NAMESPACE_NAME_LABEL
+from webhook.egress.services import EndpointSlice, Service, ServiceIndex
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 
 T = TypeVar("T")
@@ -40,19 +40,19 @@ class Scene:
         others: Engines that restrict egress with objects of their own.
     """
 
-    policies: tuple[Policy, ...]
-    catalog: Catalog
+    policies: tuple[NetworkPolicy, ...]
+    catalog: ServiceIndex
     pods: tuple[Pod, ...]
     labels: Mapping[str, Mapping[str, str]]
     others: Others
 
-    def policies_of(self, namespace: str) -> list[Policy]:
+    def policies_of(self, namespace: str) -> list[NetworkPolicy]:
         """The policies of one namespace."""
         return [p for p in self.policies if p.namespace == namespace]
 
-    def by_namespace(self) -> Mapping[str, Sequence[Policy]]:
+    def by_namespace(self) -> Mapping[str, Sequence[NetworkPolicy]]:
         """All policies."""
-        found: dict[str, list[Policy]] = {}
+        found: dict[str, list[NetworkPolicy]] = {}
         for policy in self.policies:
             found.setdefault(policy.namespace, []).append(policy)
         return found
@@ -127,8 +127,8 @@ def _scene(listed: Callable[[ResourceType], list[Json]], others: Others) -> Scen
         for body in listed(NAMESPACE)
     }
     return Scene(
-        policies=tuple(_each(NETWORK_POLICY, listed, Policy.parse)),
-        catalog=Catalog.of(
+        policies=tuple(_each(NETWORK_POLICY, listed, NetworkPolicy.parse)),
+        catalog=ServiceIndex.of(
             _each(SERVICE, listed, Service.parse),
             _each(ENDPOINT_SLICE, listed, EndpointSlice.parse),
         ),

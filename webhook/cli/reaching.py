@@ -24,9 +24,9 @@ from webhook.companion.loop import Concern
 from webhook.companion.means import Means
 from webhook.companion.resolver import ResolvConf, Resolver, read_resolv_conf
 from webhook.egress.baseline import parse_baseline
-from webhook.egress.destination import parse_extra
-from webhook.egress.memory import Limits
-from webhook.egress.mode import Mode
+from webhook.egress.destinations import parse_extra
+from webhook.egress.dns_cache import DnsLimits
+from webhook.egress.mode import EgressMode
 from webhook.mirror.decide import ProfileContent
 from webhook.settings import CompanionSettings, SettingError
 
@@ -72,7 +72,7 @@ def reaching(
         SettingError: a host or the baseline in the settings cannot be read.
     """
     settings = release.settings
-    if settings.egress_mode is Mode.OFF:
+    if settings.egress_mode is EgressMode.OFF:
         farewell = Farewell(means)
         return Reaching(concerns=(farewell,), keeps=farewell)
     conf = read_resolv_conf(RESOLV_CONF.read_text("utf-8"))
@@ -84,7 +84,7 @@ def reaching(
         means,
         home,
         Resolver(conf.beyond(settings.cluster_domain)),
-        limits=Limits(grace=options.grace, cap=settings.egress_addresses_per_name),
+        limits=DnsLimits(grace=options.grace, cap=settings.egress_addresses_per_name),
         jitter=lambda: spread.uniform(-1, 1),
         wakes=Wakes(names=wakes["names"].set, egress=wakes["egress"].set),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
 
-from webhook.egress.model import Address, Protocol
+from webhook.egress.network_policy import Address, Protocol
 from webhook.egress.selector import Json, Selector
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
@@ -109,7 +109,7 @@ class EndpointSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class ServiceIndex:
     """The Services of a cluster, by name and by address.
 
     Attributes:
@@ -132,7 +132,7 @@ class Catalog:
         slices: Iterable[EndpointSlice] = (),
         domain: str = "cluster.local",
         nodes: Iterable[Address] = (),
-    ) -> "Catalog":
+    ) -> "ServiceIndex":
         """Files Services and slices under the names and addresses they have."""
         by_name = {(s.namespace, s.name): s for s in services}
         grouped: dict[tuple[str, str], list[EndpointSlice]] = {}

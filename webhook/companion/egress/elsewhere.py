@@ -21,16 +21,16 @@ from webhook.cluster.interface import (
     ObjectKey,
 )
 from webhook.cluster.resources import CONFIG_MAP, ResourceType
-from webhook.egress.engines.controls import (
+from webhook.egress.engines.detect import (
     CONTROLS,
     ENFORCERS,
     MESH,
-    Control,
     Engine,
+    EngineControl,
     is_registry_only,
     present,
 )
-from webhook.egress.reasons import Finding, Reason
+from webhook.egress.reasons import EgressReason, Finding
 
 _AGAIN: Final = timedelta(minutes=30)
 
@@ -63,7 +63,7 @@ class Others:
                 f"{names} may restrict egress; its owner adds what `tracking-injector"
                 f" egress plan -n {namespace} --engine {engine}` prints"
             )
-            yield Finding(Reason.OTHER_EGRESS_CONTROLS, engine, message)
+            yield Finding(EgressReason.OTHER_EGRESS_CONTROLS, engine, message)
 
 
 class Elsewhere:
@@ -144,7 +144,9 @@ def others_among(bodies: Iterable[Json], namespace: str) -> Others:
     )
 
 
-def _restricting(resources: KubeClient, control: Control) -> Iterator[tuple[str, str]]:
+def _restricting(
+    resources: KubeClient, control: EngineControl
+) -> Iterator[tuple[str, str]]:
     """Namespace and name of each object of a kind that restricts."""
     kind = ResourceType(
         control.group,
@@ -162,7 +164,7 @@ def _restricting(resources: KubeClient, control: Control) -> Iterator[tuple[str,
             yield _where(control, key.namespace), f"{control.kind} {key}"
 
 
-def _where(control: Control, namespace: str) -> str:
+def _where(control: EngineControl, namespace: str) -> str:
     """Where an object holds: a Sidecar in Istio's namespace, in the whole mesh."""
     wide = control.engine is Engine.ISTIO and namespace == MESH[0]
     return "" if wide else namespace

@@ -14,9 +14,9 @@ from webhook.cluster.resources import (
     NETWORK_POLICY,
     SERVICE,
 )
-from webhook.egress.model import Policy
-from webhook.egress.reach import NAMESPACE_NAME_LABEL
-from webhook.egress.services import Catalog, EndpointSlice, Service
+from webhook.egress.network_policy import NetworkPolicy
+from webhook.egress.rules import NAMESPACE_NAME_LABEL
+from webhook.egress.services import EndpointSlice, Service, ServiceIndex
 from webhook.injection.names import (
     DEFAULT_PROFILE,
     EGRESS_LABEL,
@@ -60,10 +60,10 @@ class Watched:
     """
 
     places: Informer[Place]
-    policies: Informer[Policy | Unreadable]
+    policies: Informer[NetworkPolicy | Unreadable]
     services: Informer[Service]
     slices: Informer[EndpointSlice]
-    _catalog: tuple[object, Catalog] | None = None
+    _catalog: tuple[object, ServiceIndex] | None = None
 
     def all(self) -> Iterator[Informer[Any]]:
         """Every follower."""
@@ -76,20 +76,20 @@ class Watched:
         """Whether all was listed once: half a picture would take permissions away."""
         return all(follower.health.synced for follower in self.all())
 
-    def catalog(self, domain: str) -> Catalog:
+    def catalog(self, domain: str) -> ServiceIndex:
         """The Services as they are now; the same value while nothing changed."""
         services, slices = self.services.items(), self.slices.items()
         made_of = services, slices, domain
         if self._catalog is None or self._catalog[0] != made_of:
-            catalog = Catalog.of(services.values(), slices.values(), domain)
+            catalog = ServiceIndex.of(services.values(), slices.values(), domain)
             self._catalog = made_of, catalog
         return self._catalog[1]
 
-    def by_namespace(self) -> Mapping[str, list[Policy]]:
+    def by_namespace(self) -> Mapping[str, list[NetworkPolicy]]:
         """The policies that can be read."""
-        found: dict[str, list[Policy]] = {}
+        found: dict[str, list[NetworkPolicy]] = {}
         for policy in self.policies.items().values():
-            if isinstance(policy, Policy):
+            if isinstance(policy, NetworkPolicy):
                 found.setdefault(policy.namespace, []).append(policy)
         return found
 
@@ -134,9 +134,9 @@ def _place(body: Json) -> Place:
     )
 
 
-def _policy(body: Json) -> Policy | Unreadable:
+def _policy(body: Json) -> NetworkPolicy | Unreadable:
     """One that cannot be read must not end the watch."""
     try:
-        return Policy.parse(body)
+        return NetworkPolicy.parse(body)
     except ValueError as error:
         return Unreadable(str(error))

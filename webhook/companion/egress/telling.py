@@ -15,7 +15,7 @@ from webhook.companion.egress.elsewhere import Others
 from webhook.companion.egress.judge import EgressReport
 from webhook.companion.egress.seen import Watched
 from webhook.companion.means import Means
-from webhook.egress.reasons import Finding, Reason
+from webhook.egress.reasons import EgressReason, Finding
 
 _AGAIN: Final = timedelta(hours=1)
 """How long API servers keep Events."""
@@ -28,7 +28,7 @@ class Telling:
         """Takes what it tells with, who is told, and the ConfigMap of addresses."""
         self._means, self._watched = means, watched
         self._home = ObjectReference("v1", "ConfigMap", home.namespace, home.name, "")
-        self._told: dict[tuple[str, Reason, str], datetime] = {}
+        self._told: dict[tuple[str, EgressReason, str], datetime] = {}
 
     def tell(self, report: Mapping[str, EgressReport], now: datetime) -> None:
         """Announces each finding that is new, or that Events have forgotten."""
@@ -92,12 +92,12 @@ def section(report: Mapping[str, EgressReport], others: Others) -> dict[str, Any
 def _of_cluster(others: Others) -> Iterator[Finding]:
     if others.enforced is False:
         message = "no network plugin that enforces NetworkPolicy shows itself"
-        yield Finding(Reason.ENFORCEMENT_UNKNOWN, "cluster", message)
+        yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message)
 
 
 def _is_news(finding: Finding) -> bool:
     """That no server is needed is nothing to warn of."""
-    return finding.reason is not Reason.NO_NETWORK_NEEDED
+    return finding.reason is not EgressReason.NO_NETWORK_NEEDED
 
 
 def _sentence(finding: Finding) -> str:

@@ -27,9 +27,9 @@ from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.means import Means
 from webhook.egress.baseline import Baseline
-from webhook.egress.memory import Limits, Lookup, Outcome
-from webhook.egress.mode import Mode
-from webhook.egress.model import Address
+from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
+from webhook.egress.mode import EgressMode
+from webhook.egress.network_policy import Address
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL
 from webhook.mirror.decide import NamespaceFilter, ProfileContent
 from webhook.mirror.merge import MergedKeys
@@ -48,7 +48,7 @@ class Zone:
 
     def __init__(self) -> None:
         """One tracking server."""
-        self.records: dict[str, tuple[str, ...] | Outcome] = {
+        self.records: dict[str, tuple[str, ...] | DnsOutcome] = {
             "mlflow.example.org": ("203.0.113.7",)
         }
         self.ttl = 60.0
@@ -59,23 +59,23 @@ class Zone:
 
     def look_up(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
-    ) -> Lookup:
+    ) -> DnsAnswer:
         """The record."""
         self.asked.append(name)
         self.servers = servers
-        found = self.records.get(name, Outcome.NXDOMAIN)
-        if isinstance(found, Outcome):
-            return Lookup(now, found, servers=(found,))
+        found = self.records.get(name, DnsOutcome.NXDOMAIN)
+        if isinstance(found, DnsOutcome):
+            return DnsAnswer(now, found, servers=(found,))
         addresses = tuple(ip_address(a) for a in found)
         ttl = timedelta(seconds=self.ttl)
-        said = (Outcome.NOERROR, *[Outcome.TIMEOUT] * self.dead)
-        return Lookup(now, Outcome.NOERROR, addresses, ttl, said)
+        said = (DnsOutcome.NOERROR, *[DnsOutcome.TIMEOUT] * self.dead)
+        return DnsAnswer(now, DnsOutcome.NOERROR, addresses, ttl, said)
 
 
 class World:
     """The cluster, the time, DNS, and the two concerns."""
 
-    def __init__(self, mode: Mode = Mode.ADDITIVE) -> None:
+    def __init__(self, mode: EgressMode = EgressMode.ADDITIVE) -> None:
         """A cluster with DNS and no compute namespace yet."""
         self.now = START
         self.cluster = FakeCluster(clock=lambda: self.now)
@@ -97,7 +97,7 @@ class World:
         self.apply(SERVICE, "kube-dns", spec, "kube-system")
         self.restart(mode)
 
-    def restart(self, mode: Mode = Mode.ADDITIVE) -> None:
+    def restart(self, mode: EgressMode = EgressMode.ADDITIVE) -> None:
         """A new companion, which remembers what is written down."""
         port = self.cluster.client()
         self.means = Means(
@@ -111,7 +111,7 @@ class World:
             self.means,
             HOME,
             self.zone,
-            limits=Limits(),
+            limits=DnsLimits(),
             jitter=lambda: 0.0,
             wakes=Wakes(names=lambda: None, egress=lambda: None),
         )

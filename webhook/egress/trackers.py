@@ -45,7 +45,7 @@ INDIRECT: Final[Mapping[str, str | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Default:
+class TrackerDefault:
     """Hosts a client dials when its credential is there and no URL is.
 
     Attributes:
@@ -74,23 +74,25 @@ _CLEARML: Final = ("CLEARML_API_ACCESS_KEY", "CLEARML_AUTH_TOKEN")
 
 DEFAULTS: Final = (
     # The default moved between two minor releases: either may be in the image.
-    Default(
+    TrackerDefault(
         ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"),
         ("WANDB_BASE_URL",),
         ("api.forge.coreweave.com", "api.wandb.ai"),
     ),
-    Default(("COMET_API_KEY",), ("COMET_URL_OVERRIDE",), ("www.comet.com",), "*"),
-    Default(
+    TrackerDefault(
+        ("COMET_API_KEY",), ("COMET_URL_OVERRIDE",), ("www.comet.com",), "*"
+    ),
+    TrackerDefault(
         _CLEARML,
         ("CLEARML_API_HOST", "TRAINS_API_HOST", "CLEARML_NO_DEFAULT_SERVER"),
         ("api.clear.ml",),
     ),
-    Default(
+    TrackerDefault(
         _CLEARML,
         ("CLEARML_FILES_HOST", "TRAINS_FILES_HOST", "CLEARML_NO_DEFAULT_SERVER"),
         ("files.clear.ml",),
     ),
-    Default(
+    TrackerDefault(
         ("DVC_STUDIO_TOKEN", "STUDIO_TOKEN"),
         ("DVC_STUDIO_URL", "STUDIO_ENDPOINT"),
         ("studio.datachain.ai",),

@@ -7,12 +7,19 @@ nothing, a rule too few would be missed.
 
 from collections.abc import Iterable
 
-from webhook.egress.model import IpBlock, Peer, PodPeer, Policy, Port, Rule
-from webhook.egress.reach import NAMESPACE_NAME_LABEL
+from webhook.egress.network_policy import (
+    IpBlock,
+    NetworkPolicy,
+    Peer,
+    PodPeer,
+    Port,
+    Rule,
+)
+from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.egress.selector import Operator
 
 
-class Wanted:
+class RequiredRules:
     """Rules that should hold; what can be told of them by themselves is told once.
 
     The same rules are looked for under hundreds of policies, and may list thousands of
@@ -26,7 +33,9 @@ class Wanted:
             for rule in rules
         ]
 
-    def without(self, existing: Iterable[tuple[Policy, Rule]]) -> tuple[Rule, ...]:
+    def subtract(
+        self, existing: Iterable[tuple[NetworkPolicy, Rule]]
+    ) -> tuple[Rule, ...]:
         """What is left when peers that are permitted anyway are taken out.
 
         Args:
@@ -57,7 +66,7 @@ def _speaks_of(rule: Rule, kind: type[Peer]) -> bool:
 
 
 def _permitted(
-    peer: Peer, ports: tuple[Port, ...], given: list[tuple[Policy, Rule]]
+    peer: Peer, ports: tuple[Port, ...], given: list[tuple[NetworkPolicy, Rule]]
 ) -> bool:
     reaching = [rule for policy, rule in given if _reaches(policy, rule, peer)]
     if not reaching:
@@ -70,11 +79,11 @@ def _permitted(
     )
 
 
-def _reaches(policy: Policy, rule: Rule, peer: Peer) -> bool:
+def _reaches(policy: NetworkPolicy, rule: Rule, peer: Peer) -> bool:
     return not rule.peers or any(_covers(p, peer, policy) for p in rule.peers)
 
 
-def _covers(wide: Peer, narrow: Peer, policy: Policy) -> bool:
+def _covers(wide: Peer, narrow: Peer, policy: NetworkPolicy) -> bool:
     if isinstance(wide, IpBlock):
         return isinstance(narrow, IpBlock) and _contains(wide, narrow)
     if isinstance(narrow, IpBlock) or not narrow.pods.implies(wide.pods):

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 import pytest
 
 from tests.unit.egress.sketch import endpoints, ips, rendered, service
-from webhook.egress.canonical import compact
-from webhook.egress.destination import Destination
-from webhook.egress.model import Address
-from webhook.egress.reach import (
-    Reach,
+from webhook.egress.destinations import Destination
+from webhook.egress.network_policy import Address
+from webhook.egress.normalize import normalize
+from webhook.egress.reasons import EgressReason
+from webhook.egress.rules import (
+    EgressRules,
     dns_rules,
     dns_servers,
     names_to_look_up,
-    reach,
+    rules_for,
 )
-from webhook.egress.reasons import Reason
-from webhook.egress.services import Catalog, EndpointSlice, Service
+from webhook.egress.services import EndpointSlice, Service, ServiceIndex
 
 KUBE_DNS = service(
     "{spec: {clusterIP: 10.0.0.10, selector: {k8s-app: kube-dns}, ports:"
@@ -52,14 +52,14 @@ def go(
     slices: Iterable[EndpointSlice] = (),
     known: tuple[Address, ...] = (),
     nodes: tuple[Address, ...] = (),
-) -> Reach:
+) -> EgressRules:
     """One destination from namespace team-a, with no nameserver."""
-    catalog = Catalog.of(services, slices, nodes=nodes)
+    catalog = ServiceIndex.of(services, slices, nodes=nodes)
     target = Destination(host, port, "TRACKING_URI")
-    return reach([target], "team-a", catalog, {host: known}, [])
+    return rules_for([target], "team-a", catalog, {host: known}, [])
 
 
-def reasons(reached: Reach) -> list[Reason]:
+def reasons(reached: EgressRules) -> list[EgressReason]:
     """The findings' words."""
     return [f.reason for f in reached.findings]
 
@@ -78,27 +78,27 @@ def test_an_answer_of_the_other_family_is_written_and_reported() -> None:
     reached = go("t.example", 443, [MLFLOW], known=ips("2001:db8::1"))
 
     assert len(reached.rules) == 1
-    assert reasons(reached) == [Reason.ENFORCEMENT_UNKNOWN]
+    assert reasons(reached) == [EgressReason.ENFORCEMENT_UNKNOWN]
 
 
 def test_a_name_that_never_resolved_has_no_rule() -> None:
     """Never an empty list of peers."""
     reached = go("t.example", 443)
 
-    assert (reached.rules, reasons(reached)) == ((), [Reason.UNRESOLVED])
+    assert (reached.rules, reasons(reached)) == ((), [EgressReason.UNRESOLVED])
     assert reached.names == ("t.example",)
 
 
 def test_an_address_or_a_range_needs_no_name() -> None:
     """And so no DNS rule either."""
-    catalog = Catalog.of([])
+    catalog = ServiceIndex.of([])
     targets = [
         Destination("203.0.113.7", 80, "k"),
         Destination("198.51.100.0/24", 80, "k"),
     ]
-    reached = reach(targets, "team-a", catalog, {}, ips("10.0.0.10"))
+    reached = rules_for(targets, "team-a", catalog, {}, ips("10.0.0.10"))
 
-    assert reached == Reach(reached.rules)
+    assert reached == EgressRules(reached.rules)
     assert rendered(reached.rules) == [
         {"to": [block("198.51.100.0/24"), block("203.0.113.7/32")], "ports": tcp(80)}
     ]
@@ -147,14 +147,14 @@ def test_a_named_target_without_endpoints_waits() -> None:
     assert rendered(reached.rules) == [
         {"to": [block("10.0.0.20/32")], "ports": tcp(80)}
     ]
-    assert reasons(reached) == [Reason.UNRESOLVED]
+    assert reasons(reached) == [EgressReason.UNRESOLVED]
 
 
 def test_a_port_that_the_service_lacks_is_reported() -> None:
     """No rule for it would ever match."""
     reached = go("mlflow.ml", 5000, [MLFLOW])
 
-    assert (reached.rules, reasons(reached)) == ((), [Reason.PORT_MISMATCH])
+    assert (reached.rules, reasons(reached)) == ((), [EgressReason.PORT_MISMATCH])
 
 
 def test_a_short_name_is_the_compute_namespaces() -> None:
@@ -164,11 +164,13 @@ def test_a_short_name_is_the_compute_namespaces() -> None:
         " ports: [{port: 5000}]}}",
         namespace="team-a",
     )
-    catalog = Catalog.of([home])
+    catalog = ServiceIndex.of([home])
     target = [Destination("mlflow", 5000, "k")]
 
-    assert len(reach(target, "team-a", catalog, {}, []).rules) == 1
-    assert reasons(reach(target, "team-b", catalog, {}, [])) == [Reason.UNRESOLVED]
+    assert len(rules_for(target, "team-a", catalog, {}, []).rules) == 1
+    assert reasons(rules_for(target, "team-b", catalog, {}, [])) == [
+        EgressReason.UNRESOLVED
+    ]
 
 
 def test_a_service_that_is_not_there_is_said_so() -> None:
@@ -193,18 +195,20 @@ def test_a_service_without_selector_and_endpoints_waits() -> None:
     """Only its cluster IP is known."""
     by_hand = service("{spec: {clusterIP: 10.0.0.20, ports: [{port: 80}]}}")
 
-    assert reasons(go("mlflow.ml", 80, [by_hand])) == [Reason.UNRESOLVED]
+    assert reasons(go("mlflow.ml", 80, [by_hand])) == [EgressReason.UNRESOLVED]
 
 
 def test_an_external_name_is_followed() -> None:
     """The rule is for what it stands for, and TLS will notice."""
     alias = service("{spec: {type: ExternalName, externalName: T.example.}}")
-    catalog = Catalog.of([alias])
+    catalog = ServiceIndex.of([alias])
     known = {"t.example": ips("203.0.113.7")}
-    reached = reach([Destination("mlflow.ml", 443, "k")], "team-a", catalog, known, [])
+    reached = rules_for(
+        [Destination("mlflow.ml", 443, "k")], "team-a", catalog, known, []
+    )
 
     assert rendered(reached.rules)[0]["to"] == [block("203.0.113.7/32")]
-    assert reasons(reached) == [Reason.TLS_NAME_MISMATCH]
+    assert reasons(reached) == [EgressReason.TLS_NAME_MISMATCH]
 
 
 def test_the_name_behind_an_external_name_is_looked_up() -> None:
@@ -212,7 +216,7 @@ def test_the_name_behind_an_external_name_is_looked_up() -> None:
     alias = service("{spec: {externalName: T.example.}}", "alias")
     there = service("{spec: {externalName: b.ml.svc}}", "a")
     back = service("{spec: {externalName: a.ml.svc}}", "b")
-    catalog = Catalog.of([alias, there, back, MLFLOW])
+    catalog = ServiceIndex.of([alias, there, back, MLFLOW])
     hosts = "alias.ml", "a.ml", "mlflow.ml", "gone.ml.svc", "8.8.8.8", "s3.example"
     targets = [Destination(host, 443, "k") for host in hosts]
 
@@ -225,7 +229,7 @@ def test_external_names_in_a_loop_end() -> None:
     back = service("{spec: {externalName: a.ml.svc}}", "b")
     reached = go("a.ml", 80, [there, back])
 
-    assert (reached.rules, reasons(reached)) == ((), [Reason.UNRESOLVED])
+    assert (reached.rules, reasons(reached)) == ((), [EgressReason.UNRESOLVED])
 
 
 HEADLESS = service(
@@ -247,7 +251,9 @@ def test_a_headless_service_with_the_wrong_port_is_reported() -> None:
     """Its pods do not listen there."""
     slices = [endpoints(["10.244.0.7"], [("http", 5000)])]
 
-    assert reasons(go("mlflow.ml", 80, [HEADLESS], slices)) == [Reason.PORT_MISMATCH]
+    assert reasons(go("mlflow.ml", 80, [HEADLESS], slices)) == [
+        EgressReason.PORT_MISMATCH
+    ]
 
 
 def test_a_headless_service_without_ports_takes_the_uris() -> None:
@@ -298,7 +304,7 @@ def test_a_backend_on_a_nodes_address_is_permitted_and_reported() -> None:
     by_name = go("t.example", 30443, known=node, nodes=node)
 
     assert rendered(by_service.rules)[1]["to"] == [block("192.0.2.1/32"), ML_PODS]
-    assert reasons(by_service) == reasons(by_name) == [Reason.NODE_ADDRESS]
+    assert reasons(by_service) == reasons(by_name) == [EgressReason.NODE_ADDRESS]
 
 
 DNS_PORTS = [{"protocol": "TCP", "port": 53}, {"protocol": "UDP", "port": 53}]
@@ -403,9 +409,9 @@ def test_dns_is_permitted_as_the_platform_has_it(
     expected: list[object],
 ) -> None:
     """From the pods' own resolv.conf, without knowing the platform."""
-    catalog = Catalog.of(services, slices)
+    catalog = ServiceIndex.of(services, slices)
 
-    assert rendered(compact(dns_rules(ips(nameserver), catalog))) == expected
+    assert rendered(normalize(dns_rules(ips(nameserver), catalog))) == expected
 
 
 def test_every_ready_replica_of_dns_is_asked_besides_the_nameserver() -> None:
@@ -426,7 +432,7 @@ def test_every_ready_replica_of_dns_is_asked_besides_the_nameserver() -> None:
             {"name": "metrics", "port": 9153, "protocol": "TCP"},
         ],
     }
-    catalog = Catalog.of([KUBE_DNS], [EndpointSlice.parse(raw)])
+    catalog = ServiceIndex.of([KUBE_DNS], [EndpointSlice.parse(raw)])
     cache, cluster = ips("169.254.20.10", "10.0.0.10")
 
     assert dns_servers([cache, cluster], catalog) == (
@@ -438,9 +444,9 @@ def test_every_ready_replica_of_dns_is_asked_besides_the_nameserver() -> None:
 
 def test_a_name_brings_dns_with_it() -> None:
     """Also a name that a Service answers for."""
-    catalog = Catalog.of([])
+    catalog = ServiceIndex.of([])
     targets = [Destination("t.example", 443, "k")]
-    reached = reach(
+    reached = rules_for(
         targets, "a", catalog, {"t.example": ips("203.0.113.7")}, ips("10.0.0.10")
     )
 
@@ -461,4 +467,4 @@ def test_an_fqdn_slice_has_no_addresses() -> None:
 
 def test_a_longer_name_is_no_service() -> None:
     """Not `pod.svc.ns`, and not a name outside that begins like one."""
-    assert Catalog.of([MLFLOW]).named("mlflow.ml.example.com", "ml") is None
+    assert ServiceIndex.of([MLFLOW]).named("mlflow.ml.example.com", "ml") is None

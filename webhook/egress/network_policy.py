@@ -96,7 +96,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class NetworkPolicy:
     """A NetworkPolicy.
 
     Attributes:
@@ -116,7 +116,7 @@ class Policy:
     owners: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, raw: Json) -> "Policy":
+    def parse(cls, raw: Json) -> "NetworkPolicy":
         """Reads a NetworkPolicy as the API or a manifest gives it.
 
         A missing `policyTypes` is filled as the API server fills it: always

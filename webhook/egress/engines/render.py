@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from webhook.egress.engines.controls import Engine
-from webhook.egress.model import IpBlock, PodPeer, Port, Protocol, Rule
-from webhook.egress.policy import INJECTED
-from webhook.egress.reach import NAMESPACE_NAME_LABEL
+from webhook.egress.engines.detect import Engine
+from webhook.egress.network_policy import IpBlock, PodPeer, Port, Protocol, Rule
+from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.egress.selector import Operator, Selector
+from webhook.egress.shadow import INJECTED
 
 Json = dict[str, Any]
 NAME: Final = "tracking-injector"
@@ -22,7 +22,7 @@ _LISTED: Final = 25
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class EgressNeed:
     """What injected pods of a namespace should reach.
 
     Attributes:
@@ -37,12 +37,12 @@ class Need:
     rules: tuple[Rule, ...]
 
 
-def counsel(engine: Engine, need: Need) -> list[Json]:
+def render(engine: Engine, need: EgressNeed) -> list[Json]:
     """The objects to add; for OVN, the rules to put first into the one there is."""
     return _WRITERS[engine](need)
 
 
-def _cilium(need: Need) -> list[Json]:
+def _cilium(need: EgressNeed) -> list[Json]:
     egress: list[Json] = []
     for rule in need.fixed:
         to_ports: list[Json] = [{"ports": [_text(p) for p in rule.ports]}]
@@ -78,7 +78,7 @@ def _text(port: Port) -> Json:
     return {"port": str(port.port), "protocol": str(port.protocol)}
 
 
-def _calico(need: Need) -> list[Json]:
+def _calico(need: EgressNeed) -> list[Json]:
     """A tier of its own passes on what it does not permit."""
     egress: list[Json] = []
     for rule in need.rules:
@@ -111,7 +111,7 @@ def _expression(selector: Selector) -> str:
     return " && ".join(f"{k} == '{v}'" for k, v in _labels(selector).items()) or "all()"
 
 
-def _antrea(need: Need) -> list[Json]:
+def _antrea(need: EgressNeed) -> list[Json]:
     egress = [{"action": "Allow", **rule.render()} for rule in need.fixed] + [
         {
             "action": "Allow",
@@ -129,7 +129,7 @@ def _antrea(need: Need) -> list[Json]:
     return [_object("crd.antrea.io/v1beta1", "NetworkPolicy", need.namespace, spec)]
 
 
-def _ovn(need: Need) -> list[Json]:
+def _ovn(need: EgressNeed) -> list[Json]:
     """A namespace has one EgressFirewall; it judges what leaves the cluster only."""
     egress: list[Json] = [
         {"type": "Allow", "to": {"dnsName": host}, "ports": _tcp([port])}
@@ -154,7 +154,7 @@ def _tcp(ports: Sequence[int]) -> list[Json]:
     return [{"protocol": "TCP", "port": port} for port in ports]
 
 
-def _aws(need: Need) -> list[Json]:
+def _aws(need: EgressNeed) -> list[Json]:
     egress = [
         {"action": "Accept", "to": [peer], "ports": [_number(p) for p in rule.ports]}
         for rule in need.fixed
@@ -174,7 +174,7 @@ def _number(port: Port) -> Json:
     return {"portNumber": {"protocol": str(port.protocol), "port": port.port}}
 
 
-def _cluster_network_policy(need: Need) -> list[Json]:
+def _cluster_network_policy(need: EgressNeed) -> list[Json]:
     egress = [
         {
             "action": "Accept",
@@ -210,7 +210,7 @@ def _wide_policy(api: str, namespace: str, egress: list[Json]) -> Json:
     return body
 
 
-def _istio(need: Need) -> list[Json]:
+def _istio(need: EgressNeed) -> list[Json]:
     """Services of the cluster are in the registry already; what lies outside is not."""
     hosts: dict[str, list[int]] = {}
     for host, port in need.named:
@@ -272,7 +272,7 @@ def _by_protocol(ports: tuple[Port, ...]) -> Iterator[tuple[str, list[Any]]]:
         yield str(protocol), [p.port for p in ports if p.protocol is protocol]
 
 
-_WRITERS: Final[Mapping[Engine, Callable[[Need], list[Json]]]] = {
+_WRITERS: Final[Mapping[Engine, Callable[[EgressNeed], list[Json]]]] = {
     Engine.CILIUM: _cilium,
     Engine.CALICO: _calico,
     Engine.ANTREA: _antrea,

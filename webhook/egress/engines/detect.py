@@ -25,7 +25,7 @@ class Engine(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class EngineControl:
     """One kind of object that can restrict egress.
 
     Attributes:
@@ -111,9 +111,13 @@ def _sidecar(body: Json) -> bool:
     return outbound.get("mode") == "REGISTRY_ONLY"
 
 
-def _wide(engine: Engine, group: str, version: str, kind: str, plural: str) -> Control:
+def _wide(
+    engine: Engine, group: str, version: str, kind: str, plural: str
+) -> EngineControl:
     """A cluster-wide policy in the form that SIG Network gave it."""
-    return Control(engine, group, version, kind, plural, _denies, namespaced=False)
+    return EngineControl(
+        engine, group, version, kind, plural, _denies, namespaced=False
+    )
 
 
 _SIG: Final = "policy.networking.k8s.io"
@@ -122,7 +126,7 @@ _CALICO: Final = "crd.projectcalico.org"
 _ANTREA: Final = "crd.antrea.io"
 
 CONTROLS: Final = (
-    Control(
+    EngineControl(
         Engine.CILIUM,
         "cilium.io",
         "v2",
@@ -130,7 +134,7 @@ CONTROLS: Final = (
         "ciliumnetworkpolicies",
         _cilium,
     ),
-    Control(
+    EngineControl(
         Engine.CILIUM,
         "cilium.io",
         "v2",
@@ -139,8 +143,10 @@ CONTROLS: Final = (
         _cilium,
         namespaced=False,
     ),
-    Control(Engine.CALICO, _CALICO, "v1", "NetworkPolicy", "networkpolicies", _calico),
-    Control(
+    EngineControl(
+        Engine.CALICO, _CALICO, "v1", "NetworkPolicy", "networkpolicies", _calico
+    ),
+    EngineControl(
         Engine.CALICO,
         _CALICO,
         "v1",
@@ -149,7 +155,7 @@ CONTROLS: Final = (
         _calico,
         namespaced=False,
     ),
-    Control(
+    EngineControl(
         Engine.ANTREA,
         _ANTREA,
         "v1beta1",
@@ -157,7 +163,7 @@ CONTROLS: Final = (
         "networkpolicies",
         _any_egress,
     ),
-    Control(
+    EngineControl(
         Engine.ANTREA,
         _ANTREA,
         "v1beta1",
@@ -166,10 +172,10 @@ CONTROLS: Final = (
         _any_egress,
         namespaced=False,
     ),
-    Control(
+    EngineControl(
         Engine.OVN, "k8s.ovn.org", "v1", "EgressFirewall", "egressfirewalls", _denies
     ),
-    Control(
+    EngineControl(
         Engine.AWS,
         _AWS,
         "v1alpha1",
@@ -180,7 +186,9 @@ CONTROLS: Final = (
     _wide(
         Engine.AWS, _AWS, "v1alpha1", "ClusterNetworkPolicy", "clusternetworkpolicies"
     ),
-    Control(Engine.ISTIO, "networking.istio.io", "v1", "Sidecar", "sidecars", _sidecar),
+    EngineControl(
+        Engine.ISTIO, "networking.istio.io", "v1", "Sidecar", "sidecars", _sidecar
+    ),
     _wide(
         Engine.CLUSTER_NETWORK_POLICY,
         _SIG,

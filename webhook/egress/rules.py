@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
 
-from webhook.egress.canonical import compact
-from webhook.egress.destination import Destination
-from webhook.egress.model import (
+from webhook.egress.destinations import Destination
+from webhook.egress.network_policy import (
     Address,
     IpBlock,
     Peer,
@@ -21,9 +20,10 @@ from webhook.egress.model import (
     Protocol,
     Rule,
 )
-from webhook.egress.reasons import Finding, Reason
+from webhook.egress.normalize import normalize
+from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.selector import Selector
-from webhook.egress.services import Catalog, Service, ServicePort, address_key
+from webhook.egress.services import Service, ServiceIndex, ServicePort, address_key
 
 NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
 """On every namespace, set by the API server: its name."""
@@ -33,7 +33,7 @@ _DNS: Final = (Port(Protocol.TCP, 53), Port(Protocol.UDP, 53))
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class EgressRules:
     """How destinations are reached.
 
     Attributes:
@@ -47,13 +47,13 @@ class Reach:
     names: tuple[str, ...] = ()
 
 
-def reach(
+def rules_for(
     destinations: Iterable[Destination],
     namespace: str,
-    catalog: Catalog,
+    catalog: ServiceIndex,
     known: Mapping[str, tuple[Address, ...]],
     nameservers: Iterable[Address],
-) -> Reach:
+) -> EgressRules:
     """The rules for a namespace's destinations, and for DNS if a name is among them.
 
     Args:
@@ -73,13 +73,13 @@ def reach(
         names += [] if destination.network else [destination.host]
     if names:
         rules += dns_rules(nameservers, catalog)
-    return Reach(
-        compact(rules), tuple(sorted(set(findings))), tuple(sorted(set(names)))
+    return EgressRules(
+        normalize(rules), tuple(sorted(set(findings))), tuple(sorted(set(names)))
     )
 
 
 def names_to_look_up(
-    destinations: Iterable[Destination], namespace: str, catalog: Catalog
+    destinations: Iterable[Destination], namespace: str, catalog: ServiceIndex
 ) -> frozenset[str]:
     """The names of destinations that only DNS can tell the addresses of."""
     names = set()
@@ -103,7 +103,7 @@ def canonical_name(name: str) -> str:
     return name.lower().removesuffix(".")
 
 
-def dns_rules(nameservers: Iterable[Address], catalog: Catalog) -> list[Rule]:
+def dns_rules(nameservers: Iterable[Address], catalog: ServiceIndex) -> list[Rule]:
     """DNS as task pods see it: the nameserver itself, and the pods behind its Service.
 
     The address is right where policies are applied before it is rewritten and where
@@ -120,7 +120,7 @@ def dns_rules(nameservers: Iterable[Address], catalog: Catalog) -> list[Rule]:
 
 
 def dns_servers(
-    nameservers: Iterable[Address], catalog: Catalog
+    nameservers: Iterable[Address], catalog: ServiceIndex
 ) -> tuple[tuple[Address, int], ...]:
     """Whom to ask: the nameservers, and every ready replica behind their Services.
 
@@ -142,7 +142,7 @@ def dns_servers(
 def _destination(
     destination: Destination,
     namespace: str,
-    catalog: Catalog,
+    catalog: ServiceIndex,
     known: Mapping[str, tuple[Address, ...]],
     hops: int,
 ) -> tuple[list[Rule], list[Finding]]:
@@ -165,12 +165,15 @@ def _destination(
         message = (
             f"{destination.host} stands for {target}, whose certificate it will show"
         )
-        notes = [*notes, Finding(Reason.TLS_NAME_MISMATCH, destination.host, message)]
+        notes = [
+            *notes,
+            Finding(EgressReason.TLS_NAME_MISMATCH, destination.host, message),
+        ]
     return rules, notes
 
 
 def _by_address(
-    destination: Destination, addresses: tuple[Address, ...], catalog: Catalog
+    destination: Destination, addresses: tuple[Address, ...], catalog: ServiceIndex
 ) -> tuple[list[Rule], list[Finding]]:
     """Addresses as they are, and what stands behind those that this cluster owns."""
     if not addresses:
@@ -189,12 +192,14 @@ def _by_address(
     families = {a.version for a in addresses}
     if catalog.families and not families & catalog.families:
         message = f"{destination.host} has no address of this cluster's IP family"
-        findings.append(Finding(Reason.ENFORCEMENT_UNKNOWN, destination.host, message))
+        findings.append(
+            Finding(EgressReason.ENFORCEMENT_UNKNOWN, destination.host, message)
+        )
     return rules, findings
 
 
 def _service(
-    destination: Destination, service: Service, catalog: Catalog
+    destination: Destination, service: Service, catalog: ServiceIndex
 ) -> tuple[list[Rule], list[Finding]]:
     headless = not service.cluster_ips
     port = (
@@ -205,7 +210,7 @@ def _service(
     if port is None or (headless and not _listens(service, destination.port, catalog)):
         where = f"{service.namespace}/{service.name}"
         message = f"Service {where} has nothing on port {destination.port}"
-        return [], [Finding(Reason.PORT_MISMATCH, destination.host, message)]
+        return [], [Finding(EgressReason.PORT_MISMATCH, destination.host, message)]
     if headless:
         rules = _pods_or_addresses(service, port, (destination.port,), catalog)
     else:
@@ -220,14 +225,14 @@ def _service(
     return rules, findings
 
 
-def _behind(service: Service, port: ServicePort, catalog: Catalog) -> list[Rule]:
+def _behind(service: Service, port: ServicePort, catalog: ServiceIndex) -> list[Rule]:
     """What a Service's port leads to."""
     _, numbers = catalog.endpoints(service, port)
     return _pods_or_addresses(service, port, numbers, catalog)
 
 
 def _pods_or_addresses(
-    service: Service, port: ServicePort, numbers: tuple[int, ...], catalog: Catalog
+    service: Service, port: ServicePort, numbers: tuple[int, ...], catalog: ServiceIndex
 ) -> list[Rule]:
     ports = tuple(Port(port.protocol, n) for n in numbers)
     addresses = _endpoint_addresses(service, catalog)
@@ -242,12 +247,12 @@ def _pods_or_addresses(
     return [Rule(peers, ports)] if peers and ports else []
 
 
-def _endpoint_addresses(service: Service, catalog: Catalog) -> list[Address]:
+def _endpoint_addresses(service: Service, catalog: ServiceIndex) -> list[Address]:
     slices = catalog.slices_of(service)
     return sorted({a for s in slices for a in s.addresses}, key=address_key)
 
 
-def _listens(service: Service, number: int, catalog: Catalog) -> bool:
+def _listens(service: Service, number: int, catalog: ServiceIndex) -> bool:
     """Whether pods of a headless Service listen on a port, as far as is known."""
     slices = catalog.slices_of(service)
     numbers = {n for s in slices for _, n, _ in s.ports}
@@ -265,12 +270,12 @@ def _port_of(service: Service, number: int) -> ServicePort | None:
 
 
 def _unresolved(host: str, why: str) -> Finding:
-    return Finding(Reason.UNRESOLVED, host, f"{host} has no rule: {why}")
+    return Finding(EgressReason.UNRESOLVED, host, f"{host} has no rule: {why}")
 
 
 def _on_node(host: str) -> Finding:
     message = f"{host} is on a node's address; Cilium needs policyCIDRMatchMode: nodes"
-    return Finding(Reason.NODE_ADDRESS, host, message)
+    return Finding(EgressReason.NODE_ADDRESS, host, message)
 
 
 def _block(address: Address) -> IpBlock:

@@ -7,15 +7,23 @@ the door when it is sure to select them, and as opening it when it might.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from webhook.egress.destination import Destination
-from webhook.egress.model import Direction, IpBlock, Peer, Policy, Port, Protocol, Rule
-from webhook.egress.policy import INJECTED
-from webhook.egress.reasons import Finding, Reason
-from webhook.egress.services import Catalog, Service
+from webhook.egress.destinations import Destination
+from webhook.egress.network_policy import (
+    Direction,
+    IpBlock,
+    NetworkPolicy,
+    Peer,
+    Port,
+    Protocol,
+    Rule,
+)
+from webhook.egress.reasons import EgressReason, Finding
+from webhook.egress.services import Service, ServiceIndex
+from webhook.egress.shadow import INJECTED
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ClientNamespace:
     """The task pods of a namespace.
 
     Attributes:
@@ -26,14 +34,14 @@ class Caller:
     labels: Mapping[str, str]
 
 
-Policies = Mapping[str, Sequence[Policy]]
+Policies = Mapping[str, Sequence[NetworkPolicy]]
 """All policies by their namespace."""
 
 
-def blocked(
+def blocked_destinations(
     destinations: Iterable[Destination],
-    caller: Caller,
-    catalog: Catalog,
+    caller: ClientNamespace,
+    catalog: ServiceIndex,
     policies: Policies,
 ) -> tuple[Finding, ...]:
     """A finding for each destination in this cluster that lets no task pod in.
@@ -54,12 +62,14 @@ def blocked(
                 f"no rule of {names} in namespace {where} lets task pods of"
                 f" {caller.namespace} reach {place.host}"
             )
-            reason = Reason.DESTINATION_INGRESS_BLOCKED
+            reason = EgressReason.DESTINATION_INGRESS_BLOCKED
             found.append(Finding(reason, place.host, message))
     return tuple(found)
 
 
-def _service(place: Destination, caller: Caller, catalog: Catalog) -> Service | None:
+def _service(
+    place: Destination, caller: ClientNamespace, catalog: ServiceIndex
+) -> Service | None:
     network = place.network
     if network is not None:
         return catalog.owners.get(network.network_address)
@@ -69,8 +79,8 @@ def _service(place: Destination, caller: Caller, catalog: Catalog) -> Service | 
 def _closing(
     service: Service | None,
     place: Destination,
-    caller: Caller,
-    catalog: Catalog,
+    caller: ClientNamespace,
+    catalog: ServiceIndex,
     policies: Policies,
 ) -> tuple[str, ...]:
     """The policies that close the door; none when one might open it."""
@@ -95,7 +105,7 @@ def _closing(
     return () if opened else sure
 
 
-def _numbers(service: Service, number: int, catalog: Catalog) -> Iterator[int]:
+def _numbers(service: Service, number: int, catalog: ServiceIndex) -> Iterator[int]:
     """The ports that the server's pods listen on for it; none when unknown."""
     if not service.cluster_ips:
         yield number
@@ -104,7 +114,9 @@ def _numbers(service: Service, number: int, catalog: Catalog) -> Iterator[int]:
             yield from catalog.endpoints(service, port)[1]
 
 
-def _may_admit(rule: Rule, policy: Policy, caller: Caller, numbers: set[int]) -> bool:
+def _may_admit(
+    rule: Rule, policy: NetworkPolicy, caller: ClientNamespace, numbers: set[int]
+) -> bool:
     ports = not rule.ports or any(_may_be(port, numbers) for port in rule.ports)
     peers = not rule.peers or any(_may_match(p, policy, caller) for p in rule.peers)
     return ports and peers
@@ -119,7 +131,7 @@ def _may_be(port: Port, numbers: set[int]) -> bool:
     return any(port.port <= n <= (port.end or port.port) for n in numbers)
 
 
-def _may_match(peer: Peer, policy: Policy, caller: Caller) -> bool:
+def _may_match(peer: Peer, policy: NetworkPolicy, caller: ClientNamespace) -> bool:
     if isinstance(peer, IpBlock):
         return True  # where the callers' addresses lie is not known here
     if (peer.pods & INJECTED).contradictory:

@@ -7,70 +7,72 @@ from ipaddress import ip_address
 import pytest
 
 from tests.unit.egress.sketch import NOW, answer, failure, ips
-from webhook.egress.memory import (
-    Limits,
-    Lookup,
-    Memory,
-    Outcome,
+from webhook.egress.dns_cache import (
+    CachedName,
+    DnsAnswer,
+    DnsLimits,
+    DnsOutcome,
     addresses,
     dump,
     findings,
-    learn,
     load,
-    wait,
+    next_lookup,
+    update,
 )
-from webhook.egress.reasons import Reason
+from webhook.egress.reasons import EgressReason
 
-LIMITS = Limits()
+LIMITS = DnsLimits()
 HOUR = 3600.0
 
 
-def after(*lookups: Lookup, limits: Limits = LIMITS) -> Memory:
+def after(*lookups: DnsAnswer, limits: DnsLimits = LIMITS) -> CachedName:
     """What is known after lookups in order."""
-    memory = Memory.empty()
+    memory = CachedName.empty()
     for lookup in lookups:
-        memory = learn(memory, lookup, limits)
+        memory = update(memory, lookup, limits)
     return memory
 
 
-def words(memory: Memory, limits: Limits = LIMITS) -> list[Reason]:
+def words(memory: CachedName, limits: DnsLimits = LIMITS) -> list[EgressReason]:
     """The findings' words."""
     return [f.reason for f in findings("t", memory, limits)]
 
 
-def seconds(memory: Memory) -> float:
+def seconds(memory: CachedName) -> float:
     """The pause before the next lookup, without jitter."""
-    return wait(memory, LIMITS, 0).total_seconds()
+    return next_lookup(memory, LIMITS, 0).total_seconds()
 
 
-@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.NOERROR])
-def test_a_first_lookup_that_fails_gives_nothing(outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    "outcome", [o for o in DnsOutcome if o is not DnsOutcome.NOERROR]
+)
+def test_a_first_lookup_that_fails_gives_nothing(outcome: DnsOutcome) -> None:
     """And the next one that succeeds gives all."""
     failed = after(failure(outcome))
 
-    assert (addresses(failed, LIMITS), words(failed)) == ((), [Reason.UNRESOLVED])
+    assert (addresses(failed, LIMITS), words(failed)) == ((), [EgressReason.UNRESOLVED])
     assert addresses(
-        learn(failed, answer("203.0.113.7", after=5), LIMITS), LIMITS
+        update(failed, answer("203.0.113.7", after=5), LIMITS), LIMITS
     ) == ips("203.0.113.7")
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_a_day_of_failures_changes_nothing(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", list(DnsOutcome))
+def test_a_day_of_failures_changes_nothing(outcome: DnsOutcome) -> None:
     """Past the grace period too, for time stands still while lookups fail."""
     known = after(answer("203.0.113.7", "203.0.113.8"))
     for minute in range(24 * 60):
-        known = learn(known, failure(outcome, after=60 * minute), LIMITS)
-    expected = Outcome.EMPTY if outcome is Outcome.NOERROR else outcome
+        known = update(known, failure(outcome, after=60 * minute), LIMITS)
+    expected = DnsOutcome.EMPTY if outcome is DnsOutcome.NOERROR else outcome
 
     assert addresses(known, LIMITS) == ips("203.0.113.7", "203.0.113.8")
-    assert (words(known), known.last) == ([Reason.RESOLUTION_STALE], expected)
+    assert (words(known), known.last) == ([EgressReason.RESOLUTION_STALE], expected)
 
 
 def test_an_address_goes_only_after_its_grace() -> None:
     """Six hours after it was last seen."""
     first = after(answer("203.0.113.7", "203.0.113.8"))
-    within = learn(first, answer("203.0.113.8", after=6 * HOUR), LIMITS)
-    beyond = learn(first, answer("203.0.113.8", after=6 * HOUR + 1), LIMITS)
+    within = update(first, answer("203.0.113.8", after=6 * HOUR), LIMITS)
+    beyond = update(first, answer("203.0.113.8", after=6 * HOUR + 1), LIMITS)
 
     assert addresses(within, LIMITS) == ips("203.0.113.7", "203.0.113.8")
     assert addresses(beyond, LIMITS) == ips("203.0.113.8")
@@ -79,11 +81,11 @@ def test_an_address_goes_only_after_its_grace() -> None:
 def test_a_growing_pool_is_reported_until_it_rests() -> None:
     """Two lookups in a row with something new, for a grace period."""
     twice = after(*(answer(f"203.0.113.{n}", after=60 * n) for n in (1, 2, 3)))
-    resting = learn(twice, answer("203.0.113.3", after=240), LIMITS)
-    rested = learn(twice, answer("203.0.113.3", after=7 * HOUR), LIMITS)
+    resting = update(twice, answer("203.0.113.3", after=240), LIMITS)
+    rested = update(twice, answer("203.0.113.3", after=7 * HOUR), LIMITS)
 
     assert words(after(answer("203.0.113.1"), answer("203.0.113.2", after=60))) == []
-    assert words(twice) == words(resting) == [Reason.ROTATING_ADDRESSES]
+    assert words(twice) == words(resting) == [EgressReason.ROTATING_ADDRESSES]
     assert words(rested) == []
 
 
@@ -91,17 +93,17 @@ def test_a_restart_changes_nothing() -> None:
     """What was written down is what was known."""
     known = after(
         *(answer(f"203.0.113.{n}", after=60 * n) for n in (1, 2, 3)),
-        failure(Outcome.TIMEOUT, after=240),
+        failure(DnsOutcome.TIMEOUT, after=240),
     )
     again = load(json.loads(json.dumps(dump(known))))
 
     assert addresses(again, LIMITS) == addresses(known, LIMITS)
     assert words(again) == words(known)
-    assert load(dump(Memory.empty())) == Memory.empty()
+    assert load(dump(CachedName.empty())) == CachedName.empty()
 
 
 @pytest.mark.parametrize(
-    "raw", [{}, {"seen": []}, dump(Memory.empty()) | {"last": "x"}]
+    "raw", [{}, {"seen": []}, dump(CachedName.empty()) | {"last": "x"}]
 )
 def test_what_is_not_a_memory_is_refused(raw: dict[str, object]) -> None:
     """Somebody edited the ConfigMap."""
@@ -117,16 +119,16 @@ def test_the_next_lookup_follows_the_ttl_within_bounds(ttl: int, expected: int) 
     known = after(answer("203.0.113.7", ttl=ttl))
 
     assert seconds(known) == expected
-    assert wait(known, LIMITS, -1) == timedelta(seconds=expected * 0.9)
-    assert wait(known, LIMITS, 1) == timedelta(seconds=expected * 1.1)
+    assert next_lookup(known, LIMITS, -1) == timedelta(seconds=expected * 0.9)
+    assert next_lookup(known, LIMITS, 1) == timedelta(seconds=expected * 1.1)
 
 
 def test_failures_are_retried_soon_and_then_less_often() -> None:
     """Ten times after five seconds, then doubling up to two minutes."""
-    memory = Memory.empty()
+    memory = CachedName.empty()
     pauses = []
     for _ in range(17):
-        memory = learn(memory, failure(Outcome.SERVFAIL), LIMITS)
+        memory = update(memory, failure(DnsOutcome.SERVFAIL), LIMITS)
         pauses.append(seconds(memory))
 
     assert pauses == [5.0] * 10 + [10.0, 20.0, 40.0, 80.0, 120.0, 120.0, 120.0]
@@ -144,7 +146,7 @@ def test_an_address_that_no_server_has_is_left_out(bad: str) -> None:
     known = after(answer("203.0.113.7", bad))
 
     assert addresses(known, LIMITS) == ips("203.0.113.7")
-    assert words(known) == [Reason.UNSAFE_ADDRESS]
+    assert words(known) == [EgressReason.UNSAFE_ADDRESS]
 
 
 def test_an_answer_of_unsafe_addresses_is_no_answer() -> None:
@@ -153,7 +155,7 @@ def test_an_answer_of_unsafe_addresses_is_no_answer() -> None:
     later = after(answer("203.0.113.7"), answer("127.0.0.1", after=60))
 
     assert addresses(alone, LIMITS) == ()
-    assert words(alone) == [Reason.UNRESOLVED, Reason.UNSAFE_ADDRESS]
+    assert words(alone) == [EgressReason.UNRESOLVED, EgressReason.UNSAFE_ADDRESS]
     assert addresses(later, LIMITS) == ips("203.0.113.7")
 
 
@@ -166,7 +168,7 @@ def test_a_translated_address_is_judged_by_what_it_stands_for() -> None:
 
 def test_private_addresses_are_left_out_on_request() -> None:
     """Trackers often are internal, so it is not the default."""
-    strict = Limits(deny_private=True)
+    strict = DnsLimits(deny_private=True)
     lookup = answer("10.0.0.1", "8.8.8.8")
 
     assert addresses(after(lookup), LIMITS) == ips("8.8.8.8", "10.0.0.1")
@@ -177,11 +179,11 @@ def test_the_newest_addresses_stay_when_there_are_too_many() -> None:
     """Whatever order the answer has."""
     pool = [str(ip_address("203.0.0.0") + n) for n in range(400)]
     shuffled = pool[::-1]
-    newer, small = answer(*pool[300:], after=60), Limits(cap=256)
+    newer, small = answer(*pool[300:], after=60), DnsLimits(cap=256)
     known = after(answer(*pool), newer, limits=small)
     other = after(answer(*shuffled), newer, limits=small)
 
-    assert [f.reason for f in findings("t", known, small)] == [Reason.TRUNCATED]
+    assert [f.reason for f in findings("t", known, small)] == [EgressReason.TRUNCATED]
     assert addresses(known, small) == ips(*pool[:156], *pool[300:])
     assert addresses(other, small) == addresses(known, small)
 
@@ -196,7 +198,7 @@ def test_the_largest_pools_known_are_held_by_default() -> None:
 
 def test_memory_is_bounded_whatever_dns_answers() -> None:
     """A hostile server may invent an address for every query."""
-    small = Limits(cap=2)
+    small = DnsLimits(cap=2)
     known = after(*(answer(f"203.0.113.{n}", after=n) for n in range(50)), limits=small)
 
     assert len(known.seen) == 4
@@ -205,5 +207,8 @@ def test_memory_is_bounded_whatever_dns_answers() -> None:
 
 def test_nothing_asked_is_nothing_found() -> None:
     """Before the first lookup."""
-    assert (words(Memory.empty()), addresses(Memory.empty(), LIMITS)) == ([], ())
+    assert (words(CachedName.empty()), addresses(CachedName.empty(), LIMITS)) == (
+        [],
+        (),
+    )
     assert NOW.tzinfo is not None

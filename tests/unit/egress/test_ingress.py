@@ -3,10 +3,10 @@
 import pytest
 
 from tests.unit.egress.sketch import endpoints, ips, policy, service
-from webhook.egress.destination import Destination
-from webhook.egress.entry import Caller, blocked
-from webhook.egress.reasons import Reason
-from webhook.egress.services import Catalog
+from webhook.egress.destinations import Destination
+from webhook.egress.ingress import ClientNamespace, blocked_destinations
+from webhook.egress.reasons import EgressReason
+from webhook.egress.services import ServiceIndex
 
 MLFLOW = service(
     "spec: {clusterIP: 10.0.7.7, selector: {app: mlflow},"
@@ -14,10 +14,12 @@ MLFLOW = service(
 )
 HEADLESS = service("spec: {clusterIP: None, selector: {app: mlflow}}", "headless")
 BY_HAND = service("spec: {clusterIP: 10.0.7.8, ports: [{port: 80}]}", "by-hand")
-CATALOG = Catalog.of(
+CATALOG = ServiceIndex.of(
     [MLFLOW, HEADLESS, BY_HAND], [endpoints(["10.244.0.5"], [("", 5000)])]
 )
-CALLER = Caller("team-a", {"kubernetes.io/metadata.name": "team-a", "tier": "compute"})
+CALLER = ClientNamespace(
+    "team-a", {"kubernetes.io/metadata.name": "team-a", "tier": "compute"}
+)
 INGRESS = "podSelector: {matchLabels: {app: mlflow}}, policyTypes: [Ingress]"
 
 
@@ -25,8 +27,8 @@ def closed(*specs: str, host: str = "mlflow.ml", port: int = 80) -> list[str]:
     """Whom the findings name, for policies in the server's namespace."""
     there = [policy(spec, f"p{n}", "ml") for n, spec in enumerate(specs)]
     places = [Destination(host, port, "k")]
-    found = blocked(places, CALLER, CATALOG, {"ml": there})
-    assert all(f.reason is Reason.DESTINATION_INGRESS_BLOCKED for f in found)
+    found = blocked_destinations(places, CALLER, CATALOG, {"ml": there})
+    assert all(f.reason is EgressReason.DESTINATION_INGRESS_BLOCKED for f in found)
     return [f.message for f in found]
 
 
@@ -116,16 +118,16 @@ def test_a_caller_in_the_servers_own_namespace_is_let_in_by_its_pods_rule() -> N
         )
     ]
     places = [Destination("mlflow", 80, "k")]
-    home = Caller("ml", {"kubernetes.io/metadata.name": "ml"})
+    home = ClientNamespace("ml", {"kubernetes.io/metadata.name": "ml"})
 
-    assert blocked(places, home, CATALOG, {"ml": there}) == ()
+    assert blocked_destinations(places, home, CATALOG, {"ml": there}) == ()
 
 
 def test_an_unknown_port_number_is_no_reason() -> None:
     """A named target without endpoints."""
-    bare = Catalog.of([MLFLOW])
+    bare = ServiceIndex.of([MLFLOW])
     there = [policy(f"{{{INGRESS}, ingress: [{{ports: [{{port: 1}}]}}]}}", "p", "ml")]
     places = [Destination("mlflow.ml", 80, "k")]
 
-    assert blocked(places, CALLER, bare, {"ml": there}) == ()
+    assert blocked_destinations(places, CALLER, bare, {"ml": there}) == ()
     assert ips("10.0.7.7") == MLFLOW.cluster_ips

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.egress.sketch import EGRESS, INGRESS, policy, rule
-from webhook.egress.model import Direction, Policy
+from webhook.egress.network_policy import Direction, NetworkPolicy
 from webhook.egress.selector import Operator, Requirement, Selector
 
 
@@ -146,4 +146,4 @@ def test_owners_are_known_by_their_identity() -> None:
     """A name may be used again; a uid never is."""
     meta = {"name": "x", "ownerReferences": [{"uid": "1"}]}
 
-    assert Policy.parse({"metadata": meta}).owners == ("1",)
+    assert NetworkPolicy.parse({"metadata": meta}).owners == ("1",)

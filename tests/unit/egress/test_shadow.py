@@ -5,18 +5,18 @@ import json
 import pytest
 
 from tests.unit.egress.sketch import INJECTED, ips, pod, policy, rule
-from webhook.egress.canonical import compact
 from webhook.egress.evaluate import Target, egress
-from webhook.egress.model import Policy, Protocol
-from webhook.egress.policy import (
+from webhook.egress.network_policy import NetworkPolicy, Protocol
+from webhook.egress.normalize import normalize
+from webhook.egress.reasons import EgressReason
+from webhook.egress.shadow import (
     ISOLATING_NAME,
     OwnPolicy,
-    Plan,
+    PolicyPlan,
     additive,
     is_own,
     isolate,
 )
-from webhook.egress.reasons import Reason
 
 TRACKER = rule("{to: [{ipBlock: {cidr: 203.0.113.7/32}}], ports: [{port: 443}]}")
 DNS = rule(
@@ -30,7 +30,7 @@ WORKERS = (
 )
 
 
-def shadows(plan: Plan) -> list[tuple[dict[str, object], tuple[str, ...]]]:
+def shadows(plan: PolicyPlan) -> list[tuple[dict[str, object], tuple[str, ...]]]:
     """Each shadow's selector and the names of its owners."""
     return [
         (p.selector.render(), tuple(name for name, _ in p.owners))
@@ -38,17 +38,17 @@ def shadows(plan: Plan) -> list[tuple[dict[str, object], tuple[str, ...]]]:
     ]
 
 
-def read_back(own: OwnPolicy) -> Policy:
+def read_back(own: OwnPolicy) -> NetworkPolicy:
     """Our policy as an engine reads it."""
-    return Policy.parse(own.manifest())
+    return NetworkPolicy.parse(own.manifest())
 
 
 def test_an_open_namespace_gets_nothing() -> None:
     """A policy there would cut what is open now."""
     ingress_only = policy("{podSelector: {}, policyTypes: [Ingress]}")
 
-    assert additive("team-a", [ingress_only], RULES) == Plan(
-        "team-a", Reason.NOT_ISOLATED
+    assert additive("team-a", [ingress_only], RULES) == PolicyPlan(
+        "team-a", EgressReason.NOT_ISOLATED
     )
 
 
@@ -56,7 +56,7 @@ def test_a_default_deny_gets_one_shadow() -> None:
     """For all injected pods, owned by the policy it leans on."""
     plan = additive("team-a", [policy(DENY), policy(WORKERS, "workers")], RULES)
 
-    assert plan.reason is Reason.EGRESS_READY
+    assert plan.reason is EgressReason.EGRESS_READY
     assert shadows(plan) == [({"matchLabels": INJECTED}, ("deny",))]
     assert plan.policies[0].rules == RULES
 
@@ -138,7 +138,7 @@ def test_what_is_permitted_already_is_not_permitted_again() -> None:
     )
     plan = additive("team-a", [policy(spec)], RULES)
 
-    assert plan == Plan("team-a", Reason.EGRESS_READY)
+    assert plan == PolicyPlan("team-a", EgressReason.EGRESS_READY)
 
 
 def test_only_what_is_missing_is_added() -> None:
@@ -194,12 +194,14 @@ def test_a_policy_that_excludes_injected_pods_gets_no_shadow() -> None:
         " operator: DoesNotExist}]}, policyTypes: [Egress]}"
     )
 
-    assert additive("team-a", [policy(spec)], RULES).reason is Reason.NOT_ISOLATED
+    assert additive("team-a", [policy(spec)], RULES).reason is EgressReason.NOT_ISOLATED
 
 
 def test_without_addresses_there_is_no_rule() -> None:
     """An empty list of peers would mean the whole world."""
-    assert additive("team-a", [policy(DENY)], ()) == Plan("team-a", Reason.UNRESOLVED)
+    assert additive("team-a", [policy(DENY)], ()) == PolicyPlan(
+        "team-a", EgressReason.UNRESOLVED
+    )
 
 
 def test_our_own_policies_are_not_shadowed() -> None:
@@ -236,7 +238,7 @@ def test_output_is_the_same_byte_for_byte() -> None:
         ),
     ]
 
-    def written(given: list[Policy]) -> str:
+    def written(given: list[NetworkPolicy]) -> str:
         return json.dumps(
             [p.manifest() for p in additive("team-a", given, RULES).policies]
         )
@@ -246,7 +248,7 @@ def test_output_is_the_same_byte_for_byte() -> None:
 
 def test_an_owner_without_identity_is_not_referred_to() -> None:
     """Manifests have no uid, and the API wants one."""
-    deny = Policy.parse(
+    deny = NetworkPolicy.parse(
         {"metadata": {"name": "d"}, "spec": {"policyTypes": ["Egress"]}}
     )
     own = additive("default", [deny], RULES).policies[0]
@@ -259,6 +261,6 @@ def test_isolation_closes_injected_pods_to_everything_else() -> None:
     plan = isolate("team-a", RULES)
     (own,) = plan.policies
 
-    assert (plan.reason, own.name) == (Reason.EGRESS_READY, ISOLATING_NAME)
+    assert (plan.reason, own.name) == (EgressReason.EGRESS_READY, ISOLATING_NAME)
     assert own.selector.render() == {"matchLabels": INJECTED}
-    assert own.rules == compact(RULES)
+    assert own.rules == normalize(RULES)

@@ -7,10 +7,10 @@ nothing changed.
 from collections.abc import Iterable, Iterator
 from ipaddress import collapse_addresses
 
-from webhook.egress.model import IpBlock, Network, Peer, Port, Rule
+from webhook.egress.network_policy import IpBlock, Network, Peer, Port, Rule
 
 
-def compact(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+def normalize(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """The same permissions in canonical form: byte for byte, whatever the order.
 
     Rules with the same peers share a line, then rules with the same ports do. Ranges

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
 
-from webhook.egress.model import Network
-from webhook.egress.presets import (
+from webhook.egress.network_policy import Network
+from webhook.egress.proxies import Proxies
+from webhook.egress.reasons import EgressReason, Finding
+from webhook.egress.trackers import (
     DATABASES,
     DEFAULTS,
     INDIRECT,
@@ -22,11 +24,9 @@ from webhook.egress.presets import (
     TRACKING_KEYS,
     URL_KEYS,
 )
-from webhook.egress.proxies import Proxies
-from webhook.egress.reasons import Finding, Reason
 from webhook.egress.uri import (
     MalformedUriError,
-    Server,
+    ServerAddress,
     canonical_host,
     scheme_of,
     server,
@@ -63,7 +63,7 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
+class DerivedDestinations:
     """What a set of keys asks for.
 
     Attributes:
@@ -75,7 +75,9 @@ class Derived:
     findings: tuple[Finding, ...]
 
 
-def derive(keys: Mapping[str, str], extra: Iterable[Destination] = ()) -> Derived:
+def derive(
+    keys: Mapping[str, str], extra: Iterable[Destination] = ()
+) -> DerivedDestinations:
     """The destinations that tracking keys imply, plus those of the settings.
 
     Args:
@@ -90,7 +92,7 @@ def derive(keys: Mapping[str, str], extra: Iterable[Destination] = ()) -> Derive
             continue
         if outcome.scheme in DATABASES:
             message = f"{origin} is a database: every task holds its credentials"
-            findings.append(Finding(Reason.DATABASE_URI, origin, message))
+            findings.append(Finding(EgressReason.DATABASE_URI, origin, message))
         via = proxies.for_server(outcome)
         target, named = (outcome, origin) if via is None else (via.server, via.origin)
         place = Destination(target.host, target.port, named)
@@ -99,8 +101,12 @@ def derive(keys: Mapping[str, str], extra: Iterable[Destination] = ()) -> Derive
         found.setdefault((place.host, place.port), place)
     if not found and not findings:
         message = "no tracking key names a server"
-        findings.append(Finding(Reason.NO_NETWORK_NEEDED, "TRACKING_URI", message))
-    return Derived(tuple(sorted(found.values())), tuple(sorted(set(findings))))
+        findings.append(
+            Finding(EgressReason.NO_NETWORK_NEEDED, "TRACKING_URI", message)
+        )
+    return DerivedDestinations(
+        tuple(sorted(found.values())), tuple(sorted(set(findings)))
+    )
 
 
 def parse_extra(text: str, origin: str) -> Destination:
@@ -133,7 +139,7 @@ def parse_extra(text: str, origin: str) -> Destination:
         raise ValueError(message) from error
 
 
-def _outcomes(keys: Mapping[str, str]) -> Iterator[tuple[str, Server | Finding]]:
+def _outcomes(keys: Mapping[str, str]) -> Iterator[tuple[str, ServerAddress | Finding]]:
     for key in sorted(keys):
         value = keys[key].strip()
         if key in TRACKING_KEYS:
@@ -142,7 +148,7 @@ def _outcomes(keys: Mapping[str, str]) -> Iterator[tuple[str, Server | Finding]]
             yield key, _url(key, value, "https")
         elif key == "NEPTUNE_API_TOKEN" and value:
             message = "Neptune's hosted service is ending; a self-hosted one goes on"
-            yield key, Finding(Reason.LEGACY_TRACKER, key, message)
+            yield key, Finding(EgressReason.LEGACY_TRACKER, key, message)
             yield key, _encoded(key, value, "api_address")
         elif (
             key == "COMET_API_KEY"
@@ -154,10 +160,12 @@ def _outcomes(keys: Mapping[str, str]) -> Iterator[tuple[str, Server | Finding]]
         trigger = default.applies(keys)
         if trigger is not None:
             for host in default.hosts:
-                yield trigger, Server("https", host, 443)
+                yield trigger, ServerAddress("https", host, 443)
 
 
-def _tracking_uri(key: str, value: str, keys: Mapping[str, str]) -> Server | Finding:
+def _tracking_uri(
+    key: str, value: str, keys: Mapping[str, str]
+) -> ServerAddress | Finding:
     """MLflow's registered schemes, and the generic contract's plain URL."""
     scheme = value.lower() if value.lower() in INDIRECT else scheme_of(value)
     if scheme == "uc" and "//" in value:
@@ -168,26 +176,28 @@ def _tracking_uri(key: str, value: str, keys: Mapping[str, str]) -> Server | Fin
             return _url(host_key, keys[host_key].strip(), "https")
         missing = f"set {host_key}" if host_key else "add its hosts to the settings"
         message = f"{key} is {scheme!r}, which names no host; {missing}"
-        return Finding(Reason.HOST_NEEDED, key, message)
+        return Finding(EgressReason.HOST_NEEDED, key, message)
     if scheme in LOCAL:
         message = f"{key} is a local path; no server has to be reached"
-        return Finding(Reason.NO_NETWORK_NEEDED, key, message)
+        return Finding(EgressReason.NO_NETWORK_NEEDED, key, message)
     return _url(key, value, "http")
 
 
-def _url(key: str, value: str, default_scheme: str) -> Server | Finding:
+def _url(key: str, value: str, default_scheme: str) -> ServerAddress | Finding:
     try:
         return server(value, default_scheme)
     except MalformedUriError as error:
-        return Finding(Reason.MALFORMED_URI, key, f"{key} names no server: {error}")
+        return Finding(
+            EgressReason.MALFORMED_URI, key, f"{key} names no server: {error}"
+        )
 
 
-def _encoded(key: str, value: str, field: str) -> Server | Finding:
+def _encoded(key: str, value: str, field: str) -> ServerAddress | Finding:
     """A URL inside base64-encoded JSON inside a credential."""
     try:
         decoded = json.loads(base64.b64decode(value + "=" * (-len(value) % 4)))
         url = decoded[field]
     except (binascii.Error, ValueError, KeyError, TypeError):
         message = f"{key} names no server: it holds no {field}"
-        return Finding(Reason.MALFORMED_URI, key, message)
+        return Finding(EgressReason.MALFORMED_URI, key, message)
     return _url(key, str(url), "https")

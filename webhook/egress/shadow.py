@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from webhook.egress.canonical import compact
-from webhook.egress.cover import Wanted
-from webhook.egress.model import Direction, Policy, Rule
-from webhook.egress.reasons import Reason
+from webhook.egress.coverage import RequiredRules
+from webhook.egress.network_policy import Direction, NetworkPolicy, Rule
+from webhook.egress.normalize import normalize
+from webhook.egress.reasons import EgressReason
 from webhook.egress.selector import Requirement, Selector
 from webhook.injection.names import (
     INJECTED_LABEL,
@@ -82,7 +82,7 @@ class OwnPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PolicyPlan:
     """What a namespace should have from us, and why.
 
     Attributes:
@@ -91,7 +91,7 @@ class Plan:
     """
 
     namespace: str
-    reason: Reason
+    reason: EgressReason
     policies: tuple[OwnPolicy, ...] = ()
 
 
@@ -101,8 +101,8 @@ def is_own(labels: Mapping[str, str], name: str) -> bool:
 
 
 def additive(
-    namespace: str, policies: Iterable[Policy], rules: tuple[Rule, ...]
-) -> Plan:
+    namespace: str, policies: Iterable[NetworkPolicy], rules: tuple[Rule, ...]
+) -> PolicyPlan:
     """Shadows of the policies that isolate, carrying what those do not permit.
 
     Args:
@@ -110,8 +110,8 @@ def additive(
         policies: All of the namespace's; ours are passed over.
         rules: What every injected pod should be permitted.
     """
-    isolating: list[Policy] = []
-    groups: dict[Selector, list[Policy]] = {}
+    isolating: list[NetworkPolicy] = []
+    groups: dict[Selector, list[NetworkPolicy]] = {}
     for policy in policies:
         if Direction.EGRESS not in policy.directions:
             continue
@@ -121,24 +121,24 @@ def additive(
         isolating.append(policy)
         groups.setdefault(both, []).append(policy)
     if not isolating:
-        return Plan(namespace, Reason.NOT_ISOLATED)
+        return PolicyPlan(namespace, EgressReason.NOT_ISOLATED)
     if not rules:
-        return Plan(namespace, Reason.UNRESOLVED)
+        return PolicyPlan(namespace, EgressReason.UNRESOLVED)
     # What selects every injected pod is isolation enough to lean on.
     if INJECTED in groups:
         groups = {INJECTED: groups[INJECTED]}
-    given, wanted = _Given(isolating), Wanted(rules)
+    given, wanted = _Given(isolating), RequiredRules(rules)
     shadows = (
         _shadow(namespace, both, group, wanted, given) for both, group in groups.items()
     )
     kept = sorted((s for s in shadows if s.rules), key=lambda shadow: shadow.name)
-    return Plan(namespace, Reason.EGRESS_READY, tuple(kept))
+    return PolicyPlan(namespace, EgressReason.EGRESS_READY, tuple(kept))
 
 
-def isolate(namespace: str, rules: Iterable[Rule]) -> Plan:
+def isolate(namespace: str, rules: Iterable[Rule]) -> PolicyPlan:
     """One policy that closes injected pods to everything but these rules."""
-    closed = OwnPolicy(namespace, ISOLATING_NAME, INJECTED, compact(rules))
-    return Plan(namespace, Reason.EGRESS_READY, (closed,))
+    closed = OwnPolicy(namespace, ISOLATING_NAME, INJECTED, normalize(rules))
+    return PolicyPlan(namespace, EgressReason.EGRESS_READY, (closed,))
 
 
 class _Given:
@@ -147,9 +147,9 @@ class _Given:
     A namespace may have hundreds, and most say nothing about most shadows.
     """
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
-        self._everywhere: list[Policy] = []
-        self._by_first: dict[Requirement, list[Policy]] = {}
+    def __init__(self, policies: Iterable[NetworkPolicy]) -> None:
+        self._everywhere: list[NetworkPolicy] = []
+        self._by_first: dict[Requirement, list[NetworkPolicy]] = {}
         for policy in policies:
             if not policy.egress:
                 continue
@@ -159,7 +159,7 @@ class _Given:
                 found = self._by_first.setdefault(requirements[0], [])
             found.append(policy)
 
-    def to(self, selector: Selector) -> Iterator[tuple[Policy, Rule]]:
+    def to(self, selector: Selector) -> Iterator[tuple[NetworkPolicy, Rule]]:
         """The rules that hold for every pod that a selector selects."""
         candidates = list(self._everywhere)
         for requirement in selector.requirements:
@@ -172,15 +172,15 @@ class _Given:
 def _shadow(
     namespace: str,
     both: Selector,
-    group: list[Policy],
-    wanted: Wanted,
+    group: list[NetworkPolicy],
+    wanted: RequiredRules,
     given: _Given,
 ) -> OwnPolicy:
     return OwnPolicy(
         namespace,
         NAME_PREFIX + _digest(both),
         both,
-        wanted.without(given.to(both)),
+        wanted.subtract(given.to(both)),
         tuple(sorted({(p.name, p.uid) for p in group})),
     )
 

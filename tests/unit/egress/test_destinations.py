@@ -6,18 +6,23 @@ import re
 
 import pytest
 
-from webhook.egress.destination import Derived, Destination, derive, parse_extra
-from webhook.egress.reasons import Reason
+from webhook.egress.destinations import (
+    DerivedDestinations,
+    Destination,
+    derive,
+    parse_extra,
+)
+from webhook.egress.reasons import EgressReason
 
 SECRET = "hunter2"  # noqa: S105 - what must not come out
 
 
-def places(derived: Derived) -> list[str]:
+def places(derived: DerivedDestinations) -> list[str]:
     """The destinations as `host:port`."""
     return [f"{d.host}:{d.port}" for d in derived.destinations]
 
 
-def reasons(derived: Derived) -> list[Reason]:
+def reasons(derived: DerivedDestinations) -> list[EgressReason]:
     """The findings' words."""
     return [f.reason for f in derived.findings]
 
@@ -60,14 +65,14 @@ def test_a_local_tracking_uri_needs_no_network(uri: str) -> None:
     """A path or a file database is no destination."""
     derived = derive({"TRACKING_URI": uri})
 
-    assert (places(derived), reasons(derived)) == ([], [Reason.NO_NETWORK_NEEDED])
+    assert (places(derived), reasons(derived)) == ([], [EgressReason.NO_NETWORK_NEEDED])
 
 
 def test_without_any_key_that_names_a_server_nothing_is_needed() -> None:
     """Other keys are somebody else's."""
     derived = derive({"MLFLOW_EXPERIMENT_NAME": "https://not-a-server"})
 
-    assert (places(derived), reasons(derived)) == ([], [Reason.NO_NETWORK_NEEDED])
+    assert (places(derived), reasons(derived)) == ([], [EgressReason.NO_NETWORK_NEEDED])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,7 @@ def test_a_malformed_uri_is_reported_without_repeating_it(uri: str) -> None:
     """A token pasted into the wrong key must not come out again."""
     derived = derive({"TRACKING_URI": uri})
 
-    assert (places(derived), reasons(derived)) == ([], [Reason.MALFORMED_URI])
+    assert (places(derived), reasons(derived)) == ([], [EgressReason.MALFORMED_URI])
     assert not re.search("hunter2|host:|1.2.3|-bad-|aaaa", repr(derived))
 
 
@@ -99,7 +104,10 @@ def test_a_database_uri_is_permitted_with_a_warning() -> None:
     """Every task would hold the database's credentials."""
     derived = derive({"MLFLOW_TRACKING_URI": "postgresql://u:p@db:6000/x"})
 
-    assert (places(derived), reasons(derived)) == (["db:6000"], [Reason.DATABASE_URI])
+    assert (places(derived), reasons(derived)) == (
+        ["db:6000"],
+        [EgressReason.DATABASE_URI],
+    )
 
 
 @pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "databricks-uc"])
@@ -132,7 +140,7 @@ def test_an_indirect_uri_asks_for_its_host(uri: str, hint: str) -> None:
     """What names no host cannot be permitted by guessing."""
     derived = derive({"TRACKING_URI": uri})
 
-    assert (places(derived), reasons(derived)) == ([], [Reason.HOST_NEEDED])
+    assert (places(derived), reasons(derived)) == ([], [EgressReason.HOST_NEEDED])
     assert hint in derived.findings[0].message
 
 
@@ -197,7 +205,7 @@ def test_a_token_without_an_address_is_reported_without_repeating_it(
     derived = derive({"NEPTUNE_API_TOKEN": token})
 
     assert places(derived) == []
-    assert Reason.MALFORMED_URI in reasons(derived)
+    assert EgressReason.MALFORMED_URI in reasons(derived)
     assert token not in repr(derived)
 
 

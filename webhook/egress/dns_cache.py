@@ -12,8 +12,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
-from webhook.egress.model import Address
-from webhook.egress.reasons import Finding, Reason
+from webhook.egress.network_policy import Address
+from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.services import address_key
 
 _FIRST_RETRIES: Final = 10
@@ -30,7 +30,7 @@ _METADATA: Final = frozenset(
 """Cloud metadata services that are not on link-local addresses."""
 
 
-class Outcome(StrEnum):
+class DnsOutcome(StrEnum):
     """How a lookup ended; the value is the metric label."""
 
     NOERROR = "NOERROR"
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class DnsAnswer:
     """The answers of every server asked for one name, taken together.
 
     Attributes:
@@ -57,14 +57,14 @@ class Lookup:
     """
 
     at: datetime
-    outcome: Outcome
+    outcome: DnsOutcome
     addresses: tuple[Address, ...] = ()
     ttl: timedelta | None = None
-    servers: tuple[Outcome, ...] = ()
+    servers: tuple[DnsOutcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DnsLimits:
     """How lookups are remembered and repeated; all from the settings.
 
     Attributes:
@@ -85,7 +85,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class CachedName:
     """What is known of one name.
 
     Attributes:
@@ -100,7 +100,7 @@ class Memory:
     """
 
     seen: Mapping[Address, datetime]
-    last: Outcome | None = None
+    last: DnsOutcome | None = None
     succeeded: datetime | None = None
     failures: int = 0
     growth: int = 0
@@ -109,12 +109,12 @@ class Memory:
     ttl: timedelta = timedelta(0)
 
     @classmethod
-    def empty(cls) -> "Memory":
+    def empty(cls) -> "CachedName":
         """Before the first lookup."""
         return cls({})
 
 
-def is_unsafe(address: Address, limits: Limits) -> bool:
+def is_unsafe(address: Address, limits: DnsLimits) -> bool:
     """Whether no tracking server can have an address, whatever DNS says."""
     if isinstance(address, IPv6Address) and address in _NAT64:
         return is_unsafe(IPv4Address(int(address) & 0xFFFFFFFF), limits)
@@ -132,14 +132,16 @@ def is_unsafe(address: Address, limits: Limits) -> bool:
     )
 
 
-def learn(memory: Memory, lookup: Lookup, limits: Limits) -> Memory:
+def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedName:
     """What is known after a lookup."""
     unsafe = tuple(
         sorted({a for a in lookup.addresses if is_unsafe(a, limits)}, key=address_key)
     )
     safe = set(lookup.addresses) - set(unsafe)
     if not safe:
-        outcome = Outcome.EMPTY if lookup.outcome is Outcome.NOERROR else lookup.outcome
+        outcome = (
+            DnsOutcome.EMPTY if lookup.outcome is DnsOutcome.NOERROR else lookup.outcome
+        )
         return replace(
             memory, last=outcome, failures=memory.failures + 1, unsafe=unsafe
         )
@@ -147,9 +149,9 @@ def learn(memory: Memory, lookup: Lookup, limits: Limits) -> Memory:
     recent = {a: t for a, t in seen.items() if lookup.at - t <= limits.grace}
     grew = bool(memory.seen) and not safe <= memory.seen.keys()
     growth = memory.growth + 1 if grew else 0
-    return Memory(
+    return CachedName(
         seen=_newest(recent, limits.cap * _REMEMBERED),
-        last=Outcome.NOERROR,
+        last=DnsOutcome.NOERROR,
         succeeded=lookup.at,
         growth=growth,
         rotated=lookup.at if growth >= 2 else memory.rotated,
@@ -158,42 +160,42 @@ def learn(memory: Memory, lookup: Lookup, limits: Limits) -> Memory:
     )
 
 
-def addresses(memory: Memory, limits: Limits) -> tuple[Address, ...]:
+def addresses(memory: CachedName, limits: DnsLimits) -> tuple[Address, ...]:
     """The addresses to permit, sorted: at most the cap, the newest first to stay."""
     return tuple(sorted(_newest(memory.seen, limits.cap), key=address_key))
 
 
-def findings(name: str, memory: Memory, limits: Limits) -> tuple[Finding, ...]:
+def findings(name: str, memory: CachedName, limits: DnsLimits) -> tuple[Finding, ...]:
     """What an operator should know of a name."""
     found: list[Finding] = []
     if memory.failures and memory.seen:
         message = (
             f"the last lookup of {name} ended in {memory.last}; its addresses stay"
         )
-        found.append(Finding(Reason.RESOLUTION_STALE, name, message))
+        found.append(Finding(EgressReason.RESOLUTION_STALE, name, message))
     if memory.failures and not memory.seen:
         message = (
             f"no lookup of {name} gave an address; the last ended in {memory.last}"
         )
-        found.append(Finding(Reason.UNRESOLVED, name, message))
+        found.append(Finding(EgressReason.UNRESOLVED, name, message))
     if _rotating(memory, limits):
         message = (
             f"lookups of {name} keep bringing new addresses; name its range instead"
         )
-        found.append(Finding(Reason.ROTATING_ADDRESSES, name, message))
+        found.append(Finding(EgressReason.ROTATING_ADDRESSES, name, message))
     if len(memory.seen) > limits.cap:
         message = (
             f"{name} has more than {limits.cap} addresses; the newest are permitted"
         )
-        found.append(Finding(Reason.TRUNCATED, name, message))
+        found.append(Finding(EgressReason.TRUNCATED, name, message))
     if memory.unsafe:
         listed = ", ".join(str(a) for a in memory.unsafe)
         message = f"an answer for {name} held {listed}, which is left out"
-        found.append(Finding(Reason.UNSAFE_ADDRESS, name, message))
+        found.append(Finding(EgressReason.UNSAFE_ADDRESS, name, message))
     return tuple(found)
 
 
-def wait(memory: Memory, limits: Limits, jitter: float) -> timedelta:
+def next_lookup(memory: CachedName, limits: DnsLimits, jitter: float) -> timedelta:
     """How long until a name is looked up again.
 
     Args:
@@ -209,7 +211,7 @@ def wait(memory: Memory, limits: Limits, jitter: float) -> timedelta:
     return pause * (1 + jitter / 10)
 
 
-def dump(memory: Memory) -> dict[str, Any]:
+def dump(memory: CachedName) -> dict[str, Any]:
     """A memory as JSON: what has to survive a restart.
 
     Addresses stand under the time they were last seen: an answer brings several.
@@ -227,20 +229,20 @@ def dump(memory: Memory) -> dict[str, Any]:
     }
 
 
-def load(raw: Mapping[str, Any]) -> Memory:
+def load(raw: Mapping[str, Any]) -> CachedName:
     """Reads what `dump` wrote.
 
     Raises:
         ValueError: It is something else.
     """
     try:
-        return Memory(
+        return CachedName(
             seen={
                 ip_address(a): _time(t)
                 for t, found in raw["seen"].items()
                 for a in found
             },
-            last=raw["last"] and Outcome(raw["last"]),
+            last=raw["last"] and DnsOutcome(raw["last"]),
             succeeded=raw["succeeded"] and _time(raw["succeeded"]),
             failures=int(raw["failures"]),
             growth=int(raw["growth"]),
@@ -262,7 +264,7 @@ def _newest(seen: Mapping[Address, datetime], count: int) -> Mapping[Address, da
     }
 
 
-def _rotating(memory: Memory, limits: Limits) -> bool:
+def _rotating(memory: CachedName, limits: DnsLimits) -> bool:
     """Said for a grace period, so that it does not come and go with each lookup."""
     return (
         memory.rotated is not None
