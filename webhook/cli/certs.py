@@ -11,8 +11,8 @@ from rich.console import Console
 
 from certs import bundle
 from certs.codec import NewerFormatError, decode_pair
-from certs.material import Root
-from certs.state import Served
+from certs.model import Root
+from certs.state import ReplicaCertificate
 from webhook.cli.certs_report import Standing, tables
 from webhook.cli.connect import cluster_options, connect, now, process_environ
 from webhook.cli.keeping import place_of, policy_of
@@ -220,7 +220,9 @@ def verify(
     raise SystemExit(0 if served and all(one.trusted for one in served) else 1)
 
 
-def _observe(site: Site, one: Address | None = None) -> tuple[Look, tuple[Served, ...]]:
+def _observe(
+    site: Site, one: Address | None = None
+) -> tuple[Look, tuple[ReplicaCertificate, ...]]:
     look = _asking(site.looker().look)
     replicas = (one,) if one else site.looker().replicas()
     if replicas is None:

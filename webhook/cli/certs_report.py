@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from certs.material import Root
-    from certs.state import Served
+    from certs.model import Root
+    from certs.state import ReplicaCertificate
     from webhook.companion.certificates.look import Look
 
 
@@ -37,7 +37,7 @@ class Standing:
     secret: str
     look: Look
     leaf: Root | None
-    served: tuple[Served, ...]
+    served: tuple[ReplicaCertificate, ...]
     now: datetime
 
     def report(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from certs.policy import Policy, service_name
+from certs.policy import CertificatePolicy, service_name
 from webhook.cli.release import Release
 from webhook.cluster.informer import Informer
 from webhook.companion.certificates.concern import Certificates
@@ -28,13 +28,13 @@ def place_of(settings: CompanionSettings, home: str) -> Place:
     )
 
 
-def policy_of(settings: CompanionSettings, home: str) -> Policy:
+def policy_of(settings: CompanionSettings, home: str) -> CertificatePolicy:
     """Names and durations.
 
     Raises:
         PolicyError: the durations contradict each other.
     """
-    return Policy(
+    return CertificatePolicy(
         names=(service_name(settings.webhook, home),),
         life=timedelta(days=settings.certificate_days),
         renew_before=timedelta(days=settings.certificate_renew_days),

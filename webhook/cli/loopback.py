@@ -23,7 +23,7 @@ from pathlib import Path
 import click
 
 from certs.issue import issue
-from certs.policy import Policy, service_name
+from certs.policy import CertificatePolicy, service_name
 
 NAME = service_name("tracking-injector", "michelangelo-tracking")
 """What kube-apiserver would ask the certificate for."""
@@ -66,7 +66,7 @@ def running_server() -> Iterator[Server]:
     ):
         folder = Path(name)
         now = datetime.now(UTC)  # noqa: TID251 - the edge
-        generation = issue(Policy(names=(NAME,)), now)
+        generation = issue(CertificatePolicy(names=(NAME,)), now)
         (folder / "tls.crt").write_bytes(generation.leaf)
         key = os.open(folder / "tls.key", os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(key, "wb") as file:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from certs.codec import encode_pair
 from certs.issue import issue
-from certs.policy import Policy, service_name
+from certs.policy import CertificatePolicy, service_name
 from tests.cluster.injector import CHART, CONFIGURATIONS
 from tests.cluster.rotation.installation import COMMAND, endpoint_slice, own_address
 from tests.lab.processes import Process, free_port, wait_for
@@ -49,7 +49,7 @@ class Others:
     def install(self) -> None:
         """The chart, the pair of another's making, and the roots of the same."""
         now = datetime.now(UTC)  # noqa: TID251 - the API server's clock judges it
-        pair = issue(Policy(names=(service_name(RELEASE, HOME),)), now)
+        pair = issue(CertificatePolicy(names=(service_name(RELEASE, HOME),)), now)
         data = encode_pair(pair)
         self.plane.namespace(HOME)
         self.plane.helm(

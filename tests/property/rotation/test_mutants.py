@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 import pytest
 
+from certs.plan import Cause
 from certs.state import State
-from certs.steps import Cause
 from tests.property.rotation.companion import Companion
 from tests.property.rotation.histories import POLICY, History
 from tests.property.rotation.mint import Mint, abstract_material
@@ -28,7 +28,7 @@ from webhook.companion.certificates.look import Looker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from certs.policy import Policy
+    from certs.policy import CertificatePolicy
     from webhook.cluster.interface import Json
     from webhook.cluster.resources import ResourceType
     from webhook.companion.certificates.words import Complaint
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 HISTORIES = 100
 
 
-def first_violation(policy: Policy = POLICY) -> str:
+def first_violation(policy: CertificatePolicy = POLICY) -> str:
     """What the first history to fail says; empty if none does."""
     for seed in range(HISTORIES):
         try:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from certs.codec import NewerFormatError, encode_pair, encode_state
 from certs.issue import issue
-from certs.restore import restore
+from certs.plan import RotationPlan, RotationStep, Stage, WriteBundle, WritePair
+from certs.recover import recover
 from certs.rotation import plan
-from certs.state import Served, State
-from certs.steps import Plan, Stage, Step, WriteBundle, WritePair
+from certs.state import ReplicaCertificate, State
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Conflict
 from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
@@ -30,9 +30,9 @@ from webhook.companion.certificates.words import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.material import Generation
-    from certs.policy import Policy
-    from certs.steps import Cause
+    from certs.model import Generation
+    from certs.plan import Cause
+    from certs.policy import CertificatePolicy
     from webhook.cluster.interface import Json, KubeClient
 
 _LOOKS: Final = 8
@@ -42,7 +42,7 @@ _UNDER_WAY: Final = timedelta(seconds=5)
 """How old the API server's time may be when ours is read: it is in whole seconds, and
 an answer takes its time."""
 
-Prober = Callable[[tuple[Address, ...], bytes], tuple[Served, ...]]
+Prober = Callable[[tuple[Address, ...], bytes], tuple[ReplicaCertificate, ...]]
 """Asks replicas for their certificate, given the bundle that API servers have."""
 
 
@@ -52,10 +52,10 @@ class Certificates:
 
     resources: KubeClient
     place: Place
-    policy: Policy
+    policy: CertificatePolicy
     clocks: Clocks
     probe: Prober
-    issue: Callable[[Policy, datetime], Generation] = issue
+    issue: Callable[[CertificatePolicy, datetime], Generation] = issue
     _looker: Looker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +94,7 @@ class Certificates:
             state = State()
             return Outcome(phase=state.phase, state=state, complaints=(newer,)), False
         doubts = self._doubts(look)
-        decided = restore(look.state, look.seen) if doubts else self._plan(look)
+        decided = recover(look.state, look.seen) if doubts else self._plan(look)
         moved, refused = self._write(decided, look, done)
         outcome = Outcome(
             phase=decided.phase,
@@ -105,7 +105,7 @@ class Certificates:
         )
         return outcome, moved and not refused
 
-    def _plan(self, look: Look) -> Plan:
+    def _plan(self, look: Look) -> RotationPlan:
         decided = plan(look.state, look.seen, self.policy, look.now)
         if not decided.attest or decided.steps:
             # What is due already must not wait for a replica that does not answer.
@@ -138,7 +138,7 @@ class Certificates:
         return (Complaint(Problem.CLOCK, detail),)
 
     def _write(
-        self, decided: Plan, look: Look, done: list[Cause]
+        self, decided: RotationPlan, look: Look, done: list[Cause]
     ) -> tuple[bool, list[Complaint]]:
         """Try every step: one that is refused must not keep back another.
 
@@ -158,7 +158,7 @@ class Certificates:
                 refused.append(Complaint(Problem.API, str(error)))
         return moved, refused
 
-    def _apply(self, step: Step, look: Look) -> bool:
+    def _apply(self, step: RotationStep, look: Look) -> bool:
         """One write; False when its object is not there to be written."""
         if isinstance(step, WriteBundle):
             return self._apply_bundle(step.pem, look.configuration)

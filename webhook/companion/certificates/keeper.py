@@ -14,7 +14,7 @@ from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from certs.policy import Policy
+    from certs.policy import CertificatePolicy
     from webhook.companion.certificates.concern import Certificates
     from webhook.companion.certificates.words import Outcome, Place
     from webhook.companion.means import Log
@@ -34,7 +34,9 @@ class CertificateKeeper:
 
     name = "certificates"
 
-    def __init__(self, certificates: Certificates, policy: Policy, log: Log) -> None:
+    def __init__(
+        self, certificates: Certificates, policy: CertificatePolicy, log: Log
+    ) -> None:
         """Takes the concern itself, its policy, and where changes are told."""
         self._certificates = certificates
         self._policy = policy

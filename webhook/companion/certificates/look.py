@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from certs.assess import Verdict, inspect
 from certs.codec import decode_pair, decode_state
-from certs.state import Observed, Pair, State, Trust
+from certs.state import ClientTrust, ObservedState, ServingSecret, State
+from certs.validate import CertificateVerdict, load
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
@@ -49,7 +49,7 @@ class Look:
     state_secret: Json | None
     pair_secret: Json | None
     state: State
-    seen: Observed
+    seen: ObservedState
     now: datetime
     server_time: datetime | None
     complaints: tuple[Complaint, ...]
@@ -72,7 +72,7 @@ class Looker:
             NewerFormatError: A newer version keeps the state.
         """
         complaints: list[Complaint] = []
-        # In this order; see `certs.state.Observed`.
+        # In this order; see `certs.state.ObservedState`.
         configuration = self._configuration(complaints)
         pair_secret = self._pair_secret(complaints)
         state_secret = self._state_secret(complaints)
@@ -86,7 +86,7 @@ class Looker:
             state_secret,
             pair_secret,
             state,
-            Observed(
+            ObservedState(
                 trust=self._trust(configuration),
                 pair=self._pair(pair_secret),
                 request=asked,
@@ -148,26 +148,26 @@ class Looker:
             return None
         return body
 
-    def _trust(self, configuration: Json | None) -> Trust | None:
+    def _trust(self, configuration: Json | None) -> ClientTrust | None:
         if configuration is None:
             return None
         meta = metadata.of(configuration)
         # `generation` counts changes of the content alone: labels do not end a dwell.
         version = f"{meta.get('uid')}/{meta.get('generation')}"
-        return Trust(
+        return ClientTrust(
             version=version,
             bundles=bundles(configuration),
             held=self._held("trust", version),
         )
 
-    def _pair(self, secret: Json | None) -> Pair | None:
+    def _pair(self, secret: Json | None) -> ServingSecret | None:
         if secret is None:
             return None
-        found = inspect(decode_pair(secret.get("data")))
+        found = load(decode_pair(secret.get("data")))
         version = f"{metadata.uid(secret)}/{metadata.resource_version(secret)}"
-        return Pair(
+        return ServingSecret(
             version=version,
-            generation=None if isinstance(found, Verdict) else found,
+            generation=None if isinstance(found, CertificateVerdict) else found,
             held=self._held("pair", version),
         )
 

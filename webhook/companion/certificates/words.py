@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from certs.state import Phase, State
-    from certs.steps import Cause
+    from certs.plan import Cause
+    from certs.state import RotationPhase, State
 
 ROTATE_ANNOTATION: Final = f"{DOMAIN}/rotate"
 """On the state Secret: any new value asks for a rotation."""
@@ -86,7 +86,7 @@ class Outcome:
         again: When to look again though nothing happens, UTC.
     """
 
-    phase: Phase
+    phase: RotationPhase
     state: State
     done: tuple[Cause, ...] = ()
     complaints: tuple[Complaint, ...] = ()

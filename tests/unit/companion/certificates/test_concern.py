@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certs.codec import encode_pair
-from certs.state import Phase
+from certs.state import RotationPhase
 from tests.unit.companion.certificates.site import (
     HOME,
     NAME,
@@ -87,7 +87,7 @@ def test_a_replica_that_serves_the_old_one_holds_the_old_root(settled: Site) -> 
         settled.serving = old
         settled.now += timedelta(hours=1)
 
-    assert Phase.SIGNED is settled.step().phase
+    assert RotationPhase.SIGNED is settled.step().phase
     assert all(old.root.pem in pem for pem in settled.bundles())
 
 
@@ -109,7 +109,7 @@ def test_an_unknown_list_of_replicas_attests_nothing(settled: Site) -> None:
         settled.serving = settled.step().state.current
         settled.now += timedelta(minutes=20)
 
-    assert Phase.SIGNED is settled.step().phase
+    assert RotationPhase.SIGNED is settled.step().phase
 
 
 def test_a_lost_race_is_no_complaint(settled: Site) -> None:
@@ -255,7 +255,7 @@ def test_a_wrong_clock_moves_nothing(settled: Site, ahead: timedelta) -> None:
     outcome = settled.step()
 
     assert [Problem.CLOCK] == [one.problem for one in outcome.complaints]
-    assert (before, Phase.STEADY) == (settled.writes(), outcome.phase)
+    assert (before, RotationPhase.STEADY) == (settled.writes(), outcome.phase)
 
 
 def test_a_wrong_clock_is_told_with_both_times(settled: Site) -> None:

@@ -32,7 +32,7 @@ def reads(site: Site) -> list[str]:
 
 
 def test_the_state_is_read_last() -> None:
-    """So that it is the newest: see `certs.state.Observed`."""
+    """So that it is the newest: see `certs.state.ObservedState`."""
     site = Site()
     site.settle()
     site.cluster.calls.clear()

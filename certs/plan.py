@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.material import Generation
-    from certs.state import Phase, State
+    from certs.model import Generation
+    from certs.state import RotationPhase, State
 
-__all__ = ["Cause", "KeepState", "Plan", "Stage", "Step", "WriteBundle", "WritePair"]
+__all__ = [
+    "Cause",
+    "KeepState",
+    "RotationPlan",
+    "RotationStep",
+    "Stage",
+    "WriteBundle",
+    "WritePair",
+]
 
 
 class Cause(StrEnum):
@@ -71,11 +79,11 @@ class WritePair:
     cause: Cause
 
 
-Step = Stage | KeepState | WriteBundle | WritePair
+RotationStep = Stage | KeepState | WriteBundle | WritePair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RotationPlan:
     """What to write now, and when to look again.
 
     Attributes:
@@ -89,8 +97,8 @@ class Plan:
             change can only come from outside.
     """
 
-    phase: Phase
-    steps: tuple[Step, ...]
+    phase: RotationPhase
+    steps: tuple[RotationStep, ...]
     settled: bool = False
     attest: bool = False
     again: datetime | None = None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from certs import bundle
-from certs.restore import restore
-from certs.state import Observed, Pair, State, Trust
-from certs.steps import Cause, WriteBundle, WritePair
+from certs.plan import Cause, WriteBundle, WritePair
+from certs.recover import recover
+from certs.state import ClientTrust, ObservedState, ServingSecret, State
 from tests.unit.certs.moments import CUR, NEXT, OLD, SIGNED, STAGED, STEADY, observed
 
 
-def bundle_of(seen: Observed, state: State = STEADY) -> list[bytes]:
+def bundle_of(seen: ObservedState, state: State = STEADY) -> list[bytes]:
     """The bundles that would be written."""
-    steps = restore(state, seen).steps
+    steps = recover(state, seen).steps
     return [step.pem for step in steps if isinstance(step, WriteBundle)]
 
 
@@ -21,7 +21,7 @@ def test_what_is_whole_is_left_alone() -> None:
     """Also what a clock would find expired, foreign or due."""
     seen = observed((OLD, CUR, NEXT), CUR)
 
-    found = restore(STAGED, seen)
+    found = recover(STAGED, seen)
 
     assert ((), False, False) == (found.steps, found.settled, found.attest)
 
@@ -43,7 +43,7 @@ def test_one_of_two_bundles_is_enough_to_repair() -> None:
     """Each entry is called by itself."""
     pem = bundle.render([CUR.root])
     seen = replace(
-        observed((CUR,), CUR), trust=Trust(version="c/1", bundles=(b"", pem))
+        observed((CUR,), CUR), trust=ClientTrust(version="c/1", bundles=(b"", pem))
     )
 
     assert [pem] == bundle_of(seen)
@@ -56,25 +56,27 @@ def test_a_lost_state_keeps_what_is_served_trusted() -> None:
 
 def test_an_emptied_pair_comes_back() -> None:
     """The generation that the state says is served."""
-    (step,) = restore(STEADY, observed((CUR,), None)).steps
+    (step,) = recover(STEADY, observed((CUR,), None)).steps
 
     assert WritePair(CUR, Cause.PAIR_DRIFT) == step
 
 
 def test_an_emptied_pair_waits_where_a_root_is_retired() -> None:
     """How long its root has been known only a clock could tell."""
-    assert () == restore(SIGNED, observed((CUR, NEXT), None)).steps
+    assert () == recover(SIGNED, observed((CUR, NEXT), None)).steps
 
 
 def test_another_sound_pair_is_left_alone() -> None:
     """Which of the two is the newer one only a clock could tell."""
-    assert () == restore(STEADY, observed((CUR, OLD), OLD)).steps
+    assert () == recover(STEADY, observed((CUR, OLD), OLD)).steps
 
 
 def test_nothing_to_write_to_is_no_reason_to_write() -> None:
     """No configuration, no Secret, no state."""
-    nothing = Observed(trust=None, pair=None)
-    empty = Observed(trust=Trust(version="c/1", bundles=()), pair=Pair(version="p/1"))
+    nothing = ObservedState(trust=None, pair=None)
+    empty = ObservedState(
+        trust=ClientTrust(version="c/1", bundles=()), pair=ServingSecret(version="p/1")
+    )
 
-    assert () == restore(STEADY, nothing).steps
-    assert () == restore(State(), empty).steps
+    assert () == recover(STEADY, nothing).steps
+    assert () == recover(State(), empty).steps

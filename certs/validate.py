@@ -1,9 +1,9 @@
 """Judges certificates: sound or not, and whether due.
 
-Two questions, apart because only one of them changes with time. `inspect` proves that
-three PEM blobs belong together and makes a `Generation` of them; `judge` says whether
+Two questions, apart because only one of them changes with time. `load` proves that
+three PEM blobs belong together and makes a `Generation` of them; `check` says whether
 a generation fits a policy at a given time. `assess` asks both. For fixed material, the
-reasons of `judge` only ever move forward in time: premature, ok, expiring, expired.
+reasons of `check` only ever move forward in time: premature, ok, expiring, expired.
 """
 
 from __future__ import annotations
@@ -18,20 +18,27 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.material import Generation, Material, fingerprint, root_of
+from certs.model import Generation, Material, fingerprint, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from certs.policy import Policy
+    from certs.policy import CertificatePolicy
 
-__all__ = ["Reason", "Verdict", "assess", "inspect", "judge", "sound"]
+__all__ = [
+    "CertificateReason",
+    "CertificateVerdict",
+    "assess",
+    "check",
+    "load",
+    "load_strict",
+]
 
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
-class Reason(StrEnum):
+class CertificateReason(StrEnum):
     """Why a certificate is fit for service or not: also a metric label."""
 
     OK = "ok"
@@ -48,24 +55,24 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CertificateVerdict:
     """A reason and the sentence a person reads."""
 
-    reason: Reason
+    reason: CertificateReason
     detail: str
 
     @property
     def is_ok(self) -> bool:
         """Whether the certificate needs nothing done."""
-        return self.reason is Reason.OK
+        return self.reason is CertificateReason.OK
 
 
 def assess(
     material: Material,
-    policy: Policy,
+    policy: CertificatePolicy,
     now: datetime,
     known: Collection[str] | None = None,
-) -> Verdict:
+) -> CertificateVerdict:
     """Whether a Secret's content can serve, and for how much longer.
 
     Args:
@@ -77,34 +84,46 @@ def assess(
     Returns:
         The first reason against it, or `ok`.
     """
-    found = inspect(material)
-    if isinstance(found, Verdict):
+    found = load(material)
+    if isinstance(found, CertificateVerdict):
         return found
     if known is not None and found.root.fingerprint not in known:
-        return Verdict(Reason.FOREIGN, "a CA that is not ours signed the certificate")
-    return judge(found, policy, now)
+        return CertificateVerdict(
+            CertificateReason.FOREIGN, "a CA that is not ours signed the certificate"
+        )
+    return check(found, policy, now)
 
 
-def judge(generation: Generation, policy: Policy, now: datetime) -> Verdict:
+def check(
+    generation: Generation, policy: CertificatePolicy, now: datetime
+) -> CertificateVerdict:
     """Whether a sound generation fits the policy at this time."""
     absent = [name for name in policy.names if name not in generation.names]
     if absent:
-        return Verdict(Reason.WRONG_NAMES, f"the certificate lacks {absent[0]}")
+        return CertificateVerdict(
+            CertificateReason.WRONG_NAMES, f"the certificate lacks {absent[0]}"
+        )
     until = f"{generation.not_after:%Y-%m-%d %H:%M:%S} UTC"
     if now > generation.not_after:
-        return Verdict(Reason.EXPIRED, f"the certificate expired at {until}")
+        return CertificateVerdict(
+            CertificateReason.EXPIRED, f"the certificate expired at {until}"
+        )
     # Issued by a clock one skew ahead and judged by one that is one skew behind.
     if now < generation.not_before - 2 * policy.skew:
-        return Verdict(
-            Reason.PREMATURE,
+        return CertificateVerdict(
+            CertificateReason.PREMATURE,
             f"the certificate starts at {generation.not_before:%Y-%m-%d %H:%M:%S} UTC",
         )
     if now >= generation.not_after - policy.renew_before:
-        return Verdict(Reason.EXPIRING, f"the certificate ends at {until}")
-    return Verdict(Reason.OK, f"the certificate is good until {until}")
+        return CertificateVerdict(
+            CertificateReason.EXPIRING, f"the certificate ends at {until}"
+        )
+    return CertificateVerdict(
+        CertificateReason.OK, f"the certificate is good until {until}"
+    )
 
 
-def inspect(material: Material) -> Generation | Verdict:
+def load(material: Material) -> Generation | CertificateVerdict:
     """Prove that CA, leaf and key belong together.
 
     Returns:
@@ -117,7 +136,7 @@ def inspect(material: Material) -> Generation | Verdict:
     )
     for name, blob in blobs:
         if not blob:
-            return Verdict(Reason.MISSING, f"the {name} is empty")
+            return CertificateVerdict(CertificateReason.MISSING, f"the {name} is empty")
     try:
         ca = _only(x509.load_pem_x509_certificates(material.ca), "CA certificate")
         leaf = _only(x509.load_pem_x509_certificates(material.leaf), "certificate")
@@ -129,7 +148,9 @@ def inspect(material: Material) -> Generation | Verdict:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # The parser's own words may quote its input; the type cannot.
         kind = type(error).__name__
-        return Verdict(Reason.UNPARSABLE, f"the PEM cannot be read ({kind})")
+        return CertificateVerdict(
+            CertificateReason.UNPARSABLE, f"the PEM cannot be read ({kind})"
+        )
     if flaw is not None:
         return flaw
     return Generation(
@@ -143,14 +164,14 @@ def inspect(material: Material) -> Generation | Verdict:
     )
 
 
-def sound(material: Material) -> Generation:
-    """The generation that `inspect` finds.
+def load_strict(material: Material) -> Generation:
+    """The generation that `load` finds.
 
     Raises:
         ValueError: There is none; the message says why.
     """
-    found = inspect(material)
-    if isinstance(found, Verdict):
+    found = load(material)
+    if isinstance(found, CertificateVerdict):
         raise ValueError(found.detail)  # noqa: TRY004 - the content, not the type
     return found
 
@@ -169,18 +190,20 @@ def _dns_names(leaf: x509.Certificate) -> frozenset[str]:
     return frozenset(found.value.get_values_for_type(x509.DNSName))
 
 
-def _mismatch(leaf: x509.Certificate, key: object) -> Verdict | None:
+def _mismatch(leaf: x509.Certificate, key: object) -> CertificateVerdict | None:
     public = getattr(key, "public_key", lambda: None)()
     if public == leaf.public_key():
         return None
-    return Verdict(Reason.KEY_MISMATCH, "the key belongs to another certificate")
+    return CertificateVerdict(
+        CertificateReason.KEY_MISMATCH, "the key belongs to another certificate"
+    )
 
 
-def _broken(ca: x509.Certificate, leaf: x509.Certificate) -> Verdict | None:
+def _broken(ca: x509.Certificate, leaf: x509.Certificate) -> CertificateVerdict | None:
     """Whatever would keep a TLS client from building the chain."""
 
-    def verdict(detail: str) -> Verdict:
-        return Verdict(Reason.CHAIN_BROKEN, detail)
+    def verdict(detail: str) -> CertificateVerdict:
+        return CertificateVerdict(CertificateReason.CHAIN_BROKEN, detail)
 
     try:
         leaf.verify_directly_issued_by(ca)
@@ -201,7 +224,9 @@ def _broken(ca: x509.Certificate, leaf: x509.Certificate) -> Verdict | None:
     return None
 
 
-def _weakness(ca: x509.Certificate, leaf: x509.Certificate) -> Verdict | None:
+def _weakness(
+    ca: x509.Certificate, leaf: x509.Certificate
+) -> CertificateVerdict | None:
     for certificate in (ca, leaf):
         key = certificate.public_key()
         strong = (
@@ -212,5 +237,7 @@ def _weakness(ca: x509.Certificate, leaf: x509.Certificate) -> Verdict | None:
         digest = certificate.signature_hash_algorithm
         # Ed25519 signatures name no digest of their own.
         if not strong or not (digest is None or isinstance(digest, _STRONG)):
-            return Verdict(Reason.WEAK, "a key or a signature is too weak")
+            return CertificateVerdict(
+                CertificateReason.WEAK, "a key or a signature is too weak"
+            )
     return None

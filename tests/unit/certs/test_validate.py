@@ -12,9 +12,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs.assess import Reason, Verdict, assess, inspect, judge, sound
 from certs.issue import issue
-from certs.material import Material, PrivateKey
+from certs.model import Material, PrivateKey
+from certs.validate import (
+    CertificateReason,
+    CertificateVerdict,
+    assess,
+    check,
+    load,
+    load_strict,
+)
 from tests.unit.certs.cases import NOW, POLICY, Case
 
 GOOD = issue(POLICY, NOW)
@@ -27,23 +34,26 @@ def with_key(pem: bytes) -> Material:
     return replace(PARTS, key=PrivateKey(pem))
 
 
-UNFIT: dict[str, tuple[Material, Reason]] = {
-    "nothing": (Material(), Reason.MISSING),
-    "no CA": (replace(PARTS, ca=b""), Reason.MISSING),
-    "no leaf": (replace(PARTS, leaf=b""), Reason.MISSING),
-    "no key": (with_key(b""), Reason.MISSING),
-    "no PEM": (replace(PARTS, ca=b"\x00\xff"), Reason.UNPARSABLE),
-    "truncated leaf": (replace(PARTS, leaf=PARTS.leaf[:200]), Reason.UNPARSABLE),
-    "truncated key": (with_key(PARTS.key.reveal()[:100]), Reason.UNPARSABLE),
+UNFIT: dict[str, tuple[Material, CertificateReason]] = {
+    "nothing": (Material(), CertificateReason.MISSING),
+    "no CA": (replace(PARTS, ca=b""), CertificateReason.MISSING),
+    "no leaf": (replace(PARTS, leaf=b""), CertificateReason.MISSING),
+    "no key": (with_key(b""), CertificateReason.MISSING),
+    "no PEM": (replace(PARTS, ca=b"\x00\xff"), CertificateReason.UNPARSABLE),
+    "truncated leaf": (
+        replace(PARTS, leaf=PARTS.leaf[:200]),
+        CertificateReason.UNPARSABLE,
+    ),
+    "truncated key": (with_key(PARTS.key.reveal()[:100]), CertificateReason.UNPARSABLE),
     "two CAs": (
         replace(PARTS, ca=PARTS.ca + OTHER.root.pem),
-        Reason.UNPARSABLE,
+        CertificateReason.UNPARSABLE,
     ),
     "encrypted key": (
         Case(encryption=serialization.BestAvailableEncryption(b"x")).material(),
-        Reason.UNPARSABLE,
+        CertificateReason.UNPARSABLE,
     ),
-    "another key": (with_key(OTHER.key.reveal()), Reason.KEY_MISMATCH),
+    "another key": (with_key(OTHER.key.reveal()), CertificateReason.KEY_MISMATCH),
     "an RSA key": (
         with_key(
             rsa.generate_private_key(65537, 2048).private_bytes(
@@ -52,42 +62,48 @@ UNFIT: dict[str, tuple[Material, Reason]] = {
                 serialization.NoEncryption(),
             )
         ),
-        Reason.KEY_MISMATCH,
+        CertificateReason.KEY_MISMATCH,
     ),
     "leaf and CA swapped": (
         replace(PARTS, ca=PARTS.leaf, leaf=PARTS.ca),
-        Reason.KEY_MISMATCH,
+        CertificateReason.KEY_MISMATCH,
     ),
-    "another CA": (replace(PARTS, ca=OTHER.root.pem), Reason.CHAIN_BROKEN),
-    "CA that is none": (Case(ca=False).material(), Reason.CHAIN_BROKEN),
-    "CA that may not sign": (Case(signs=False).material(), Reason.CHAIN_BROKEN),
+    "another CA": (replace(PARTS, ca=OTHER.root.pem), CertificateReason.CHAIN_BROKEN),
+    "CA that is none": (Case(ca=False).material(), CertificateReason.CHAIN_BROKEN),
+    "CA that may not sign": (
+        Case(signs=False).material(),
+        CertificateReason.CHAIN_BROKEN,
+    ),
     "CA without constraints": (
         Case(constraints=False).material(),
-        Reason.CHAIN_BROKEN,
+        CertificateReason.CHAIN_BROKEN,
     ),
-    "leaf without purpose": (Case(purposes=()).material(), Reason.CHAIN_BROKEN),
+    "leaf without purpose": (
+        Case(purposes=()).material(),
+        CertificateReason.CHAIN_BROKEN,
+    ),
     "leaf for clients": (
         Case(purposes=(ExtendedKeyUsageOID.CLIENT_AUTH,)).material(),
-        Reason.CHAIN_BROKEN,
+        CertificateReason.CHAIN_BROKEN,
     ),
     "leaf that outlives its CA": (
         Case(ca_life=POLICY.life - timedelta(days=1)).material(),
-        Reason.CHAIN_BROKEN,
+        CertificateReason.CHAIN_BROKEN,
     ),
     "short RSA key": (
         Case(leaf_key=rsa.generate_private_key(65537, 1024)).material(),  # noqa: S505 - weak
-        Reason.WEAK,
+        CertificateReason.WEAK,
     ),
     "short curve": (
         Case(ca_key=ec.generate_private_key(ec.SECP224R1())).material(),
-        Reason.WEAK,
+        CertificateReason.WEAK,
     ),
     "DSA": (
         Case(leaf_key=dsa.generate_private_key(1024)).material(),  # noqa: S505 - weak
-        Reason.WEAK,
+        CertificateReason.WEAK,
     ),
-    "other names": (Case(names=("a.b.svc",)).material(), Reason.WRONG_NAMES),
-    "no names": (Case(names=()).material(), Reason.WRONG_NAMES),
+    "other names": (Case(names=("a.b.svc",)).material(), CertificateReason.WRONG_NAMES),
+    "no names": (Case(names=()).material(), CertificateReason.WRONG_NAMES),
 }
 
 
@@ -119,27 +135,37 @@ def test_a_certificate_of_an_unknown_ca_is_foreign() -> None:
     """Only when it is said which ones are known."""
     known = {OTHER.root.fingerprint}
 
-    assert assess(PARTS, POLICY, NOW, known).reason is Reason.FOREIGN
+    assert assess(PARTS, POLICY, NOW, known).reason is CertificateReason.FOREIGN
     assert assess(PARTS, POLICY, NOW, {GOOD.root.fingerprint}).is_ok
 
 
 @pytest.mark.parametrize(
     ("offset", "reason"),
     [
-        (timedelta(hours=-2), Reason.PREMATURE),
-        (timedelta(hours=-1), Reason.OK),
-        (POLICY.life - POLICY.renew_before - timedelta(seconds=1), Reason.OK),
-        (POLICY.life - POLICY.renew_before, Reason.EXPIRING),
-        (POLICY.life, Reason.EXPIRING),
-        (POLICY.life + timedelta(seconds=1), Reason.EXPIRED),
+        (timedelta(hours=-2), CertificateReason.PREMATURE),
+        (timedelta(hours=-1), CertificateReason.OK),
+        (
+            POLICY.life - POLICY.renew_before - timedelta(seconds=1),
+            CertificateReason.OK,
+        ),
+        (POLICY.life - POLICY.renew_before, CertificateReason.EXPIRING),
+        (POLICY.life, CertificateReason.EXPIRING),
+        (POLICY.life + timedelta(seconds=1), CertificateReason.EXPIRED),
     ],
 )
-def test_the_reason_follows_the_clock(offset: timedelta, reason: Reason) -> None:
+def test_the_reason_follows_the_clock(
+    offset: timedelta, reason: CertificateReason
+) -> None:
     """At the second."""
-    assert judge(GOOD, POLICY, NOW + offset).reason is reason
+    assert check(GOOD, POLICY, NOW + offset).reason is reason
 
 
-ORDER = [Reason.PREMATURE, Reason.OK, Reason.EXPIRING, Reason.EXPIRED]
+ORDER = [
+    CertificateReason.PREMATURE,
+    CertificateReason.OK,
+    CertificateReason.EXPIRING,
+    CertificateReason.EXPIRED,
+]
 MOMENTS = st.timedeltas(timedelta(days=-1), timedelta(days=120))
 
 
@@ -148,8 +174,8 @@ def test_reasons_only_move_forward_in_time(one: timedelta, other: timedelta) -> 
     """Later never looks younger."""
     earlier, later = sorted((one, other))
 
-    before = judge(GOOD, POLICY, NOW + earlier).reason
-    after = judge(GOOD, POLICY, NOW + later).reason
+    before = check(GOOD, POLICY, NOW + earlier).reason
+    after = check(GOOD, POLICY, NOW + later).reason
 
     assert ORDER.index(before) <= ORDER.index(after)
 
@@ -163,14 +189,14 @@ def test_any_bytes_get_a_verdict(blob: bytes, part: str) -> None:
         "key": with_key(blob),
     }
 
-    assert isinstance(inspect(parts[part]), Verdict)
+    assert isinstance(load(parts[part]), CertificateVerdict)
 
 
 def test_sound_says_why_it_is_not() -> None:
     """For material that cannot be otherwise."""
-    assert sound(PARTS) == GOOD
+    assert load_strict(PARTS) == GOOD
     with pytest.raises(ValueError, match="the key is empty"):
-        sound(with_key(b""))
+        load_strict(with_key(b""))
 
 
 def test_no_verdict_quotes_its_input() -> None:

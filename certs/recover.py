@@ -11,15 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from certs import bundle
-from certs.steps import Cause, Plan, Step, WriteBundle, WritePair
+from certs.plan import Cause, RotationPlan, RotationStep, WriteBundle, WritePair
 
 if TYPE_CHECKING:
-    from certs.state import Observed, State
+    from certs.state import ObservedState, State
 
-__all__ = ["restore"]
+__all__ = ["recover"]
 
 
-def restore(state: State, seen: Observed) -> Plan:
+def recover(state: State, seen: ObservedState) -> RotationPlan:
     """The writes that are right at any time.
 
     Args:
@@ -30,7 +30,7 @@ def restore(state: State, seen: Observed) -> Plan:
         At most a bundle that holds everything it held, and the pair where there was
         none. It is never settled: whoever asks has a clock to repair.
     """
-    steps: list[Step] = []
+    steps: list[RotationStep] = []
     pair, trust = seen.pair, seen.trust
     generations = (state.current, state.next, pair.generation if pair else None)
     own = bundle.union((one.root for one in generations if one), state.retired)
@@ -43,4 +43,4 @@ def restore(state: State, seen: Observed) -> Plan:
     # With a retired root, whether the pair may change is a question of time.
     if state.current is not None and lost and not state.retired:
         steps.append(WritePair(state.current, Cause.PAIR_DRIFT))
-    return Plan(phase=state.phase, steps=tuple(steps))
+    return RotationPlan(phase=state.phase, steps=tuple(steps))
