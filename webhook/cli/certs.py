@@ -13,9 +13,9 @@ from certs import bundle
 from certs.codec import NewerFormatError, decode_pair
 from certs.model import Root
 from certs.state import ReplicaCertificate
-from webhook.cli.certs_report import Standing, tables
-from webhook.cli.connect import cluster_options, connect, now, process_environ
+from webhook.cli.certs_view import CertificateView, tables
 from webhook.cli.keeping import place_of, policy_of
+from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient
@@ -37,7 +37,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ReleaseCertificates:
     """Where the certificates are, and how they are read.
 
     Attributes:
@@ -72,7 +72,7 @@ def _site_options(command: F) -> F:
 
 def _site(
     kubeconfig: Path | None, context: str | None, release: str, namespace: str | None
-) -> Site:
+) -> ReleaseCertificates:
     access = connect(
         process_environ(), kubeconfig=kubeconfig, context=context, manager=_MANAGER
     )
@@ -88,7 +88,7 @@ def _site(
     settings = CompanionSettings(webhook=release, tls_secret=secret)
     policy = policy_of(settings, home)
     place = place_of(settings, home)
-    return Site(access.resources, place, policy.names[0], Issuer(issuer))
+    return ReleaseCertificates(access.resources, place, policy.names[0], Issuer(issuer))
 
 
 def _annotations(resources: KubeClient, release: str) -> Mapping[str, str]:
@@ -137,7 +137,7 @@ def show(
     """
     site = _site(kubeconfig, context, release, namespace)
     look, served = _observe(site)
-    standing = Standing(
+    standing = CertificateView(
         issuer=site.issuer,
         secret=f"{site.place.namespace}/{site.place.pair_secret}",
         look=look,
@@ -221,7 +221,7 @@ def verify(
 
 
 def _observe(
-    site: Site, one: Address | None = None
+    site: ReleaseCertificates, one: Address | None = None
 ) -> tuple[Look, tuple[ReplicaCertificate, ...]]:
     look = _asking(site.looker().look)
     replicas = (one,) if one else site.looker().replicas()
@@ -243,13 +243,13 @@ _ELSEWHERE: Final = {
 }
 
 
-def _leaf(site: Site) -> Root | None:
+def _leaf(site: ReleaseCertificates) -> Root | None:
     """The certificate in the Secret that replicas mount, whoever put it there."""
     body = _asking(lambda: _pair_secret(site))
     return bundle.first(decode_pair(body.get("data")).leaf)
 
 
-def _pair_secret(site: Site) -> Json:
+def _pair_secret(site: ReleaseCertificates) -> Json:
     """It may be gone: then nothing is in it."""
     place = site.place
     try:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from certs.policy import PolicyError
 from webhook import __version__
-from webhook.cli.connect import cluster_options, connect, now, process_environ
+from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
 from webhook.cli.wiring import Companion, wire
 from webhook.cluster.errors import ClusterError
 from webhook.companion.egress.farewell import Farewell

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
+from webhook.cli.document import BadInputError
 from webhook.cli.egress_question import Question, with_question
 from webhook.cli.egress_walk import walk
-from webhook.cli.fields import BadInputError
 from webhook.cli.manifests import as_yaml
 from webhook.egress.engines.detect import Engine
 from webhook.egress.engines.render import render

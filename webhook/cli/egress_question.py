@@ -15,10 +15,10 @@ from typing import IO, Any
 
 import click
 
-from webhook.cli.connect import cluster_options, connect, process_environ
+from webhook.cli.document import BadInputError
 from webhook.cli.egress_scene import Scene, from_cluster, from_manifests
-from webhook.cli.fields import BadInputError
-from webhook.cli.given import given_sources
+from webhook.cli.kubeconfig import cluster_options, connect, process_environ
+from webhook.cli.source_files import given_sources
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import CONFIG_MAP, SECRET

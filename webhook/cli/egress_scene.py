@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import IO, Any, TypeVar
 
-from webhook.cli.fields import BadInputError
+from webhook.cli.document import BadInputError
 from webhook.cli.manifests import read
 from webhook.cluster.interface import Discovery, KubeClient, ListOptions
 from webhook.cluster.resources import (

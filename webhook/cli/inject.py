@@ -9,7 +9,7 @@ import jsonpatch
 
 from webhook.cli.manifests import Document, as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy
-from webhook.cli.subjects import Subject, subjects
+from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import InjectionPolicy, Operation
 from webhook.injection.reasons import InjectionReason
@@ -72,7 +72,9 @@ def inject(
     click.echo(_text(results, output or ("json" if as_patch else "yaml")), nl=False)
 
 
-def operations_on_document(subject: Subject, decision: Decision) -> Sequence[Operation]:
+def operations_on_document(
+    subject: PodInManifest, decision: Decision
+) -> Sequence[Operation]:
     """The decision's operations, their paths led through the document to the pod.
 
     Args:
@@ -90,7 +92,7 @@ def operations_on_document(subject: Subject, decision: Decision) -> Sequence[Ope
     ]
 
 
-def note(subject: Subject, decision: Decision) -> str:
+def note(subject: PodInManifest, decision: Decision) -> str:
     """One line for a person: which pod, what happens to it, and why."""
     if decision.reason is InjectionReason.INJECTED:
         verb = "injected" if subject.pointer is not None else "would be injected"

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import click
 
-from webhook.cli.given import given_sources
+from webhook.cli.source_files import given_sources
 from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 
 _Command = Callable[..., None]

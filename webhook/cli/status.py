@@ -15,8 +15,8 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from webhook.cli.connect import cluster_options, connect, now, process_environ
-from webhook.cli.status_screen import screen
+from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
+from webhook.cli.status_view import screen
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
@@ -37,7 +37,7 @@ _NARROWEST: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReleaseLocation:
     """Where a release keeps its report.
 
     Attributes:
@@ -128,10 +128,10 @@ def _console() -> Console:
     return console
 
 
-def _search(resources: KubeClient, namespace: str, name: str = "") -> Place:
+def _search(resources: KubeClient, namespace: str, name: str = "") -> ReleaseLocation:
     """The one release there is, in a namespace or anywhere; named, it is not asked."""
     if name:
-        return Place(resources, namespace, name)
+        return ReleaseLocation(resources, namespace, name)
     selection = ListOptions(CONFIG_MAP, namespace=namespace, labels=_LABELS)
     try:
         found = resources.list(selection, metadata.uid).items
@@ -139,7 +139,7 @@ def _search(resources: KubeClient, namespace: str, name: str = "") -> Place:
         message = "ConfigMaps cannot be listed: say --release NAMESPACE/NAME."
         raise click.UsageError(message) from error
     places = [
-        Place(resources, key.namespace, key.name.removesuffix(_STATUS))
+        ReleaseLocation(resources, key.namespace, key.name.removesuffix(_STATUS))
         for key in sorted(found)
         if key.name.endswith(_STATUS)
     ]
@@ -152,7 +152,7 @@ def _search(resources: KubeClient, namespace: str, name: str = "") -> Place:
     return places[0]
 
 
-def _read(place: Place, namespace: str | None) -> Json:
+def _read(place: ReleaseLocation, namespace: str | None) -> Json:
     body = place.resources.get(CONFIG_MAP, place.report.name, place.home)
     text = (body.get("data") or {}).get(FIELD)
     if text is None:
@@ -172,7 +172,7 @@ def _read(place: Place, namespace: str | None) -> Json:
     return report | {"companion": _companion(place)}
 
 
-def _companion(place: Place) -> Json:
+def _companion(place: ReleaseLocation) -> Json:
     try:
         lease = parse_lease(place.resources.get(LEASE, place.lease.name, place.home))
     except (NotFound, Forbidden) as error:
@@ -180,7 +180,7 @@ def _companion(place: Place) -> Json:
     return {"leader": lease.holder, "renewed": lease.renewed}
 
 
-def _watch(place: Place, namespace: str | None, *, wide: bool) -> None:
+def _watch(place: ReleaseLocation, namespace: str | None, *, wide: bool) -> None:
     """Shows it again and again, also while it cannot be read, until interrupted."""
     with Live(console=_console(), auto_refresh=False) as live:
         while True:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from webhook.cli.connect import now
 from webhook.cli.keeping import Keeping, keeping
+from webhook.cli.kubeconfig import now
 from webhook.cli.reaching import Reaching, reaching
 from webhook.cli.release import Release
 from webhook.cluster.config import Connection

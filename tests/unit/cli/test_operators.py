@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from webhook.cli.manifests import read
-from webhook.cli.subjects import OPERATORS, Subject, subjects
+from webhook.cli.pods import OPERATORS, PodInManifest, subjects
 from webhook.injection.decision import decide
 from webhook.injection.patch import InjectionPolicy
 from webhook.injection.review import parse
@@ -17,7 +17,7 @@ RAY = DATA / "explain-ray-cluster" / "ray-cluster.yaml"
 SPARK = DATA / "explain-spark-application" / "spark.yaml"
 
 
-def expected(file: Path) -> list[Subject]:
+def expected(file: Path) -> list[PodInManifest]:
     """The pods that the file's first document leads to."""
     with file.open("rb") as manifest:
         return list(subjects(read(manifest)[0], "default"))

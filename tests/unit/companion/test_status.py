@@ -12,7 +12,7 @@ from tests.unit.companion.test_audit import HEAD, Audited
 from tests.unit.companion.world import CANARY, RELEASE
 from webhook.cli.main import cli
 from webhook.cli.status import is_in_order
-from webhook.cli.status_screen import screen, span
+from webhook.cli.status_view import screen, span
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.metrics import Reports

@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from webhook.cli.fields import BadInputError, Node
+from webhook.cli.document import BadInputError, Field
 from webhook.cli.manifests import read
 from webhook.injection.environment import KnownSources
 from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
@@ -85,7 +85,7 @@ def _objects(
                 yield SourceRef(SourceKind(kind.text()), name.text()), _content(node)
 
 
-def _content(node: Node) -> _Content:
+def _content(node: Field) -> _Content:
     data = node.at("data")
     if node.at("kind").text() == SourceKind.CONFIG_MAP:
         return {key: value.encode() for key, value in data.texts().items()}
@@ -96,7 +96,7 @@ def _content(node: Node) -> _Content:
     }
 
 
-def _decoded(value: Node) -> bytes:
+def _decoded(value: Field) -> bytes:
     try:
         return base64.b64decode("".join(value.text().split()), validate=True)
     except binascii.Error:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from webhook.cli.outcome import outcome
+from webhook.cli.demo_outcome import demo_outcome
 from webhook.injection.decision import decide
 from webhook.injection.patch import InjectionPolicy, Precedence
 from webhook.injection.review import answer, parse
@@ -29,7 +29,7 @@ def patched(name: str, *operations: dict[str, Any]) -> bytes:
 
 def problem(name: str, body: bytes, status: int = 200) -> str:
     """What the demo has to say to an answer."""
-    return outcome(name, reviews()[name], status, body).problem
+    return demo_outcome(name, reviews()[name], status, body).problem
 
 
 def test_every_captured_task_pod_has_a_promise() -> None:

@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from webhook.cli.subjects import Subject
+from webhook.cli.pods import PodInManifest
 from webhook.injection.decision import Decision, decide, is_pod_creation
 from webhook.injection.environment import (
     Environment,
@@ -52,7 +52,7 @@ class Explanation:
         containers: Name and environment of each container, in the pod's order.
     """
 
-    subject: Subject
+    subject: PodInManifest
     decision: Decision
     containers: tuple[tuple[str, Environment], ...]
 
@@ -68,7 +68,7 @@ class Explanation:
 
 
 def explained(
-    subject: Subject, policy: InjectionPolicy, sources: KnownSources
+    subject: PodInManifest, policy: InjectionPolicy, sources: KnownSources
 ) -> Explanation:
     """Inject a pod and compute the environment of its containers.
 

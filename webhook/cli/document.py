@@ -17,7 +17,7 @@ class BadInputError(click.ClickException):
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Field:
     """A value within a document and the way to it.
 
     Attributes:
@@ -30,14 +30,14 @@ class Node:
     origin: str
     path: str = ""
 
-    def at(self, key: str) -> "Node":
+    def at(self, key: str) -> "Field":
         """The value under a key; this value must be a map."""
         path = f"{self.path}.{key}" if self.path else key
-        return Node(self.map().get(key), self.origin, path)
+        return Field(self.map().get(key), self.origin, path)
 
-    def or_empty(self) -> "Node":
+    def or_empty(self) -> "Field":
         """This node, with an empty map in the place of an absent value."""
-        return Node(self.map_or_empty(), self.origin, self.path)
+        return Field(self.map_or_empty(), self.origin, self.path)
 
     def map(self) -> dict[str, Any]:
         """The value, which must be a map."""
@@ -56,14 +56,14 @@ class Node:
                 raise self.at(key).error("is not a string")
         return self.map_or_empty()
 
-    def items(self) -> list["Node"]:
+    def items(self) -> list["Field"]:
         """The value's members; it must be a list or absent."""
         if self.value is None:
             return []
         if not isinstance(self.value, list):
             raise self.error("is not a list")
         return [
-            Node(item, self.origin, f"{self.path}[{index}]")
+            Field(item, self.origin, f"{self.path}[{index}]")
             for index, item in enumerate(self.value)
         ]
 

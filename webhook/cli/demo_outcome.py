@@ -26,7 +26,7 @@ _POLICY = InjectionPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DemoOutcome:
     """What became of one captured pod.
 
     Attributes:
@@ -44,7 +44,7 @@ class Outcome:
     problem: str
 
 
-def outcome(name: str, body: bytes, status: int, answer: bytes) -> Outcome:
+def demo_outcome(name: str, body: bytes, status: int, answer: bytes) -> DemoOutcome:
     """Apply an answer and compare the pod with what is promised.
 
     Args:
@@ -65,7 +65,7 @@ def outcome(name: str, body: bytes, status: int, answer: bytes) -> Outcome:
         problem = _broken_promise(name, before, after)
     except (ValueError, KeyError, TypeError, jsonpatch.JsonPatchException):
         problem = f"HTTP {status}, and no answer to this review"
-    return Outcome(
+    return DemoOutcome(
         name=name, decision=decision, before=before, after=after, problem=problem
     )
 

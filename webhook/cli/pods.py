@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from webhook.cli.fields import BadInputError, Node
+from webhook.cli.document import BadInputError, Field
 from webhook.cli.kuberay import ray_cluster, ray_job, ray_service
 from webhook.cli.manifests import Document
 from webhook.cli.spark import scheduled_spark_application, spark_application
@@ -20,7 +20,7 @@ from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
 from webhook.injection.validate import first_error
 
-_Expansion = Callable[[Node, str], Iterator[tuple[str, dict[str, Any]]]]
+_Expansion = Callable[[Field, str], Iterator[tuple[str, dict[str, Any]]]]
 
 OPERATORS: dict[tuple[str, str], _Expansion] = {
     ("ray.io", "RayCluster"): ray_cluster,
@@ -33,7 +33,7 @@ OPERATORS: dict[tuple[str, str], _Expansion] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class PodInManifest:
     """A pod, and what is asked about it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Subject:
         return pod
 
 
-def subjects(document: Document, namespace: str) -> Iterator[Subject]:
+def subjects(document: Document, namespace: str) -> Iterator[PodInManifest]:
     """Find the pods of a document.
 
     Args:
@@ -72,7 +72,7 @@ def subjects(document: Document, namespace: str) -> Iterator[Subject]:
     yield from _found(document.root, "", namespace)
 
 
-def _found(node: Node, pointer: str, namespace: str) -> Iterator[Subject]:
+def _found(node: Field, pointer: str, namespace: str) -> Iterator[PodInManifest]:
     kind = node.at("kind").text()
     group = node.at("apiVersion").text().rpartition("/")[0]
     if kind == "Pod" and not group:
@@ -83,18 +83,18 @@ def _found(node: Node, pointer: str, namespace: str) -> Iterator[Subject]:
         for index, item in enumerate(node.at("items").items()):
             # The API's own lists leave their items' kind out.
             kinds = {"kind": kind.removesuffix("List"), **item.map()}
-            typed = Node(kinds, item.origin, item.path)
+            typed = Field(kinds, item.origin, item.path)
             yield from _found(typed, f"{pointer}/items/{index}", namespace)
     elif expansion := OPERATORS.get((group, kind)):
         yield from _expected(node, expansion, namespace)
 
 
-def _standing(node: Node, pointer: str, review: Review) -> Subject:
+def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
     _check(node)
     metadata = node.at("metadata")
     name = metadata.at("name").text() or metadata.at("generateName").text()
     namespace = metadata.at("namespace").text() or review.namespace
-    return Subject(
+    return PodInManifest(
         origin=node.origin,
         title=f"Pod {name}" if name else "Pod without a name",
         pointer=pointer,
@@ -102,7 +102,7 @@ def _standing(node: Node, pointer: str, review: Review) -> Subject:
     )
 
 
-def _reviewed(node: Node, pointer: str) -> Subject:
+def _reviewed(node: Field, pointer: str) -> PodInManifest:
     try:
         review = parse(orjson.dumps(node.value))
     except MalformedReviewError as error:
@@ -110,7 +110,7 @@ def _reviewed(node: Node, pointer: str) -> Subject:
     except TypeError:
         raise node.error("holds a number beyond 64 bits") from None
     if not is_pod_creation(review):
-        return Subject(
+        return PodInManifest(
             origin=node.origin,
             title=f"{review.operation} of {review.kind}",
             pointer=pointer,
@@ -120,13 +120,15 @@ def _reviewed(node: Node, pointer: str) -> Subject:
     return _standing(pod, f"{pointer}/request/object", review)
 
 
-def _expected(node: Node, expansion: _Expansion, namespace: str) -> Iterator[Subject]:
+def _expected(
+    node: Field, expansion: _Expansion, namespace: str
+) -> Iterator[PodInManifest]:
     metadata = node.at("metadata")
     name = metadata.at("name").text() or metadata.at("generateName").text()
     namespace = metadata.at("namespace").text() or namespace
     for what, pod in expansion(node.at("spec"), name):
-        _check(Node(pod, node.origin, f"({what})"))
-        yield Subject(
+        _check(Field(pod, node.origin, f"({what})"))
+        yield PodInManifest(
             origin=node.origin,
             title=f"{node.at('kind').text()} {name}, {what}",
             pointer=None,
@@ -134,7 +136,7 @@ def _expected(node: Node, expansion: _Expansion, namespace: str) -> Iterator[Sub
         )
 
 
-def _check(pod: Node) -> None:
+def _check(pod: Field) -> None:
     """Raise for what a decision reads, and what the kubelet's model reads beyond."""
     if problem := first_error(pod.map()):
         way = f"{pod.path}." if pod.path else ""
