@@ -41,17 +41,17 @@ _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 class CertificateReason(StrEnum):
     """Why a certificate is fit for service or not: also a metric label."""
 
-    OK = "ok"
-    MISSING = "missing"
-    UNPARSABLE = "unparsable"
-    KEY_MISMATCH = "key_mismatch"
-    CHAIN_BROKEN = "chain_broken"
-    WEAK = "weak"
-    FOREIGN = "foreign"
-    WRONG_NAMES = "wrong_names"
-    PREMATURE = "premature"
-    EXPIRING = "expiring"
-    EXPIRED = "expired"
+    OK = "Ok"
+    MISSING = "Missing"
+    UNPARSABLE = "Unparsable"
+    KEY_MISMATCH = "KeyMismatch"
+    CHAIN_BROKEN = "ChainBroken"
+    WEAK = "Weak"
+    FOREIGN = "Foreign"
+    WRONG_NAMES = "WrongNames"
+    PREMATURE = "Premature"
+    EXPIRING = "Expiring"
+    EXPIRED = "Expired"
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,11 +215,11 @@ class CompanionSettings(Readable):
         doc="Names of ConfigMaps in compute namespaces that may hold older values, such"
         " as `michelangelo-config`; the names of their keys are read.",
     )
-    lease: str = option(
+    lease_name: str = option(
         "tracking-injector-companion",
         doc="Name of the Lease by which one replica leads.",
     )
-    status: str = option(
+    status_configmap: str = option(
         "tracking-injector-status",
         doc="Name of the ConfigMap that holds the report.",
     )
@@ -253,7 +253,7 @@ class CompanionSettings(Readable):
         " `namespace` or `none`), and `apiServer`, `storage`, `michelangelo` as lists"
         " like the hosts above. Nothing is closed until all four are said.",
     )
-    egress_memory: str = option(
+    dns_cache_configmap: str = option(
         "tracking-injector-addresses",
         doc="The ConfigMap in the release namespace that remembers addresses.",
     )
@@ -276,7 +276,7 @@ class CompanionSettings(Readable):
         doc="`companion`: the webhook's certificate is issued and rotated here;"
         " `certManager` or `provided`: somebody else does, and nothing is touched.",
     )
-    webhook: str = option(
+    webhook_name: str = option(
         "tracking-injector",
         doc="Name of the webhook's Service and of its MutatingWebhookConfiguration.",
     )

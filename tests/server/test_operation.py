@@ -78,7 +78,7 @@ def test_no_body_reaches_the_log(server: Server) -> None:
 def test_metrics_count_what_happened(server: Server) -> None:
     """Decisions by namespace, workload and reason; refusals by reason; time taken."""
     ours = (
-        'tracking_injector_decisions_total{namespace="counted",reason="injected"'
+        'tracking_injector_decisions_total{namespace="counted",reason="Injected"'
         ',workload="ray-head"}'
     )
     refusals = 'tracking_injector_rejected_bodies_total{reason="not-json"}'

@@ -85,7 +85,7 @@ def _site(
             f"{release} says {issuer!r}; known are {', '.join(Issuer)}."
         )
     secret = said.get(TLS_SECRET_ANNOTATION, f"{release}-tls")
-    settings = CompanionSettings(webhook=release, tls_secret=secret)
+    settings = CompanionSettings(webhook_name=release, tls_secret=secret)
     policy = policy_of(settings, home)
     place = place_of(settings, home)
     return ReleaseCertificates(access.resources, place, policy.names[0], Issuer(issuer))

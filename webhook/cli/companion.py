@@ -169,7 +169,7 @@ def _remove(wired: Companion) -> int:
             wired.means,
             wired.observed.mirrors,
             wired.leadership,
-            configuration=wired.release.settings.webhook,
+            configuration=wired.release.settings.webhook_name,
             wait=time.sleep,
         )
         Farewell(wired.means).remove_all()

@@ -36,7 +36,7 @@ def demo(*, output: str) -> None:
     \b
     Examples:
       tracking-injector demo
-      tracking-injector demo -o json | jq '.pods[] | select(.reason == "injected")'
+      tracking-injector demo -o json | jq '.pods[] | select(.reason == "Injected")'
 
     \b
     Exit codes:

@@ -245,7 +245,7 @@ def _mirrors(resources: KubeClient) -> Callable[[str], Mapping[str, str]]:
 def _remembered(resources: KubeClient) -> Known:
     """What companions of this cluster have looked up, where it can be read."""
     defaults = CompanionSettings()
-    selection = ListOptions(CONFIG_MAP, name=defaults.egress_memory)
+    selection = ListOptions(CONFIG_MAP, name=defaults.dns_cache_configmap)
     known: dict[str, tuple[Address, ...]] = {}
     try:
         listing = resources.list(selection, lambda body: body.get("data") or {})

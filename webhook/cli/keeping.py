@@ -21,8 +21,8 @@ def place_of(settings: CompanionSettings, home: str) -> Place:
     """The objects concerned, in the release namespace."""
     return Place(
         namespace=home,
-        service=settings.webhook,
-        configuration=settings.webhook,
+        service=settings.webhook_name,
+        configuration=settings.webhook_name,
         state_secret=f"{settings.tls_secret}-state",
         pair_secret=settings.tls_secret,
     )
@@ -35,7 +35,7 @@ def policy_of(settings: CompanionSettings, home: str) -> CertificatePolicy:
         PolicyError: the durations contradict each other.
     """
     return CertificatePolicy(
-        names=(service_name(settings.webhook, home),),
+        names=(service_name(settings.webhook_name, home),),
         life=timedelta(days=settings.certificate_days),
         renew_before=timedelta(days=settings.certificate_renew_days),
         skew=timedelta(seconds=settings.certificate_skew_seconds),

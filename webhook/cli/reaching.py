@@ -77,7 +77,7 @@ def reaching(
         return Reaching(concerns=(farewell,), keeps=farewell)
     conf = read_resolv_conf(RESOLV_CONF.read_text("utf-8"))
     options = _options(settings, conf)
-    home = ObjectKey(release.home, settings.egress_memory)
+    home = ObjectKey(release.home, settings.dns_cache_configmap)
     spread = random.Random()  # noqa: S311 - spreads lookups in time
     watched = watch(means.resources, wakes["egress"].set, settings.watch_seconds)
     names = Names(

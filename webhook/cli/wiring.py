@@ -82,7 +82,9 @@ def wire(
     supplies = Supplies(profiles, listed=settings.allowed_keys, wake=woken)
     mirrors = Mirrors(means, observed, supplies, scope=scope)
     auditor = Auditor(means, observed, scope=scope, precedence=settings.precedence)
-    status = Status(means, ObjectKey(home, settings.status), supplies, mirrors, auditor)
+    status = Status(
+        means, ObjectKey(home, settings.status_configmap), supplies, mirrors, auditor
+    )
     kept = keeping(means, release, wakes, clock=now, alone=alone)
     reaches = reaching(means, release, lambda: mirrors.supplies, wakes)
     return Companion(
@@ -115,7 +117,7 @@ def _means(
     release: Release, log: Log, wake: Callable[[], None], *, alone: bool
 ) -> tuple[LeaderElector, Means]:
     identity = release.settings.identity or socket.gethostname()
-    lease = ObjectKey(release.home, release.settings.lease)
+    lease = ObjectKey(release.home, release.settings.lease_name)
     leadership = LeaderElector(release.resources, lease, identity, clock=now, wake=wake)
     announcer = EventRecorder(
         release.resources, component="tracking-injector-companion", instance=identity

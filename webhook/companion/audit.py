@@ -81,11 +81,11 @@ class Auditor:
 
     @property
     def state(self) -> str:
-        """`complete`, or why it says nothing: `off` or `pods-unreadable`."""
+        """`complete`, or why it says nothing: `off` or `PodsUnreadable`."""
         if not self._observed.pods:
             return "off"
         synced = all(follower.health.synced for follower in self._observed.pods)
-        return "complete" if synced else "pods-unreadable"
+        return "complete" if synced else "PodsUnreadable"
 
     def step(self, now: datetime) -> float | None:
         """Audits every task pod, once a second at most."""

@@ -75,7 +75,7 @@ class Status:
         troubled = {
             name: one
             for name, one in report["namespaces"].items()
-            if one["reason"] != "mirrored" or one.get("missed")
+            if one["reason"] != "Mirrored" or one.get("missed")
         }
         kept = dict(list(troubled.items())[: _LARGEST // 400])
         report |= {"namespaces": kept, "truncated": True}

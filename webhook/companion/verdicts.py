@@ -14,13 +14,13 @@ from webhook.injection.reasons import InjectionReason
 class AuditReason(StrEnum):
     """Why a task pod of a compute namespace has the keys, or has not."""
 
-    INJECTED = "injected"
-    ALREADY_REFERENCED = "already-referenced"
-    OPTED_OUT = "opted-out"
-    CREATED_BEFORE_LABEL = "created-before-label"
-    MISSED = "missed"
-    WRONG_LABELS = "wrong-labels"
-    NO_TASK_CONTAINER = "no-task-container"
+    INJECTED = "Injected"
+    ALREADY_REFERENCED = "AlreadyReferenced"
+    OPTED_OUT = "OptedOut"
+    CREATED_BEFORE_LABEL = "CreatedBeforeLabel"
+    MISSED = "Missed"
+    WRONG_LABELS = "WrongLabels"
+    NO_TASK_CONTAINER = "NoTaskContainer"
 
     @property
     def sentence(self) -> str:

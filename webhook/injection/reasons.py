@@ -10,17 +10,17 @@ from enum import StrEnum
 class InjectionReason(StrEnum):
     """The outcome of a decision on one pod."""
 
-    INJECTED = "injected"
-    ALREADY_INJECTED = "already-injected"
-    ALREADY_REFERENCED = "already-referenced"
-    OPTED_OUT = "opted-out"
-    NOT_A_TASK_POD = "not-a-task-pod"
-    NO_TASK_CONTAINER = "no-task-container"
-    MIRROR_POD = "mirror-pod"
-    EXCLUDED_NAMESPACE = "excluded-namespace"
-    NOT_A_POD_CREATION = "not-a-pod-creation"
-    MALFORMED_POD = "malformed-pod"
-    INTERNAL_ERROR = "internal-error"
+    INJECTED = "Injected"
+    ALREADY_INJECTED = "AlreadyInjected"
+    ALREADY_REFERENCED = "AlreadyReferenced"
+    OPTED_OUT = "OptedOut"
+    NOT_A_TASK_POD = "NotATaskPod"
+    NO_TASK_CONTAINER = "NoTaskContainer"
+    MIRROR_POD = "MirrorPod"
+    EXCLUDED_NAMESPACE = "ExcludedNamespace"
+    NOT_A_POD_CREATION = "NotAPodCreation"
+    MALFORMED_POD = "MalformedPod"
+    INTERNAL_ERROR = "InternalError"
 
     @property
     def sentence(self) -> str:
@@ -60,15 +60,15 @@ _SENTENCES = {
 class Rejection(StrEnum):
     """Why a request's body is not a review that can be answered."""
 
-    EMPTY_BODY = "empty-body"
-    TOO_LARGE = "too-large"
-    TRUNCATED = "truncated"
-    WRONG_CONTENT_TYPE = "wrong-content-type"
-    NOT_JSON = "not-json"
-    NOT_A_REVIEW = "not-a-review"
-    UNSUPPORTED_VERSION = "unsupported-version"
-    NO_REQUEST = "no-request"
-    NO_UID = "no-uid"
+    EMPTY_BODY = "EmptyBody"
+    TOO_LARGE = "TooLarge"
+    TRUNCATED = "Truncated"
+    WRONG_CONTENT_TYPE = "WrongContentType"
+    NOT_JSON = "NotJson"
+    NOT_A_REVIEW = "NotAReview"
+    UNSUPPORTED_VERSION = "UnsupportedVersion"
+    NO_REQUEST = "NoRequest"
+    NO_UID = "NoUid"
 
     @property
     def sentence(self) -> str:

@@ -11,26 +11,26 @@ from types import MappingProxyType
 class MirrorReason(StrEnum):
     """The state of one namespace's mirror."""
 
-    MIRRORED = "mirrored"
-    PENDING = "pending"
-    STALE = "stale"
-    NOT_ALLOWED = "not-allowed"
-    EXCLUDED_NAMESPACE = "excluded-namespace"
-    UNKNOWN_PROFILE = "unknown-profile"
-    SOURCE_MISSING = "source-missing"
-    SOURCE_UNREADABLE = "source-unreadable"
-    TOO_LARGE = "too-large"
-    NO_KEYS = "no-keys"
-    FOREIGN_SECRET = "foreign-secret"  # noqa: S105 - a reason, not a password
-    TERMINATING = "terminating"
-    LEAVING = "leaving"
-    KEPT_FOR_PODS = "kept-for-pods"
-    PODS_UNREADABLE = "pods-unreadable"
-    QUOTA_EXCEEDED = "quota-exceeded"
-    FORBIDDEN = "forbidden"
-    REFUSED = "refused"
-    CONTESTED = "contested"
-    UNAVAILABLE = "unavailable"
+    MIRRORED = "Mirrored"
+    PENDING = "Pending"
+    STALE = "Stale"
+    NOT_ALLOWED = "NotAllowed"
+    EXCLUDED_NAMESPACE = "ExcludedNamespace"
+    UNKNOWN_PROFILE = "UnknownProfile"
+    SOURCE_MISSING = "SourceMissing"
+    SOURCE_UNREADABLE = "SourceUnreadable"
+    TOO_LARGE = "TooLarge"
+    NO_KEYS = "NoKeys"
+    FOREIGN_SECRET = "ForeignSecret"  # noqa: S105 - a reason, not a password
+    TERMINATING = "Terminating"
+    LEAVING = "Leaving"
+    KEPT_FOR_PODS = "KeptForPods"
+    PODS_UNREADABLE = "PodsUnreadable"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    FORBIDDEN = "Forbidden"
+    REFUSED = "Refused"
+    CONTESTED = "Contested"
+    UNAVAILABLE = "Unavailable"
 
     @property
     def sentence(self) -> str:
@@ -106,15 +106,15 @@ _SENTENCES = MappingProxyType(
 class KeyReason(StrEnum):
     """What is worth knowing about one key of one source."""
 
-    KEY_CONFLICT = "key-conflict"
-    KEY_ABSENT = "key-absent"
-    KEY_RESERVED = "key-reserved"
-    KEY_NOT_A_VARIABLE = "key-not-a-variable"
-    VALUE_NOT_TEXT = "value-not-text"
-    TRAILING_NEWLINE = "trailing-newline"
-    URI_WITH_SPACE = "uri-with-space"
-    URI_UNKNOWN_SCHEME = "uri-unknown-scheme"
-    URI_WITH_CREDENTIALS = "uri-with-credentials"
+    KEY_CONFLICT = "KeyConflict"
+    KEY_ABSENT = "KeyAbsent"
+    KEY_RESERVED = "KeyReserved"
+    KEY_NOT_A_VARIABLE = "KeyNotAVariable"
+    VALUE_NOT_TEXT = "ValueNotText"
+    TRAILING_NEWLINE = "TrailingNewline"
+    URI_WITH_SPACE = "UriWithSpace"
+    URI_UNKNOWN_SCHEME = "UriUnknownScheme"
+    URI_WITH_CREDENTIALS = "UriWithCredentials"
 
     @property
     def sentence(self) -> str:

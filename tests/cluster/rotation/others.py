@@ -135,11 +135,11 @@ class Others:
             log=self.folder / "companion.log",
             env={
                 "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
-                "MTI_LEASE": f"{RELEASE}-companion",
-                "MTI_STATUS": f"{RELEASE}-status",
+                "MTI_LEASE_NAME": f"{RELEASE}-companion",
+                "MTI_STATUS_CONFIGMAP": f"{RELEASE}-status",
                 "MTI_EGRESS_MODE": "off",
                 "MTI_CERTIFICATES": self.issuer.value,
-                "MTI_WEBHOOK": RELEASE,
+                "MTI_WEBHOOK_NAME": RELEASE,
                 "MTI_TLS_SECRET": self.secret,
             },
         )

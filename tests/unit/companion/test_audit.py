@@ -120,7 +120,7 @@ def test_a_missed_pod_is_told_once_and_its_owner_once(world: Audited) -> None:
     for _ in range(3):
         world.audit()
 
-    assert world.events() == ["missed", "missed", "missed"]
+    assert world.events() == ["Missed", "Missed", "Missed"]
 
 
 def rayjob(world: Audited) -> None:
@@ -280,7 +280,7 @@ def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:
         follower.refresh()
 
     assert auditor.step(world.now) == 1.0
-    assert auditor.state == "pods-unreadable"
+    assert auditor.state == "PodsUnreadable"
 
 
 @pytest.mark.parametrize("reason", list(AuditReason))

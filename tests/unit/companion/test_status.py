@@ -69,7 +69,7 @@ def test_it_holds_no_value() -> None:
 
     assert report["schema"] == 1
     assert report["profiles"]["default"]["keys"] == ["TRACKING_API_KEY", "TRACKING_URI"]
-    assert report["namespaces"]["ray"]["reason"] == "mirrored"
+    assert report["namespaces"]["ray"]["reason"] == "Mirrored"
     assert CANARY not in body["data"][FIELD]
     assert "mlflow" not in body["data"][FIELD]
 
@@ -96,9 +96,9 @@ def test_a_person_sees_what_is_wrong() -> None:
     report = reported(world).report()
     seen = shown(report)
 
-    assert "stale" in seen
+    assert "Stale" in seen
     assert "ConfigMap/uri" in seen
-    assert "1 missed" in seen
+    assert "1 Missed" in seen
     assert "companion: one leads." in seen
     assert not is_in_order(report | {"companion": {"leader": "one"}})
 

@@ -30,7 +30,7 @@ def test_every_policy_passes(
     [
         (
             Decision(reason=InjectionReason.NOT_A_TASK_POD),
-            "not-a-task-pod, with the keys in []",
+            "NotATaskPod, with the keys in []",
         ),
         (
             Decision(

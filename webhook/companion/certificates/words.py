@@ -22,14 +22,14 @@ ROTATE_ANNOTATION: Final = f"{DOMAIN}/rotate"
 class Problem(StrEnum):
     """Why something could not be done: metric label, log field, Event reason."""
 
-    STATE_MISSING = "state_missing"
-    STATE_FOREIGN = "state_foreign"
-    STATE_NEWER = "state_newer"
-    PAIR_MISSING = "pair_missing"
-    PAIR_FOREIGN = "pair_foreign"
-    CONFIGURATION_MISSING = "configuration_missing"
-    CLOCK = "clock"
-    API = "api"
+    STATE_MISSING = "StateMissing"
+    STATE_FOREIGN = "StateForeign"
+    STATE_NEWER = "StateNewer"
+    PAIR_MISSING = "PairMissing"
+    PAIR_FOREIGN = "PairForeign"
+    CONFIGURATION_MISSING = "ConfigurationMissing"
+    CLOCK = "Clock"
+    API = "Api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

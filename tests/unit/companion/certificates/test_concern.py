@@ -50,7 +50,7 @@ def test_a_first_installation_takes_one_step(site: Site) -> None:
     outcome = site.step()
 
     assert [
-        *("bootstrap", "untrusted", "trust_seen", "emergency", "pair_drift"),
+        *("Bootstrap", "Untrusted", "TrustSeen", "Emergency", "PairDrift"),
     ] == [cause.value for cause in outcome.done]
     assert outcome.state.current is not None
     assert encode_pair(outcome.state.current) == site.data(PAIR)
@@ -69,8 +69,8 @@ def test_a_rotation_takes_its_steps_in_order(settled: Site) -> None:
         settled.now += timedelta(minutes=20)
 
     assert [
-        *("requested", "untrusted", "trust_seen", "switch", "pair_drift"),
-        *("switch_seen", "retired", "pruned"),
+        *("Requested", "Untrusted", "TrustSeen", "Switch", "PairDrift"),
+        *("SwitchSeen", "Retired", "Pruned"),
     ] == seen
     assert settled.step().in_order
     assert old is not None
@@ -310,7 +310,7 @@ def test_what_was_written_before_a_look_fails_is_told(settled: Site) -> None:
 
     outcome = settled.step()
 
-    assert (("untrusted",), [Problem.API]) == (
+    assert (("Untrusted",), [Problem.API]) == (
         tuple(cause.value for cause in outcome.done),
         [one.problem for one in outcome.complaints],
     )
