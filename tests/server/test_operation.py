@@ -45,7 +45,7 @@ def test_a_decision_is_one_line_of_fixed_fields(server: Server) -> None:
         one for one in server.events("decision") if one["uid"] == "one-of-a-kind"
     ]
     assert DECISION_FIELDS == set(line)
-    assert ("patched", "injected", "ray-head", ["head"], False) == (
+    assert ("patched", "Injected", "ray-head", ["head"], False) == (
         line["decision"],
         line["reason"],
         line["workload"],
@@ -81,7 +81,7 @@ def test_metrics_count_what_happened(server: Server) -> None:
         'tracking_injector_decisions_total{namespace="counted",reason="Injected"'
         ',workload="ray-head"}'
     )
-    refusals = 'tracking_injector_rejected_bodies_total{reason="not-json"}'
+    refusals = 'tracking_injector_rejected_bodies_total{reason="NotJson"}'
     before = server.metric(refusals)
     count = server.metric("tracking_injector_request_seconds_count")
 
@@ -207,7 +207,7 @@ def test_a_build_that_fails_its_self_check_never_gets_ready() -> None:
     webhook = build(Settings(), write=lines.append, reviews=wrong)
 
     (obstacle,) = webhook.obstacles()
-    assert obstacle.startswith("ray-head: not-a-task-pod")
+    assert obstacle.startswith("ray-head: NotATaskPod")
     assert b"self-check" in b"".join(lines)
 
 
