@@ -112,7 +112,8 @@ class Informer(Generic[T]):
 
         Args:
             on_change: gets the key of each object whose projection changed.
-            on_health: called when it has synced, begins to fail or recovers.
+            on_health: called when it has synced, begins to fail or recovers, and when
+                an object cannot be read any more or can again.
         """
         self._on_change.append(on_change)
         if on_health is not None:
@@ -163,7 +164,7 @@ class Informer(Generic[T]):
         try:
             self._list()
         except ClusterError as error:
-            self._failing = error
+            self._failed(error)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set; every failure is only a pause."""
@@ -206,7 +207,7 @@ class Informer(Generic[T]):
         listing = self._client.list(self.options, self._projected)
         upto = int(listing.version) if listing.version.isdecimal() else 0
         with self._lock:
-            before = self._items
+            before, unprojected = self._items, self._unprojected
             self._items, self._by_namespace, self._unprojected = {}, {}, {}
             for key, (revision, item) in listing.items.items():
                 self._store(key, revision, item, before.get(key))
@@ -227,7 +228,7 @@ class Informer(Generic[T]):
         first, self._synced = not self._synced, True
         self._alive()
         self._changed(changed)
-        if first:
+        if first or unprojected != self._unprojected:
             self._health_changed()
 
     def _watch(self) -> None:
@@ -269,10 +270,14 @@ class Informer(Generic[T]):
             if known is None and revision and revision <= newest:
                 return
             self._deleted.pop(key, None)
+            problem = self._unprojected.get(key)
             self._store(key, revision, item, known)
             changed = _item(self._items, key) != (known[1] if known else None)
+            odd = problem != self._unprojected.get(key)
         if changed:
             self._changed([key])
+        if odd:
+            self._health_changed()
 
     def _drop(self, body: Json) -> None:
         key, revision = metadata.key(body), metadata.revision(body)
@@ -281,8 +286,11 @@ class Informer(Generic[T]):
             if known is not None and revision and revision < known[0]:
                 return
             self._deleted[key] = revision
+            odd = key in self._unprojected
             self._remove(key)
         self._changed([key])
+        if odd:
+            self._health_changed()
 
     def _store(
         self,

@@ -108,6 +108,8 @@ class Results(Generic[R]):
         """Start without any."""
         self._lock = threading.Lock()
         self._results: dict[str, R] = {}
+        self.version = 0
+        """Grows with each change, so that readers can pass over what they have seen."""
 
     def get(self, key: str) -> R | None:
         """Return the latest result of a key."""
@@ -122,6 +124,7 @@ class Results(Generic[R]):
     def put(self, key: str, result: R | None) -> None:
         """Keep a result; None forgets the key."""
         with self._lock:
+            self.version += self._results.get(key) != result
             if result is None:
                 self._results.pop(key, None)
             else:
