@@ -33,7 +33,7 @@ def test_every_captured_pod_is_as_promised() -> None:
     assert PROMISED == {
         pod["name"]: tuple(pod["containers"])
         for pod in found["pods"]
-        if pod["reason"] == "injected"
+        if pod["reason"] == "Injected"
     }
 
 
