@@ -83,7 +83,7 @@ class EventRecorder:
         message: str,
         *,
         now: datetime,
-        severity: EventType = EventType.WARNING,
+        type_: EventType = EventType.WARNING,
         again_after: timedelta = timedelta(hours=1),
     ) -> bool:
         """Tells it, unless it was told lately or there is too much to tell.
@@ -100,7 +100,7 @@ class EventRecorder:
         if not self._admit():
             self.dropped += 1
             return False
-        body = self._body(name, subject, reason, message, now, severity)
+        body = self._body(name, subject, reason, message, now, type_)
         try:
             self._resources.create(EVENT, body)
         except AlreadyExists:
@@ -131,7 +131,7 @@ class EventRecorder:
         reason: str,
         message: str,
         now: datetime,
-        severity: EventType,
+        type_: EventType,
     ) -> Json:
         stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
@@ -145,7 +145,7 @@ class EventRecorder:
             },
             "reason": reason,
             "message": message[:_LONGEST_MESSAGE],
-            "type": severity.value,
+            "type": type_.value,
             "count": 1,
             "firstTimestamp": stamp,
             "lastTimestamp": stamp,

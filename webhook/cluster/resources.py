@@ -47,6 +47,7 @@ class ResourceType:
 
 
 NAMESPACE: Final = ResourceType("", "v1", "Namespace", "namespaces", namespaced=False)
+NODE: Final = ResourceType("", "v1", "Node", "nodes", namespaced=False)
 SECRET: Final = ResourceType("", "v1", "Secret", "secrets")
 CONFIG_MAP: Final = ResourceType("", "v1", "ConfigMap", "configmaps")
 POD: Final = ResourceType("", "v1", "Pod", "pods")

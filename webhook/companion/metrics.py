@@ -117,12 +117,12 @@ class Reports(Collector):
         )
 
     def _watches(self) -> Iterator[Metric]:
-        standings = {(str(one.selection),): one.health for one in self.observed.all()}
+        standings = {(str(one.options),): one.health for one in self.observed.all()}
         yield _gauge(
             "watch_silent_seconds",
             "Since the API server last said anything on a watch.",
             ("watch",),
-            {name: standing.silent for name, standing in standings.items()},
+            {name: standing.silent_seconds for name, standing in standings.items()},
         )
         yield _gauge(
             "watch_failing",

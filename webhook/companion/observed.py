@@ -149,7 +149,7 @@ _KINDS: Final = {SourceKind.SECRET: SECRET, SourceKind.CONFIG_MAP: CONFIG_MAP}
 
 def _source(follower: Informer[SourceSeen]) -> SourceSeen | MirrorReason:
     failing = follower.health.failing
-    selection = follower.selection
+    selection = follower.options
     found = follower.get(ObjectKey(selection.namespace, selection.name))
     if isinstance(failing, Rejected) or (failing is not None and found is None):
         return MirrorReason.SOURCE_UNREADABLE

@@ -60,7 +60,7 @@ class Process:
         followers = list(self.observed.all())
         self._threads = [
             *(
-                self._thread(str(one.selection), partial(self._follow, one))
+                self._thread(str(one.options), partial(self._follow, one))
                 for one in followers
             ),
             self._thread("leadership", self._lead),
@@ -90,7 +90,7 @@ class Process:
         self.close()
 
     def _follow(self, follower: Informer[Any], stop: threading.Event) -> None:
-        watch = str(follower.selection)
+        watch = str(follower.options)
         told: type[ClusterError] | None = None
         while not stop.wait(follower.step()):
             told = self._tell(watch, told, follower.health.failing)

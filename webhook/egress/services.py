@@ -197,6 +197,13 @@ class ServiceIndex:
         return tuple(sorted(addresses, key=address_key)), tuple(sorted(numbers))
 
 
+def node_addresses(raw: Json) -> tuple[Address, ...]:
+    """Read the addresses of a Node that a Service may lead to, sorted."""
+    given = (raw.get("status") or {}).get("addresses") or ()
+    found = (a.get("address") for a in given if str(a.get("type")).endswith("IP"))
+    return tuple(sorted(_addresses(found), key=address_key))
+
+
 def address_key(address: Address) -> tuple[int, int]:
     """Sorts IPv4 before IPv6, each by number."""
     return address.version, int(address)

@@ -176,7 +176,7 @@ def test_watches_select_three_objects_by_name() -> None:
         f"mutatingwebhookconfigurations {NAME}",
         f"secrets {HOME}/{PLACE.pair_secret}",
         f"secrets {HOME}/{PLACE.state_secret}",
-    ] == [str(one.selection) for one in found]
+    ] == [str(one.options) for one in found]
 
 
 def test_a_follower_wakes_and_keeps_no_content() -> None:
