@@ -27,10 +27,11 @@ from webhook.companion.verdicts import AuditReason
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
+from webhook.jsonlog import JsonLog
 from webhook.mirror import secret
 from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.server.metrics import ServerMetrics
 from webhook.settings import CompanionSettings, Readable, Settings
-from webhook.telemetry import Journal, ServerMetrics
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "charts" / "tracking-injector"
@@ -146,7 +147,7 @@ def _metrics() -> str:
     webhook = CollectorRegistry()
     ServerMetrics(webhook)
     nowhere = Connection(RestClient(ApiClient(Configuration()), manager=""), "", "")
-    journal = Journal(len, lambda: datetime.min.replace(tzinfo=UTC))
+    journal = JsonLog(len, lambda: datetime.min.replace(tzinfo=UTC))
     companion = registry_of(wire(nowhere, CompanionSettings(), journal))
     return f"""# Metrics
 

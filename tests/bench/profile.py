@@ -27,10 +27,10 @@ from tests.server.process import trusting
 from webhook.injection.decision import decide
 from webhook.injection.review import answer, parse, skim
 from webhook.samples import reviews
-from webhook.server.answer import JSON
+from webhook.server.certwatcher import Pair, load
 from webhook.server.connection import Connection
-from webhook.server.tls import Pair, prove
-from webhook.server.webhook import build, log_fields
+from webhook.server.handler import build, log_fields
+from webhook.server.responses import JSON
 from webhook.settings import Settings
 
 TURNS: Final = 20_000
@@ -61,11 +61,11 @@ def microseconds(work: Callable[[], object], turns: int = TURNS) -> float:
 async def profile(body: bytes) -> dict[str, float]:
     """The parts of one request."""
     bench = Bench(asyncio.get_running_loop())
-    webhook = bench.webhook
+    handler = bench.handler
     wire: Any = Wire()
-    webhook.journal.start()
+    handler.log.start()
     review = skim(body)
-    decision = decide(review, webhook.policy)
+    decision = decide(review, handler.policy)
     connection = Connection(bench.worker, probes=False)
     connection.connection_made(wire)
     request = HEAD.format(len(body)).encode() + body
@@ -75,26 +75,26 @@ async def profile(body: bytes) -> dict[str, float]:
         wire.written.clear()
 
     def count() -> None:
-        webhook.metrics.decided("x", "ray-head", decision.reason)
-        webhook.metrics.seconds.observe(0.0001)
+        handler.metrics.decided("x", "ray-head", decision.reason)
+        handler.metrics.seconds.observe(0.0001)
 
     def write() -> None:
         fields = log_fields(review, decision, 0.0001)
-        webhook.journal.line("info", "decision", fields)
+        handler.log.line("info", "decision", fields)
 
     parts = {
         "parse": microseconds(lambda: skim(body)),
-        "decide": microseconds(lambda: decide(review, webhook.policy)),
+        "decide": microseconds(lambda: decide(review, handler.policy)),
         "encode": microseconds(lambda: answer(review.uid, decision.patch)),
         "log": microseconds(write),
         "metrics": microseconds(count),
-        "answer, all of these": microseconds(lambda: webhook.answer(body, JSON)),
+        "answer, all of these": microseconds(lambda: handler.answer(body, JSON)),
         "request, without TLS and the kernel": microseconds(whole),
     }
     parts["HTTP"] = round(
         parts["request, without TLS and the kernel"] - parts["answer, all of these"], 2
     )
-    parts["TLS"] = tls(request, webhook.answer(body, JSON).body)
+    parts["TLS"] = tls(request, handler.answer(body, JSON).body)
     parts["for comparison: parse all of it"] = microseconds(lambda: parse(body))
     parts["for comparison: orjson alone"] = microseconds(lambda: orjson.loads(body))
     return parts
@@ -106,7 +106,7 @@ def tls(request: bytes, reply: bytes) -> float:
     Both ends are measured and halved: each opens as much as the other seals.
     """
     pair = issue()
-    context = prove(Pair(certificate=pair.crt, key=pair.key)).context
+    context = load(Pair(certificate=pair.crt, key=pair.key)).context
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = context.wrap_bio(up, down, server_side=True)
     client = trusting(pair).wrap_bio(down, up, server_hostname=HOST)
@@ -150,13 +150,13 @@ def grown(containers: int, variables: int) -> bytes:
 
 def growth() -> dict[str, Any]:
     """How the cost of a review grows: each size, and the power of it that fits."""
-    webhook = build(Settings(), write=lambda _: None)
-    webhook.journal.start()
+    handler = build(Settings(), write=lambda _: None)
+    handler.log.start()
     bodies = [("2 KB", small())]
     bodies += [(f"{c} containers, {v} variables more", grown(c, v)) for c, v in SIZES]
     rows: list[dict[str, Any]] = []
     for name, body in bodies:
-        work = partial(webhook.answer, body, JSON)
+        work = partial(handler.answer, body, JSON)
         took = microseconds(work, max(50, 20_000_000 // len(body)))
         rows.append({"pod": name, "bytes": len(body), "us": took})
     slope, _ = statistics.linear_regression(

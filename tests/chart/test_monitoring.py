@@ -13,7 +13,7 @@ from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
 from webhook.companion.certificates.words import Outcome
 from webhook.companion.metrics import Reports
 from webhook.companion.verdicts import AuditReason
-from webhook.telemetry import ServerMetrics
+from webhook.server.metrics import ServerMetrics
 
 FOREIGN = {"apiserver_admission_webhook_fail_open_count"}
 """The API server's own."""

@@ -26,15 +26,15 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
 from webhook.server.connection import Connection
+from webhook.server.gunicorn_app import options
+from webhook.server.handler import AdmissionHandler, build
 from webhook.server.limits import PIECE
-from webhook.server.service import options
-from webhook.server.webhook import Webhook, build
 from webhook.settings import Settings
 
 HALF_GONE = {"http.disconnect"}
 
 
-def make_app(webhook: Webhook) -> Any:
+def make_app(handler: AdmissionHandler) -> Any:
     """An application that says which request it saw, once it has seen all of it."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -49,7 +49,7 @@ def make_app(webhook: Webhook) -> Any:
         if (scope["method"], scope["raw_path"]) == ("POST", b"/mutate"):
             types = [v for k, v in scope["headers"] if k == b"content-type"]
             kind = types[-1].decode("latin-1") if types else ""
-            status, text = webhook.answer(body, kind)
+            status, text = handler.answer(body, kind)
         else:
             seen = [scope["method"], scope["path"], sha256(body).hexdigest()]
             status, text = 200, json.dumps(seen).encode()
@@ -114,19 +114,19 @@ class Bench:
     def __init__(self, loop: Any) -> None:
         """Build the worker that both believe to run in."""
         settings = Settings()
-        self.webhook = build(settings, write=lambda _: None)
+        self.handler = build(settings, write=lambda _: None)
         cfg = Config()
-        for name, value in options(settings, self.webhook).items():
+        for name, value in options(settings, self.handler).items():
             if name != "logconfig_dict":
                 cfg.set(name, value)
-        app = make_app(self.webhook)
+        app = make_app(self.handler)
         log = logging.getLogger("framing")
         log.addHandler(logging.NullHandler())
         log.propagate = False
         log.access_log_enabled = False  # type: ignore[attr-defined] # as gunicorn's has
         self.worker: Any = SimpleNamespace(
             cfg=cfg, log=log, asgi=app, probes=app, loop=loop, alive=True, nr=0,
-            max_requests=sys.maxsize, nr_conns=0, state={}, webhook=self.webhook,
+            max_requests=sys.maxsize, nr_conns=0, state={}, handler=self.handler,
             large_bodies=0, connections={}, last_answer=0.0,
         )  # fmt: skip
 

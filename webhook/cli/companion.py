@@ -23,9 +23,9 @@ from webhook.companion.loop import Runner, Surroundings
 from webhook.companion.metrics import Reports
 from webhook.companion.process import Process, Wake
 from webhook.companion.uninstall import remove_all
+from webhook.jsonlog import JsonLog
 from webhook.mirror.profile import ProfileError
 from webhook.settings import CompanionSettings, SettingError
-from webhook.telemetry import Journal
 
 _LOOK_UP: Final = 0.1
 """Seconds between two steps of `--once` that wait for names to be looked up."""
@@ -64,7 +64,7 @@ def companion(
         if namespace:
             settings = replace(settings, release_namespace=namespace)
         access = connect(environ, kubeconfig=kubeconfig, context=context)
-        journal = Journal(lambda lines: os.write(1, lines), now)
+        journal = JsonLog(lambda lines: os.write(1, lines), now)
         wired = wire(access, settings, journal, alone=once or remove_all)
     except (SettingError, ProfileError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
@@ -77,7 +77,7 @@ def companion(
     os._exit(code)
 
 
-def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int:
+def _run(wired: Companion, settings: CompanionSettings, journal: JsonLog) -> int:
     surroundings = Surroundings(
         leads=lambda: wired.leadership.is_leader,
         clock=now,

@@ -16,12 +16,12 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from webhook import METRICS_PREFIX as NAMESPACE
 from webhook.cluster.events import EventRecorder
 from webhook.companion.audit import Auditor
 from webhook.companion.certificates.keeper import CertificateKeeper
 from webhook.companion.mirrors import Mirrors
 from webhook.companion.observed import Observed
-from webhook.telemetry import NAMESPACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,7 +15,6 @@ from gunicorn.asgi import protocol
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from webhook.injection.reasons import Rejection
-from webhook.server.answer import Answer, error
 from webhook.server.app import MUTATE
 from webhook.server.limits import (
     BODY_LIMIT,
@@ -25,7 +24,8 @@ from webhook.server.limits import (
     SECONDS,
     SMALL_BODY,
 )
-from webhook.telemetry import Phase
+from webhook.server.metrics import Phase
+from webhook.server.responses import Answer, error
 
 if TYPE_CHECKING:
     from webhook.server.worker import AdmissionWorker
@@ -121,7 +121,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
 
     def expire(self) -> None:
         """The phase's deadline has passed."""
-        self.worker.webhook.metrics.deadlines.labels(self.phase).inc()
+        self.worker.handler.metrics.deadlines.labels(self.phase).inc()
         if self.phase is Phase.REQUEST:
             self._refuse(error(408))
         elif self.phase in {Phase.ANSWER, Phase.CLOSING}:
@@ -184,7 +184,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
                 raise _RefusedError
 
     def _refuse_body(self) -> None:
-        self._refuse(self.worker.webhook.reject(Rejection.TOO_LARGE))
+        self._refuse(self.worker.handler.reject(Rejection.TOO_LARGE))
         raise _RefusedError
 
     def _handle_h1c_exception(self, exc: Exception) -> bool:
@@ -221,7 +221,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         for name, value in request.headers_bytes:
             if name == b"content-type":
                 content_type = value.decode("latin-1")
-        answer = self.worker.webhook.answer(body, content_type)
+        answer = self.worker.handler.answer(body, content_type)
         close = self._will_close(request, response_requires_close=False)
         self._write(answer, request.version, _CLOSE if close else b"\r\n")
         self.worker.nr += 1
@@ -263,7 +263,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._safe_write(b"".join((line, head, date, end, answer.body)))
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
-        return self.worker.webhook.draining or bool(
+        return self.worker.handler.draining or bool(
             super()._will_close(request, response_requires_close)
         )
 

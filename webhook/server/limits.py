@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from webhook.telemetry import Phase
+from webhook.server.metrics import Phase
 
 HANDSHAKE_SECONDS: Final = 5.0
 """Half of what kube-apiserver allows; one takes milliseconds."""
@@ -14,7 +14,7 @@ SECONDS: Final = {
     Phase.IDLE: 120.0,
     Phase.CLOSING: 2.0,
 }
-"""Deadlines. kube-apiserver waits 3 s for us and at most 30 s for any webhook: what
+"""Deadlines. kube-apiserver waits 3 s for us and at most 30 s for any handler: what
 takes 10 s is no use to it. It keeps idle connections for 90 s, so we must keep them
 longer: only the client can close one without losing a request of its own. A closed peer
 gets 2 s to read its last answer."""

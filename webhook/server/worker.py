@@ -16,16 +16,16 @@ from typing import Any, Final
 
 from gunicorn.workers.gasgi import ASGIWorker
 
+from webhook.server.certwatcher import handshake_failure
 from webhook.server.connection import Connection
+from webhook.server.handler import AdmissionHandler
 from webhook.server.limits import (
     CROWD,
     DRAIN_LIMIT,
     HANDSHAKE_SECONDS,
     QUIET_SECONDS,
 )
-from webhook.server.tls import handshake_failure
-from webhook.server.webhook import Webhook
-from webhook.telemetry import Handshake, Phase
+from webhook.server.metrics import Handshake, Phase
 
 TICK_SECONDS: Final = 1.0
 """Between looks at deadlines, at the certificate's files and at the parent."""
@@ -38,14 +38,14 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
     """The one process that answers.
 
     Attributes:
-        webhook: What answers.
+        handler: What answers.
         probes: The plain port's application.
         connections: All of them, in the order of their accept.
         large_bodies: Bytes held by bodies beyond their always granted part.
         last_answer: When anybody was last answered, on the loop's clock.
     """
 
-    webhook: Webhook
+    handler: AdmissionHandler
     probes: Any
     large_bodies = 0
     last_answer = 0.0
@@ -54,12 +54,12 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
     def load_wsgi(self) -> None:
         """Take the applications that were made before the fork."""
         super().load_wsgi()
-        self.webhook, self.probes = self.app.webhook, self.app.probes
+        self.handler, self.probes = self.app.handler, self.app.probes
         self.connections: dict[Connection, None] = {}
 
     def handle_exit_signal(self) -> None:
         """SIGTERM: drain. SIGINT and SIGQUIT stop now, as gunicorn has it."""
-        self.webhook.draining = True
+        self.handler.draining = True
 
     # -- connections -------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
         """
         if self.connections:
             least = min(self.connections, key=lambda one: one.last_answer)
-            self.webhook.metrics.evictions.inc()
+            self.handler.metrics.evictions.inc()
             del self.connections[least]
             least.abort()
 
@@ -96,7 +96,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
         self, client: socket.socket, connection: Connection, *, probes: bool
     ) -> None:
         """Bring a connection through its handshake, and say how that ended."""
-        watch, result, tls = self.webhook.certificates, Handshake.OTHER, {}
+        watch, result, tls = self.handler.certificates, Handshake.OTHER, {}
         if not probes and watch and watch.current:
             tls = {
                 "ssl": watch.current.context,
@@ -120,7 +120,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             if result is not Handshake.COMPLETED:
                 self.connections.pop(connection, None)
             if not probes:
-                self.webhook.metrics.handshakes.labels(result).inc()
+                self.handler.metrics.handshakes.labels(result).inc()
 
     # -- the process -------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             listener.setblocking(False)
             accept = partial(self._accept, listener, probes=probes)
             self.loop.add_reader(listener.fileno(), accept)
-        while self.alive and not self.webhook.draining:
+        while self.alive and not self.handler.draining:
             await self._turn(TICK_SECONDS)
         await self._drain()
         for listener, probes in listeners:
@@ -145,7 +145,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
             await self._turn(0.05)
 
     def _start(self) -> None:
-        metrics, connections = self.webhook.metrics, self.connections
+        metrics, connections = self.handler.metrics, self.connections
         metrics.connections.set_function(lambda: len(connections))
         unanswered = {Phase.REQUEST, Phase.ANSWER}
         metrics.in_flight.set_function(
@@ -175,7 +175,7 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
         for connection in list(self.connections):
             if connection.deadline < now:
                 connection.expire()
-        self.webhook.look_at_certificate()
+        self.handler.reload_certificate()
         self._give_back()
         await asyncio.sleep(seconds)
 

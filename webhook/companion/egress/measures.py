@@ -13,9 +13,9 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from webhook import METRICS_PREFIX as NAMESPACE
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.names import Names
-from webhook.telemetry import NAMESPACE
 
 Values = Mapping[tuple[str, ...], float]
 

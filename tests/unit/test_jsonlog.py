@@ -8,13 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from webhook.telemetry import (
-    LINE_LIMIT,
-    MAX_NAMESPACES,
-    Journal,
-    JournalHandler,
-    ServerMetrics,
-)
+from webhook.jsonlog import LINE_LIMIT, JsonLog, JsonLogHandler
+from webhook.server.metrics import MAX_NAMESPACES, ServerMetrics
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 CANARY = "canary"
@@ -29,7 +24,7 @@ def test_a_line_is_one_json_object() -> None:
     """Time, level and event first."""
     lines: list[bytes] = []
 
-    Journal(lines.append, clock).line("info", "decision", {"uid": "1"})
+    JsonLog(lines.append, clock).line("info", "decision", {"uid": "1"})
 
     assert lines == [
         b'{"time":"2026-01-02T12:00:00Z","level":"info","event":"decision","uid":"1"}\n'
@@ -44,28 +39,28 @@ def test_a_reader_that_stands_still_costs_lines_and_no_time() -> None:
         entered.set()
         blocked.wait(10)
 
-    journal = Journal(write, clock)
-    journal.start()
-    journal.line("info", "first", {})
+    log = JsonLog(write, clock)
+    log.start()
+    log.line("info", "first", {})
     assert entered.wait(5)
 
     for _ in range(LINE_LIMIT + 7):
-        journal.line("info", "more", {})
+        log.line("info", "more", {})
 
-    assert journal.dropped == 7
+    assert log.dropped == 7
     blocked.set()
-    journal.close()
+    log.close()
 
 
 def test_closing_writes_what_is_left() -> None:
     """In order."""
     lines: list[bytes] = []
-    journal = Journal(lines.append, clock)
-    journal.start()
+    log = JsonLog(lines.append, clock)
+    log.start()
 
     for number in range(100):
-        journal.line("info", "event", {"number": number})
-    journal.close()
+        log.line("info", "event", {"number": number})
+    log.close()
 
     written = b"".join(lines).splitlines()
     assert list(range(100)) == [json.loads(line)["number"] for line in written]
@@ -77,17 +72,17 @@ def test_a_broken_pipe_is_no_error_of_the_caller() -> None:
     def write(_: bytes) -> None:
         raise BrokenPipeError
 
-    journal = Journal(write, clock)
-    journal.line("info", "event", {})
+    log = JsonLog(write, clock)
+    log.line("info", "event", {})
 
-    assert journal.dropped == 1
+    assert log.dropped == 1
 
 
 @pytest.mark.parametrize("message", ["failed: %s", f"failed\nfuture: {CANARY}"])
 def test_an_exception_is_logged_without_its_text(message: str) -> None:
     """Its type and its places are enough to find it; its text may quote a body."""
     lines: list[bytes] = []
-    handler = JournalHandler(Journal(lines.append, clock))
+    handler = JsonLogHandler(JsonLog(lines.append, clock))
 
     try:
         dict[str, str]()[CANARY]
@@ -101,7 +96,7 @@ def test_an_exception_is_logged_without_its_text(message: str) -> None:
     assert CANARY.encode() not in line
     logged = json.loads(line)
     assert ("KeyError", "error") == (logged["error"], logged["level"])
-    assert "test_telemetry.py" in logged["at"][0]
+    assert "test_jsonlog.py" in logged["at"][0]
 
 
 def test_namespaces_in_metrics_are_bounded() -> None:

@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.test import run_wsgi_app
 
 
-class OnTheLoop:
+class WsgiOnLoop:
     """An ASGI application made of a Flask one."""
 
     def __init__(self, app: Flask) -> None:

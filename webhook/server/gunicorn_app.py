@@ -8,25 +8,26 @@ from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 
-from webhook.server.adapter import OnTheLoop
+from webhook.jsonlog import JsonLogHandler
 from webhook.server.app import create_app, create_probe_app
+from webhook.server.certwatcher import CertWatcher
+from webhook.server.handler import AdmissionHandler, build, to_stdout, utc_now
 from webhook.server.limits import DRAIN_LIMIT, SECONDS
-from webhook.server.tls import CertificateWatch
-from webhook.server.webhook import Webhook, build, to_stdout, utc_now
+from webhook.server.metrics import Phase
 from webhook.server.worker import AdmissionWorker
+from webhook.server.wsgi import WsgiOnLoop
 from webhook.settings import Settings
-from webhook.telemetry import JournalHandler, Phase
 
 HEARTBEATS: Final = Path("/dev/shm")  # noqa: S108 - memory, as gunicorn advises
 """Where workers touch a file each second; a disk could stall that."""
 
 
-class Service(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+class GunicornApp(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
     """The serving process tree: gunicorn's arbiter and one worker.
 
     Attributes:
         settings: The operator's.
-        webhook: What answers.
+        handler: What answers.
         probes: The plain port's application.
     """
 
@@ -45,32 +46,32 @@ class Service(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
             write: Takes whole log lines.
         """
         self.settings = settings
-        self.webhook: Webhook = build(
+        self.handler: AdmissionHandler = build(
             settings,
             clock=clock,
             write=write,
-            certificates=CertificateWatch(settings.cert_dir),
+            certificates=CertWatcher(settings.cert_dir),
         )
-        self._app = OnTheLoop(create_app(settings, self.webhook))
-        self.probes = OnTheLoop(create_probe_app(self.webhook))
+        self._app = WsgiOnLoop(create_app(settings, self.handler))
+        self.probes = WsgiOnLoop(create_probe_app(self.handler))
         super().__init__()
 
     def load_config(self) -> None:
         """Hand gunicorn its settings."""
-        for name, value in options(self.settings, self.webhook).items():
+        for name, value in options(self.settings, self.handler).items():
             self.cfg.set(name, value)
 
-    def load(self) -> OnTheLoop:
+    def load(self) -> WsgiOnLoop:
         """The serving port's application."""
         return self._app
 
 
-def options(settings: Settings, webhook: Webhook) -> Mapping[str, Any]:
+def options(settings: Settings, handler: AdmissionHandler) -> Mapping[str, Any]:
     """Gunicorn's settings.
 
     Args:
         settings: The operator's.
-        webhook: Whose journal takes gunicorn's own lines.
+        handler: Whose log takes gunicorn's own lines.
     """
     return {
         # The order tells the worker which is which.
@@ -102,8 +103,8 @@ def options(settings: Settings, webhook: Webhook) -> Mapping[str, Any]:
         # Nothing of ours waits: who is gone needs no grace.
         "asgi_disconnect_grace_period": 0,
         # A thread does not survive the fork, and its last lines are of the end.
-        "post_fork": lambda _arbiter, _worker: webhook.journal.start(),
-        "worker_exit": lambda _arbiter, _worker: webhook.journal.close(),
+        "post_fork": lambda _arbiter, _worker: handler.log.start(),
+        "worker_exit": lambda _arbiter, _worker: handler.log.close(),
         # No second door: gunicorn opens a control socket by default.
         "control_socket_disable": True,
         "worker_tmp_dir": str(HEARTBEATS) if HEARTBEATS.is_dir() else None,
@@ -112,12 +113,12 @@ def options(settings: Settings, webhook: Webhook) -> Mapping[str, Any]:
         "when_ready": lambda _: gc.freeze(),
         "proc_name": "tracking-injector",
         "accesslog": None,
-        "logconfig_dict": _logging(webhook),
+        "logconfig_dict": _logging(handler),
     }
 
 
-def _logging(webhook: Webhook) -> Mapping[str, Any]:
-    """Everything that any library logs goes into the journal."""
+def _logging(handler: AdmissionHandler) -> Mapping[str, Any]:
+    """Everything that any library logs goes into the log."""
     through = {"handlers": [], "propagate": True, "level": "INFO"}
     # An access log would repeat what anybody writes into a request line; a decision
     # has its own line.
@@ -126,8 +127,8 @@ def _logging(webhook: Webhook) -> Mapping[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "handlers": {
-            "journal": {"()": JournalHandler, "journal": webhook.journal},
+            "json": {"()": JsonLogHandler, "log": handler.log},
         },
-        "root": {"handlers": ["journal"], "level": "WARNING"},
+        "root": {"handlers": ["json"], "level": "WARNING"},
         "loggers": {"gunicorn.error": through, "gunicorn.access": nothing},
     }

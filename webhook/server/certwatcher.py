@@ -3,7 +3,7 @@
 A pair is loaded into a new context, which has to pass a handshake in memory before
 it replaces the one in use; the context in use is never changed. So a half-written,
 mismatched or expired pair is a counted problem while the last good one keeps serving.
-Nobody calls the files' readers but `CertificateWatch.check`.
+Nobody calls the files' readers but `CertWatcher.check`.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, cast
 
-from webhook.telemetry import Handshake
+from webhook.server.metrics import Handshake
 
 CERTIFICATE: Final = "tls.crt"
 KEY: Final = "tls.key"
@@ -86,7 +86,7 @@ class Certificate:
         return self.not_before <= now < self.not_after
 
 
-class CertificateWatch:
+class CertWatcher:
     """The certificate in use, and what was last found in the folder.
 
     Attributes:
@@ -115,7 +115,7 @@ class CertificateWatch:
             if pair.digest() == self._digest:
                 self.problem = None
                 return False
-            self.current = prove(pair)
+            self.current = load(pair)
         except BadCertificateError as error:
             self.problem = error.problem
             return False
@@ -157,7 +157,7 @@ def _file(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def prove(pair: Pair) -> Certificate:
+def load(pair: Pair) -> Certificate:
     """Build a context for `pair` and shake hands with it in memory.
 
     Raises:

@@ -1,7 +1,7 @@
 """The webhook itself, without HTTP: a body in, an answer out, one line and one count.
 
-Both ways a request can take end in `Webhook.answer`. Once a review is parsed nothing
-that fails in here can keep its pod from being admitted.
+Both ways a request can take end in `AdmissionHandler.answer`. Once a review is parsed
+nothing that fails in here can keep its pod from being admitted.
 """
 
 import contextlib
@@ -28,10 +28,11 @@ from webhook.injection.patch import InjectionPolicy
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.review import MalformedReviewError, Review, answer, skim
 from webhook.injection.selfcheck import selfcheck_errors
-from webhook.server.answer import JSON, Answer, error, rejected
-from webhook.server.tls import CertificateWatch
+from webhook.jsonlog import JsonLog, failure
+from webhook.server.certwatcher import CertWatcher
+from webhook.server.metrics import ServerMetrics
+from webhook.server.responses import JSON, Answer, error, rejected
 from webhook.settings import Settings
-from webhook.telemetry import Journal, ServerMetrics, failure
 
 CLIP: Final = 253
 """Characters of a logged name; Kubernetes allows no longer one."""
@@ -45,7 +46,7 @@ def utc_now() -> datetime:
 def to_stdout(lines: bytes) -> None:
     """Write log lines to standard output.
 
-    Only a journal's own thread waits for a reader that stands still. A main thread,
+    Only the log's own thread waits for a reader that stands still. A main thread,
     which answers or looks after who does, gets on without: its lines are lost.
 
     Raises:
@@ -60,27 +61,27 @@ def to_stdout(lines: bytes) -> None:
 
 
 @dataclass(slots=True, kw_only=True)
-class Webhook:
+class AdmissionHandler:
     """What every part of the serving process shares.
 
     Attributes:
         policy: What is given to which pod.
         metrics: Counts, in `registry`.
         registry: What `/metrics` shows.
-        journal: The log.
+        log: Where lines go.
         clock: The time now, in UTC.
         certificates: The served certificate, where this process serves TLS by itself.
-        flaws: What the self-check found; a build with flaws never becomes ready.
+        selfcheck_errors: Of the start; a build with any never becomes ready.
         draining: The process is stopping and wants no new work.
     """
 
     policy: InjectionPolicy
     metrics: ServerMetrics
     registry: CollectorRegistry
-    journal: Journal
+    log: JsonLog
     clock: Callable[[], datetime] = utc_now
-    certificates: CertificateWatch | None = None
-    flaws: tuple[str, ...] = ()
+    certificates: CertWatcher | None = None
+    selfcheck_errors: tuple[str, ...] = ()
     draining: bool = field(default=False)
 
     def answer(self, body: bytes, content_type: str) -> Answer:
@@ -107,19 +108,19 @@ class Webhook:
             review.namespace, decision.workload or "none", decision.reason
         )
         self.metrics.seconds.observe(seconds)
-        self.journal.line("info", "decision", log_fields(review, decision, seconds))
+        self.log.line("info", "decision", log_fields(review, decision, seconds))
         return Answer(200, answered)
 
     def reject(self, rejection: Rejection) -> Answer:
         """Count, log and answer a body that is no review."""
         self.metrics.rejected.labels(rejection).inc()
-        self.journal.line("warning", "rejected", {"reason": rejection})
+        self.log.line("warning", "rejected", {"reason": rejection})
         return rejected(rejection)
 
     def failed(self, problem: Exception) -> Answer:
         """Count, log and answer an error of ours outside a review."""
         self.metrics.internal_errors.inc()
-        self.journal.line("error", "internal-error", failure(problem))
+        self.log.line("error", "internal-error", failure(problem))
         return error(500)
 
     def _decide(self, review: Review) -> tuple[Decision, bytes]:
@@ -131,9 +132,9 @@ class Webhook:
             decision = Decision(reason=InjectionReason.INTERNAL_ERROR)
             return decision, answer(review.uid, warnings=[decision.reason.sentence])
 
-    def obstacles(self) -> list[str]:
+    def readiness_failures(self) -> list[str]:
         """Why this process should get no requests; none when it is ready."""
-        found = list(self.flaws)
+        found = list(self.selfcheck_errors)
         if self.draining:
             found.append("draining")
         if self.certificates is not None:
@@ -144,7 +145,7 @@ class Webhook:
                 found.append("certificate not valid now")
         return found
 
-    def notices(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What is wrong without being a reason to send requests elsewhere.
 
         A mounted pair that is refused reaches every replica at once. Were it to end
@@ -156,7 +157,7 @@ class Webhook:
             return []
         return [f"mounted certificate refused: {watch.problem}"]
 
-    def look_at_certificate(self) -> None:
+    def reload_certificate(self) -> None:
         """Take a new certificate, if there is one, and report on it."""
         watch = self.certificates
         if watch is None:
@@ -168,7 +169,7 @@ class Webhook:
             self.metrics.certificate.labels(current.fingerprint).set(1)
             self.metrics.not_after.set(current.not_after.timestamp())
             fields = {"digest": current.fingerprint, "not_after": current.not_after}
-            self.journal.line("info", "certificate", fields)
+            self.log.line("info", "certificate", fields)
         elif watch.problem is not None:
             self.metrics.reload_errors.labels(watch.problem).inc()
             if watch.problem != before:
@@ -176,7 +177,7 @@ class Webhook:
                     "problem": watch.problem,
                     "serving": watch.current is not None,
                 }
-                self.journal.line("error", "certificate", fields)
+                self.log.line("error", "certificate", fields)
 
 
 def build(
@@ -184,10 +185,10 @@ def build(
     *,
     clock: Callable[[], datetime] = utc_now,
     write: Callable[[bytes], object] = to_stdout,
-    certificates: CertificateWatch | None = None,
+    certificates: CertWatcher | None = None,
     reviews: Mapping[str, bytes] | None = None,
-) -> Webhook:
-    """Make a webhook and let it check itself.
+) -> AdmissionHandler:
+    """Make the handler and let it check itself.
 
     Args:
         settings: The operator's.
@@ -199,22 +200,22 @@ def build(
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
-    policy, journal = settings.policy(), Journal(write, clock)
+    policy, log = settings.policy(), JsonLog(write, clock)
     metrics = ServerMetrics(registry)
-    metrics.log_lines_dropped.set_function(lambda: journal.dropped)
-    flaws = tuple(
+    metrics.log_lines_dropped.set_function(lambda: log.dropped)
+    errors = tuple(
         selfcheck_errors(reviews or samples.reviews(), policy, samples.NOT_A_TASK)
     )
-    for flaw in flaws:
-        journal.line("error", "self-check", {"flaw": flaw})
-    return Webhook(
+    for flaw in errors:
+        log.line("error", "self-check", {"flaw": flaw})
+    return AdmissionHandler(
         policy=policy,
         metrics=metrics,
         registry=registry,
-        journal=journal,
+        log=log,
         clock=clock,
         certificates=certificates,
-        flaws=flaws,
+        selfcheck_errors=errors,
     )
 
 
