@@ -10,7 +10,7 @@ from webhook.cluster.events import EventRecorder
 from webhook.cluster.leader_election import LeaderElector
 from webhook.companion.caches import Caches
 from webhook.companion.controller import Controller, Log
-from webhook.telemetry import failure
+from webhook.jsonlog import failure
 
 _FINISH: Final = 2.0
 """Seconds that writes under way get to end; each takes milliseconds."""
