@@ -1,10 +1,10 @@
 """Leader election among the replicas, by a Lease.
 
-A replica acts only while `LeaderElector.is_leader`, which runs out by its own clock well
-before another replica may take over. Two leaders at once (a stopped process that wakes
-up) do no harm all the same: every write of ours is idempotent. Nobody trusts another
-machine's clock: a Lease counts as abandoned when it was not renewed for its whole
-duration *as observed here*.
+A replica acts only while `is_leader`, which runs out by its own clock well before
+another replica may take over. Two leaders at once (a stopped process that wakes up) do
+no harm all the same: every write of ours is idempotent. Nobody trusts another machine's
+clock: a Lease counts as abandoned when it was not renewed for its whole duration *as
+observed here*.
 
 A renewal is one request: a write whose precondition is the version written last.
 """
@@ -30,7 +30,7 @@ FENCE_SECONDS: Final = 10.0
 """Seconds after the last renewal until a leader stops: 5 s before another may start.
 Whoever takes over by force waits as long before it acts."""
 _RELEASE_SECONDS: Final = 2.0
-"""Seconds that `release` waits for a renewal under way; a process has to end in time."""
+"""Seconds that `release` waits for a renewal under way: a process has to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
