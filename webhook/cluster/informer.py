@@ -111,9 +111,9 @@ class Informer(Generic[T]):
         """Call back, in the informer's thread, after each change; must not block.
 
         Args:
-            on_change: gets the key of each object whose projection changed.
-            on_health: called when it has synced, begins to fail or recovers, and when
-                an object cannot be read any more or can again.
+            on_change: gets the key of each object whose projection changed, or that
+                can no longer be read, or can again.
+            on_health: called when it has synced, begins to fail or recovers.
         """
         self._on_change.append(on_change)
         if on_health is not None:
@@ -207,7 +207,7 @@ class Informer(Generic[T]):
         listing = self._client.list(self.options, self._projected)
         upto = int(listing.version) if listing.version.isdecimal() else 0
         with self._lock:
-            before, unprojected = self._items, self._unprojected
+            before, unreadable = self._items, self._unprojected
             self._items, self._by_namespace, self._unprojected = {}, {}, {}
             for key, (revision, item) in listing.items.items():
                 self._store(key, revision, item, before.get(key))
@@ -222,13 +222,14 @@ class Informer(Generic[T]):
                 for key in before.keys() | self._items.keys()
                 if _item(before, key) != _item(self._items, key)
             ]
+            changed += unreadable.keys() ^ self._unprojected.keys()
         self._version = listing.version
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads requests in time
         self._relist_at = time.monotonic() + _RELIST_SECONDS * jitter
         first, self._synced = not self._synced, True
         self._alive()
         self._changed(changed)
-        if first or unprojected != self._unprojected:
+        if first:
             self._health_changed()
 
     def _watch(self) -> None:
@@ -270,14 +271,12 @@ class Informer(Generic[T]):
             if known is None and revision and revision <= newest:
                 return
             self._deleted.pop(key, None)
-            problem = self._unprojected.get(key)
+            readable = key not in self._unprojected
             self._store(key, revision, item, known)
             changed = _item(self._items, key) != (known[1] if known else None)
-            odd = problem != self._unprojected.get(key)
+            changed |= readable != (key not in self._unprojected)
         if changed:
             self._changed([key])
-        if odd:
-            self._health_changed()
 
     def _drop(self, body: Json) -> None:
         key, revision = metadata.key(body), metadata.revision(body)
@@ -286,11 +285,8 @@ class Informer(Generic[T]):
             if known is not None and revision and revision < known[0]:
                 return
             self._deleted[key] = revision
-            odd = key in self._unprojected
             self._remove(key)
         self._changed([key])
-        if odd:
-            self._health_changed()
 
     def _store(
         self,

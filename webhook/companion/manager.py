@@ -69,14 +69,16 @@ class Manager:
 
     def _runs(self) -> Iterator[tuple[str, Run]]:
         yield "leader-election", self._elect
-        yield "events", self.recorder.run
+        for number in range(self.recorder.workers):
+            yield f"events-{number}", self.recorder.run
         for one in self.controllers:
             for number in range(one.workers):
                 yield f"{one.reconciler.name}-{number}", one.run
 
     def _elect(self, stop: threading.Event) -> None:
         failing, leading = "", False
-        while not stop.wait(self.elector.step()):
+        while not stop.is_set():
+            pause = self.elector.step()
             error = self.elector.failing
             found = type(error).__name__ if error else ""
             if found and found != failing:
@@ -89,6 +91,7 @@ class Manager:
                 leading = not leading
                 event = "leading" if leading else "standing-by"
                 self.log.line("info", event, {"holder": self.elector.holder})
+            stop.wait(pause)
 
     def _thread(self, name: str, run: Run) -> threading.Thread:
         def guarded() -> None:

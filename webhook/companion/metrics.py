@@ -22,6 +22,8 @@ from webhook import METRICS_PREFIX
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches
+from webhook.companion.dns_controller import DnsController
+from webhook.companion.egress.applier import Applier
 from webhook.companion.profiles import ProfileStore
 from webhook.companion.results import CompanionResults
 
@@ -100,6 +102,8 @@ class CompanionCollector(Collector):
         recorder: counts Events.
         queues: asked for their depth.
         is_leader: whether this replica acts.
+        dns: counts lookups; None where egress is off, and so with the next.
+        policies: counts writes of NetworkPolicies.
     """
 
     results: CompanionResults
@@ -108,6 +112,8 @@ class CompanionCollector(Collector):
     recorder: EventRecorder
     queues: Sequence[WorkQueue]
     is_leader: Callable[[], bool]
+    dns: DnsController | None = None
+    policies: Applier | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Return every family, with the numbers of now."""
@@ -121,6 +127,7 @@ class CompanionCollector(Collector):
         yield from _mirrors(results)
         yield from _pods(results)
         yield from _egress(results)
+        yield from self._written()
         yield from _names(results)
         yield from _certificates(results)
 
@@ -173,6 +180,40 @@ class CompanionCollector(Collector):
             },
         )
 
+    def _written(self) -> Iterator[Metric]:
+        """Return what this process asked and wrote, whoever leads now."""
+        dns, policies = self.dns, self.policies
+        yield _counter(
+            "dns_lookups",
+            "Answers of DNS servers by how they ended, one for each server asked.",
+            ("rcode",),
+            {(str(one),): n for one, n in (dns.lookups() if dns else {}).items()},
+        )
+        yield _counter(
+            "egress_rotations",
+            "Lookups that brought addresses nobody had seen, a name's first one apart.",
+            (),
+            {(): dns.rotations} if dns else {},
+        )
+        yield _counter(
+            "egress_policy_writes",
+            "NetworkPolicies of ours that were applied or deleted.",
+            ("verb",),
+            {("apply",): policies.applied, ("delete",): policies.deleted}
+            if policies
+            else {},
+        )
+        yield _counter(
+            "certificate_writes",
+            "Writes for the webhook's certificates by cause.",
+            ("cause",),
+            {
+                (cause,): count
+                for one in self.results.certificates.items().values()
+                for cause, count in one.writes.items()
+            },
+        )
+
 
 def _mirrors(results: CompanionResults) -> Iterator[Metric]:
     yield _gauge(
@@ -210,12 +251,18 @@ def _pods(results: CompanionResults) -> Iterator[Metric]:
 
 
 def _egress(results: CompanionResults) -> Iterator[Metric]:
-    egress = results.egress.items().values()
+    egress = list(results.egress.items().values())
     yield _gauge(
         "egress_namespaces",
         "Labeled namespaces by mode and by how their egress stands.",
         ("mode", "reason"),
         Counter((one.mode.value, one.reason.value) for one in egress),
+    )
+    yield _gauge(
+        "egress_shadow_orphans",
+        "Shadows that lean on nothing any more: until they go too, they isolate.",
+        (),
+        {(): sum(one.orphans for one in egress)} if egress else {},
     )
     yield _gauge(
         "egress_findings",
@@ -229,14 +276,28 @@ def _egress(results: CompanionResults) -> Iterator[Metric]:
     )
 
 
+def _names(results: CompanionResults) -> Iterator[Metric]:
+    names = {name: one for name, one in results.names.items().items() if name}
+    yield _gauge(
+        "dns_last_success_timestamp_seconds",
+        "When a lookup of a name last gave an address, in Unix time.",
+        ("name",),
+        {
+            (name,): one.succeeded.timestamp()
+            for name, one in names.items()
+            if one.succeeded
+        },
+    )
+    yield _gauge(
+        "egress_addresses",
+        "Addresses permitted for a name.",
+        ("name",),
+        {(name,): one.addresses for name, one in names.items()},
+    )
+
+
 def _certificates(results: CompanionResults) -> Iterator[Metric]:
     found = list(results.certificates.items().values())
-    yield _counter(
-        "certificate_writes",
-        "Writes for the webhook's certificates by cause.",
-        ("cause",),
-        {(cause,): count for one in found for cause, count in one.writes.items()},
-    )
     yield _gauge(
         "certificate_problem",
         "What keeps the companion from looking after the certificates.",
@@ -264,7 +325,11 @@ def _certificates(results: CompanionResults) -> Iterator[Metric]:
         "certificate_rotation_start_timestamp_seconds",
         "Since when a rotation is under way, in Unix time; absent when none is.",
         (),
-        {(): one.rotating_since.timestamp() for one in found if one.rotating_since},
+        {
+            tuple[str, ...](): one.rotating_since.timestamp()
+            for one in found
+            if one.rotating_since
+        },
     )
 
 

@@ -4,7 +4,7 @@ What cannot be read is named with its kind and key, in the log of every replica,
 Event about the object, and in the status; never with its content.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -95,7 +95,7 @@ class WatchController:
         self._informers = {str(one.options): one for one in caches.all()}
         self._optional = {caches.egress.nodes} if caches.egress else set()
         for name, one in self._informers.items():
-            one.subscribe(lambda _: None, self._on_health(name, one))
+            self._subscribe(name, one)
 
     def reconcile(self, key: str, now: datetime) -> WatchResult:
         """Return how a watch stands; there is nothing to apply."""
@@ -134,12 +134,12 @@ class WatchController:
             return WatchReason.PROJECTION_FAILED
         return WatchReason.WATCHING
 
-    def _on_health(self, watch: str, informer: Informer[Any]) -> Callable[[], None]:
-        """Return what an informer calls in its thread, by which each is told once."""
+    def _subscribe(self, watch: str, informer: Informer[Any]) -> None:
+        """Log what changes, each thing once, and queue the watch."""
         failing = ""
         unreadable: set[ObjectKey] = set()
 
-        def changed() -> None:
+        def on_health() -> None:
             nonlocal failing, unreadable
             health = informer.health
             found = type(health.failing).__name__ if health.failing else ""
@@ -156,7 +156,11 @@ class WatchController:
             unreadable = set(health.unprojected)
             self._queue.add(watch)
 
-        return changed
+        def on_change(key: ObjectKey) -> None:
+            if (key in informer.health.unprojected) is not (key in unreadable):
+                on_health()
+
+        informer.subscribe(on_change, on_health)
 
 
 def _about(informer: Informer[Any], key: ObjectKey) -> ObjectReference:

@@ -1,28 +1,34 @@
-"""The threads of the companion: led, woken, told once, ended within seconds."""
+"""The threads of the companion: started, watched over, ended within seconds."""
 
-import errno
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from wsgiref.simple_server import WSGIServer
+from enum import StrEnum
+from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from tests.unit.companion.world import START, Lines, World
-from webhook.cluster.errors import Throttled
+from tests.fakes.cluster import FakeCluster
+from tests.unit.companion.world import Lines
+from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import ObjectKey
-from webhook.cluster.leader_election import LeaderElector
-from webhook.companion import listener
-from webhook.companion.listener import application, listen
-from webhook.companion.loop import Runner, Surroundings
-from webhook.companion.process import Process, Wake
+from webhook.cluster.leader_election import LeaderElector, parse_lease
+from webhook.cluster.resources import LEASE, NAMESPACE, SECRET
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.caches import Caches, Interests, build_caches
+from webhook.companion.controller import Context, Controller, Result
+from webhook.companion.manager import Manager
+
+LEASE_KEY = ObjectKey("release", "companion")
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+def now() -> datetime:
+    """A standing clock."""
+    return datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def eventually(holds: Callable[[], object], seconds: float = 5.0) -> bool:
     """Whether it comes to hold."""
     until = time.monotonic() + seconds
     while not holds():
@@ -32,168 +38,199 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
     return True
 
 
-class Scripted:
-    """A concern whose steps do as they are told."""
+class Word(StrEnum):
+    """A vocabulary of one."""
 
-    name = "scripted"
+    DONE = "Done"
 
-    def __init__(self, *outcomes: float | Exception | None) -> None:
-        """One outcome for each step, the last for ever."""
-        self.outcomes = list(outcomes)
-        self.steps = 0
 
-    def step(self, now: datetime) -> float | None:
-        """The next outcome."""
+class Noting:
+    """A reconciler that notes its keys."""
+
+    name = "noting"
+
+    def __init__(self, caches: Caches, queue: WorkQueue) -> None:
+        """Queue each labeled namespace."""
+        self.keys: list[str] = []
+        self.during: Callable[[], object] = lambda: None
+        caches.namespaces.subscribe(lambda key: queue.add(key.name))
+
+    def reconcile(self, key: str, now: datetime) -> Result:
+        """Note it."""
         del now
-        self.steps += 1
-        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        self.during()
+        self.keys.append(key)
+        return Result(reason=Word.DONE)
+
+    def failure(self, key: str, error: Exception) -> Result:
+        """Note the error."""
+        del key
+        return Result(reason=Word.DONE, error=error)
 
 
-def uncounted(name: str) -> None:
-    """Counts no failure."""
+class Managed:
+    """A manager over one reconciler, on a cluster in memory."""
+
+    def __init__(self, cluster: FakeCluster, identity: str = "one") -> None:
+        """Nothing runs yet."""
+        client = cluster.client()
+        self.log = Lines()
+        self.elector = LeaderElector(client, LEASE_KEY, identity, clock=now)
+        recorder = EventRecorder(client, component="companion", instance=identity)
+        interests = Interests(
+            release_namespace="release", egress=False, pods=False, watch_seconds=1
+        )
+        caches = build_caches(client, interests)
+        queue = WorkQueue("noting")
+        self.reconciler = Noting(caches, queue)
+        self.context = Context(
+            client=client,
+            log=self.log,
+            recorder=recorder,
+            is_leader=lambda: self.elector.is_leader,
+            clock=now,
+        )
+        self.manager = Manager(
+            caches=caches,
+            elector=self.elector,
+            recorder=recorder,
+            controllers=[
+                Controller(
+                    reconciler=self.reconciler, queue=queue, context=self.context
+                )
+            ],
+            log=self.log,
+        )
 
 
-def surroundings(log: Lines, *, leads: bool = True) -> Surroundings:
-    """A runner's surroundings at a standing clock."""
-    return Surroundings(
-        leads=lambda: leads, clock=lambda: START, log=log, failed=uncounted
-    )
+@pytest.fixture(name="cluster")
+def _cluster() -> FakeCluster:
+    cluster = FakeCluster()
+    cluster.client("user").create(NAMESPACE, {"metadata": {"name": "release"}})
+    return cluster
 
 
-def test_a_failing_step_is_told_and_taken_again() -> None:
-    """By its type and place; its text might quote a value."""
-    log = Lines()
-    runner = Runner(
-        Scripted(ValueError("canary"), None), threading.Event(), surroundings(log)
-    )
-
-    assert (runner.step() or 0) > 0
-    assert runner.step() is None
-    assert log.events() == ["step-failed"]
-    assert "canary" not in repr(log.lines)
+@pytest.fixture(name="managed")
+def _managed(cluster: FakeCluster) -> Iterator[Managed]:
+    managed = Managed(cluster)
+    yield managed
+    if not managed.manager.stop.is_set():
+        managed.manager.end()
 
 
-def test_a_throttled_step_waits_as_asked() -> None:
-    """Not only as long as its own backoff."""
-    concern = Scripted(Throttled("busy", retry_after=7.0))
-    runner = Runner(concern, threading.Event(), surroundings(Lines()))
-
-    assert (runner.step() or 0) >= 7.0
-
-
-def test_who_does_not_lead_does_not_step() -> None:
-    """Until it leads."""
-    concern, stop, woken = Scripted(None), threading.Event(), threading.Event()
-    runner = Runner(concern, woken, surroundings(Lines(), leads=False))
-    thread = threading.Thread(target=runner.run, args=(stop,), daemon=True)
-    thread.start()
-    woken.set()
-    time.sleep(0.1)
-    stop.set()
-    woken.set()
-    thread.join(5)
-
-    assert concern.steps == 0
+def label(cluster: FakeCluster, name: str) -> None:
+    """Somebody labels a namespace."""
+    labels = {"tracking.michelangelo-ai.org/inject": "enabled"}
+    meta = {"name": name, "labels": labels}
+    cluster.client("user").apply(NAMESPACE, {"metadata": meta})
 
 
-@pytest.fixture(name="world")
-def _world() -> World:
-    return World()
+def holder(cluster: FakeCluster) -> str:
+    """Who holds the Lease."""
+    return parse_lease(cluster.client().get(LEASE, "companion", "release")).holder
 
 
-def lead(world: World, identity: str = "one") -> LeaderElector:
-    """A candidate for the companion's Lease."""
-    return LeaderElector(
-        world.cluster.client(),
-        ObjectKey("release", "companion"),
-        identity,
-        clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
-        wake=lambda: None,
-    )
-
-
-def test_a_process_leads_works_and_ends(world: World) -> None:
+def test_it_leads_works_and_ends(cluster: FakeCluster, managed: Managed) -> None:
     """Its Lease is free again when it has ended."""
-    woken = threading.Event()
-    leadership = lead(world)
-    shared = Surroundings(
-        leads=lambda: leadership.is_leader,
-        clock=lambda: START,
-        log=world.log,
-        failed=uncounted,
-    )
-    process = Process(
-        observed=world.observed,
-        leadership=leadership,
-        runners={"mirrors": Runner(world.mirrors, woken, shared)},
-        log=world.log,
-        wake=Wake(woken),
-        close=world.mirrors.close,
-    )
-    world.label("ray")
-    process.start()
-    assert eventually(lambda: world.mirror("ray") is not None)
-    assert process.is_alive()
-    assert process.is_ready()
+    manager = managed.manager
+    assert not manager.is_ready()
+    manager.start()
+    label(cluster, "ray")
+
+    assert eventually(lambda: managed.reconciler.keys == ["ray"])
+    assert eventually(manager.is_ready)
+    assert manager.is_alive()
+    assert holder(cluster) == "one"
     started = time.monotonic()
-    process.end()
-
+    manager.end()
     assert time.monotonic() - started < 5
-    assert not leadership.is_leader
+    assert not managed.elector.is_leader
+    assert holder(cluster) == ""
+    assert managed.log.events() == ["leading"]
 
 
-def test_the_listener_tells_health_readiness_and_metrics() -> None:
-    """And nothing else."""
-    ready = threading.Event()
-    app = application(CollectorRegistry(), is_alive=lambda: True, is_ready=ready.is_set)
-    server = listen("127.0.0.1:0", app)
+def test_keys_wait_while_another_replica_leads(cluster: FakeCluster) -> None:
+    """And are worked on once it has let go."""
+    other = LeaderElector(cluster.client(), LEASE_KEY, "two", clock=now)
+    other.step()
+    managed = Managed(cluster)
+    managed.manager.start()
+    label(cluster, "ray")
+    assert eventually(managed.manager.is_ready)
+    assert not eventually(lambda: managed.reconciler.keys, seconds=1)
+    other.release()
 
-    def code(path: str) -> int:
-        url = f"http://127.0.0.1:{server.server_port}{path}"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code
-
-    codes = [code(path) for path in ("/healthz", "/readyz", "/metrics", "/other")]
-    ready.set()
-    codes.append(code("/readyz"))
-    server.shutdown()
-    server.server_close()
-
-    assert codes == [200, 503, 200, 404, 200]
+    assert eventually(lambda: managed.reconciler.keys == ["ray"])
+    managed.manager.end()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
-def test_one_listener_serves_both_families(host: str) -> None:
-    """Pods have IPv4 addresses, IPv6 addresses, or both."""
-    app = application(CollectorRegistry(), is_alive=lambda: True, is_ready=bool)
-    server = listen("[::]:0", app)
-    try:
-        url = f"http://{host}:{server.server_port}/healthz"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            assert answer.status == 200
-    finally:
-        server.shutdown()
-        server.server_close()
+def test_a_write_under_way_ends_before_the_lease_is_released(
+    cluster: FakeCluster, managed: Managed
+) -> None:
+    """Else two replicas would write at once."""
+    writing = threading.Event()
+    held: list[str] = []
+
+    def write() -> None:
+        writing.set()
+        time.sleep(0.5)
+        held.append(holder(cluster))
+
+    managed.reconciler.during = write
+    managed.manager.start()
+    label(cluster, "ray")
+    assert writing.wait(5)
+    managed.manager.end()
+
+    assert held == ["one"]
+    assert holder(cluster) == ""
 
 
-def test_a_node_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same chart value fits every node."""
+def test_a_dead_thread_is_noticed_and_named(
+    cluster: FakeCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """By its error's type and place; its text might quote a value."""
 
-    def refused(server: WSGIServer) -> None:
-        raise OSError(errno.EAFNOSUPPORT, "no IPv6")
+    def broken(stop: threading.Event) -> None:
+        raise ValueError("canary")
 
-    monkeypatch.setattr(listener._BothServer, "server_bind", refused)
-    app = application(CollectorRegistry(), is_alive=lambda: True, is_ready=bool)
-    server = listen("[::]:0", app)
-    host = server.server_address[0]
-    server.shutdown()
-    server.server_close()
+    managed = Managed(cluster)
+    monkeypatch.setattr(managed.context.recorder, "run", broken)
+    managed.manager.start()
 
-    assert host == "0.0.0.0"  # noqa: S104 - compared, not bound
+    assert eventually(lambda: not managed.manager.is_alive())
+    managed.manager.end()
+    died: list[dict[str, Any]] = [
+        fields for event, fields in managed.log.lines if event == "thread-died"
+    ]
+    assert {one["thread"] for one in died} == {"events-0", "events-1"}
+    assert {one["error"] for one in died} == {"ValueError"}
+    assert "canary" not in repr(died)
+    assert capfd.readouterr().err == ""
+
+
+def test_losing_the_api_server_is_logged_once(
+    cluster: FakeCluster, managed: Managed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its return."""
+    monkeypatch.setattr("webhook.cluster.leader_election._RENEW_SECONDS", 0.02)
+    managed.manager.start()
+    assert eventually(lambda: managed.elector.is_leader)
+    cluster.outage = True
+    assert eventually(lambda: managed.elector.failing is not None)
+    time.sleep(0.2)
+    cluster.outage = False
+    assert eventually(lambda: "leader-election-recovered" in managed.log.events())
+
+    events = [one for one in managed.log.events() if "election" in one]
+    assert events == ["leader-election-failed", "leader-election-recovered"]
+
+
+def test_nothing_it_watches_is_written(cluster: FakeCluster, managed: Managed) -> None:
+    """Standing by costs watches and looks at the Lease alone."""
+    managed.manager.start()
+    assert eventually(lambda: managed.elector.is_leader)
+    kinds = {call.kind for call in cluster.calls if call.verb in ("apply", "create")}
+    assert SECRET not in kinds
