@@ -41,12 +41,13 @@ class Mint:
         span = now - policy.backdate, now + policy.life
         root = self.root(f"root{number}", span)
         found = Generation(
-            root,
-            f"leaf{number}".encode(),
-            PrivateKey(f"key{number}".encode()),
-            f"leaf{number}",
-            *span,
-            frozenset(policy.names),
+            root=root,
+            leaf=f"leaf{number}".encode(),
+            key=PrivateKey(f"key{number}".encode()),
+            fingerprint=f"leaf{number}",
+            not_before=span[0],
+            not_after=span[1],
+            names=frozenset(policy.names),
         )
         self.generations[found.material] = found
         return found
@@ -54,7 +55,9 @@ class Mint:
     def root(self, name: str, span: tuple[datetime, datetime]) -> Root:
         """A root of this name and validity."""
         text = f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
-        root = Root(text.encode(), name, *span)
+        root = Root(
+            pem=text.encode(), fingerprint=name, not_before=span[0], not_after=span[1]
+        )
         self.roots[root.pem] = root
         return root
 

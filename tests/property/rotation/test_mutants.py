@@ -185,7 +185,7 @@ def test_a_silent_replica_is_not_taken_for_an_untrusted_one() -> None:
 
     def nothing_to_lose(decision: Any) -> bool:
         decision.attest = True
-        state, served = decision.state, decision.seen.served
+        state, served = decision.state, decision.observed.served
         return state.current is None and not any(one.trusted for one in served or ())
 
     with patch("certs.rotation._Decision._nothing_to_lose", nothing_to_lose):
