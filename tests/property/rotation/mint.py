@@ -61,7 +61,7 @@ class Mint:
         self.roots[root.pem] = root
         return root
 
-    def inspect(self, material: Material) -> Generation | CertificateVerdict:
+    def load(self, material: Material) -> Generation | CertificateVerdict:
         """Stands for `certs.validate.load`."""
         missing = CertificateVerdict(CertificateReason.MISSING, "nothing of the mint's")
         return self.generations.get(material, missing)
@@ -84,9 +84,9 @@ class Mint:
 def abstract_material(mint: Mint) -> Iterator[None]:
     """Lets the code under test read the mint's certificates instead of X.509."""
     with (
-        patch("certs.codec.inspect", mint.inspect),
-        patch("webhook.companion.certificates.look.inspect", mint.inspect),
-        patch("webhook.companion.certificates.look.decode_state", mint.decode_state),
+        patch("certs.codec.load", mint.load),
+        patch("webhook.companion.certificates.observe.load", mint.load),
+        patch("webhook.companion.certificates.observe.decode_state", mint.decode_state),
         patch("certs.bundle.parse", mint.parse),
     ):
         yield
