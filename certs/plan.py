@@ -1,4 +1,4 @@
-"""What a rotation wants written, and why: the values `rotation.plan` returns."""
+"""A rotation's plan: the writes that are due, each with its cause."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Stage:
     """Issue a generation and write it as the state's `next`.
 
     Attributes:
-        state: The state to put it into.
-        cause: Why.
+        state: the state to put it into.
+        cause: why.
     """
 
     state: State
@@ -84,16 +84,16 @@ RotationStep = Stage | KeepState | WriteBundle | WritePair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationPlan:
-    """What to write now, and when to look again.
+    """What to write now, and when to plan again.
 
     Attributes:
-        phase: Where the rotation stands before the steps.
-        steps: At most one write for each object; they do not depend on each other.
+        phase: the phase before the steps.
+        steps: at most one write for each object; they do not depend on each other.
             The bundle comes first: that is what an outage would wait for.
-        settled: All is as it should be: one generation, served and trusted alone.
-        attest: The decision needs handshakes with the replicas: observe them and plan
+        settled: one generation is served and trusted alone, as it should be.
+        attest: the decision depends on what the replicas serve: probe them and plan
             again. Steps returned beside it are due anyway.
-        again: When a dwell or a certificate's margin ends, UTC; None when the next
+        again: when a dwell or a certificate's margin ends, UTC; None when the next
             change can only come from outside.
     """
 

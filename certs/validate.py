@@ -1,9 +1,9 @@
-"""Judges certificates: sound or not, and whether due.
+"""Validates certificates.
 
-Two questions, apart because only one of them changes with time. `load` proves that
-three PEM blobs belong together and makes a `Generation` of them; `check` says whether
-a generation fits a policy at a given time. `assess` asks both. For fixed material, the
-reasons of `check` only ever move forward in time: premature, ok, expiring, expired.
+Two functions, because only one answer changes with time: `load` proves that three PEM
+blobs belong together and makes a `Generation` of them; `check` says whether a
+generation fits a policy at a given time. For fixed material, the reasons of `check`
+only ever move forward in time: premature, ok, expiring, expired.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from certs.model import Generation, Material, fingerprint, root_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
     from certs.policy import CertificatePolicy
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CertificateReason",
     "CertificateVerdict",
-    "assess",
     "check",
     "load",
     "load_strict",
@@ -39,7 +37,7 @@ _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
 class CertificateReason(StrEnum):
-    """Why a certificate is fit for service or not: also a metric label."""
+    """Why a certificate can serve or not."""
 
     OK = "Ok"
     MISSING = "Missing"
@@ -47,7 +45,6 @@ class CertificateReason(StrEnum):
     KEY_MISMATCH = "KeyMismatch"
     CHAIN_BROKEN = "ChainBroken"
     WEAK = "Weak"
-    FOREIGN = "Foreign"
     WRONG_NAMES = "WrongNames"
     PREMATURE = "Premature"
     EXPIRING = "Expiring"
@@ -63,41 +60,14 @@ class CertificateVerdict:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the certificate needs nothing done."""
+        """Return whether the certificate needs nothing done."""
         return self.reason is CertificateReason.OK
-
-
-def assess(
-    material: Material,
-    policy: CertificatePolicy,
-    now: datetime,
-    known: Collection[str] | None = None,
-) -> CertificateVerdict:
-    """Whether a Secret's content can serve, and for how much longer.
-
-    Args:
-        material: PEM bytes as the Secret holds them.
-        policy: Names and margins.
-        now: UTC.
-        known: Fingerprints of the roots that are ours; None accepts any.
-
-    Returns:
-        The first reason against it, or `ok`.
-    """
-    found = load(material)
-    if isinstance(found, CertificateVerdict):
-        return found
-    if known is not None and found.root.fingerprint not in known:
-        return CertificateVerdict(
-            CertificateReason.FOREIGN, "a CA that is not ours signed the certificate"
-        )
-    return check(found, policy, now)
 
 
 def check(
     generation: Generation, policy: CertificatePolicy, now: datetime
 ) -> CertificateVerdict:
-    """Whether a sound generation fits the policy at this time."""
+    """Return whether a generation fits the policy at this time."""
     absent = [name for name in policy.names if name not in generation.names]
     if absent:
         return CertificateVerdict(
@@ -154,21 +124,21 @@ def load(material: Material) -> Generation | CertificateVerdict:
     if flaw is not None:
         return flaw
     return Generation(
-        root_of(ca),
-        leaf.public_bytes(serialization.Encoding.PEM),
-        material.key,
-        fingerprint(leaf),
-        leaf.not_valid_before_utc,
-        leaf.not_valid_after_utc,
-        names,
+        root=root_of(ca),
+        leaf=leaf.public_bytes(serialization.Encoding.PEM),
+        key=material.key,
+        fingerprint=fingerprint(leaf),
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        names=names,
     )
 
 
 def load_strict(material: Material) -> Generation:
-    """The generation that `load` finds.
+    """Return the generation that `load` finds.
 
     Raises:
-        ValueError: There is none; the message says why.
+        ValueError: there is none; the message says why.
     """
     found = load(material)
     if isinstance(found, CertificateVerdict):
@@ -200,7 +170,7 @@ def _mismatch(leaf: x509.Certificate, key: object) -> CertificateVerdict | None:
 
 
 def _broken(ca: x509.Certificate, leaf: x509.Certificate) -> CertificateVerdict | None:
-    """Whatever would keep a TLS client from building the chain."""
+    """Return what would keep a TLS client from building the chain."""
 
     def verdict(detail: str) -> CertificateVerdict:
         return CertificateVerdict(CertificateReason.CHAIN_BROKEN, detail)
