@@ -22,7 +22,7 @@ from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.loop import Concern
 from webhook.companion.means import Means
-from webhook.companion.resolver import ResolvConf, Resolver, read_resolv_conf
+from webhook.companion.dns import ResolvConf, Resolver, read_resolv_conf
 from webhook.egress.baseline import parse_baseline
 from webhook.egress.destinations import parse_extra
 from webhook.egress.dns_cache import DnsLimits
