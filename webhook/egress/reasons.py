@@ -33,6 +33,7 @@ class EgressReason(StrEnum):
     LEGACY_TRACKER = "LegacyTracker"
     BASELINE_MISSING = "BaselineMissing"
     SELECTOR_UNREADABLE = "SelectorUnreadable"
+    WRITE_REFUSED = "WriteRefused"
 
     @property
     def sentence(self) -> str:
@@ -95,6 +96,9 @@ _SENTENCES: Final = {
     ),
     EgressReason.SELECTOR_UNREADABLE: (
         "A policy or namespace carries a value this version does not know."
+    ),
+    EgressReason.WRITE_REFUSED: (
+        "A policy of ours could not be written or deleted; it is tried again."
     ),
 }
 
