@@ -18,7 +18,7 @@ from webhook.cluster.resources import NETWORK_POLICY
 from webhook.companion.egress.seen import Watched
 from webhook.companion.means import Means
 from webhook.egress.network_policy import Direction, NetworkPolicy
-from webhook.egress.shadow import ISOLATING_NAME, OwnPolicy, is_own
+from webhook.egress.own_policy import ISOLATING_NAME, OwnPolicy, is_own
 
 _PACE: Final = timedelta(seconds=5)
 """Between two rounds of rewrites in one namespace."""
