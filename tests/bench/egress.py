@@ -22,13 +22,15 @@ from tests.lab.build import Toolbox
 from tests.oracle.programs import engine
 from tests.unit.companion.egress.world import DENY, START, World
 from webhook.companion.egress.elsewhere import Elsewhere
-from webhook.companion.egress.judge import Judge, Options
+from webhook.companion.egress.judge import Judge
 from webhook.egress.destinations import Destination
 from webhook.egress.dns_cache import DnsLimits
 from webhook.egress.network_policy import NetworkPolicy
+from webhook.egress.options import EgressOptions
+from webhook.egress.own_policy import OwnPolicy
 from webhook.egress.rules import rules_for
 from webhook.egress.services import ServiceIndex
-from webhook.egress.shadow import PolicyPlan, additive
+from webhook.egress.shadow import isolating, shadows
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 from webhook.mirror.decide import NamespaceFilter
 
@@ -61,14 +63,14 @@ def policies(namespace: str) -> list[NetworkPolicy]:
     return [NetworkPolicy.parse(body(namespace, number)) for number in range(POLICIES)]
 
 
-def plans(given: dict[str, list[NetworkPolicy]]) -> list[PolicyPlan]:
+def plans(given: dict[str, list[NetworkPolicy]]) -> list[tuple[OwnPolicy, ...]]:
     """One plan for each namespace; all dial the same servers, as a profile says."""
     places = [Destination(f"t{n}.example", 443, "k") for n in range(DESTINATIONS)]
     known = {p.host: (ip_address(f"203.0.113.{n}"),) for n, p in enumerate(places)}
     servers = [ip_address("10.0.0.10")]
     catalog = ServiceIndex.of([])
     rules = rules_for(places, "", catalog, known, servers).rules
-    return [additive(name, own, rules) for name, own in given.items()]
+    return [shadows(name, isolating(own), rules) for name, own in given.items()]
 
 
 def planned() -> dict[str, float]:
@@ -77,7 +79,7 @@ def planned() -> dict[str, float]:
     started, used = time.perf_counter(), time.process_time()
     made = plans(given)
     seconds, cpu = time.perf_counter() - started, time.process_time() - used
-    shadows = sum(len(plan.policies) for plan in made)
+    count = sum(len(plan) for plan in made)
     del made
     tracemalloc.start()
     kept = plans(given)
@@ -105,7 +107,7 @@ def judged() -> dict[str, float]:
         for number in range(POLICIES):
             world.watched.policies.update(body(f"ns-{n}", number))
     port = world.cluster.client()
-    options = Options(nameservers=(ip_address("10.0.0.10"),))
+    options = EgressOptions(nameservers=(ip_address("10.0.0.10"),))
     judge = Judge(
         world.watched,
         world.names,

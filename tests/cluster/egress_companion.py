@@ -18,13 +18,14 @@ from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
-from webhook.companion.egress.judge import Judge, Options
+from webhook.companion.egress.judge import Judge
 from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.loop import Concern, Runner, Surroundings
 from webhook.companion.means import Means
 from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
 from webhook.egress.network_policy import Address
+from webhook.egress.options import EgressOptions
 from webhook.injection.names import FIELD_MANAGER
 from webhook.mirror.decide import NamespaceFilter, ProfileContent
 from webhook.mirror.merge import MergedKeys
@@ -71,7 +72,7 @@ def main(kubeconfig: str, home: str) -> None:
     )
     keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
     supplies = {"default": ProfileContent(MergedKeys(keys, "1", ()), None)}
-    options = Options(nameservers=(ip_address("10.0.0.10"),))
+    options = EgressOptions(nameservers=(ip_address("10.0.0.10"),))
     elsewhere = Elsewhere(port, port)
     judge = Judge(watched, names, elsewhere, scope=NamespaceFilter(), options=options)
     egress = Egress(means, watched, judge, elsewhere, lambda: supplies)

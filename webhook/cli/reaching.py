@@ -16,7 +16,7 @@ from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.farewell import Farewell
-from webhook.companion.egress.judge import Judge, Options
+from webhook.companion.egress.judge import Judge
 from webhook.companion.egress.measures import Measures
 from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
@@ -27,6 +27,7 @@ from webhook.egress.baseline import parse_baseline
 from webhook.egress.destinations import parse_extra
 from webhook.egress.dns_cache import DnsLimits
 from webhook.egress.mode import EgressMode
+from webhook.egress.options import EgressOptions
 from webhook.mirror.decide import ProfileContent
 from webhook.settings import CompanionSettings, SettingError
 
@@ -84,7 +85,7 @@ def reaching(
         means,
         home,
         Resolver(conf.beyond(settings.cluster_domain)),
-        limits=DnsLimits(grace=options.grace, cap=settings.egress_addresses_per_name),
+        limits=options.limits,
         jitter=lambda: spread.uniform(-1, 1),
         wakes=Wakes(names=wakes["names"].set, egress=wakes["egress"].set),
     )
@@ -99,17 +100,23 @@ def reaching(
     )
 
 
-def _options(settings: CompanionSettings, conf: ResolvConf) -> Options:
+def _options(settings: CompanionSettings, conf: ResolvConf) -> EgressOptions:
     try:
         extra = [parse_extra(h, "MTI_EGRESS_HOSTS") for h in settings.egress_hosts]
         baseline = parse_baseline(settings.egress_baseline, "MTI_EGRESS_BASELINE")
     except ValueError as error:
         raise SettingError(f"{error}.") from error
-    return Options(
+    return EgressOptions(
         mode=settings.egress_mode,
         extra=tuple(extra),
         nameservers=conf.nameservers,
         baseline=baseline,
         domain=settings.cluster_domain,
-        grace=timedelta(hours=settings.egress_grace_hours),
+        limits=DnsLimits(
+            grace=timedelta(hours=settings.egress_grace_hours),
+            cap=settings.egress_addresses_per_name,
+        ),
+        dns_cache=settings.dns_cache_configmap,
+        allowed=settings.allowed_namespaces,
+        excluded=settings.excluded_namespaces,
     )

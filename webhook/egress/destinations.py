@@ -52,6 +52,12 @@ class Destination:
     origin: str
 
     @property
+    def text(self) -> str:
+        """Return it as the settings write it; `parse_extra` reads it back."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
     def network(self) -> Network | None:
         """The addresses, when no name has to be looked up."""
         if not self.host[-1].isdigit() and ":" not in self.host:

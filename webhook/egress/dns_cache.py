@@ -12,9 +12,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
-from webhook.egress.network_policy import Address
+from webhook.egress.addresses import Address, address_key
 from webhook.egress.reasons import EgressReason, Finding
-from webhook.egress.services import address_key
 
 _FIRST_RETRIES: Final = 10
 _REMEMBERED: Final = 2
@@ -72,7 +71,6 @@ class DnsLimits:
         cap: Addresses per name. The largest pools known show some 1000, and those that
             left within a grace period come on top. A policy of 2048 is 90 kB; etcd
             takes 1.5 MiB, and Cilium 16384 entries for a pod.
-        deny_private: Leave private addresses out too.
     """
 
     grace: timedelta = timedelta(hours=6)
@@ -81,7 +79,6 @@ class DnsLimits:
     latest: timedelta = timedelta(seconds=300)
     retry: timedelta = timedelta(seconds=5)
     slowest_retry: timedelta = timedelta(seconds=120)
-    deny_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +111,10 @@ class CachedName:
         return cls({})
 
 
-def is_unsafe(address: Address, limits: DnsLimits) -> bool:
-    """Whether no tracking server can have an address, whatever DNS says."""
+def is_unsafe(address: Address) -> bool:
+    """Return whether no tracking server can have an address, whatever DNS says."""
     if isinstance(address, IPv6Address) and address in _NAT64:
-        return is_unsafe(IPv4Address(int(address) & 0xFFFFFFFF), limits)
+        return is_unsafe(IPv4Address(int(address) & 0xFFFFFFFF))
     mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
     reserved = isinstance(address, IPv4Address) and address.is_reserved
     return (
@@ -128,14 +125,13 @@ def is_unsafe(address: Address, limits: DnsLimits) -> bool:
         or address.is_loopback
         or address.is_link_local
         or address.is_multicast
-        or (limits.deny_private and address.is_private)
     )
 
 
 def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedName:
     """What is known after a lookup."""
     unsafe = tuple(
-        sorted({a for a in lookup.addresses if is_unsafe(a, limits)}, key=address_key)
+        sorted({a for a in lookup.addresses if is_unsafe(a)}, key=address_key)
     )
     safe = set(lookup.addresses) - set(unsafe)
     if not safe:

@@ -17,9 +17,9 @@ from webhook.egress.network_policy import (
     Protocol,
     Rule,
 )
+from webhook.egress.own_policy import INJECTED
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.services import Service, ServiceIndex
-from webhook.egress.shadow import INJECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _numbers(service: Service, number: int, catalog: ServiceIndex) -> Iterator[i
         yield number
     for port in service.ports:
         if port.port == number and port.protocol is Protocol.TCP:
-            yield from catalog.endpoints(service, port)[1]
+            yield from catalog.endpoint_ports(service, port)
 
 
 def _may_admit(

@@ -15,6 +15,11 @@ class EgressMode(StrEnum):
     ISOLATE = "isolate"
     """Injected pods are closed to everything that is not declared."""
 
+    @property
+    def writes(self) -> bool:
+        """Return whether policies are written, and not only reported or taken away."""
+        return self in (EgressMode.ADDITIVE, EgressMode.ISOLATE)
+
 
 _ORDER = list(EgressMode)
 

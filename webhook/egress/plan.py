@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from webhook.egress.addresses import Address
 from webhook.egress.destinations import Destination
 from webhook.egress.engines.detect import DetectedEngines
 from webhook.egress.ingress import ClientNamespace, blocked_destinations
 from webhook.egress.isolate import isolate
 from webhook.egress.mode import EgressMode, is_known, narrowed
-from webhook.egress.network_policy import Address, NetworkPolicy
+from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.options import EgressOptions
 from webhook.egress.own_policy import OwnPolicy, is_own
 from webhook.egress.reasons import EgressReason, Finding
-from webhook.egress.rules import EgressRules, dns_rules, names_to_look_up, rules_for
+from webhook.egress.rules import EgressRules, dns_rules, rules_for
 from webhook.egress.services import ServiceIndex
 from webhook.egress.shadow import isolating, shadows
 from webhook.injection.names import EGRESS_LABEL
@@ -56,9 +57,26 @@ class EgressWorld:
     policies: Mapping[str, Sequence[NetworkPolicy]]
     unreadable: Mapping[str, Sequence[str]]
     engines: DetectedEngines
-    _needs: dict[object, "_Needs"] = field(
+    _rules: dict[object, EgressRules] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
+
+    def rules(
+        self,
+        destinations: tuple[Destination, ...],
+        namespace: str,
+        nameservers: tuple[Address, ...],
+    ) -> EgressRules:
+        """Return the rules for a namespace's destinations, computed once."""
+        # Only a short name means another Service in another namespace.
+        short = any("." not in d.host and d.network is None for d in destinations)
+        key = destinations, namespace if short else "", nameservers
+        found = self._rules.get(key)
+        if found is None:
+            index, known = self.index, self.addresses
+            found = rules_for(destinations, namespace, index, known, nameservers)
+            self._rules[key] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +142,147 @@ def plan_namespace(
     mode = narrowed(options.mode, namespace.egress_label)
     if mode is EgressMode.OFF:
         return NamespacePlan(mode=mode, reason=EgressReason.SWITCHED_OFF)
-    raise NotImplementedError  # in the next commit
+    own = set(_unreadable(world, namespace))
+    if namespace.destinations is None:
+        return NamespacePlan(
+            mode=mode,
+            reason=EgressReason.KEYS_UNKNOWN,
+            findings=tuple(sorted(own)),
+            hold=mode.writes,
+        )
+    closing = options.baseline.destinations if mode is EgressMode.ISOLATE else ()
+    destinations = (*namespace.destinations, *closing)
+    rules = world.rules(destinations, namespace.name, options.nameservers)
+    need = _Need(
+        destinations=destinations,
+        rules=rules,
+        findings=(*rules.findings, *namespace.findings),
+        waiting=not world.resolved(rules.names),
+    )
+    decide = _isolate if mode is EgressMode.ISOLATE else _shadow
+    decision = decide(world, namespace, options, need)
+    dns = {f for name in rules.names for f in world.dns_findings.get(name, ())}
+    shared = frozenset((*namespace.findings, *dns))
+    own.update(_beside(rules.findings, dns, waiting=need.waiting))
+    caller = ClientNamespace(namespace.name, namespace.labels)
+    own.update(blocked_destinations(destinations, caller, world.index, world.policies))
+    own.update(world.engines.findings(namespace.name))
+    if decision.reason is EgressReason.BASELINE_MISSING:
+        groups = ", ".join(options.baseline.missing)
+        message = f"nothing is closed before the baseline names {groups}"
+        own.add(Finding(decision.reason, namespace.name, message))
+    return NamespacePlan(
+        mode=mode,
+        reason=decision.reason,
+        policies=decision.policies,
+        findings=tuple(sorted(shared | own)),
+        shared=shared,
+        names=rules.names,
+        hold=decision.hold and mode.writes,
+        waiting=need.waiting,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Needs:
-    """What pods should reach; the same for all namespaces that differ in nothing."""
+class _Need:
+    """What pods of a namespace should reach, as far as it is known."""
 
+    destinations: tuple[Destination, ...]
     rules: EgressRules
-    names: frozenset[str]
+    findings: tuple[Finding, ...]
+    waiting: bool
+
+    def first(self, reasons: Iterable[EgressReason]) -> EgressReason | None:
+        """Return the first of some reasons that is among the findings."""
+        found = {finding.reason for finding in self.findings}
+        return next((reason for reason in reasons if reason in found), None)
+
+    @property
+    def missing(self) -> EgressReason | None:
+        """Return why a destination has no rule, if one has none."""
+        return EgressReason.UNRESOLVED if self.waiting else self.first(_WITHOUT_RULE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """The policies, why these, and whether what is there stays."""
+
+    reason: EgressReason
+    policies: tuple[OwnPolicy, ...] = ()
+    hold: bool = False
+
+
+def _shadow(
+    world: EgressWorld, namespace: NamespaceInput, options: EgressOptions, need: _Need
+) -> _Decision:
+    """Decide under `additive`; `observe` decides the same and writes nothing."""
+    policies = world.policies.get(namespace.name, ())
+    missing, unreadable = need.missing, world.unreadable.get(namespace.name)
+    if not need.destinations:
+        reason = need.first(_WITHOUT_SERVER) or EgressReason.NO_NETWORK_NEEDED
+        return _Decision(reason=reason, hold=missing is not None)
+    leaning = isolating(policies)
+    if unreadable and missing is None:
+        missing = EgressReason.SELECTOR_UNREADABLE
+    if not leaning and not unreadable:
+        return _Decision(reason=EgressReason.NOT_ISOLATED)
+    if missing is None:
+        planned = shadows(namespace.name, leaning, need.rules.rules)
+        return _Decision(reason=EgressReason.EGRESS_READY, policies=planned)
+    if need.waiting:
+        return _Decision(reason=missing, hold=True)
+    planned = shadows(namespace.name, leaning, need.rules.rules)
+    kept = _keeping(planned, policies, options.limits.cap)
+    return _Decision(reason=missing, policies=kept, hold=True)
+
+
+def _isolate(
+    world: EgressWorld, namespace: NamespaceInput, options: EgressOptions, need: _Need
+) -> _Decision:
+    """Decide under `isolate`: close only when all that must stay open is known."""
+    baseline, missing = options.baseline, need.missing
+    if baseline.missing:
+        return _Decision(reason=EgressReason.BASELINE_MISSING, hold=True)
+    if need.waiting:
+        return _Decision(reason=EgressReason.UNRESOLVED, hold=True)
+    # Peers find each other by name, so DNS belongs to it in any case.
+    dns = dns_rules(options.nameservers, world.index)
+    closed = isolate(namespace.name, (*need.rules.rules, *dns, *baseline.among_pods()))
+    if missing is None:
+        return _Decision(reason=EgressReason.EGRESS_READY, policies=(closed,))
+    there = world.policies.get(namespace.name, ())
+    is_closed = any(p.name == closed.name and is_own(p.labels, p.name) for p in there)
+    kept = _keeping((closed,), there, options.limits.cap) if is_closed else ()
+    return _Decision(reason=missing, policies=kept, hold=True)
+
+
+def _keeping(
+    planned: Iterable[OwnPolicy], there: Iterable[NetworkPolicy], at_most: int
+) -> tuple[OwnPolicy, ...]:
+    """Return policies that permit no less than those of their names do now."""
+    existing = {p.name: p for p in there if is_own(p.labels, p.name)}
+    return tuple(
+        one.keeping(existing[one.name], at_most) if one.name in existing else one
+        for one in planned
+    )
+
+
+def _beside(
+    findings: Iterable[Finding], dns: Iterable[Finding], *, waiting: bool
+) -> Iterator[Finding]:
+    """Yield what DNS does not say itself; before its first answer nothing is amiss."""
+    told = {finding.subject for finding in dns}
+    for finding in findings:
+        unresolved = finding.reason is EgressReason.UNRESOLVED
+        if not unresolved or not (waiting or finding.subject in told):
+            yield finding
+
+
+def _unreadable(world: EgressWorld, namespace: NamespaceInput) -> Iterator[Finding]:
+    name, label = namespace.name, namespace.egress_label
+    for problem in world.unreadable.get(name, ()):
+        message = f"{problem}; what it isolates gets nothing from us"
+        yield Finding(EgressReason.SELECTOR_UNREADABLE, name, message)
+    if label is not None and not is_known(label):
+        message = f"label {EGRESS_LABEL} of {name} is no mode; it means observe"
+        yield Finding(EgressReason.SELECTOR_UNREADABLE, name, message)

@@ -16,6 +16,7 @@ class EgressReason(StrEnum):
     NOT_ISOLATED = "NotIsolated"
     SWITCHED_OFF = "SwitchedOff"
     NO_NETWORK_NEEDED = "NoNetworkNeeded"
+    KEYS_UNKNOWN = "KeysUnknown"
     UNRESOLVED = "Unresolved"
     RESOLUTION_STALE = "ResolutionStale"
     ROTATING_ADDRESSES = "RotatingAddresses"
@@ -52,7 +53,14 @@ _SENTENCES: Final = {
     EgressReason.NO_NETWORK_NEEDED: (
         "The tracking URI names a file or nothing: no destination follows from it."
     ),
-    EgressReason.UNRESOLVED: "A name never resolved, so it has no rule yet.",
+    EgressReason.KEYS_UNKNOWN: (
+        "The profile's sources were never read, so no server is known; what is there"
+        " stays."
+    ),
+    EgressReason.UNRESOLVED: (
+        "A destination has no rule yet: its name never resolved, or its Service is not"
+        " there or leads nowhere."
+    ),
     EgressReason.RESOLUTION_STALE: (
         "The last lookup failed; the addresses known before it stay."
     ),
@@ -83,7 +91,9 @@ _SENTENCES: Final = {
     EgressReason.NODE_ADDRESS: (
         "The backend lives on a node's address; some engines match no CIDR there."
     ),
-    EgressReason.MALFORMED_URI: "A key that should name a server does not.",
+    EgressReason.MALFORMED_URI: (
+        "A key that should name a server does not, or its name is none that DNS takes."
+    ),
     EgressReason.HOST_NEEDED: (
         "A key points to a server only indirectly; its host has to be configured."
     ),

@@ -100,7 +100,7 @@ def canonical_host(host: str) -> str:
         pass
     try:
         name = host.encode("idna").decode("ascii").lower().removesuffix(".")
-    except UnicodeError:
+    except UnicodeError:  # a label of more than 63 characters among them
         raise MalformedUriError("its host is not a DNS name") from None
     # All digits and dots is an address somebody mistyped, never a name.
     if len(name) > 253 or not _NAME.fullmatch(name) or re.fullmatch(r"[\d.]+", name):

@@ -166,13 +166,11 @@ def test_a_translated_address_is_judged_by_what_it_stands_for() -> None:
     )
 
 
-def test_private_addresses_are_left_out_on_request() -> None:
-    """Trackers often are internal, so it is not the default."""
-    strict = DnsLimits(deny_private=True)
+def test_private_addresses_are_permitted() -> None:
+    """Trackers often are internal."""
     lookup = answer("10.0.0.1", "8.8.8.8")
 
     assert addresses(after(lookup), LIMITS) == ips("8.8.8.8", "10.0.0.1")
-    assert addresses(after(lookup, limits=strict), strict) == ips("8.8.8.8")
 
 
 def test_the_newest_addresses_stay_when_there_are_too_many() -> None:

@@ -58,7 +58,7 @@ class Egress:
             return _WAITING
         verdicts = self._judge.judge(supplies, now)
         self.report, self.is_waiting = verdicts.report, verdicts.waiting
-        applied = self.writer.apply(verdicts.wanted, verdicts.is_leader, now)
+        applied = self.writer.apply(verdicts.wanted, verdicts.held, now)
         self._telling.tell(verdicts.report, now)
         if applied.failure is not None:
             raise applied.failure

@@ -12,7 +12,7 @@ from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import ListOptions, Preconditions
 from webhook.cluster.resources import NETWORK_POLICY
 from webhook.companion.means import Means
-from webhook.egress.shadow import is_own
+from webhook.egress.own_policy import is_own
 from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
 
 _OURS = ListOptions(NETWORK_POLICY, labels=f"{MANAGED_BY_LABEL}={MANAGED_BY}")

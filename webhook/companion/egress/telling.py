@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ObjectKey
-from webhook.companion.egress.elsewhere import Others
 from webhook.companion.egress.judge import EgressReport
 from webhook.companion.egress.seen import Watched
 from webhook.companion.means import Means
+from webhook.egress.engines.detect import DetectedEngines
 from webhook.egress.reasons import EgressReason, Finding
 
 _AGAIN: Final = timedelta(hours=1)
@@ -64,7 +64,9 @@ class Telling:
                     yield place.subject, finding
 
 
-def section(report: Mapping[str, EgressReport], others: Others) -> dict[str, Any]:
+def section(
+    report: Mapping[str, EgressReport], others: DetectedEngines
+) -> dict[str, Any]:
     """For the status: reasons, subjects and counts; no address, no time of a lookup."""
     found = [
         {"reason": one.reason, "subject": one.subject} for one in _of_cluster(others)
@@ -89,7 +91,7 @@ def section(report: Mapping[str, EgressReport], others: Others) -> dict[str, Any
     }
 
 
-def _of_cluster(others: Others) -> Iterator[Finding]:
+def _of_cluster(others: DetectedEngines) -> Iterator[Finding]:
     if others.enforced is False:
         message = "no network plugin that enforces NetworkPolicy shows itself"
         yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message)

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from webhook.egress.engines.detect import Engine
 from webhook.egress.network_policy import IpBlock, PodPeer, Port, Protocol, Rule
+from webhook.egress.own_policy import INJECTED
 from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.egress.selector import Operator, Selector
-from webhook.egress.shadow import INJECTED
 
 Json = dict[str, Any]
 NAME: Final = "tracking-injector"

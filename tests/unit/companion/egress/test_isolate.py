@@ -7,8 +7,8 @@ from webhook.companion.egress.farewell import Farewell
 from webhook.egress.baseline import Baseline, parse_baseline
 from webhook.egress.dns_cache import DnsOutcome
 from webhook.egress.mode import EgressMode
+from webhook.egress.own_policy import ISOLATING_NAME
 from webhook.egress.reasons import EgressReason
-from webhook.egress.shadow import ISOLATING_NAME
 
 BASELINE = (
     '{"peers": "namespace", "apiServer": ["kubernetes.default.svc"],'

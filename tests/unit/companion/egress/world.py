@@ -22,7 +22,7 @@ from webhook.cluster.resources import (
 )
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
-from webhook.companion.egress.judge import EgressReport, Judge, Options
+from webhook.companion.egress.judge import EgressReport, Judge
 from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.means import Means
@@ -30,6 +30,7 @@ from webhook.egress.baseline import Baseline
 from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
 from webhook.egress.mode import EgressMode
 from webhook.egress.network_policy import Address
+from webhook.egress.options import EgressOptions
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL
 from webhook.mirror.decide import NamespaceFilter, ProfileContent
 from webhook.mirror.merge import MergedKeys
@@ -115,7 +116,7 @@ class World:
             jitter=lambda: 0.0,
             wakes=Wakes(names=lambda: None, egress=lambda: None),
         )
-        options = Options(
+        options = EgressOptions(
             mode=mode, nameservers=(ip_address("10.0.0.10"),), baseline=self.baseline
         )
         elsewhere = Elsewhere(port, port)
