@@ -17,6 +17,7 @@ from webhook.cluster.events import ObjectReference
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Notice, Result
 from webhook.companion.dns_store import DnsStore
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import (
     CachedName,
     DnsAnswer,
@@ -27,7 +28,6 @@ from webhook.egress.dns_cache import (
     next_lookup,
     update,
 )
-from webhook.egress.network_policy import Address
 from webhook.egress.reasons import EgressReason, Finding
 
 CACHE: Final = ""
@@ -156,7 +156,8 @@ class DnsController:
         """
         self._load_once(now)
         if key == CACHE:
-            return self._save(now)
+            self._save(now)
+            return None
         with self._lock:
             due = self._due.get(key, now)
             is_wanted = key in self._wanted_by

@@ -10,10 +10,10 @@ A change costs the namespaces that it concerns:
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.events import ObjectReference
@@ -27,7 +27,6 @@ from webhook.companion.egress.destinations import DestinationTracker
 from webhook.companion.egress.engine_detection import EngineDetector
 from webhook.companion.egress.policies import readable, unreadable
 from webhook.companion.egress.service_index import ServiceIndexCache
-from webhook.companion.profiles import ProfileStore
 from webhook.companion.projections import ComputeNamespace
 from webhook.egress.ingress import server_namespaces
 from webhook.egress.mode import EgressMode, narrowed
@@ -42,12 +41,22 @@ from webhook.egress.plan import (
 )
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.rules import EgressRules
-from webhook.mirror.decide import NamespaceFilter
+from webhook.mirror.decide import NamespaceFilter, ProfileContent
 
 RULES: Final = ""
 """The key of what namespaces have in common; no namespace is named so."""
 _GATHER: Final = 0.1
 """Seconds in which changes of Services and endpoints are gathered."""
+
+
+class Profiles(Protocol):
+    """What each profile gives."""
+
+    def content(self, name: str) -> ProfileContent | None:
+        """Return what a profile gives now; None when there is no such profile."""
+
+    def subscribe(self, on_change: Callable[[str], None]) -> None:
+        """Call back with a profile's name when it gives something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,7 @@ class EgressSources:
         engines: other engines that restrict egress.
     """
 
-    profiles: ProfileStore
+    profiles: Profiles
     index: ServiceIndexCache
     dns: DnsController
     engines: EngineDetector
@@ -136,6 +145,7 @@ class EgressController:
         self._outdated = threading.Event()
         self._world = self._new_world()
         self._compared: EgressWorld | None = None
+        self._was_synced = False
         self._planned: dict[str, _Planned] = {}
         self._ingress: dict[str, Sequence[NetworkPolicy]] = {}
         self._subscribe()

@@ -4,21 +4,14 @@ Which APIs are served every client may ask. Their objects are listed where the r
 given; where it is not, that is reported, and nothing is guessed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
 
-from webhook.cluster import metadata
 from webhook.cluster.errors import Forbidden, NotFound
-from webhook.cluster.interface import (
-    Discovery,
-    Json,
-    KubeClient,
-    ListOptions,
-    ObjectKey,
-)
+from webhook.cluster.interface import Discovery, Json, KubeClient, ListOptions
 from webhook.cluster.resources import CONFIG_MAP, ResourceType
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
@@ -26,6 +19,7 @@ from webhook.egress.engines.detect import (
     CONTROLS,
     ENFORCERS,
     MESH,
+    DetectedEngines,
     Engine,
     EngineControl,
     is_registry_only,
@@ -39,48 +33,17 @@ _AGAIN: Final = 1800.0
 """Seconds between two looks, as often as informers list anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class DetectedEngines:
-    """What was found.
-
-    Attributes:
-        enforced: whether a network plugin that enforces NetworkPolicy shows itself;
-            `None` before the first look.
-        engines: those whose API is served, each with what could not be looked at.
-        restricting: engine and object that restrict egress, by namespace; under an
-            empty name those that hold everywhere, or may.
-    """
-
-    enforced: bool | None = None
-    engines: Mapping[Engine, tuple[str, ...]] = field(default_factory=dict)
-    restricting: Mapping[str, tuple[tuple[Engine, str], ...]] = field(
-        default_factory=dict
-    )
-
-    def findings(self, namespace: str) -> Iterator[Finding]:
-        """Return one for each engine that restricts egress of a namespace."""
-        here = self.restricting.get(namespace, ())
-        found = (*self.restricting.get("", ()), *here)
-        for engine in sorted({engine for engine, _ in found}):
-            names = ", ".join(sorted(name for one, name in found if one is engine))
-            message = (
-                f"{names} may restrict egress; its owner adds what `tracking-injector"
-                f" egress plan -n {namespace} --engine {engine}` prints"
-            )
-            yield Finding(EgressReason.OTHER_EGRESS_CONTROLS, engine, message)
-
-    def cluster_findings(self) -> Iterator[Finding]:
-        """Return what holds for the whole cluster."""
-        if self.enforced is False:
-            message = "no network plugin that enforces NetworkPolicy shows itself"
-            yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineResult(Result):
-    """What the last look that worked detected."""
+    """What is known of other engines.
 
-    detected: DetectedEngines = DetectedEngines()
+    Attributes:
+        detected: by the last look that worked.
+        findings: what holds for the whole cluster.
+    """
+
+    detected: DetectedEngines
+    findings: tuple[Finding, ...] = ()
 
 
 class EngineDetector:
@@ -93,7 +56,6 @@ class EngineDetector:
         context: Context,
         discovery: Discovery,
         queue: WorkQueue,
-        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Queue the first look; nothing is asked yet.
 
@@ -101,33 +63,42 @@ class EngineDetector:
             context: what all controllers share.
             discovery: says which API groups are served.
             queue: of this controller.
-            on_change: called when something else was detected than before.
         """
         self._client, self._discovery = context.client, discovery
-        self._on_change = on_change
+        self._on_change: list[Callable[[], None]] = []
         self.detected = DetectedEngines()
         """As of the last look that worked."""
         queue.add(KEY)
+
+    def subscribe(self, on_change: Callable[[], None]) -> None:
+        """Call back when something else is detected than before."""
+        self._on_change.append(on_change)
 
     def reconcile(self, key: str, now: datetime) -> EngineResult:
         """Look, and again in half an hour."""
         del key, now
         detected = detect_engines(self._client, self._discovery)
         changed, self.detected = detected != self.detected, detected
-        if changed:
-            self._on_change()
+        for on_change in self._on_change if changed else ():
+            on_change()
+        findings = tuple(_cluster_findings(detected))
         reason = EgressReason.EGRESS_READY
-        if detected.restricting:
+        if findings:
+            reason = findings[0].reason
+        elif detected.restricting:
             reason = EgressReason.OTHER_EGRESS_CONTROLS
-        elif not detected.enforced:
-            reason = EgressReason.ENFORCEMENT_UNKNOWN
-        return EngineResult(reason=reason, requeue_after=_AGAIN, detected=detected)
+        return EngineResult(
+            reason=reason, requeue_after=_AGAIN, detected=detected, findings=findings
+        )
 
     def failure(self, key: str, error: Exception) -> EngineResult:
         """Keep what was detected before; it is looked for again after a backoff."""
         del key
         reason = EgressReason.ENFORCEMENT_UNKNOWN
-        return EngineResult(reason=reason, error=error, detected=self.detected)
+        findings = tuple(_cluster_findings(self.detected))
+        return EngineResult(
+            reason=reason, error=error, detected=self.detected, findings=findings
+        )
 
 
 def detect_engines(client: KubeClient, discovery: Discovery) -> DetectedEngines:
@@ -157,30 +128,10 @@ def detect_engines(client: KubeClient, discovery: Discovery) -> DetectedEngines:
     )
 
 
-def engines_among(bodies: Iterable[Json], namespace: str) -> DetectedEngines:
-    """Detect engines among objects that are at hand, such as manifests.
-
-    Args:
-        bodies: objects of any kind.
-        namespace: of those that name none.
-    """
-    by_kind = {(f"{c.group}/{c.version}", c.kind): c for c in CONTROLS}
-    engines: dict[Engine, tuple[str, ...]] = {}
-    restricting: dict[str, list[tuple[Engine, str]]] = {}
-    for body in bodies:
-        control = by_kind.get((body.get("apiVersion", ""), body.get("kind", "")))
-        if control is None:
-            continue
-        engines[control.engine] = ()
-        key = metadata.key(body)
-        home = (key.namespace or namespace) if control.namespaced else ""
-        if _may_restrict(control, body):
-            found = control.engine, f"{control.kind} {ObjectKey(home, key.name)}"
-            restricting.setdefault(_where(control, home), []).append(found)
-    return DetectedEngines(
-        engines=engines,
-        restricting={name: tuple(found) for name, found in restricting.items()},
-    )
+def _cluster_findings(detected: DetectedEngines) -> Iterator[Finding]:
+    if detected.enforced is False:
+        message = "no network plugin that enforces NetworkPolicy shows itself"
+        yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message)
 
 
 def _restricting(
@@ -200,7 +151,7 @@ def _restricting(
         return  # this version or kind is not served
     for key, (_, restricts) in sorted(listing.items.items()):
         if restricts:
-            yield _where(control, key.namespace), f"{control.kind} {key}"
+            yield control.scope(key.namespace), f"{control.kind} {key}"
 
 
 def _may_restrict(control: EngineControl, body: Json) -> bool:
@@ -209,12 +160,6 @@ def _may_restrict(control: EngineControl, body: Json) -> bool:
         return control.restricts(body)
     except (AttributeError, TypeError):
         return True
-
-
-def _where(control: EngineControl, namespace: str) -> str:
-    """Return where it holds: a Sidecar in Istio's namespace, in the whole mesh."""
-    wide = control.engine is Engine.ISTIO and namespace == MESH[0]
-    return "" if wide else namespace
 
 
 def _mesh(
