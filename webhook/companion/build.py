@@ -122,6 +122,14 @@ class Companion:
             log=self.context.log,
         )
 
+    def settle(self) -> None:
+        """List everything once, then reconcile until no key is ready; no threads."""
+        for informer in self.caches.all():
+            informer.refresh()
+        while any([one.step() for one in self.controllers]):
+            pass
+        self.context.recorder.flush()
+
 
 def build_companion(
     connection: Connection,
