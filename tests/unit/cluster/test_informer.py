@@ -402,12 +402,13 @@ ODD_METADATA: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD_METADATA, ids=repr)
+@pytest.mark.parametrize("odd", ODD_METADATA, ids=lambda odd: repr(odd)[:40])
 def test_odd_metadata_ends_no_watch(script: Scripted, odd: Any) -> None:
     """In a list, in each kind of event, and as the list's own version."""
+    one = still(script)
     for body in ({"metadata": odd, "data": {"k": "odd"}}, odd):
         script.items = [body]
-        one = still(script)
+        one.refresh()
         script.events = upsert(body) + deleted(body)
         script.events += [WatchEvent(WatchEventType.BOOKMARK, body)]
         script.events += upsert(at(10**6, "b"))

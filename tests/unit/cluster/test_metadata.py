@@ -82,7 +82,7 @@ def test_a_null_is_empty() -> None:
 def test_the_latest_write_counts() -> None:
     """Of the field, and of the manager, that was asked for."""
     early, late = "2026-01-02T03:04:05Z", "2026-02-02T03:04:05Z"
-    labels = {"f:metadata": {"f:labels": {"f:team": {}}}}
+    labels: Json = {"f:metadata": {"f:labels": {"f:team": {}}}}
     found = managed(
         {"manager": "a", "time": early, "fieldsV1": labels},
         {"manager": "b", "time": late, "fieldsV1": {"f:data": {}}},
