@@ -82,6 +82,8 @@ class FakeCluster:
         """Whether watches stay open and say nothing."""
         self.throttle = 0
         """How many requests from now on get a 429."""
+        self.retry_after = 0.01
+        """Seconds that a 429 asks to stay away."""
         self.admission: Callable[[Json], object] | None = None
         """What a mutating webhook does to every Secret that is written."""
         self.full: set[str] = set()
@@ -139,7 +141,9 @@ class FakeCluster:
             raise Unavailable(f"{verb} {kind.plural}: nobody answers")
         if self.throttle:
             self.throttle -= 1
-            raise Throttled(f"{verb} {kind.plural}: too many", retry_after=0.01)
+            raise Throttled(
+                f"{verb} {kind.plural}: too many", retry_after=self.retry_after
+            )
         if any(rule(call) for rule in self._forbidden):
             raise Forbidden(f"{verb} {kind.plural} {key}: a right is missing")
 
