@@ -95,7 +95,7 @@ def _site(
 
 
 def _annotations(resources: KubeClient, release: str) -> Mapping[str, str]:
-    """What the chart says about an installation; nothing when it is not there."""
+    """Return the chart's annotations of an installation; none when it is not there."""
     try:
         return metadata.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
     except NotFound:
@@ -242,13 +242,13 @@ _ELSEWHERE: Final = {
 
 
 def _leaf(site: ReleaseCertificates) -> Root | None:
-    """The certificate in the Secret that replicas mount, whoever put it there."""
+    """Return the certificate that replicas mount, whoever put it there."""
     body = _asking(lambda: _pair_secret(site))
     return bundle.first(decode_pair(body.get("data")).leaf)
 
 
 def _pair_secret(site: ReleaseCertificates) -> Json:
-    """It may be gone: then nothing is in it."""
+    """Return the Secret that replicas mount; empty when it does not exist."""
     try:
         return site.client.get(SECRET, site.names.pair_secret, site.names.namespace)
     except NotFound:
@@ -259,7 +259,7 @@ Answer = TypeVar("Answer")
 
 
 def _asking(call: Callable[[], Answer]) -> Answer:
-    """The answer, or one sentence that says what is missing."""
+    """Return the answer; exit with one sentence that says what is missing."""
     try:
         return call()
     except NotFound as error:

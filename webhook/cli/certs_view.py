@@ -1,4 +1,4 @@
-"""What `certs show` tells: one value for JSON, and the same value as tables."""
+"""The view of `certs show`: one report for JSON, and the same report as tables."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateView:
-    """What there is to tell.
+    """A release's certificates.
 
     Attributes:
-        issuer: Who issues.
+        issuer: who issues them.
         secret: `namespace/name` of the Secret that replicas mount.
-        observation: what API servers trust, and what the companion remembers.
-        leaf: The certificate in the mounted Secret; None when it holds none.
-        served: What each replica showed.
+        observation: what API servers trust, and the rotation's state.
+        leaf: the certificate in the mounted Secret; None when it holds none.
+        served: what each replica serves.
         now: UTC.
     """
 
@@ -41,7 +41,7 @@ class CertificateView:
     now: datetime
 
     def report(self) -> dict[str, Any]:
-        """Everything, in the words of the JSON output."""
+        """Return the JSON output."""
         state = self.observation.state
         ours = self.issuer is Issuer.COMPANION
         return {
@@ -78,14 +78,14 @@ class CertificateView:
         return bundle.union(*map(bundle.parse, trust.bundles if trust else ()))
 
     def _days(self) -> int:
-        """Until nobody would be trusted any more, if nobody did anything."""
+        """Return the days until no replica is trusted any more, if nothing is done."""
         ends = [root.not_after for root in self._roots()]
         if self.leaf is None or not ends:
             return 0
         return max(0, (min(self.leaf.not_after, max(ends)) - self.now).days)
 
     def _role(self, root: Root) -> str:
-        """Which of the companion's generations a root belongs to."""
+        """Return which of the companion's generations a root belongs to."""
         state = self.observation.state
         for role, generation in (("current", state.current), ("next", state.next)):
             if generation is not None and generation.root == root:
@@ -111,7 +111,7 @@ class CertificateView:
 
 
 def tables(report: dict[str, Any]) -> list[Any]:
-    """The report for a terminal."""
+    """Return the report for a terminal."""
     facts = Table(box=None, show_header=False, pad_edge=False)
     rows = (
         *("issuer", "secret", "phase", "generation", "notAfter"),

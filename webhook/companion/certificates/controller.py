@@ -111,6 +111,9 @@ class CertificateController:
             except ClusterError as error:
                 # What was written until now is reported all the same.
                 result, progressed = self._failed(error), False
+        if progressed:
+            # Somebody else keeps writing.
+            result = replace(result, requeue_after=_PENDING)
         return self._finish(replace(result, done=tuple(done)))
 
     def failure(self, key: str, error: Exception) -> CertificateResult:  # noqa: ARG002 - the only key

@@ -8,7 +8,7 @@ from typing import Any
 
 from certs.codec import encode_pair, encode_state
 from certs.model import Generation
-from certs.plan import RotationStep, Stage, WriteBundle, WritePair
+from certs.plan import KeepState, RotationStep, Stage, WriteBundle, WritePair
 from certs.policy import CertificatePolicy
 from webhook.cluster import metadata
 from webhook.cluster.events import ObjectReference
@@ -44,42 +44,52 @@ class CertificateWriter:
             Conflict: the object is not as it was read any more.
             ClusterError: the API server could not or would not do it.
         """
+        target = _target(step, seen)
+        if target is None:
+            return False
+        address = _preconditions(target)
         if isinstance(step, WriteBundle):
-            return self._write_bundle(step.pem, seen.configuration)
-        if isinstance(step, WritePair):
-            return self._write_data(seen.pair_secret, encode_pair(step.generation))
-        state = step.state
-        if isinstance(step, Stage):
-            if seen.state_secret is None:
-                return False
-            state = replace(state, next=self.issue(self.policy, seen.now))
-        return self._write_data(seen.state_secret, encode_state(state))
+            entries = _entries(target, step.pem)
+            body = {"metadata": address, "webhooks": entries}
+            self.client.apply(WEBHOOK_CONFIGURATION, body)
+        else:
+            body = {"metadata": address, "data": self._data(step, seen)}
+            self.client.apply(SECRET, body)
+        return True
 
     def about(self, step: RotationStep, seen: Observation) -> ObjectReference:
         """Return the object that a step writes."""
+        target = _target(step, seen)
         if isinstance(step, WriteBundle):
-            return self.names.about_configuration(seen.configuration)
+            return self.names.about_configuration(target)
         if isinstance(step, WritePair):
-            return self.names.about_secret(self.names.pair_secret, seen.pair_secret)
-        return self.names.about_secret(self.names.state_secret, seen.state_secret)
+            return self.names.about_secret(self.names.pair_secret, target)
+        return self.names.about_secret(self.names.state_secret, target)
 
-    def _write_data(self, secret: Json | None, data: dict[str, str]) -> bool:
-        if secret is None:
-            return False
-        self.client.apply(SECRET, {"metadata": _preconditions(secret), "data": data})
-        return True
+    def _data(
+        self, step: WritePair | KeepState | Stage, seen: Observation
+    ) -> dict[str, str]:
+        if isinstance(step, WritePair):
+            return encode_pair(step.generation)
+        if isinstance(step, Stage):
+            following = self.issue(self.policy, seen.now)
+            return encode_state(replace(step.state, next=following))
+        return encode_state(step.state)
 
-    def _write_bundle(self, pem: bytes, configuration: Json | None) -> bool:
-        if configuration is None:
-            return False
-        text = base64.b64encode(pem).decode()
-        entries = [
-            {"name": entry["name"], "clientConfig": {"caBundle": text}}
-            for entry in configuration["webhooks"]
-        ]
-        body = {"metadata": _preconditions(configuration), "webhooks": entries}
-        self.client.apply(WEBHOOK_CONFIGURATION, body)
-        return True
+
+def _target(step: RotationStep, seen: Observation) -> Json | None:
+    if isinstance(step, WriteBundle):
+        return seen.configuration
+    return seen.pair_secret if isinstance(step, WritePair) else seen.state_secret
+
+
+def _entries(configuration: Json, pem: bytes) -> list[Json]:
+    """Return each webhook entry with this bundle, and nothing else of it."""
+    text = base64.b64encode(pem).decode()
+    return [
+        {"name": entry["name"], "clientConfig": {"caBundle": text}}
+        for entry in configuration["webhooks"]
+    ]
 
 
 def _preconditions(body: Json) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tests.unit.companion.certificates.site import (
     Site,
     generation,
 )
-from webhook.cluster.errors import Forbidden
+from webhook.cluster.errors import Conflict, Forbidden
 from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.reasons import RotationReason
 
@@ -132,6 +132,22 @@ def test_a_lost_race_is_no_condition(settled: Site) -> None:
 
     assert ((), ()) == (outcome.conditions, outcome.done)
     assert all(settled.bundles())
+
+
+def test_races_that_do_not_end_do_not_hold_the_worker(settled: Site) -> None:
+    """It comes again soon; meanwhile the worker is free."""
+    settled.trust("", "")
+    raced = 0
+
+    def apply(*_: object, **__: object) -> None:
+        nonlocal raced
+        raced += 1
+        raise Conflict("somebody wrote in between")
+
+    settled.client.apply = apply  # type: ignore[assignment,method-assign] # of a fake
+    outcome = settled.step()
+
+    assert (8, 5, None) == (raced, outcome.requeue_after, outcome.error)
 
 
 # --- what is in the way ---

@@ -16,12 +16,19 @@ from tests.unit.companion.certificates.site import (
     START,
     Site,
 )
-from webhook.cluster.errors import Forbidden
+from webhook.cluster.errors import (
+    Forbidden,
+    Invalid,
+    Terminating,
+    Throttled,
+    Unavailable,
+)
 from webhook.cluster.events import EventType, ObjectReference
 from webhook.cluster.resources import ENDPOINT_SLICE, SECRET
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.certificates.controller import KEY, certificate_informers
 from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.certificates.result import condition_of
 
 if TYPE_CHECKING:
     from certs.state import ReplicaCertificate
@@ -299,6 +306,24 @@ def test_a_change_queues_the_key_and_no_content_is_kept() -> None:
     kept = [projection for one in found for projection in one.items().values()]
     assert 3 == len(kept)
     assert all(one.isdecimal() for one in kept)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "detail"),
+    [
+        (Forbidden("a right is missing"), "Forbidden", "a right is missing"),
+        (Terminating("it ends"), "Forbidden", "it ends"),
+        (Invalid("not so"), "Refused", "not so"),
+        (Unavailable("nobody answers"), "Unavailable", "nobody answers"),
+        (Throttled("429", retry_after=1), "Unavailable", "429"),
+        (KeyError("canary"), "InternalError", "KeyError"),
+    ],
+)
+def test_an_error_has_its_reason(error: Exception, reason: str, detail: str) -> None:
+    """Only the API server's own text is repeated."""
+    found = condition_of(error, PLACE.about_service())
+
+    assert (reason, detail, error) == (found.reason, found.detail, found.error)
 
 
 def test_every_reason_has_its_sentence() -> None:
