@@ -19,8 +19,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
-from webhook.egress.network_policy import Address
 
 _MAX_ALIASES = 8
 _PAYLOAD = 1232
