@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from webhook.egress.mode import EgressMode
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 PREFIX: Final = "MTI_"
 

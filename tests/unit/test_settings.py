@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 from webhook.settings import CompanionSettings, Readable, SettingError, Settings
 
 

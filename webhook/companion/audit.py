@@ -17,7 +17,7 @@ from webhook.companion.owners import Owners
 from webhook.companion.seen import MirrorSeen, NamespaceSeen, TaskPod, pod_subject
 from webhook.companion.verdicts import AuditReason, audited
 from webhook.injection.names import MIRROR_SECRET
-from webhook.injection.patch import Precedence
+from webhook.injection.policy import Precedence
 from webhook.mirror.decide import NamespaceFilter
 
 _PACE: Final = timedelta(seconds=1)

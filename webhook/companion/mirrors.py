@@ -223,7 +223,7 @@ class Mirrors:
                 continue
             profile = namespace.labeled.profile if namespace else DEFAULT_PROFILE
             reason = self._troubles.reason(name) or verdict.reason
-            if verdict.step is Action.REMOVE:
+            if verdict.action is Action.REMOVE:
                 reason = self._removal.reason(name, verdict.reason)
             report[name] = NamespaceReport(
                 INJECT_ENABLED if namespace else "off",
@@ -253,5 +253,5 @@ def _names(seen: _Seen) -> list[str]:
 
 def _urgent(verdicts: Mapping[str, MirrorDecision], seen: _Seen) -> list[str]:
     """Where to write, namespaces without a mirror first: pods may wait for it."""
-    writes = [n for n, verdict in verdicts.items() if verdict.step is Action.WRITE]
+    writes = [n for n, verdict in verdicts.items() if verdict.action is Action.WRITE]
     return sorted(writes, key=lambda name: name in seen.mirrors)

@@ -43,7 +43,7 @@ class Removal:
         now: datetime,
     ) -> float | None:
         """Removes what is due; returns the seconds until the next is, if any."""
-        leaving = [n for n, v in verdicts.items() if v.step is Action.REMOVE]
+        leaving = [n for n, v in verdicts.items() if v.action is Action.REMOVE]
         self._due = {name: self._due.get(name, now + _GRACE) for name in leaving}
         self._reasons = {n: r for n, r in self._reasons.items() if n in self._due}
         for name in leaving:

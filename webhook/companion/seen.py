@@ -23,7 +23,7 @@ from webhook.injection.names import (
     MIRROR_SECRET,
     PROFILE_LABEL,
 )
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.validate import is_pod
 from webhook.injection.workload import recognize, task_containers

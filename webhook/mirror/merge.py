@@ -37,7 +37,7 @@ class KeyFinding:
     source: SourceRef
 
     def __str__(self) -> str:
-        """One sentence with the key and the source."""
+        """Return one sentence with the key and the source."""
         return f"{self.source}, key {self.key}: {self.reason.sentence}"
 
 
@@ -81,7 +81,7 @@ def merge(
     *,
     listed: Collection[str] = (),
 ) -> MergedKeys | MergeFailure:
-    """Merges the profile's sources.
+    """Merge the profile's sources; a profile without any gives nothing, in order.
 
     Args:
         profile: what to merge.
@@ -95,7 +95,7 @@ def merge(
             return MergeFailure(content, str(source.ref))
         _add(work, source, content, listed)
     findings = tuple(work.findings)
-    if not work.data:
+    if profile.sources and not work.data:
         return MergeFailure(MirrorReason.NO_KEYS, profile.name, findings)
     size = sum(map(len, work.data.values()))
     if size > LIMIT:
@@ -110,7 +110,7 @@ def merge(
 
 
 def digest(data: Content) -> str:
-    """A digest of names and values, independent of order."""
+    """Return a digest of names and values, independent of order."""
     return digest_encoded(
         {
             name: base64.b64encode(value.reveal()).decode()
@@ -120,7 +120,7 @@ def digest(data: Content) -> str:
 
 
 def digest_encoded(data: Mapping[str, str]) -> str:
-    """The same of a Secret's `data` as the API server sends it, in base64."""
+    """Return the digest of a Secret's `data` as the API server sends it, in base64."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 

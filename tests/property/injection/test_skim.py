@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy, Precedence
+from webhook.injection.policy import InjectionPolicy, Precedence
 from webhook.injection.reasons import Rejection
 from webhook.injection.review import MalformedReviewError, Review, parse, skim
 from webhook.samples import reviews

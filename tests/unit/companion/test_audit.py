@@ -13,7 +13,7 @@ from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import Auditor
 from webhook.companion.verdicts import AuditReason
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
-from webhook.injection.patch import Precedence
+from webhook.injection.policy import Precedence
 from webhook.mirror.decide import NamespaceFilter
 
 HEAD = {"ray.io/node-type": "head"}
