@@ -281,6 +281,12 @@ class CompanionSettings(Readable):
         Precedence.FALLBACK,
         doc="The webhook's setting, so that the auditor knows which keys are shadowed.",
     )
+    enforced_keys: tuple[str, ...] = option(
+        (),
+        doc="The webhook's setting, so that a mirror that lacks one of these keys is"
+        " reported; comma separated.",
+        rule=VARIABLE,
+    )
     audit: Switch = option(
         Switch.ON,
         doc="`on`: task pods are followed, and those without keys are reported; needs"

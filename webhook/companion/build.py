@@ -50,11 +50,11 @@ from webhook.companion.report import ReportSource
 from webhook.companion.results import CompanionResults
 from webhook.companion.status import StatusController, digest
 from webhook.companion.watches import WatchController
+from webhook.egress.addresses import Address
 from webhook.egress.baseline import parse_baseline
 from webhook.egress.destinations import parse_extra
 from webhook.egress.dns_cache import DnsAnswer, DnsLimits
 from webhook.egress.mode import EgressMode
-from webhook.egress.network_policy import Address
 from webhook.egress.options import EgressOptions
 from webhook.egress.rules import dns_servers
 from webhook.mirror.decide import NamespaceFilter

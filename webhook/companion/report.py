@@ -159,7 +159,7 @@ def _engines(engines: Iterable[EngineResult]) -> Json:
             "unseen": {
                 engine: list(unseen) for engine, unseen in one.detected.engines.items()
             },
-            "findings": _findings(tuple(one.detected.cluster_findings())),
+            "findings": _findings(one.findings),
         }
     return told
 
