@@ -76,6 +76,7 @@ class Outside:
     Attributes:
         log: gets a line for each change and each failure.
         clock: UTC now.
+        monotonic: seconds that never go back.
         resolv_conf: whose servers are asked for names.
         look_up: asks DNS instead of the servers in `resolv_conf`.
         probe: asks replicas for their certificate instead of a TLS client.
@@ -83,6 +84,7 @@ class Outside:
 
     log: Log
     clock: Callable[[], datetime]
+    monotonic: Callable[[], float] = time.monotonic
     resolv_conf: Path = RESOLV_CONF
     look_up: LookUp | None = None
     probe: Prober | None = None
@@ -172,12 +174,21 @@ class _Builder:
         self.home = settings.release_namespace or connection.namespace
         identity = settings.identity or socket.gethostname()
         self.elector = LeaderElector(
-            client, self._key(settings.lease_name), identity, clock=outside.clock
+            client,
+            self._key(settings.lease_name),
+            identity,
+            clock=outside.clock,
+            monotonic=outside.monotonic,
         )
         self.context = Context(
             client=client,
             log=outside.log,
-            recorder=EventRecorder(client, component=_COMPONENT, instance=identity),
+            recorder=EventRecorder(
+                client,
+                component=_COMPONENT,
+                instance=identity,
+                monotonic=outside.monotonic,
+            ),
             is_leader=(lambda: True) if alone else (lambda: self.elector.is_leader),
             clock=outside.clock,
         )
@@ -272,7 +283,7 @@ class _Builder:
                 names,
                 policy,
                 self.outside.probe or TlsProber(policy.names[0]),
-                monotonic=None if self.alone else time.monotonic,
+                monotonic=None if self.alone else self.outside.monotonic,
             )
 
         self._add(CertificateController.name, make, self.results.certificates)
@@ -370,7 +381,7 @@ class _Builder:
         workers: int = 1,
     ) -> C:
         """Make a reconciler over a queue of its own, and what runs it."""
-        queue = WorkQueue(name, self.observer)
+        queue = WorkQueue(name, self.observer, monotonic=self.outside.monotonic)
         reconciler = make(queue)
         controller = Controller(
             reconciler=reconciler,
