@@ -128,7 +128,7 @@ class Companion:
         """List everything once, then reconcile until no key is ready; no threads."""
         for informer in self.caches.all():
             informer.refresh()
-        while any([one.step() for one in self.controllers]):
+        while sum(one.step() for one in self.controllers):
             pass
         self.context.recorder.flush()
 
