@@ -100,6 +100,7 @@ class Companion:
         caches: the informers.
         elector: decides whether this replica acts.
         controllers: in the order in which `--once` takes them; the status is last.
+        profiles: what each profile gives.
         results: what the controllers found.
         status: publishes them.
         registry: serves them as metrics.
@@ -110,6 +111,7 @@ class Companion:
     caches: Caches
     elector: LeaderElector
     controllers: tuple[Controller[Any], ...]
+    profiles: ProfileStore
     results: CompanionResults
     status: StatusController
     registry: CollectorRegistry
@@ -235,6 +237,7 @@ class _Builder:
             caches=self.caches,
             elector=self.elector,
             controllers=tuple(self.controllers),
+            profiles=self.profiles,
             results=self.results,
             status=status,
             registry=self.registry,
