@@ -189,6 +189,7 @@ def test_a_look_that_the_system_refuses_keeps_the_last_good_one(
     assert watch.check()
 
 
+@pytest.mark.slow
 def test_no_broken_pair_costs_a_handshake(tmp_path: Path, pair: PemPair) -> None:
     """Each breaks a mounted Secret in turn, while clients come without a pause.
 
