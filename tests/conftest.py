@@ -1,5 +1,6 @@
 """Options and profiles for every suite."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--update-golden", action="store_true", help="write the golden files anew"
     )
     parser.addoption("--helm", type=Path, help="render the chart with this Helm alone")
+
+
+def pytest_configure() -> None:
+    """Let what the tests start hear an interrupt, even if we are told to ignore it.
+
+    A shell starts what runs in the background with the interrupt ignored, and children
+    inherit that. They do not inherit a handler, even one that does nothing.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
 
 
 @pytest.hookimpl(trylast=True)
