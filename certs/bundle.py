@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from certs.material import Root, root_of
+from certs.model import Root, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from certs import bundle
-from certs.assess import inspect
-from certs.material import Generation, Material, PrivateKey
-from certs.state import Mark, State
+from certs.model import Generation, Material, PrivateKey
+from certs.state import SeenAt, State
+from certs.validate import load
 
 __all__ = [
     "NewerFormatError", "decode_pair", "decode_state", "encode_pair", "encode_state",
@@ -103,7 +103,7 @@ def _material(data: Mapping[str, str], keys: tuple[str, str, str]) -> Material:
 def _generation(
     data: Mapping[str, str], keys: tuple[str, str, str]
 ) -> Generation | None:
-    found = inspect(_material(data, keys))
+    found = load(_material(data, keys))
     return found if isinstance(found, Generation) else None
 
 
@@ -126,17 +126,17 @@ def _json(blob: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _mark(found: object) -> Mark | None:
+def _mark(found: object) -> SeenAt | None:
     if not isinstance(found, dict):
         return None
     try:
-        mark = Mark(str(found["version"]), datetime.fromisoformat(found["at"]))
+        mark = SeenAt(str(found["version"]), datetime.fromisoformat(found["at"]))
     except (KeyError, TypeError, ValueError):
         return None
     return mark if mark.at.tzinfo is not None else None
 
 
-def _mark_json(mark: Mark | None) -> dict[str, str] | None:
+def _mark_json(mark: SeenAt | None) -> dict[str, str] | None:
     if mark is None:
         return None
     return {"version": mark.version, "at": mark.at.astimezone(UTC).isoformat()}

@@ -13,20 +13,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.assess import sound
-from certs.material import Generation, Material, PrivateKey
+from certs.model import Generation, Material, PrivateKey
+from certs.validate import load_strict
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.policy import Policy
+    from certs.policy import CertificatePolicy
 
 __all__ = ["issue"]
 
 _PEM = serialization.Encoding.PEM
 
 
-def issue(policy: Policy, now: datetime) -> Generation:
+def issue(policy: CertificatePolicy, now: datetime) -> Generation:
     """A new CA and its one leaf, valid from `now - backdate` to `now + life`.
 
     P-256 with SHA-256 throughout: every TLS client of a control plane takes it, FIPS
@@ -59,7 +59,7 @@ def issue(policy: Policy, now: datetime) -> Generation:
     key = leaf_key.private_bytes(
         _PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return sound(
+    return load_strict(
         Material(
             _signed(ca, ca_key, ca_key),
             _signed(leaf, leaf_key, ca_key),
@@ -69,7 +69,7 @@ def issue(policy: Policy, now: datetime) -> Generation:
 
 
 def _for_a_server(
-    policy: Policy, leaf: x509.CertificateBuilder
+    policy: CertificatePolicy, leaf: x509.CertificateBuilder
 ) -> x509.CertificateBuilder:
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in policy.names])
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
@@ -98,7 +98,7 @@ def _signed(
 
 
 def _draft(
-    policy: Policy, now: datetime, subject: x509.Name, issuer: x509.Name
+    policy: CertificatePolicy, now: datetime, subject: x509.Name, issuer: x509.Name
 ) -> x509.CertificateBuilder:
     now = now.replace(microsecond=0)
     return (

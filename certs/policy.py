@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-__all__ = ["Policy", "PolicyError", "service_name"]
+__all__ = ["CertificatePolicy", "PolicyError", "service_name"]
 
 
 class PolicyError(ValueError):
@@ -17,7 +17,7 @@ class PolicyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class CertificatePolicy:
     """Names and durations that every generation follows.
 
     Attributes:

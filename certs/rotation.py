@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from certs import bundle
-from certs.assess import Reason, judge
-from certs.state import Mark, Observed, Phase, State
-from certs.steps import Cause, KeepState, Plan, Stage, WriteBundle, WritePair
+from certs.plan import Cause, KeepState, RotationPlan, Stage, WriteBundle, WritePair
+from certs.state import ObservedState, RotationPhase, SeenAt, State
+from certs.validate import CertificateReason, check
 
 if TYPE_CHECKING:
-    from certs.material import Generation, Root
-    from certs.policy import Policy
+    from certs.model import Generation, Root
+    from certs.policy import CertificatePolicy
 
 __all__ = ["PATIENCE", "plan"]
 
@@ -29,15 +29,17 @@ PATIENCE = timedelta(days=1)
 """After this long by the wall clock a dwell is over even if the process's own clock
 stands still: a rotation must not wait for a broken timer until the certificate ends."""
 
-_HOPELESS = {Reason.WRONG_NAMES, Reason.EXPIRED}
+_HOPELESS = {CertificateReason.WRONG_NAMES, CertificateReason.EXPIRED}
 
 
-def plan(state: State, seen: Observed, policy: Policy, now: datetime) -> Plan:
+def plan(
+    state: State, seen: ObservedState, policy: CertificatePolicy, now: datetime
+) -> RotationPlan:
     """The writes that are due.
 
     Args:
         state: Content of the state Secret; empty when it holds nothing usable.
-        seen: One look at the cluster, read in the order that `Observed` states.
+        seen: One look at the cluster, read in the order that `ObservedState` states.
         policy: Names and durations.
         now: UTC, read after the observation.
 
@@ -52,8 +54,8 @@ class _Decision:
     """One run of `plan`: the arguments and what follows from them."""
 
     state: State
-    seen: Observed
-    policy: Policy
+    seen: ObservedState
+    policy: CertificatePolicy
     now: datetime
     required: tuple[Root, ...] = ()
     extra: tuple[Root, ...] = ()
@@ -61,7 +63,7 @@ class _Decision:
     attest: bool = False
     again: datetime | None = None
 
-    def plan(self) -> Plan:
+    def plan(self) -> RotationPlan:
         phase = self.state.phase
         adopted = self._adopt()
         self._compare()
@@ -71,10 +73,10 @@ class _Decision:
         wanted = (self._bundle(), self._pair(), change)
         steps = tuple(step for step in wanted if step is not None)
         in_place = self.in_every_bundle and self._switched() and not self.extra
-        return Plan(
+        return RotationPlan(
             phase=phase,
             steps=steps,
-            settled=phase is Phase.STEADY and in_place and not steps,
+            settled=phase is RotationPhase.STEADY and in_place and not steps,
             attest=self.attest and self.seen.served is None,
             again=self.again,
         )
@@ -84,7 +86,7 @@ class _Decision:
         pair = self.seen.pair
         if self.state.current or not (pair and pair.generation):
             return False
-        verdict = judge(pair.generation, self.policy, self.now)
+        verdict = check(pair.generation, self.policy, self.now)
         if verdict.reason in _HOPELESS:
             return False
         following = self.state.next
@@ -125,24 +127,24 @@ class _Decision:
         current = self.state.current
         if current is None:
             return Cause.BOOTSTRAP
-        reason = judge(current, self.policy, self.now).reason
-        if reason in {Reason.EXPIRING, Reason.EXPIRED}:
+        reason = check(current, self.policy, self.now).reason
+        if reason in {CertificateReason.EXPIRING, CertificateReason.EXPIRED}:
             return Cause.RENEWAL
-        if reason is Reason.WRONG_NAMES:
+        if reason is CertificateReason.WRONG_NAMES:
             return Cause.RENAMED
-        if reason is Reason.PREMATURE:
+        if reason is CertificateReason.PREMATURE:
             return Cause.DEFECT
-        if self.state.phase is Phase.STEADY and not self.extra:
+        if self.state.phase is RotationPhase.STEADY and not self.extra:
             # Else a replica has to follow first, and says no time when it will.
             self._wake(current.not_after - self.policy.renew_before)
         # One rotation at a time: a second request waits for the end of the first.
         requested = self.seen.request not in {"", self.state.answered}
-        if requested and self.state.phase is Phase.STEADY:
+        if requested and self.state.phase is RotationPhase.STEADY:
             return Cause.REQUESTED
         return None
 
     def _promote(self, following: Generation) -> Stage | KeepState | None:
-        if not judge(following, self.policy, self.now).is_ok:
+        if not check(following, self.policy, self.now).is_ok:
             return self._stage(Cause.RENEWAL)
         if self.seen.trust is None or not self.in_every_bundle:
             return None
@@ -174,7 +176,7 @@ class _Decision:
             return None
         if self._valid(self.state.trusted, trust.version):
             return None
-        mark = Mark(trust.version, self.now)
+        mark = SeenAt(trust.version, self.now)
         return KeepState(replace(self.state, trusted=mark), Cause.TRUST_SEEN)
 
     def _retire(self) -> KeepState | None:
@@ -185,7 +187,7 @@ class _Decision:
         if not (self.state.retired or self.extra) or not self._switched():
             return None
         if pair is not None and not self._valid(self.state.switched, pair.version):
-            mark = Mark(pair.version, self.now)
+            mark = SeenAt(pair.version, self.now)
             return KeepState(replace(self.state, switched=mark), Cause.SWITCH_SEEN)
         if self.state.retired and self._attested():
             return KeepState(replace(self.state, retired=()), Cause.RETIRED)
@@ -208,7 +210,7 @@ class _Decision:
         current, pair = self.state.current, self.seen.pair
         if current is None or pair is None or self._switched():
             return None
-        if judge(current, self.policy, self.now).reason in _HOPELESS:
+        if check(current, self.policy, self.now).reason in _HOPELESS:
             return None
         if self._must_wait() and not self._known():
             return None
@@ -224,7 +226,7 @@ class _Decision:
             return False
         served = pair.generation
         return bool(self.state.retired) or not (
-            served is None or judge(served, self.policy, self.now).reason in _HOPELESS
+            served is None or check(served, self.policy, self.now).reason in _HOPELESS
         )
 
     def _known(self) -> bool:
@@ -260,7 +262,7 @@ class _Decision:
         current = self.state.current
         if current is not None:
             past = self.now - self.policy.skew
-            if judge(current, self.policy, past).reason not in _HOPELESS:
+            if check(current, self.policy, past).reason not in _HOPELESS:
                 return False
         self.attest = True
         served = self.seen.served
@@ -271,7 +273,7 @@ class _Decision:
 
     # --- time ---
 
-    def _valid(self, mark: Mark | None, version: str) -> Mark | None:
+    def _valid(self, mark: SeenAt | None, version: str) -> SeenAt | None:
         """The mark, unless it is about another version or from the future.
 
         A mark from the future was made by a clock that has been set back since.
@@ -280,7 +282,7 @@ class _Decision:
             return None
         return mark if mark.at <= self.now + 2 * self.policy.skew else None
 
-    def _waited(self, mark: Mark, held: timedelta | None, dwell: timedelta) -> bool:
+    def _waited(self, mark: SeenAt, held: timedelta | None, dwell: timedelta) -> bool:
         """Both clocks agree that the dwell is over: the wall's and the process's own.
 
         The mark may be another process's, so its clock and ours may differ by twice

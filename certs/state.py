@@ -11,13 +11,21 @@ from certs import bundle
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from certs.material import Generation, Root
-    from certs.policy import Policy
+    from certs.model import Generation, Root
+    from certs.policy import CertificatePolicy
 
-__all__ = ["Mark", "Observed", "Pair", "Phase", "Served", "State", "Trust"]
+__all__ = [
+    "ClientTrust",
+    "ObservedState",
+    "ReplicaCertificate",
+    "RotationPhase",
+    "SeenAt",
+    "ServingSecret",
+    "State",
+]
 
 
-class Phase(StrEnum):
+class RotationPhase(StrEnum):
     """Where a rotation stands: also a metric label."""
 
     BOOTSTRAP = "bootstrap"
@@ -31,7 +39,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SeenAt:
     """When one version of an object was seen to hold what it must.
 
     A mark is about one version only, so whatever happens to the object voids it, also
@@ -62,17 +70,17 @@ class State:
     current: Generation | None = None
     next: Generation | None = None
     retired: tuple[Root, ...] = ()
-    trusted: Mark | None = None
-    switched: Mark | None = None
+    trusted: SeenAt | None = None
+    switched: SeenAt | None = None
     answered: str = ""
 
-    def required(self, policy: Policy, now: datetime) -> tuple[Root, ...]:
+    def required(self, policy: CertificatePolicy, now: datetime) -> tuple[Root, ...]:
         """The roots that API servers must trust in this state."""
         generations = (self.current, self.next)
         own = tuple(generation.root for generation in generations if generation)
         return bundle.live(bundle.union(own, self.retired), now, policy.skew)
 
-    def started(self, policy: Policy) -> datetime | None:
+    def started(self, policy: CertificatePolicy) -> datetime | None:
         """When the rotation under way began, UTC; None in the steady phase.
 
         Whoever finds this long ago has a rotation that is stuck.
@@ -81,17 +89,17 @@ class State:
         return newest.not_before + policy.backdate if newest else None
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> RotationPhase:
         """Where the rotation stands."""
         if self.current is None:
-            return Phase.BOOTSTRAP
+            return RotationPhase.BOOTSTRAP
         if self.next is not None:
-            return Phase.STAGED
-        return Phase.SIGNED if self.retired else Phase.STEADY
+            return RotationPhase.STAGED
+        return RotationPhase.SIGNED if self.retired else RotationPhase.STEADY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class ClientTrust:
     """The webhook configuration's bundles, as read from the API.
 
     Attributes:
@@ -107,13 +115,13 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class ServingSecret:
     """The serving Secret.
 
     Attributes:
         version: Changes with every change of the Secret.
         generation: What it holds, if that is sound.
-        held: As in `Trust`.
+        held: As in `ClientTrust`.
     """
 
     version: str
@@ -122,7 +130,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class ReplicaCertificate:
     """What one ready replica showed in a handshake.
 
     Attributes:
@@ -137,7 +145,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class ObservedState:
     """One look at the cluster, read in this order: trust, pair, then the state.
 
     The order is what makes a decision on an outdated view harmless. What depends on the
@@ -152,7 +160,7 @@ class Observed:
         request: The newest request to rotate; empty for none.
     """
 
-    trust: Trust | None
-    pair: Pair | None
-    served: tuple[Served, ...] | None = None
+    trust: ClientTrust | None
+    pair: ServingSecret | None
+    served: tuple[ReplicaCertificate, ...] | None = None
     request: str = ""

@@ -6,7 +6,7 @@ from typing import Any
 import jsonpatch
 
 from webhook.injection.decision import Decision, decide
-from webhook.injection.patch import Policy
+from webhook.injection.patch import InjectionPolicy
 from webhook.injection.review import Review
 
 Pod = dict[str, Any]
@@ -55,9 +55,11 @@ def review_of(pod: Any, **fields: Any) -> Review:
     return Review(**{"uid": "u", "namespace": "team-a", "pod": pod, **fields})
 
 
-def decide_on(pod: Any, policy: Policy | None = None, **fields: Any) -> Decision:
+def decide_on(
+    pod: Any, policy: InjectionPolicy | None = None, **fields: Any
+) -> Decision:
     """Decide on this pod's creation."""
-    return decide(review_of(pod, **fields), policy or Policy())
+    return decide(review_of(pod, **fields), policy or InjectionPolicy())
 
 
 def apply(pod: Pod, decision: Decision) -> Pod:
@@ -66,7 +68,7 @@ def apply(pod: Pod, decision: Decision) -> Pod:
     return patched
 
 
-def injected(pod: Pod, policy: Policy | None = None) -> Pod:
+def injected(pod: Pod, policy: InjectionPolicy | None = None) -> Pod:
     """The pod after one pass."""
     return apply(pod, decide_on(pod, policy))
 

@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from webhook.egress.mode import Mode
-from webhook.injection.patch import OnMissing, Policy, Precedence
+from webhook.egress.mode import EgressMode
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 
 PREFIX: Final = "MTI_"
 
@@ -147,9 +147,9 @@ class Settings(Readable):
         " take to leave every node and every client.",
     )
 
-    def policy(self) -> Policy:
+    def policy(self) -> InjectionPolicy:
         """The part that decides about pods."""
-        return Policy(
+        return InjectionPolicy(
             precedence=self.precedence,
             enforced_keys=self.enforced_keys,
             on_missing=self.on_missing,
@@ -215,11 +215,11 @@ class CompanionSettings(Readable):
         doc="Names of ConfigMaps in compute namespaces that may hold older values, such"
         " as `michelangelo-config`; the names of their keys are read.",
     )
-    lease: str = option(
+    lease_name: str = option(
         "tracking-injector-companion",
         doc="Name of the Lease by which one replica leads.",
     )
-    status: str = option(
+    status_configmap: str = option(
         "tracking-injector-status",
         doc="Name of the ConfigMap that holds the report.",
     )
@@ -227,8 +227,8 @@ class CompanionSettings(Readable):
         "",
         doc="This replica's name in the Lease and in Events; the host's when empty.",
     )
-    egress_mode: Mode = option(
-        Mode.ADDITIVE,
+    egress_mode: EgressMode = option(
+        EgressMode.ADDITIVE,
         doc="`additive`: where policies isolate task pods, add a way to the tracking"
         " server; `observe`: only report; `isolate`: close task pods to everything that"
         " is not declared; `off`: nothing, and nothing is followed for it.",
@@ -253,7 +253,7 @@ class CompanionSettings(Readable):
         " `namespace` or `none`), and `apiServer`, `storage`, `michelangelo` as lists"
         " like the hosts above. Nothing is closed until all four are said.",
     )
-    egress_memory: str = option(
+    dns_cache_configmap: str = option(
         "tracking-injector-addresses",
         doc="The ConfigMap in the release namespace that remembers addresses.",
     )
@@ -276,7 +276,7 @@ class CompanionSettings(Readable):
         doc="`companion`: the webhook's certificate is issued and rotated here;"
         " `certManager` or `provided`: somebody else does, and nothing is touched.",
     )
-    webhook: str = option(
+    webhook_name: str = option(
         "tracking-injector",
         doc="Name of the webhook's Service and of its MutatingWebhookConfiguration.",
     )

@@ -20,15 +20,15 @@ from prometheus_client import CollectorRegistry
 from webhook.cli.companion import registry_of
 from webhook.cli.main import COMMANDS, cli
 from webhook.cli.wiring import wire
-from webhook.cluster.access import Access
-from webhook.cluster.api import ApiResources
+from webhook.cluster.config import Connection
+from webhook.cluster.rest import RestClient
 from webhook.companion.certificates import words
 from webhook.companion.verdicts import AuditReason
-from webhook.egress.reasons import Reason as EgressReason
+from webhook.egress.reasons import EgressReason
 from webhook.injection import names
-from webhook.injection.reasons import Reason, Rejection
-from webhook.mirror import desired
-from webhook.mirror.reasons import FindingReason, MirrorReason
+from webhook.injection.reasons import InjectionReason, Rejection
+from webhook.mirror import secret
+from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.settings import CompanionSettings, Readable, Settings
 from webhook.telemetry import Journal, ServerMetrics
 
@@ -78,7 +78,7 @@ of an Event and the word that the command line prints.
 
 ## Of a decision about a pod
 
-{_table(Reason)}
+{_table(InjectionReason)}
 ## Of a body that is no review
 
 The answer is a JSON error, and the pod is admitted by the webhook's failure policy.
@@ -92,7 +92,7 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 {_table(AuditReason)}
 ## Of a key of a source
 
-{_table(FindingReason)}
+{_table(KeyReason)}
 ## Of a namespace's egress
 
 {_table(EgressReason)}"""
@@ -100,7 +100,12 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 
 def _table(
     reasons: Iterable[
-        Reason | Rejection | MirrorReason | AuditReason | FindingReason | EgressReason
+        InjectionReason
+        | Rejection
+        | MirrorReason
+        | AuditReason
+        | KeyReason
+        | EgressReason
     ],
 ) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
@@ -110,7 +115,7 @@ def _table(
 def _labels() -> str:
     documented = [
         (value, " ".join(doc.split()))
-        for module in (names, words, desired)
+        for module in (names, words, secret)
         for value, doc in _constants(module)
     ]
     rows = [f"| `{value}` | {doc} |" for value, doc in documented]
@@ -140,7 +145,7 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
 def _metrics() -> str:
     webhook = CollectorRegistry()
     ServerMetrics(webhook)
-    nowhere = Access(ApiResources(ApiClient(Configuration()), manager=""), "", "")
+    nowhere = Connection(RestClient(ApiClient(Configuration()), manager=""), "", "")
     journal = Journal(len, lambda: datetime.min.replace(tzinfo=UTC))
     companion = registry_of(wire(nowhere, CompanionSettings(), journal))
     return f"""# Metrics

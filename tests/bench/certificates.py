@@ -21,16 +21,16 @@ from typing import Final
 
 from certs import bundle
 from certs.issue import issue
-from certs.material import Generation
-from certs.policy import Policy
+from certs.model import Generation
+from certs.policy import CertificatePolicy
 from certs.rotation import plan
-from certs.state import Observed, Pair, State, Trust
+from certs.state import ClientTrust, ObservedState, ServingSecret, State
 from tests.bench.measure import cpu_seconds
 from tests.lab.processes import Process, free_port, listens
 from webhook.server.tls import CertificateWatch
 
 NAME: Final = "injector.system.svc"
-POLICY: Final = Policy(names=(NAME,))
+POLICY: Final = CertificatePolicy(names=(NAME,))
 ROUNDS: Final = 5
 
 
@@ -55,12 +55,12 @@ def per_call(
     return statistics.median(rounds)
 
 
-def settled(generation: Generation) -> tuple[State, Observed]:
+def settled(generation: Generation) -> tuple[State, ObservedState]:
     """What a companion sees at nearly every look: everything in order."""
     pem = bundle.render([generation.root])
-    seen = Observed(
-        trust=Trust(version="c/1", bundles=(pem, pem)),
-        pair=Pair(version="p/1", generation=generation),
+    seen = ObservedState(
+        trust=ClientTrust(version="c/1", bundles=(pem, pem)),
+        pair=ServingSecret(version="p/1", generation=generation),
     )
     return State(current=generation), seen
 

@@ -23,14 +23,14 @@ from tests.oracle.programs import engine
 from tests.unit.companion.egress.world import DENY, START, World
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.judge import Judge, Options
-from webhook.egress.destination import Destination
-from webhook.egress.memory import Limits
-from webhook.egress.model import Policy
-from webhook.egress.policy import Plan, additive
-from webhook.egress.reach import reach
-from webhook.egress.services import Catalog
+from webhook.egress.destinations import Destination
+from webhook.egress.dns_cache import DnsLimits
+from webhook.egress.network_policy import NetworkPolicy
+from webhook.egress.rules import rules_for
+from webhook.egress.services import ServiceIndex
+from webhook.egress.shadow import PolicyPlan, additive
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 
 NAMESPACES, POLICIES, DESTINATIONS = 1000, 20, 5
 KEYS = (
@@ -56,18 +56,18 @@ def body(namespace: str, number: int) -> dict[str, Any]:
     return {"metadata": meta, "spec": spec}
 
 
-def policies(namespace: str) -> list[Policy]:
+def policies(namespace: str) -> list[NetworkPolicy]:
     """All of a namespace."""
-    return [Policy.parse(body(namespace, number)) for number in range(POLICIES)]
+    return [NetworkPolicy.parse(body(namespace, number)) for number in range(POLICIES)]
 
 
-def plans(given: dict[str, list[Policy]]) -> list[Plan]:
+def plans(given: dict[str, list[NetworkPolicy]]) -> list[PolicyPlan]:
     """One plan for each namespace; all dial the same servers, as a profile says."""
     places = [Destination(f"t{n}.example", 443, "k") for n in range(DESTINATIONS)]
     known = {p.host: (ip_address(f"203.0.113.{n}"),) for n, p in enumerate(places)}
     servers = [ip_address("10.0.0.10")]
-    catalog = Catalog.of([])
-    rules = reach(places, "", catalog, known, servers).rules
+    catalog = ServiceIndex.of([])
+    rules = rules_for(places, "", catalog, known, servers).rules
     return [additive(name, own, rules) for name, own in given.items()]
 
 
@@ -101,16 +101,16 @@ def judged() -> dict[str, float]:
     }
     for n in range(NAMESPACES):
         meta = {"name": f"ns-{n}", "labels": {INJECT_LABEL: INJECT_ENABLED}}
-        world.watched.places.remember({"metadata": meta})
+        world.watched.places.update({"metadata": meta})
         for number in range(POLICIES):
-            world.watched.policies.remember(body(f"ns-{n}", number))
+            world.watched.policies.update(body(f"ns-{n}", number))
     port = world.cluster.client()
     options = Options(nameservers=(ip_address("10.0.0.10"),))
     judge = Judge(
         world.watched,
         world.names,
         Elsewhere(port, port),
-        scope=Scope(),
+        scope=NamespaceFilter(),
         options=options,
     )
     judge.judge(world.supplies(), START)
@@ -120,7 +120,7 @@ def judged() -> dict[str, float]:
     whole = time.perf_counter() - started
     changes = []
     for n in range(15):
-        world.watched.policies.remember(body(f"ns-{n}", POLICIES))
+        world.watched.policies.update(body(f"ns-{n}", POLICIES))
         started = time.perf_counter()
         judge.judge(world.supplies(), START)
         changes.append(time.perf_counter() - started)
@@ -193,7 +193,9 @@ def main() -> None:
         **planned(),
         **judged(),
         "idle_requests": idle_requests(),
-        "packet_microseconds": {n: packet_microseconds(n) for n in (1, Limits().cap)},
+        "packet_microseconds": {
+            n: packet_microseconds(n) for n in (1, DnsLimits().cap)
+        },
     }
     sys.stdout.write(json.dumps(result) + "\n")
 

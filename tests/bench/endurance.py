@@ -78,7 +78,7 @@ def churn(tools: Path) -> Result:
         "kept": reports[0],
         "fresh": reports[1],
         "taken": seen.count(None),
-        "refused": len(seen) - seen.count(None),
+        "Refused": len(seen) - seen.count(None),
     }
     return counted, not any(one["errors"] for one in reports)
 

@@ -27,7 +27,7 @@ from tests.cluster.injector import COMPUTE, Injector
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 from tests.lab.processes import wait_for
-from webhook.captured import reviews
+from webhook.samples import reviews
 
 WAYS: Final = {"nothing": {}, "policy": {"by": "policy"}, "webhook": COMPUTE}
 """Namespaces and their labels."""

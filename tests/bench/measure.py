@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webhook.captured import reviews
+from webhook.samples import reviews
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"

@@ -24,9 +24,9 @@ from tests.bench.measure import write_bodies
 from tests.server.framing import Bench, Wire
 from tests.server.pairs import HOST, issue
 from tests.server.process import trusting
-from webhook.captured import reviews
 from webhook.injection.decision import decide
 from webhook.injection.review import answer, parse, skim
+from webhook.samples import reviews
 from webhook.server.answer import JSON
 from webhook.server.connection import Connection
 from webhook.server.tls import Pair, prove

@@ -22,7 +22,7 @@ _ROTATION: Final = (
     f"tracking_injector_companion_certificate_rotation_since_seconds{{{_OWN}}}"
 )
 _PROBLEM: Final = (
-    f'tracking_injector_companion_certificate_problem{{{_OWN},problem="forbidden"}}'
+    f'tracking_injector_companion_certificate_problem{{{_OWN},problem="Forbidden"}}'
 )
 _REFUSED: Final = (
     f'tracking_injector_certificate_reload_errors_total{{{_OWN},problem="mismatch"}}'
@@ -52,14 +52,14 @@ def missed(reason: str) -> str:
 
 def stale(profile: str = "default") -> str:
     """Since when a profile cannot be read."""
-    return f'{_SINCE}{{{_OWN},profile="{profile}",reason="source-missing"}}'
+    return f'{_SINCE}{{{_OWN},profile="{profile}",reason="SourceMissing"}}'
 
 
 CASES: Final = {
     "TrackingInjectorMissedPods": [
-        (missed("missed"), constant(1), True),
-        (missed("injected"), constant(9), False),
-        (missed("missed"), constant(0), False),
+        (missed("Missed"), constant(1), True),
+        (missed("Injected"), constant(9), False),
+        (missed("Missed"), constant(0), False),
     ],
     "TrackingInjectorSourceStale": [
         (stale(), constant(0), True),

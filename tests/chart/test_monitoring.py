@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from certs.state import Phase, State
+from certs.state import RotationPhase, State
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
 from webhook.companion.certificates.words import Outcome
 from webhook.companion.metrics import Reports
@@ -31,7 +31,7 @@ def known_metrics() -> set[str]:
     registry = CollectorRegistry()
     ServerMetrics(registry)
     idle: Any = SimpleNamespace(report={}, supplies={}, dropped=0, all=list)
-    outcome: Any = Outcome(phase=Phase.STEADY, state=State())
+    outcome: Any = Outcome(phase=RotationPhase.STEADY, state=State())
     keeper: Any = SimpleNamespace(
         writes={}, outcome=outcome, rotating_since=lambda: None
     )

@@ -3,7 +3,7 @@
 import json
 
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
-from webhook.egress.engines.controls import CONTROLS
+from webhook.egress.engines.detect import CONTROLS
 
 COMPANION = f"{RELEASE}-companion"
 

@@ -13,9 +13,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from webhook.cluster.access import by_kubeconfig
-from webhook.cluster.announce import Announcer
-from webhook.cluster.ports import Key
+from webhook.cluster.config import load_kubeconfig
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.judge import Judge, Options
@@ -23,12 +23,12 @@ from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.loop import Concern, Runner, Surroundings
 from webhook.companion.means import Means
-from webhook.egress.memory import Limits, Lookup, Outcome
-from webhook.egress.model import Address
+from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
+from webhook.egress.network_policy import Address
 from webhook.injection.names import FIELD_MANAGER
-from webhook.mirror.merge import Merged
-from webhook.mirror.plan import Scope, Supply
-from webhook.sensitive import Sensitive
+from webhook.mirror.decide import NamespaceFilter, ProfileContent
+from webhook.mirror.merge import MergedKeys
+from webhook.secret_bytes import SecretBytes
 
 
 class Quiet:
@@ -45,35 +45,35 @@ class Fixed:
 
     def look_up(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
-    ) -> Lookup:
+    ) -> DnsAnswer:
         """The answer."""
         del name, servers
         found = (ip_address("203.0.113.7"),)
-        return Lookup(now, Outcome.NOERROR, found, timedelta(seconds=60))
+        return DnsAnswer(now, DnsOutcome.NOERROR, found, timedelta(seconds=60))
 
 
 def main(kubeconfig: str, home: str) -> None:
     """Runs until it is killed; says when it has decided for the first time."""
-    access = by_kubeconfig(manager=FIELD_MANAGER, path=Path(kubeconfig))
+    access = load_kubeconfig(manager=FIELD_MANAGER, path=Path(kubeconfig))
     port, log = access.resources, Quiet()
-    announcer = Announcer(port, component="companion", instance="a")
+    announcer = EventRecorder(port, component="companion", instance="a")
     means = Means(resources=port, announcer=announcer, log=log)
     woken = {"names": threading.Event(), "egress": threading.Event()}
     watched = watch(port, woken["egress"].set)
-    addresses = Key(home, "tracking-injector-addresses")
+    addresses = ObjectKey(home, "tracking-injector-addresses")
     names = Names(
         means,
         addresses,
         Fixed(),
-        limits=Limits(),
+        limits=DnsLimits(),
         jitter=lambda: 0.0,
         wakes=Wakes(names=woken["names"].set, egress=woken["egress"].set),
     )
-    keys = {"TRACKING_URI": Sensitive(b"https://mlflow.example.org")}
-    supplies = {"default": Supply(Merged(keys, "1", ()), None)}
+    keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
+    supplies = {"default": ProfileContent(MergedKeys(keys, "1", ()), None)}
     options = Options(nameservers=(ip_address("10.0.0.10"),))
     elsewhere = Elsewhere(port, port)
-    judge = Judge(watched, names, elsewhere, scope=Scope(), options=options)
+    judge = Judge(watched, names, elsewhere, scope=NamespaceFilter(), options=options)
     egress = Egress(means, watched, judge, elsewhere, lambda: supplies)
     surroundings = Surroundings(
         leads=lambda: True,

@@ -6,13 +6,13 @@
 import sys
 from pathlib import Path
 
-from webhook.cli import connect
+from webhook.cli import kubeconfig
 from webhook.cli.main import cli
 
 
 def main(folder: str, *arguments: str) -> None:
     """Runs it."""
-    connect.SERVICE_ACCOUNT = Path(folder)  # type: ignore[attr-defined] # its own import
+    kubeconfig.SERVICE_ACCOUNT = Path(folder)  # type: ignore[attr-defined] # its own import
     cli(arguments)
 
 

@@ -191,10 +191,10 @@ class Release:
             "PATH": os.environ.get("PATH", ""),  # noqa: TID251 - a child's environment
             "MTI_RELEASE_NAMESPACE": self.namespace,
             "MTI_PROFILES": '{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
-            "MTI_LEASE": self.companion,
-            "MTI_STATUS": f"{self.fullname}-status",
-            "MTI_EGRESS_MEMORY": f"{self.fullname}-addresses",
-            "MTI_WEBHOOK": self.fullname,
+            "MTI_LEASE_NAME": self.companion,
+            "MTI_STATUS_CONFIGMAP": f"{self.fullname}-status",
+            "MTI_DNS_CACHE_CONFIGMAP": f"{self.fullname}-addresses",
+            "MTI_WEBHOOK_NAME": self.fullname,
             "MTI_IDENTITY": identity,
             # These tests install no webhook, so there is none to issue for.
             "MTI_CERTIFICATES": "provided",

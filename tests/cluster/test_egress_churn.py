@@ -19,11 +19,11 @@ import pytest
 
 from tests.cluster.test_resources import client
 from tests.lab.control_plane import ControlPlane
-from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, NETWORK_POLICY, POD
-from webhook.cluster.ports import Happening, Json, Resources, Selection
+from webhook.cluster.interface import Json, KubeClient, ListOptions, WatchEventType
+from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NETWORK_POLICY, POD
 from webhook.egress.evaluate import Target, egress
-from webhook.egress.model import Pod, Policy, Protocol
-from webhook.egress.policy import is_own
+from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
+from webhook.egress.shadow import is_own
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, INJECTED_LABEL
 
 CYCLES = 200
@@ -44,7 +44,7 @@ class Witness:
     """
 
     is_followed: Callable[[float], bool]
-    policies: dict[str, Policy] = field(default_factory=dict)
+    policies: dict[str, NetworkPolicy] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     outlived: list[float] = field(default_factory=list)
     outlived_alone: list[float] = field(default_factory=list)
@@ -57,8 +57,8 @@ class Witness:
 
     def see(self, change: Any) -> None:
         """Takes over one event, and judges every pod anew."""
-        body, gone = change.body, change.happening is Happening.DELETED
-        if change.happening is Happening.BOOKMARK:
+        body, gone = change.body, change.type is WatchEventType.DELETED
+        if change.type is WatchEventType.BOOKMARK:
             return
         with self._lock:
             self.events += 1
@@ -66,7 +66,9 @@ class Witness:
             if "containers" in (body.get("spec") or {}):
                 self._take(self.pods, name, None if gone else pod_of(body))
             else:
-                self._take(self.policies, name, None if gone else Policy.parse(body))
+                self._take(
+                    self.policies, name, None if gone else NetworkPolicy.parse(body)
+                )
             self._judge(time.monotonic())
 
     def _take(self, known: dict[str, Any], name: str, value: Any) -> None:
@@ -153,12 +155,12 @@ class Companion:
 
 
 @pytest.fixture
-def api(plane: ControlPlane) -> Iterator[Resources]:
+def api(plane: ControlPlane) -> Iterator[KubeClient]:
     """The API server as a user's operator calls it."""
     yield from client(plane, "kuberay-like")
 
 
-def ray_cluster(api: Resources, namespace: str, name: str) -> None:
+def ray_cluster(api: KubeClient, namespace: str, name: str) -> None:
     """An owner with two isolating policies and two injected pods, as KubeRay has it."""
     owner = api.create(CONFIG_MAP, {"metadata": {"name": name, "namespace": namespace}})
     uid = owner["metadata"]["uid"]
@@ -180,13 +182,13 @@ def ray_cluster(api: Resources, namespace: str, name: str) -> None:
 
 
 def follow(
-    api: Resources,
-    selection: Selection,
+    api: KubeClient,
+    selection: ListOptions,
     see: Callable[[Any], None],
     stop: threading.Event,
 ) -> None:
     """Passes every event on, until told to stop."""
-    version = api.listing(selection, dict).version
+    version = api.list(selection, dict).version
     while not stop.is_set():
         for change in api.watch(selection, version, seconds=5.0):
             version = change.body["metadata"]["resourceVersion"]
@@ -203,7 +205,7 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
-def run_clusters(api: Resources, namespace: str, witness: Witness) -> None:
+def run_clusters(api: KubeClient, namespace: str, witness: Witness) -> None:
     """Creates and deletes clusters, half of them as soon as they are there."""
     chance = random.Random(7)  # noqa: S311 - repeatable on purpose
     for cycle in range(CYCLES):
@@ -219,7 +221,7 @@ def _shadows(witness: Witness) -> int:
 
 
 def test_shadows_follow_policies_that_come_and_go(
-    plane: ControlPlane, api: Resources, capsys: pytest.CaptureFixture[str]
+    plane: ControlPlane, api: KubeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No shadow is left, and a pod that lives on was never isolated by us."""
     namespace = plane.namespace("egress-churn")
@@ -237,7 +239,7 @@ def test_shadows_follow_policies_that_come_and_go(
     witness = Witness(companion.followed)
     threads = [
         threading.Thread(
-            target=follow, args=(api, Selection(kind, namespace), witness.see, stop)
+            target=follow, args=(api, ListOptions(kind, namespace), witness.see, stop)
         )
         for kind in (NETWORK_POLICY, POD)
     ]

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.lab.control_plane import ControlPlane
 from tests.pods import injected
 from tests.property.injection.pods import policies, task_pods
-from webhook.injection.patch import Policy
+from webhook.injection.patch import InjectionPolicy
 
 
 @given(task_pods(), policies)
@@ -17,7 +17,7 @@ from webhook.injection.patch import Policy
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_patched_pod_is_a_valid_pod(
-    plane: ControlPlane, pod: dict[str, Any], policy: Policy
+    plane: ControlPlane, pod: dict[str, Any], policy: InjectionPolicy
 ) -> None:
     """Whatever came, what we make of it decodes and validates."""
     after = injected(pod, policy)

@@ -7,9 +7,9 @@ import pytest
 
 from tests.contracts.resources import ResourcesContract
 from tests.lab.control_plane import ControlPlane
-from webhook.cluster.access import by_kubeconfig
-from webhook.cluster.api import ApiResources
-from webhook.cluster.ports import Resources
+from webhook.cluster.config import load_kubeconfig
+from webhook.cluster.interface import KubeClient
+from webhook.cluster.rest import RestClient
 
 
 @pytest.fixture(name="plane", scope="module")
@@ -22,11 +22,11 @@ class TestApiServer(ResourcesContract):
     """The same suite that the fake passes, on a control plane that it may restart."""
 
     @pytest.fixture(name="port")
-    def _port(self, plane: ControlPlane) -> Iterator[Resources]:
+    def _port(self, plane: ControlPlane) -> Iterator[KubeClient]:
         yield from client(plane, "tracking-injector")
 
     @pytest.fixture(name="other")
-    def _other(self, plane: ControlPlane) -> Iterator[Resources]:
+    def _other(self, plane: ControlPlane) -> Iterator[KubeClient]:
         yield from client(plane, "somebody-else")
 
     @pytest.fixture(name="home")
@@ -50,8 +50,8 @@ class TestApiServer(ResourcesContract):
         plane.start_api_server()
 
 
-def client(plane: ControlPlane, manager: str) -> Iterator[ApiResources]:
+def client(plane: ControlPlane, manager: str) -> Iterator[RestClient]:
     """The port as admin, writing in the manager's name."""
-    access = by_kubeconfig(manager=manager, path=plane.kubeconfig)
+    access = load_kubeconfig(manager=manager, path=plane.kubeconfig)
     yield access.resources
     access.resources.close()

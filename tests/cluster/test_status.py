@@ -36,7 +36,7 @@ def _running(release: Release) -> Iterator[Running]:
 def _name(release: Release, running: Running) -> str:
     """A labeled namespace that is in order."""
     name = release.compute(f"ray-{uuid.uuid4().hex[:8]}")
-    eventually("it is reported", lambda: release.reason(name) == "mirrored")
+    eventually("it is reported", lambda: release.reason(name) == "Mirrored")
     return name
 
 
@@ -107,7 +107,7 @@ def test_a_release_is_found_whatever_it_is_called(release: Release, name: str) -
 
     assert code == 0, said
     line = next(one for one in said.splitlines() if one.startswith(name))
-    assert line.split()[1:5] == ["enabled", "default", "mirrored", "2"]
+    assert line.split()[1:5] == ["enabled", "default", "Mirrored", "2"]
     assert "companion: one leads." in said
 
 

@@ -14,21 +14,21 @@ from pathlib import Path
 
 import pytest
 
-from webhook.egress.memory import (
-    Limits,
-    Lookup,
-    Memory,
-    Outcome,
+from webhook.egress.dns_cache import (
+    CachedName,
+    DnsAnswer,
+    DnsLimits,
+    DnsOutcome,
     addresses,
     findings,
-    learn,
-    wait,
+    next_lookup,
+    update,
 )
-from webhook.egress.model import Address
-from webhook.egress.reasons import Reason
+from webhook.egress.network_policy import Address
+from webhook.egress.reasons import EgressReason
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-SMALL = Limits(cap=256)
+SMALL = DnsLimits(cap=256)
 DOCS = Path(__file__).parents[2] / "docs" / "explanation" / "egress.md"
 
 
@@ -71,26 +71,28 @@ class Course:
 
     first_hour: float
     later: float
-    memory: Memory
+    memory: CachedName
 
 
 @functools.cache
-def run(pool: Pool, *, caches: int, limits: Limits, hours: int = 8) -> Course:
+def run(pool: Pool, *, caches: int, limits: DnsLimits, hours: int = 8) -> Course:
     """A connection every five seconds."""
     chance = random.Random(7)  # noqa: S311 - repeatable on purpose
     replicas = [Cache(pool, chance) for _ in range(2)]
     nodes = [Cache(pool, chance) for _ in range(caches)] if caches > 2 else replicas
     asked = replicas if caches <= 2 else [*replicas, nodes[0]]
-    memory, due, permitted = Memory.empty(), 0.0, frozenset[Address]()
+    memory, due, permitted = CachedName.empty(), 0.0, frozenset[Address]()
     denied, made = [0, 0], [0, 0]
     for second in range(0, hours * 3600, 5):
         while due <= second:
             now = START + timedelta(seconds=due)
             found = tuple(a for cache in asked for a in cache.ask(due))
             ttl = timedelta(seconds=pool.ttl)
-            memory = learn(memory, Lookup(now, Outcome.NOERROR, found, ttl), limits)
+            memory = update(
+                memory, DnsAnswer(now, DnsOutcome.NOERROR, found, ttl), limits
+            )
             permitted = frozenset(addresses(memory, limits))
-            due += wait(memory, limits, chance.uniform(-1, 1)).total_seconds()
+            due += next_lookup(memory, limits, chance.uniform(-1, 1)).total_seconds()
         address = chance.choice(chance.choice(nodes).ask(second))
         later = second >= 3600
         made[later] += 1
@@ -110,7 +112,7 @@ POOLS = [
 @pytest.mark.parametrize("pool", POOLS)
 def test_after_the_first_hour_hardly_a_connection_is_denied(pool: Pool) -> None:
     """Pods that ask the cluster's two DNS replicas, with the settings' defaults."""
-    course = run(pool, caches=2, limits=Limits())
+    course = run(pool, caches=2, limits=DnsLimits())
 
     assert course.later <= 0.001
 
@@ -120,7 +122,7 @@ def test_caches_on_fifty_nodes_make_only_the_first_hour_harder(
     pool: Pool,
 ) -> None:
     """Nobody can ask another node's cache, but the pool is soon known."""
-    course = run(pool, caches=50, limits=Limits())
+    course = run(pool, caches=50, limits=DnsLimits())
 
     assert course.later <= 0.001
 
@@ -130,14 +132,14 @@ def test_a_pool_beyond_the_cap_is_denied_and_said_so() -> None:
     course = run(POOL_OF_1000, caches=2, limits=SMALL)
     words = {f.reason for f in findings("s3.example", course.memory, SMALL)}
 
-    assert Reason.TRUNCATED in words
+    assert EgressReason.TRUNCATED in words
     assert course.later > 0.1
 
 
 def test_the_page_on_egress_tells_these_numbers() -> None:
     """Every row of its table."""
     held = [
-        row(pool, f"{pool.size}, {pool.shown}, {pool.ttl} s", Limits())
+        row(pool, f"{pool.size}, {pool.shown}, {pool.ttl} s", DnsLimits())
         for pool in (Pool(4, 4, 60), Pool(12, 4, 60), Pool(60, 4, 60), POOL_OF_1000)
     ]
     cut = row(POOL_OF_1000, "1000, 8, 5 s, with `addressesPerName: 256`", SMALL)
@@ -145,7 +147,7 @@ def test_the_page_on_egress_tells_these_numbers() -> None:
     assert "\n".join([*held, cut]) in DOCS.read_text("utf-8")
 
 
-def row(pool: Pool, name: str, limits: Limits) -> str:
+def row(pool: Pool, name: str, limits: DnsLimits) -> str:
     """A pool's line in the table: two DNS replicas, then fifty caches on nodes."""
     two, fifty = (run(pool, caches=n, limits=limits) for n in (2, 50))
     shares = (two.first_hour, two.later, fifty.first_hour, fifty.later)

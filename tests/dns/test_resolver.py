@@ -12,8 +12,15 @@ import pytest
 
 from tests.fakes.dns_server import DnsServer, Reply, Script
 from webhook.companion.resolver import Resolver, Search, read_resolv_conf
-from webhook.egress.memory import Limits, Lookup, Memory, Outcome, addresses, learn
-from webhook.egress.model import Address
+from webhook.egress.dns_cache import (
+    CachedName,
+    DnsAnswer,
+    DnsLimits,
+    DnsOutcome,
+    addresses,
+    update,
+)
+from webhook.egress.network_policy import Address
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 Serve = Callable[[Script], DnsServer]
@@ -58,12 +65,12 @@ def always(*records: str, **how: Any) -> Script:
     return script
 
 
-def seconds(lookup: Lookup) -> float | None:
+def seconds(lookup: DnsAnswer) -> float | None:
     """The TTL."""
     return lookup.ttl.total_seconds() if lookup.ttl is not None else None
 
 
-def texts(lookup: Lookup) -> list[str]:
+def texts(lookup: DnsAnswer) -> list[str]:
     """The addresses, sorted as text."""
     return sorted(str(a) for a in lookup.addresses)
 
@@ -76,7 +83,7 @@ def test_both_families_are_asked_for(resolver: Resolver, serve: Serve) -> None:
     lookup = resolver.look_up("t.example", where(server), NOW)
 
     assert (lookup.outcome, texts(lookup), seconds(lookup)) == (
-        Outcome.NOERROR,
+        DnsOutcome.NOERROR,
         ["2001:db8::7", "8.8.8.8"],
         30,
     )
@@ -97,28 +104,28 @@ def test_the_ttl_is_told_as_it_is(resolver: Resolver, serve: Serve, ttl: int) ->
 @pytest.mark.parametrize(
     ("how", "outcome"),
     [
-        ({"rcode": dns.rcode.SERVFAIL}, Outcome.SERVFAIL),
-        ({"rcode": dns.rcode.NXDOMAIN}, Outcome.NXDOMAIN),
-        ({"rcode": dns.rcode.REFUSED}, Outcome.REFUSED),
-        ({"rcode": dns.rcode.NOTIMP}, Outcome.MALFORMED),
-        ({}, Outcome.EMPTY),
-        ({"silent": True}, Outcome.TIMEOUT),
-        ({"garbage": True}, Outcome.MALFORMED),
+        ({"rcode": dns.rcode.SERVFAIL}, DnsOutcome.SERVFAIL),
+        ({"rcode": dns.rcode.NXDOMAIN}, DnsOutcome.NXDOMAIN),
+        ({"rcode": dns.rcode.REFUSED}, DnsOutcome.REFUSED),
+        ({"rcode": dns.rcode.NOTIMP}, DnsOutcome.MALFORMED),
+        ({}, DnsOutcome.EMPTY),
+        ({"silent": True}, DnsOutcome.TIMEOUT),
+        ({"garbage": True}, DnsOutcome.MALFORMED),
     ],
 )
 def test_each_failure_has_its_name_and_shrinks_nothing(
-    hasty: Resolver, serve: Serve, how: dict[str, object], outcome: Outcome
+    hasty: Resolver, serve: Serve, how: dict[str, object], outcome: DnsOutcome
 ) -> None:
     """What was known before it stays."""
     server = serve(always(**how))
     lookup = hasty.look_up("t", where(server), NOW + timedelta(days=1))
-    before = Lookup(
-        NOW, Outcome.NOERROR, (ip_address("8.8.8.8"),), timedelta(seconds=60)
+    before = DnsAnswer(
+        NOW, DnsOutcome.NOERROR, (ip_address("8.8.8.8"),), timedelta(seconds=60)
     )
-    known = learn(learn(Memory.empty(), before, Limits()), lookup, Limits())
+    known = update(update(CachedName.empty(), before, DnsLimits()), lookup, DnsLimits())
 
     assert (lookup.outcome, lookup.addresses) == (outcome, ())
-    assert (addresses(known, Limits()), known.last) == (before.addresses, outcome)
+    assert (addresses(known, DnsLimits()), known.last) == (before.addresses, outcome)
 
 
 def test_a_family_that_fails_is_not_an_empty_one(
@@ -132,7 +139,7 @@ def test_a_family_that_fails_is_not_an_empty_one(
 
     lookup = resolver.look_up("t", where(serve(script)), NOW)
 
-    assert lookup.outcome is Outcome.SERVFAIL
+    assert lookup.outcome is DnsOutcome.SERVFAIL
 
 
 def test_an_answer_cut_short_is_asked_for_over_tcp(
@@ -162,8 +169,8 @@ def test_one_dead_replica_does_not_hide_the_others(
     dead = serve(always(silent=True))
     lookup = hasty.look_up("t", where(dead, alive), NOW)
 
-    assert (lookup.outcome, texts(lookup)) == (Outcome.NOERROR, ["8.8.8.8"])
-    assert lookup.servers == (Outcome.TIMEOUT, Outcome.NOERROR)
+    assert (lookup.outcome, texts(lookup)) == (DnsOutcome.NOERROR, ["8.8.8.8"])
+    assert lookup.servers == (DnsOutcome.TIMEOUT, DnsOutcome.NOERROR)
 
 
 def test_a_port_that_nobody_listens_on_is_a_dead_replica(hasty: Resolver) -> None:
@@ -172,12 +179,15 @@ def test_a_port_that_nobody_listens_on_is_a_dead_replica(hasty: Resolver) -> Non
         pass
     lookup = hasty.look_up("t", where(gone), NOW)
 
-    assert (lookup.outcome, lookup.servers) == (Outcome.TIMEOUT, (Outcome.TIMEOUT,))
+    assert (lookup.outcome, lookup.servers) == (
+        DnsOutcome.TIMEOUT,
+        (DnsOutcome.TIMEOUT,),
+    )
 
 
 def test_without_servers_there_is_no_answer(resolver: Resolver) -> None:
     """A cluster without DNS."""
-    assert resolver.look_up("t", [], NOW) == Lookup(NOW, Outcome.TIMEOUT)
+    assert resolver.look_up("t", [], NOW) == DnsAnswer(NOW, DnsOutcome.TIMEOUT)
 
 
 def test_replicas_with_different_caches_are_merged(
@@ -225,14 +235,14 @@ def chain_of(length: int) -> list[str]:
 @pytest.mark.parametrize(
     ("records", "outcome"),
     [
-        (["t. 60 IN CNAME a.", "a. 60 IN CNAME t."], Outcome.CHAIN),
-        (chain_of(20), Outcome.CHAIN),
-        (chain_of(9), Outcome.CHAIN),
-        (chain_of(8), Outcome.NOERROR),
+        (["t. 60 IN CNAME a.", "a. 60 IN CNAME t."], DnsOutcome.CHAIN),
+        (chain_of(20), DnsOutcome.CHAIN),
+        (chain_of(9), DnsOutcome.CHAIN),
+        (chain_of(8), DnsOutcome.NOERROR),
     ],
 )
 def test_a_loop_or_a_long_chain_is_a_failure(
-    resolver: Resolver, serve: Serve, records: list[str], outcome: Outcome
+    resolver: Resolver, serve: Serve, records: list[str], outcome: DnsOutcome
 ) -> None:
     """Eight aliases are followed, nine are not."""
     lookup = resolver.look_up("t", where(serve(always(*records))), NOW)
@@ -247,14 +257,16 @@ def test_an_alias_that_loops_across_answers_is_a_failure(
     other = {"t.": "a.", "a.": "t."}
     server = serve(lambda name, _: Reply((f"{name} 60 IN CNAME {other[name]}",)))
 
-    assert resolver.look_up("t", where(server), NOW).outcome is Outcome.CHAIN
+    assert resolver.look_up("t", where(server), NOW).outcome is DnsOutcome.CHAIN
 
 
 def test_an_alias_to_nothing_is_no_answer(resolver: Resolver, serve: Serve) -> None:
     """The alias is there, its target is not."""
     records = always("t. 60 IN CNAME gone.", rcode=dns.rcode.NXDOMAIN)
 
-    assert resolver.look_up("t", where(serve(records)), NOW).outcome is Outcome.NXDOMAIN
+    assert (
+        resolver.look_up("t", where(serve(records)), NOW).outcome is DnsOutcome.NXDOMAIN
+    )
 
 
 def test_a_pool_that_rotates_is_remembered_whole(
@@ -275,12 +287,12 @@ def test_a_pool_that_rotates_is_remembered_whole(
         return script
 
     servers = where(serve(rotating("one")), serve(rotating("two")))
-    memory = Memory.empty()
+    memory = CachedName.empty()
     for minute in range(3):
         lookup = resolver.look_up("t", servers, NOW + timedelta(minutes=minute))
-        memory = learn(memory, lookup, Limits())
+        memory = update(memory, lookup, DnsLimits())
 
-    assert len(addresses(memory, Limits())) == 12
+    assert len(addresses(memory, DnsLimits())) == 12
 
 
 RESOLV_CONF = """# pod
@@ -356,4 +368,4 @@ def test_a_name_that_fails_everywhere_fails_as_itself(serve: Serve) -> None:
     lookup = searching.look_up("mlflow", where(serve(script)), NOW)
     searching.close()
 
-    assert lookup.outcome is Outcome.SERVFAIL
+    assert lookup.outcome is DnsOutcome.SERVFAIL

@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, Final
 
-from webhook.injection.environment import Sources
+from webhook.injection.environment import KnownSources
 
 NAMES: Final = (
     *("TRACKING_URI", "TRACKING_API_KEY", "A", "B", "_LOW_er9", "A_", "X"),
@@ -26,7 +26,7 @@ VALUES: Final = (
 )
 """Literals; the same text is never expanded in a Secret or ConfigMap."""
 
-SOURCES: Final = Sources(
+SOURCES: Final = KnownSources(
     secrets={
         "michelangelo-tracking": {
             "TRACKING_URI": "https://tracking.example",

@@ -18,7 +18,7 @@ from tests.lab.node import Node
 from tests.lab.processes import wait_for
 from tests.pods import RAY_WORKER, Pod, injected
 from webhook.injection.environment import Environment, environment
-from webhook.injection.patch import OnMissing, Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 
 NAMESPACE: Final = "environments"
 PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -27,9 +27,9 @@ NUMBERS: Final = tuple(range(60))
 PRINT: Final = ["base64", "-w0", "/proc/self/environ"]
 POLICIES: Final = (
     None,
-    Policy(),
-    Policy(precedence=Precedence.OVERRIDE, on_missing=OnMissing.START),
-    Policy(enforced_keys=("TRACKING_URI", "TRACKING_API_KEY")),
+    InjectionPolicy(),
+    InjectionPolicy(precedence=Precedence.OVERRIDE, on_missing=OnMissing.START),
+    InjectionPolicy(enforced_keys=("TRACKING_URI", "TRACKING_API_KEY")),
 )
 
 

@@ -8,14 +8,14 @@ import copy
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from tests.fakes import ownership
 from tests.fakes.selectors import selected
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import (
     AlreadyExists,
     Conflict,
@@ -28,16 +28,21 @@ from webhook.cluster.errors import (
     Throttled,
     Unavailable,
 )
-from webhook.cluster.kinds import NAMESPACE, SECRET, WEBHOOK_CONFIGURATION, Kind
-from webhook.cluster.ports import (
+from webhook.cluster.interface import (
     ANYTHING,
-    Change,
-    Happening,
     Json,
-    Key,
-    Listing,
-    Precondition,
-    Selection,
+    ListOptions,
+    ObjectKey,
+    ObjectList,
+    Preconditions,
+    WatchEvent,
+    WatchEventType,
+)
+from webhook.cluster.resources import (
+    NAMESPACE,
+    SECRET,
+    WEBHOOK_CONFIGURATION,
+    ResourceType,
 )
 
 T = TypeVar("T")
@@ -48,8 +53,8 @@ class Call:
     """One request that the cluster got, watches apart."""
 
     verb: str
-    kind: Kind
-    key: Key
+    kind: ResourceType
+    key: ObjectKey
 
 
 Rule = Callable[[Call], bool]
@@ -62,9 +67,9 @@ class FakeCluster:
         """An empty cluster whose objects carry the clock's time."""
         self._clock = clock or (lambda: datetime.now(UTC))  # noqa: TID251 - a test's own
         self._changed = threading.Condition()
-        self._objects: dict[Kind, dict[Key, Json]] = {}
-        self._owned: dict[tuple[Kind, str], dict[str, set[ownership.Path]]] = {}
-        self._history: list[tuple[int, Kind, Happening, Json]] = []
+        self._objects: dict[ResourceType, dict[ObjectKey, Json]] = {}
+        self._owned: dict[tuple[ResourceType, str], dict[str, set[ownership.Path]]] = {}
+        self._history: list[tuple[int, ResourceType, WatchEventType, Json]] = []
         self._version = 100
         self._oldest = 0
         self._forbidden: list[Rule] = []
@@ -109,7 +114,7 @@ class FakeCluster:
 
     def terminate(self, namespace: str) -> None:
         """A namespace begins to go away."""
-        body = copy.deepcopy(self._objects[NAMESPACE][Key("", namespace)])
+        body = copy.deepcopy(self._objects[NAMESPACE][ObjectKey("", namespace)])
         body["metadata"]["deletionTimestamp"] = _stamp(self._clock())
         body["status"] = {"phase": "Terminating"}
         with self._changed:
@@ -121,7 +126,7 @@ class FakeCluster:
 
     # What follows serves FakeResources, under its lock.
 
-    def admit(self, verb: str, kind: Kind, key: Key) -> None:
+    def admit(self, verb: str, kind: ResourceType, key: ObjectKey) -> None:
         """Records the call, or fails it as the faults say."""
         call = Call(verb, kind, key)
         if verb != "watch":
@@ -138,52 +143,54 @@ class FakeCluster:
         if any(rule(call) for rule in self._forbidden):
             raise Forbidden(f"{verb} {kind.plural} {key}: a right is missing")
 
-    def find(self, kind: Kind, key: Key) -> Json:
+    def find(self, kind: ResourceType, key: ObjectKey) -> Json:
         """The object itself, not a copy."""
         try:
             return self._objects[kind][key]
         except KeyError:
             raise NotFound(f"{kind.plural} {key}") from None
 
-    def select(self, selection: Selection) -> Iterator[Json]:
+    def select(self, selection: ListOptions) -> Iterator[Json]:
         """The selected objects themselves."""
         for body in self._objects.get(selection.kind, {}).values():
             if selected(selection, body):
                 yield body
 
-    def _store(self, kind: Kind, body: Json) -> Json:
+    def _store(self, kind: ResourceType, body: Json) -> Json:
         if self.admission is not None and kind == SECRET:
             self.admission(body)
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
         if kind == WEBHOOK_CONFIGURATION:
             self._generate(body)
-        self._objects.setdefault(kind, {})[objects.key(body)] = body
-        self._tell(kind, Happening.PUT, body)
+        self._objects.setdefault(kind, {})[metadata.key(body)] = body
+        self._tell(kind, WatchEventType.UPSERT, body)
         return copy.deepcopy(body)
 
     def _generate(self, body: Json) -> None:
         """`generation` counts changes of the content, whatever happens to a label."""
-        before = self._objects.get(WEBHOOK_CONFIGURATION, {}).get(objects.key(body), {})
+        before = self._objects.get(WEBHOOK_CONFIGURATION, {}).get(
+            metadata.key(body), {}
+        )
         same = before.get("webhooks") == body.get("webhooks")
-        known = int(objects.metadata(before).get("generation", 0))
+        known = int(metadata.of(before).get("generation", 0))
         body["metadata"]["generation"] = known if same else known + 1
 
-    def _tell(self, kind: Kind, happening: Happening, body: Json) -> None:
+    def _tell(self, kind: ResourceType, happening: WatchEventType, body: Json) -> None:
         self._history.append((self._version, kind, happening, copy.deepcopy(body)))
         self._changed.notify_all()
 
-    def _check_new(self, kind: Kind, key: Key) -> None:
+    def _check_new(self, kind: ResourceType, key: ObjectKey) -> None:
         if not kind.namespaced:
             return
-        home = self.find(NAMESPACE, Key("", key.namespace))
+        home = self.find(NAMESPACE, ObjectKey("", key.namespace))
         if "deletionTimestamp" in home["metadata"]:
             raise Terminating(f"{kind.plural} {key}: the namespace goes away")
         if kind == SECRET and key.namespace in self.full:
             raise QuotaExceeded(f"{kind.plural} {key}: exceeded quota")
 
-    def _make(self, kind: Kind, body: Json) -> Json:
-        key = objects.key(body)
+    def _make(self, kind: ResourceType, body: Json) -> Json:
+        key = metadata.key(body)
         self._check_new(kind, key)
         self._counter += 1
         made = copy.deepcopy(body)
@@ -196,18 +203,20 @@ class FakeCluster:
             made.setdefault("type", "Opaque")
         return made
 
-    def create(self, kind: Kind, body: Json, manager: str) -> Json:
+    def create(self, kind: ResourceType, body: Json, manager: str) -> Json:
         """As the port's, in the manager's name."""
-        key = objects.key(body)
+        key = metadata.key(body)
         if key in self._objects.get(kind, {}):
             raise AlreadyExists(f"{kind.plural} {key}")
         made = self._make(kind, body)
         self._own(kind, made, {f"{manager}/Update": ownership.paths(body)})
         return self._store(kind, made)
 
-    def apply(self, kind: Kind, body: Json, manager: str, *, force: bool) -> Json:
+    def apply(
+        self, kind: ResourceType, body: Json, manager: str, *, force: bool
+    ) -> Json:
         """As the port's, in the manager's name."""
-        key = objects.key(body)
+        key = metadata.key(body)
         applied = copy.deepcopy(body)
         wanted = applied["metadata"].pop("resourceVersion", "")
         current = self._objects.get(kind, {}).get(key)
@@ -217,9 +226,9 @@ class FakeCluster:
             made = self._make(kind, applied)
             self._own(kind, made, {me: mine})
             return self._store(kind, made)
-        if wanted and wanted != objects.version(current):
+        if wanted and wanted != metadata.resource_version(current):
             raise Conflict(f"{kind.plural} {key}: written in between")
-        owned = self._owned[kind, objects.uid(current)]
+        owned = self._owned[kind, metadata.uid(current)]
         theirs = {m: p for m, p in owned.items() if m != me}
         changes = {
             p for p in mine if ownership.read(current, p) != ownership.read(applied, p)
@@ -229,7 +238,7 @@ class FakeCluster:
             raise Conflict(f"{kind.plural} {key}: another manager owns {sorted(taken)}")
         shared = {p for paths in theirs.values() for p in paths}
         gone = owned.get(me, set()) - mine - shared
-        result = ownership.merge(current, applied, gone)
+        result = ownership.patch(current, applied, gone)
         if kind == SECRET and result.get("type") != current.get("type"):
             raise Invalid(f"{kind.plural} {key}: type", fields=("type",))
         owners = {m: p - taken for m, p in theirs.items()} | {me: mine}
@@ -238,12 +247,12 @@ class FakeCluster:
         self._own(kind, result, owners)
         return self._store(kind, result)
 
-    def merge(self, kind: Kind, body: Json, manager: str) -> Json:
+    def patch(self, kind: ResourceType, body: Json, manager: str) -> Json:
         """As the port's, in the manager's name."""
-        key = objects.key(body)
+        key = metadata.key(body)
         current = self.find(kind, key)
-        wanted = objects.version(body)
-        if wanted and wanted != objects.version(current):
+        wanted = metadata.resource_version(body)
+        if wanted and wanted != metadata.resource_version(current):
             raise Conflict(f"{kind.plural} {key}: written in between")
         given = ownership.paths(body)
         gone = {path for path in given if ownership.read(body, path) is None}
@@ -251,16 +260,16 @@ class FakeCluster:
         if result == current:
             return copy.deepcopy(current)
         me = f"{manager}/Update"
-        before = self._owned[kind, objects.uid(current)]
+        before = self._owned[kind, metadata.uid(current)]
         owners = {m: p - given for m, p in before.items()}
         owners[me] = owners.pop(me, set()) | (given - gone)
         self._own(kind, result, {m: p for m, p in owners.items() if p})
         return self._store(kind, result)
 
     def _own(
-        self, kind: Kind, body: Json, owners: dict[str, set[ownership.Path]]
+        self, kind: ResourceType, body: Json, owners: dict[str, set[ownership.Path]]
     ) -> None:
-        uid = objects.uid(body)
+        uid = metadata.uid(body)
         before = self._owned.get((kind, uid), {})
         times = {
             (e["manager"], e["operation"]): e["time"]
@@ -284,21 +293,21 @@ class FakeCluster:
         body["metadata"]["managedFields"] = entries
         self._owned[kind, uid] = owners
 
-    def delete(self, kind: Kind, key: Key, only: Precondition) -> None:
+    def delete(self, kind: ResourceType, key: ObjectKey, only: Preconditions) -> None:
         """As the port's."""
         body = self.find(kind, key)
-        if only.uid and only.uid != objects.uid(body):
+        if only.uid and only.uid != metadata.uid(body):
             raise Conflict(f"{kind.plural} {key}: another object by now")
-        if only.version and only.version != objects.version(body):
+        if only.version and only.version != metadata.resource_version(body):
             raise Conflict(f"{kind.plural} {key}: written in between")
         del self._objects[kind][key]
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
-        self._tell(kind, Happening.DELETED, body)
+        self._tell(kind, WatchEventType.DELETED, body)
 
 
 class FakeResources:
-    """Implements `webhook.cluster.ports.Resources` on a `FakeCluster`."""
+    """Implements `webhook.cluster.interface.KubeClient` on a `FakeCluster`."""
 
     def __init__(self, cluster: FakeCluster, manager: str) -> None:
         """Acts in the manager's name."""
@@ -309,13 +318,13 @@ class FakeResources:
     def groups(self) -> frozenset[str]:
         """The groups of everything stored, and those of `served`."""
         with self._lock:
-            self._cluster.admit("groups", NAMESPACE, Key("", ""))
+            self._cluster.admit("groups", NAMESPACE, ObjectKey("", ""))
             stored = {kind.group for kind in self._cluster._objects}
             return frozenset(stored | self._cluster.served) - {""}
 
-    def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
+    def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""
-        key = Key(namespace, name)
+        key = ObjectKey(namespace, name)
         with self._lock:
             self._cluster.admit("get", kind, key)
             return copy.deepcopy(self._cluster.find(kind, key))
@@ -324,29 +333,34 @@ class FakeResources:
         """The cluster's own clock."""
         return self._cluster._clock()
 
-    def listing(self, selection: Selection, project: Callable[[Json], T]) -> Listing[T]:
+    def list(
+        self, selection: ListOptions, project: Callable[[Json], T]
+    ) -> ObjectList[T]:
         """The selected objects' projections."""
         with self._lock:
-            key = Key(selection.namespace, selection.name)
+            key = ObjectKey(selection.namespace, selection.name)
             self._cluster.admit("list", selection.kind, key)
             items = {
-                objects.key(body): (objects.order(body), project(copy.deepcopy(body)))
+                metadata.key(body): (
+                    metadata.revision(body),
+                    project(copy.deepcopy(body)),
+                )
                 for body in self._cluster.select(selection)
             }
-            return Listing(items, str(self._cluster._version))
+            return ObjectList(items, str(self._cluster._version))
 
     def watch(
-        self, selection: Selection, version: str, *, seconds: float
-    ) -> Iterator[Change]:
+        self, selection: ListOptions, version: str, *, seconds: float
+    ) -> Iterator[WatchEvent]:
         """What happens after `version`, as it happens."""
         with self._lock:
-            key = Key(selection.namespace, selection.name)
+            key = ObjectKey(selection.namespace, selection.name)
             self._cluster.admit("watch", selection.kind, key)
         return self._changes(selection, int(version), time.monotonic() + seconds)
 
     def _changes(
-        self, selection: Selection, after: int, until: float
-    ) -> Iterator[Change]:
+        self, selection: ListOptions, after: int, until: float
+    ) -> Iterator[WatchEvent]:
         cluster = self._cluster
         while True:
             with self._lock:
@@ -368,53 +382,55 @@ class FakeResources:
                 yield _bookmark(latest)
                 return
 
-    def _news(self, selection: Selection, after: int) -> list[Change]:
+    def _news(self, selection: ListOptions, after: int) -> Sequence[WatchEvent]:
         """What left the selection is told as deleted, also when it still exists."""
         news = []
         for version, kind, happening, body in self._cluster._history:
             if version <= after or kind != selection.kind:
                 continue
-            if selection.namespace not in ("", objects.key(body).namespace):
+            if selection.namespace not in ("", metadata.key(body).namespace):
                 continue
-            told = happening if selected(selection, body) else Happening.DELETED
-            news.append(Change(told, copy.deepcopy(body)))
+            told = happening if selected(selection, body) else WatchEventType.DELETED
+            news.append(WatchEvent(told, copy.deepcopy(body)))
         return news
 
-    def apply(self, kind: Kind, body: Json, *, force: bool = True) -> Json:
+    def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
         """Creates or changes, by the model in `tests.fakes.ownership`."""
         with self._lock:
-            self._cluster.admit("apply", kind, objects.key(body))
+            self._cluster.admit("apply", kind, metadata.key(body))
             return self._cluster.apply(kind, body, self._manager, force=force)
 
-    def merge(self, kind: Kind, body: Json) -> Json:
+    def patch(self, kind: ResourceType, body: Json) -> Json:
         """Merges into what is there."""
         with self._lock:
-            self._cluster.admit("merge", kind, objects.key(body))
-            return self._cluster.merge(kind, body, self._manager)
+            self._cluster.admit("merge", kind, metadata.key(body))
+            return self._cluster.patch(kind, body, self._manager)
 
-    def create(self, kind: Kind, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json) -> Json:
         """Creates, exclusively."""
         with self._lock:
-            self._cluster.admit("create", kind, objects.key(body))
+            self._cluster.admit("create", kind, metadata.key(body))
             return self._cluster.create(kind, body, self._manager)
 
     def delete(
         self,
-        kind: Kind,
+        kind: ResourceType,
         name: str,
         namespace: str = "",
         *,
-        only: Precondition = ANYTHING,
+        only: Preconditions = ANYTHING,
     ) -> None:
         """Deletes at once; there are no finalizers here."""
-        key = Key(namespace, name)
+        key = ObjectKey(namespace, name)
         with self._lock:
             self._cluster.admit("delete", kind, key)
             self._cluster.delete(kind, key, only)
 
 
-def _bookmark(version: int) -> Change:
-    return Change(Happening.BOOKMARK, {"metadata": {"resourceVersion": str(version)}})
+def _bookmark(version: int) -> WatchEvent:
+    return WatchEvent(
+        WatchEventType.BOOKMARK, {"metadata": {"resourceVersion": str(version)}}
+    )
 
 
 def _stamp(now: datetime) -> str:

@@ -56,7 +56,7 @@ def read(body: dict[str, Any], path: Path) -> Any:
     return found
 
 
-def merge(
+def patch(
     body: dict[str, Any], applied: dict[str, Any], gone: set[Path]
 ) -> dict[str, Any]:
     """The object after an apply: what was applied put in, what is gone taken out."""

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from webhook.cluster import objects
-from webhook.cluster.ports import Json, Selection
+from webhook.cluster import metadata
+from webhook.cluster.interface import Json, ListOptions
 
 _TERM = re.compile(
     r"\s*(?P<not>!)?(?P<key>[\w./-]+)\s*"
@@ -13,14 +13,14 @@ _TERM = re.compile(
 )
 
 
-def selected(selection: Selection, body: Json) -> bool:
+def selected(selection: ListOptions, body: Json) -> bool:
     """Whether an object of the kind is among the selected."""
-    address = objects.key(body)
+    address = metadata.key(body)
     if selection.namespace and address.namespace != selection.namespace:
         return False
     if selection.name and address.name != selection.name:
         return False
-    return matches(selection.labels, objects.labels(body)) and matches(
+    return matches(selection.labels, metadata.labels(body)) and matches(
         selection.fields, _Fields(body)
     )
 

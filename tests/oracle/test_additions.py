@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.oracle.judges import Json, Judge
 from tests.oracle.worlds import NAMESPACES, World, for_analyzer, labels, worlds
-from webhook.egress.destination import Destination
-from webhook.egress.policy import additive
-from webhook.egress.reach import reach
-from webhook.egress.services import Catalog, Service
+from webhook.egress.destinations import Destination
+from webhook.egress.rules import rules_for
+from webhook.egress.services import Service, ServiceIndex
+from webhook.egress.shadow import additive
 from webhook.injection.names import INJECTED_LABEL, INJECTED_TRUE
 
 _NAMESERVER = "10.0.0.10"
@@ -71,8 +71,10 @@ def planned(world: World, wish: Wish) -> list[Json]:
     written = []
     for name in NAMESPACES:
         own = [p for p in policies if p.namespace == name]
-        catalog = Catalog.of(services)
-        reached = reach(destinations, name, catalog, known, [ip_address(_NAMESERVER)])
+        catalog = ServiceIndex.of(services)
+        reached = rules_for(
+            destinations, name, catalog, known, [ip_address(_NAMESERVER)]
+        )
         plan = additive(name, own, reached.rules)
         written += [policy.manifest() for policy in plan.policies]
     return written

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.oracle.judges import Json, Judge
 from tests.oracle.worlds import KINDS, OUTSIDE, World, for_analyzer, worlds
 from webhook.egress.evaluate import Target, egress, ingress
-from webhook.egress.model import Address, Pod, Policy, Protocol
+from webhook.egress.network_policy import Address, NetworkPolicy, Pod, Protocol
 
 _SETTINGS = settings(
     max_examples=2000,
@@ -49,7 +49,9 @@ class Packet:
         return f"{self.source.name} → {there} ({where})"
 
 
-def passes(policies: list[Policy], packet: Packet, blocks_match_pods: bool) -> bool:
+def passes(
+    policies: list[NetworkPolicy], packet: Packet, blocks_match_pods: bool
+) -> bool:
     """Whether both ends let a packet pass, in either reading of `ipBlock`."""
     inside = packet.pod is not None and not blocks_match_pods
     there = Target(None if inside else packet.destination, packet.pod)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.oracle.judges import Judge
 from webhook.egress.evaluate import Target, egress
-from webhook.egress.model import Pod, Policy, Protocol
+from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
 
 NAMESPACE = {"metadata": {"name": "a", "labels": {}}}
 OUTSIDE = "203.0.113.7"
@@ -42,7 +42,9 @@ def ours(policy: dict[str, Any], destination: str) -> bool:
     """Whether pod p may dial an address on 80, by our reading."""
     target = Target(ip_address(destination))
     source = Pod("a", "p", addresses=(ip_address("10.244.0.1"),))
-    return egress([Policy.parse(policy)], source, target, 80, Protocol.TCP).allowed
+    return egress(
+        [NetworkPolicy.parse(policy)], source, target, 80, Protocol.TCP
+    ).allowed
 
 
 def engines(judge: Judge, policy: dict[str, Any], destination: str, as_is: bool) -> Any:
@@ -147,7 +149,7 @@ def test_a_mere_key_is_looked_for_in_the_policys_own_namespace_by_the_analyzer_o
     )
     source = Pod("a", "p", addresses=(ip_address("10.244.0.1"),))
     target = Target(ip_address("10.244.0.3"), Pod("b", "r", {"app": "x"}))
-    ours_says = egress([Policy.parse(allowed)], source, target, 80, Protocol.TCP)
+    ours_says = egress([NetworkPolicy.parse(allowed)], source, target, 80, Protocol.TCP)
 
     assert ours_says.allowed
     assert judged == [True]

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from webhook.egress.model import Pod, Policy, Protocol
+from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
 from webhook.injection.names import INJECTED_LABEL
 
 Json = dict[str, Any]
@@ -66,9 +66,9 @@ class World:
     pods: list[Json]
     policies: list[Json]
 
-    def read_policies(self) -> list[Policy]:
+    def read_policies(self) -> list[NetworkPolicy]:
         """As our code reads them."""
-        return [Policy.parse(p) for p in self.policies]
+        return [NetworkPolicy.parse(p) for p in self.policies]
 
     def read_pods(self) -> list[Pod]:
         """As our code sees them."""

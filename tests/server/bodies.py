@@ -2,7 +2,7 @@
 
 import json
 
-from webhook.captured import reviews
+from webhook.samples import reviews
 from webhook.server.limits import BODY_LIMIT
 
 CANARY = "canary-5up3r-s3cr3t"
@@ -30,38 +30,38 @@ def _without_uid() -> bytes:
 
 
 MALFORMED: dict[str, tuple[bytes, int, str]] = {
-    "empty": (b"", 400, "empty-body"),
-    "text": (CANARY.encode(), 400, "not-json"),
-    "truncated": (RAY_HEAD[:-20], 400, "not-json"),
-    "array": (b'["%s"]' % CANARY.encode(), 400, "not-a-review"),
-    "null": (b"null", 400, "not-a-review"),
-    "other-kind": (with_top(kind=CANARY), 400, "not-a-review"),
+    "empty": (b"", 400, "EmptyBody"),
+    "text": (CANARY.encode(), 400, "NotJson"),
+    "Truncated": (RAY_HEAD[:-20], 400, "NotJson"),
+    "array": (b'["%s"]' % CANARY.encode(), 400, "NotAReview"),
+    "null": (b"null", 400, "NotAReview"),
+    "other-kind": (with_top(kind=CANARY), 400, "NotAReview"),
     "v1beta1": (
         with_top(apiVersion="admission.k8s.io/v1beta1"),
         400,
-        "unsupported-version",
+        "UnsupportedVersion",
     ),
-    "no-request": (with_top(request=None), 400, "no-request"),
-    "request-array": (with_top(request=[CANARY]), 400, "no-request"),
-    "no-uid": (_without_uid(), 400, "no-uid"),
-    "uid-number": (review(uid=7), 400, "no-uid"),
-    "nan": (review(object={"x": float("nan")}), 400, "not-json"),
+    "NoRequest": (with_top(request=None), 400, "NoRequest"),
+    "request-array": (with_top(request=[CANARY]), 400, "NoRequest"),
+    "NoUid": (_without_uid(), 400, "NoUid"),
+    "uid-number": (review(uid=7), 400, "NoUid"),
+    "nan": (review(object={"x": float("nan")}), 400, "NotJson"),
     "bad-utf-8": (
         RAY_HEAD.replace(b'"uid":', b'"\xff\xfe":1,"uid":', 1),
         400,
-        "not-json",
+        "NotJson",
     ),
-    "utf-16": (RAY_HEAD.decode().encode("utf-16"), 400, "not-json"),
-    "deep": (b"[" * 100_000 + b"]" * 100_000, 400, "not-json"),
+    "utf-16": (RAY_HEAD.decode().encode("utf-16"), 400, "NotJson"),
+    "deep": (b"[" * 100_000 + b"]" * 100_000, 400, "NotJson"),
     "deep-object": (
         review(object=0).replace(
             b'"object": 0', b'"object": %s' % (b'{"a":' * 100_000)
         ),
         400,
-        "not-json",
+        "NotJson",
     ),
-    "8-mib": (b" " * (8 << 20), 413, "too-large"),
-    "one-byte-too-many": (b" " * (BODY_LIMIT + 1), 413, "too-large"),
+    "8-mib": (b" " * (8 << 20), 413, "TooLarge"),
+    "one-byte-too-many": (b" " * (BODY_LIMIT + 1), 413, "TooLarge"),
 }
 
 ADMITTED: dict[str, bytes] = {

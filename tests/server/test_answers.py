@@ -12,7 +12,7 @@ import pytest
 
 from tests.server.bodies import ADMITTED, CANARY, MALFORMED, RAY_HEAD
 from tests.server.process import JSON_TYPE, Client, Reply, Server
-from webhook.captured import NOT_A_TASK, reviews
+from webhook.samples import NOT_A_TASK, reviews
 
 
 def chunks(body: bytes) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ def test_admits_odd_pods_unchanged(client: Client, name: str) -> None:
 
     assert_is_ours(reply)
     if name == "5000-digit-integer":
-        assert (400, "not-json") == (reply.status, reply.json()["reason"])
+        assert (400, "NotJson") == (reply.status, reply.json()["reason"])
         return
     assert reply.json()["response"]["allowed"] is True
 
@@ -96,7 +96,7 @@ def test_refuses_other_content_types(client: Client, content_type: str) -> None:
 
     reply = client.ask("POST", "/mutate", RAY_HEAD, headers)
 
-    assert (415, "wrong-content-type") == (reply.status, reply.json()["reason"])
+    assert (415, "WrongContentType") == (reply.status, reply.json()["reason"])
 
 
 def test_takes_a_content_type_with_parameters(client: Client) -> None:
@@ -175,7 +175,7 @@ def test_a_body_too_large_gets_no_leave(client: Client) -> None:
     )
 
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"too-large" in answer
+    assert b"TooLarge" in answer
 
 
 def test_pipelined_requests_are_answered_in_order(client: Client) -> None:

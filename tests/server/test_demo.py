@@ -14,8 +14,8 @@ import click
 import pytest
 
 from tests.server.process import COMMAND
-from webhook.captured import PROMISED, reviews
-from webhook.cli import loopback
+from webhook.cli import demo_server
+from webhook.samples import PROMISED, reviews
 
 PATIENCE = 30.0
 """Seconds for what takes one or two; the machines are shared."""
@@ -33,7 +33,7 @@ def test_every_captured_pod_is_as_promised() -> None:
     assert PROMISED == {
         pod["name"]: tuple(pod["containers"])
         for pod in found["pods"]
-        if pod["reason"] == "injected"
+        if pod["reason"] == "Injected"
     }
 
 
@@ -51,12 +51,12 @@ def test_the_table_reads_well_in_a_pipe() -> None:
 
 def test_a_server_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """With its own last words, at once."""
-    monkeypatch.setattr(loopback, "_free_ports", lambda _: [99_999, 99_999])
+    monkeypatch.setattr(demo_server, "_free_ports", lambda _: [99_999, 99_999])
 
     problem = r"the server ended\. Its last lines:"
     with (
         pytest.raises(click.ClickException, match=problem),
-        loopback.running_server(),
+        demo_server.running_server(),
     ):
         pass
 
@@ -76,7 +76,7 @@ def test_an_interrupt_at_the_start_leaves_nothing_behind(
 
     monkeypatch.setattr(subprocess, "Popen", InterruptedPopen)
 
-    with pytest.raises(KeyboardInterrupt), loopback.running_server():
+    with pytest.raises(KeyboardInterrupt), demo_server.running_server():
         pass
 
     assert [False] == [Path(f"/proc/{pid}").exists() for pid in started]

@@ -14,18 +14,18 @@ import pytest
 
 from certs import bundle
 from certs.issue import issue
-from certs.policy import Policy
-from certs.state import Served
+from certs.policy import CertificatePolicy
+from certs.state import ReplicaCertificate
 from webhook.companion.certificates.handshake import Address, Handshakes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from certs.material import Generation
+    from certs.model import Generation
 
 NAME = "injector.system.svc"
-POLICY = Policy(names=(NAME,))
+POLICY = CertificatePolicy(names=(NAME,))
 NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL reads the clock itself
 OLD, NEW = issue(POLICY, NOW - timedelta(days=60)), issue(POLICY, NOW)
 BOTH = bundle.render([OLD.root, NEW.root])
@@ -67,7 +67,9 @@ def test_either_of_two_generations_is_trusted(
     """The bundle of a rotation serves both sides of it."""
     with serving(generation, tmp_path) as address:
         assert ASK((address,), BOTH) == (
-            Served(replica=str(address), leaf=generation.fingerprint, trusted=True),
+            ReplicaCertificate(
+                replica=str(address), leaf=generation.fingerprint, trusted=True
+            ),
         )
 
 
@@ -80,7 +82,9 @@ def test_without_its_root_a_leaf_is_seen_but_not_trusted(
     """So a rotation knows what is served even when the bundle is broken."""
     with serving(OLD, tmp_path) as address:
         assert ASK((address,), trust) == (
-            Served(replica=str(address), leaf=OLD.fingerprint, trusted=False),
+            ReplicaCertificate(
+                replica=str(address), leaf=OLD.fingerprint, trusted=False
+            ),
         )
 
 

@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.server.bodies import CANARY, MALFORMED, RAY_HEAD, review
 from tests.server.pairs import PemPair
 from tests.server.process import JSON_TYPE, Client, Server, serving
-from webhook.captured import reviews
-from webhook.injection.reasons import Reason, Rejection
+from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.workload import Workload
+from webhook.samples import reviews
 from webhook.server.app import create_app, webhook_of
 from webhook.server.tls import CertificateWatch, Problem
 from webhook.server.webhook import build
@@ -45,7 +45,7 @@ def test_a_decision_is_one_line_of_fixed_fields(server: Server) -> None:
         one for one in server.events("decision") if one["uid"] == "one-of-a-kind"
     ]
     assert DECISION_FIELDS == set(line)
-    assert ("patched", "injected", "ray-head", ["head"], False) == (
+    assert ("patched", "Injected", "ray-head", ["head"], False) == (
         line["decision"],
         line["reason"],
         line["workload"],
@@ -78,10 +78,10 @@ def test_no_body_reaches_the_log(server: Server) -> None:
 def test_metrics_count_what_happened(server: Server) -> None:
     """Decisions by namespace, workload and reason; refusals by reason; time taken."""
     ours = (
-        'tracking_injector_decisions_total{namespace="counted",reason="injected"'
+        'tracking_injector_decisions_total{namespace="counted",reason="Injected"'
         ',workload="ray-head"}'
     )
-    refusals = 'tracking_injector_rejected_bodies_total{reason="not-json"}'
+    refusals = 'tracking_injector_rejected_bodies_total{reason="NotJson"}'
     before = server.metric(refusals)
     count = server.metric("tracking_injector_request_seconds_count")
 
@@ -110,7 +110,7 @@ def test_every_label_has_a_closed_vocabulary(server: Server) -> None:
     with Client(server.port, None) as plain:
         plain.raw(f"GET /{odd} HTTP/1.1\r\n\r\n".encode())
     closed: dict[str, set[str]] = {
-        "reason": {*Reason, *Rejection},
+        "reason": {*InjectionReason, *Rejection},
         "workload": {*Workload, "none"},
         "result": {*Handshake},
         "phase": {*Phase},
@@ -207,7 +207,7 @@ def test_a_build_that_fails_its_self_check_never_gets_ready() -> None:
     webhook = build(Settings(), write=lines.append, reviews=wrong)
 
     (obstacle,) = webhook.obstacles()
-    assert obstacle.startswith("ray-head: not-a-task-pod")
+    assert obstacle.startswith("ray-head: NotATaskPod")
     assert b"self-check" in b"".join(lines)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.server.bodies import ADMITTED, MALFORMED, RAY_HEAD
 from tests.server.process import JSON_TYPE, Client, Server
-from webhook.captured import reviews
+from webhook.samples import reviews
 from webhook.server.app import create_app
 from webhook.settings import Settings
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.injection.patch import OnMissing, Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 from webhook.settings import SettingError, Settings
 
 
@@ -51,7 +51,7 @@ def test_every_setting_is_read() -> None:
         max_connections=5,
         drain_seconds=1.5,
     )
-    assert settings.policy() == Policy(
+    assert settings.policy() == InjectionPolicy(
         precedence=Precedence.OVERRIDE,
         enforced_keys=("A", "B"),
         on_missing=OnMissing.START,

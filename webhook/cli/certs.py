@@ -11,15 +11,15 @@ from rich.console import Console
 
 from certs import bundle
 from certs.codec import NewerFormatError, decode_pair
-from certs.material import Root
-from certs.state import Served
-from webhook.cli.certs_report import Standing, tables
-from webhook.cli.connect import cluster_options, connect, now, process_environ
+from certs.model import Root
+from certs.state import ReplicaCertificate
+from webhook.cli.certs_view import CertificateView, tables
 from webhook.cli.keeping import place_of, policy_of
-from webhook.cluster import objects
+from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
-from webhook.cluster.ports import Json, Resources
+from webhook.cluster.interface import Json, KubeClient
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.handshake import Address, Handshakes
 from webhook.companion.certificates.look import Look, Looker
 from webhook.companion.certificates.words import ROTATE_ANNOTATION, Clocks, Place
@@ -37,7 +37,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ReleaseCertificates:
     """Where the certificates are, and how they are read.
 
     Attributes:
@@ -47,7 +47,7 @@ class Site:
         issuer: who issues it.
     """
 
-    resources: Resources
+    resources: KubeClient
     place: Place
     name: str
     issuer: Issuer
@@ -72,7 +72,7 @@ def _site_options(command: F) -> F:
 
 def _site(
     kubeconfig: Path | None, context: str | None, release: str, namespace: str | None
-) -> Site:
+) -> ReleaseCertificates:
     access = connect(
         process_environ(), kubeconfig=kubeconfig, context=context, manager=_MANAGER
     )
@@ -85,16 +85,16 @@ def _site(
             f"{release} says {issuer!r}; known are {', '.join(Issuer)}."
         )
     secret = said.get(TLS_SECRET_ANNOTATION, f"{release}-tls")
-    settings = CompanionSettings(webhook=release, tls_secret=secret)
+    settings = CompanionSettings(webhook_name=release, tls_secret=secret)
     policy = policy_of(settings, home)
     place = place_of(settings, home)
-    return Site(access.resources, place, policy.names[0], Issuer(issuer))
+    return ReleaseCertificates(access.resources, place, policy.names[0], Issuer(issuer))
 
 
-def _annotations(resources: Resources, release: str) -> Mapping[str, str]:
+def _annotations(resources: KubeClient, release: str) -> Mapping[str, str]:
     """What the chart says about an installation; nothing when it is not there."""
     try:
-        return objects.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
+        return metadata.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
     except NotFound:
         return {}
 
@@ -137,7 +137,7 @@ def show(
     """
     site = _site(kubeconfig, context, release, namespace)
     look, served = _observe(site)
-    standing = Standing(
+    standing = CertificateView(
         issuer=site.issuer,
         secret=f"{site.place.namespace}/{site.place.pair_secret}",
         look=look,
@@ -180,7 +180,7 @@ def rotate(
         "name": name,
         "namespace": home,
         # As a precondition: an apply creates what it does not find.
-        "uid": objects.uid(found),
+        "uid": metadata.uid(found),
         "annotations": {ROTATE_ANNOTATION: request},
     }
     _asking(lambda: site.resources.apply(SECRET, {"metadata": meta}))
@@ -220,7 +220,9 @@ def verify(
     raise SystemExit(0 if served and all(one.trusted for one in served) else 1)
 
 
-def _observe(site: Site, one: Address | None = None) -> tuple[Look, tuple[Served, ...]]:
+def _observe(
+    site: ReleaseCertificates, one: Address | None = None
+) -> tuple[Look, tuple[ReplicaCertificate, ...]]:
     look = _asking(site.looker().look)
     replicas = (one,) if one else site.looker().replicas()
     if replicas is None:
@@ -241,13 +243,13 @@ _ELSEWHERE: Final = {
 }
 
 
-def _leaf(site: Site) -> Root | None:
+def _leaf(site: ReleaseCertificates) -> Root | None:
     """The certificate in the Secret that replicas mount, whoever put it there."""
     body = _asking(lambda: _pair_secret(site))
     return bundle.first(decode_pair(body.get("data")).leaf)
 
 
-def _pair_secret(site: Site) -> Json:
+def _pair_secret(site: ReleaseCertificates) -> Json:
     """It may be gone: then nothing is in it."""
     place = site.place
     try:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from certs.policy import PolicyError
 from webhook import __version__
-from webhook.cli.connect import cluster_options, connect, now, process_environ
+from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
 from webhook.cli.wiring import Companion, wire
 from webhook.cluster.errors import ClusterError
 from webhook.companion.egress.farewell import Farewell
@@ -79,7 +79,7 @@ def companion(
 
 def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int:
     surroundings = Surroundings(
-        leads=lambda: wired.leadership.held,
+        leads=lambda: wired.leadership.is_leader,
         clock=now,
         log=journal,
         failed=lambda name: wired.failures.update((name,)),
@@ -121,7 +121,7 @@ def registry_of(wired: Companion) -> CollectorRegistry:
             auditor=wired.auditor,
             observed=wired.observed,
             announcer=wired.means.announcer,
-            leads=lambda: wired.leadership.held,
+            leads=lambda: wired.leadership.is_leader,
             failures=wired.failures,
             certificates=wired.keeping.keeper if wired.keeping else None,
         )
@@ -169,7 +169,7 @@ def _remove(wired: Companion) -> int:
             wired.means,
             wired.observed.mirrors,
             wired.leadership,
-            configuration=wired.release.settings.webhook,
+            configuration=wired.release.settings.webhook_name,
             wait=time.sleep,
         )
         Farewell(wired.means).remove_all()

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from webhook.captured import reviews
-from webhook.cli.loopback import call, connection, running_server
-from webhook.cli.outcome import Outcome, outcome
+from webhook.cli.demo_outcome import DemoOutcome, demo_outcome
+from webhook.cli.demo_server import call, connection, running_server
 from webhook.injection.names import MIRROR_SECRET
+from webhook.samples import reviews
 
 
 @click.command()
@@ -36,7 +36,7 @@ def demo(*, output: str) -> None:
     \b
     Examples:
       tracking-injector demo
-      tracking-injector demo -o json | jq '.pods[] | select(.reason == "injected")'
+      tracking-injector demo -o json | jq '.pods[] | select(.reason == "Injected")'
 
     \b
     Exit codes:
@@ -51,7 +51,7 @@ def demo(*, output: str) -> None:
         started = time.perf_counter()
         answers = {name: call(client, body) for name, body in bodies.items()}
         seconds = time.perf_counter() - started
-    outcomes = [outcome(name, bodies[name], *answers[name]) for name in bodies]
+    outcomes = [demo_outcome(name, bodies[name], *answers[name]) for name in bodies]
     broken = [each for each in outcomes if each.problem]
     if output == "json":
         click.echo(json.dumps(as_data(outcomes, seconds), indent=2))
@@ -61,7 +61,7 @@ def demo(*, output: str) -> None:
         raise SystemExit(1)
 
 
-def as_data(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+def as_data(outcomes: list[DemoOutcome], seconds: float) -> dict[str, Any]:
     """The outcomes as JSON values.
 
     Args:
@@ -92,7 +92,7 @@ def as_data(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
     }
 
 
-def as_table(outcomes: list[Outcome], seconds: float, console: Console) -> str:
+def as_table(outcomes: list[DemoOutcome], seconds: float, console: Console) -> str:
     """The outcomes as a table, with `+` before what was added.
 
     Args:
@@ -128,7 +128,7 @@ def as_table(outcomes: list[Outcome], seconds: float, console: Console) -> str:
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def _sources(each: Outcome) -> Iterator[tuple[str, list[str], list[str]]]:
+def _sources(each: DemoOutcome) -> Iterator[tuple[str, list[str], list[str]]]:
     """Each container's name, and its `envFrom` before and after."""
     pairs = zip(
         each.before["spec"]["containers"],

@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
+from webhook.cli.document import BadInputError
 from webhook.cli.egress_question import Question, with_question
 from webhook.cli.egress_walk import walk
-from webhook.cli.fields import BadInputError
 from webhook.cli.manifests import as_yaml
-from webhook.egress.engines.controls import Engine
-from webhook.egress.engines.counsel import counsel
-from webhook.egress.mode import Mode, narrowed
-from webhook.egress.policy import Plan, additive
-from webhook.egress.reasons import Finding, Reason
+from webhook.egress.engines.detect import Engine
+from webhook.egress.engines.render import render
+from webhook.egress.mode import EgressMode, narrowed
+from webhook.egress.reasons import EgressReason, Finding
+from webhook.egress.shadow import PolicyPlan, additive
 from webhook.injection.names import EGRESS_LABEL
 
 
@@ -66,7 +66,7 @@ def plan(*, question: Question, output: str, engine: str | None) -> None:
         advice = [
             body
             for name in spaces
-            for body in counsel(Engine(engine), question.need(name))
+            for body in render(Engine(engine), question.need(name))
         ]
         click.echo(as_yaml(advice) if advice else "", nl=False)
         return
@@ -123,16 +123,16 @@ def check(*, question: Question, pod: str) -> None:
     sys.exit(0 if legs and all(leg.is_open for leg in legs) else 1)
 
 
-def _plan(question: Question, namespace: str) -> tuple[Plan, tuple[Finding, ...]]:
+def _plan(question: Question, namespace: str) -> tuple[PolicyPlan, tuple[Finding, ...]]:
     label = question.scene.labels.get(namespace, {}).get(EGRESS_LABEL)
-    if narrowed(Mode.ADDITIVE, label) is Mode.OFF:
-        return Plan(namespace, Reason.SWITCHED_OFF), ()
+    if narrowed(EgressMode.ADDITIVE, label) is EgressMode.OFF:
+        return PolicyPlan(namespace, EgressReason.SWITCHED_OFF), ()
     findings, found = question.reach(namespace)
     policies = question.scene.policies_of(namespace)
     return additive(namespace, policies, found.rules), findings
 
 
-def _tree(made: Plan) -> Tree:
+def _tree(made: PolicyPlan) -> Tree:
     tree = Tree(f"{made.namespace}: {made.reason}")
     for own in made.policies:
         owners = ", ".join(name for name, _ in own.owners)

@@ -15,21 +15,21 @@ from typing import IO, Any
 
 import click
 
-from webhook.cli.connect import cluster_options, connect, process_environ
+from webhook.cli.document import BadInputError
 from webhook.cli.egress_scene import Scene, from_cluster, from_manifests
-from webhook.cli.fields import BadInputError
-from webhook.cli.given import given_sources
+from webhook.cli.kubeconfig import cluster_options, connect, process_environ
+from webhook.cli.source_files import given_sources
 from webhook.cluster.errors import ClusterError, NotFound
-from webhook.cluster.kinds import CONFIG_MAP, SECRET
-from webhook.cluster.ports import Resources, Selection
+from webhook.cluster.interface import KubeClient, ListOptions
+from webhook.cluster.resources import CONFIG_MAP, SECRET
 from webhook.companion.egress.names import FIELD
-from webhook.egress.destination import Derived, derive, parse_extra
-from webhook.egress.engines.counsel import Need
-from webhook.egress.entry import Caller, blocked
-from webhook.egress.memory import Limits, addresses, load
-from webhook.egress.model import Address
-from webhook.egress.reach import Reach, names_to_look_up, reach
+from webhook.egress.destinations import DerivedDestinations, derive, parse_extra
+from webhook.egress.dns_cache import DnsLimits, addresses, load
+from webhook.egress.engines.render import EgressNeed
+from webhook.egress.ingress import ClientNamespace, blocked_destinations
+from webhook.egress.network_policy import Address
 from webhook.egress.reasons import Finding
+from webhook.egress.rules import EgressRules, names_to_look_up, rules_for
 from webhook.injection.names import MIRROR_SECRET
 from webhook.settings import CompanionSettings
 
@@ -54,18 +54,18 @@ class Question:
     nameservers: tuple[Address, ...]
     hosts: tuple[str, ...]
 
-    def reach(self, namespace: str) -> tuple[tuple[Finding, ...], Reach]:
+    def reach(self, namespace: str) -> tuple[tuple[Finding, ...], EgressRules]:
         """What is found about a namespace, and what its pods should reach."""
         need = self._derive(namespace)
         found = self._reach(namespace, need, self.known)
-        caller = Caller(namespace, self.scene.labels.get(namespace, {}))
-        closed = blocked(
+        caller = ClientNamespace(namespace, self.scene.labels.get(namespace, {}))
+        closed = blocked_destinations(
             need.destinations, caller, self.scene.catalog, self.scene.by_namespace()
         )
         others = tuple(self.scene.others.findings(namespace))
         return need.findings + found.findings + closed + others, found
 
-    def need(self, namespace: str) -> Need:
+    def need(self, namespace: str) -> EgressNeed:
         """The same as another engine has to be told it."""
         need, catalog = self._derive(namespace), self.scene.catalog
         named = {
@@ -75,18 +75,20 @@ class Question:
         }
         fixed = self._reach(namespace, need, {})
         whole = self._reach(namespace, need, self.known)
-        return Need(namespace, tuple(sorted(named)), fixed.rules, whole.rules)
+        return EgressNeed(namespace, tuple(sorted(named)), fixed.rules, whole.rules)
 
-    def _derive(self, namespace: str) -> Derived:
+    def _derive(self, namespace: str) -> DerivedDestinations:
         try:
             extra = [parse_extra(host, "--host") for host in self.hosts]
         except ValueError as error:
             raise BadInputError(f"{error}.") from error
         return derive(self.keys(namespace), extra)
 
-    def _reach(self, namespace: str, need: Derived, known: Known) -> Reach:
+    def _reach(
+        self, namespace: str, need: DerivedDestinations, known: Known
+    ) -> EgressRules:
         servers, catalog = self.nameservers, self.scene.catalog
-        return reach(need.destinations, namespace, catalog, known, servers)
+        return rules_for(need.destinations, namespace, catalog, known, servers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +227,7 @@ def _no_keys(namespace: str) -> Mapping[str, str]:
     raise BadInputError(f"Give --secret: no manifest says what {namespace} has.")
 
 
-def _mirrors(resources: Resources) -> Callable[[str], Mapping[str, str]]:
+def _mirrors(resources: KubeClient) -> Callable[[str], Mapping[str, str]]:
     def mirror(namespace: str) -> Mapping[str, str]:
         try:
             body = resources.get(SECRET, MIRROR_SECRET, namespace)
@@ -240,16 +242,16 @@ def _mirrors(resources: Resources) -> Callable[[str], Mapping[str, str]]:
     return mirror
 
 
-def _remembered(resources: Resources) -> Known:
+def _remembered(resources: KubeClient) -> Known:
     """What companions of this cluster have looked up, where it can be read."""
     defaults = CompanionSettings()
-    selection = Selection(CONFIG_MAP, name=defaults.egress_memory)
+    selection = ListOptions(CONFIG_MAP, name=defaults.dns_cache_configmap)
     known: dict[str, tuple[Address, ...]] = {}
     try:
-        listing = resources.listing(selection, lambda body: body.get("data") or {})
+        listing = resources.list(selection, lambda body: body.get("data") or {})
         for _, data in listing.items.values():
             for name, raw in json.loads(data.get(FIELD, "{}")).items():
-                known[name] = addresses(load(raw), Limits())
+                known[name] = addresses(load(raw), DnsLimits())
     except (ClusterError, ValueError, AttributeError):
         return known
     return known

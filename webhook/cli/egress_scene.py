@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import IO, Any, TypeVar
 
-from webhook.cli.fields import BadInputError
+from webhook.cli.document import BadInputError
 from webhook.cli.manifests import read
-from webhook.cluster.kinds import (
+from webhook.cluster.interface import Discovery, KubeClient, ListOptions
+from webhook.cluster.resources import (
     ENDPOINT_SLICE,
     NAMESPACE,
     NETWORK_POLICY,
     POD,
     SERVICE,
-    Kind,
+    ResourceType,
 )
-from webhook.cluster.ports import Discovers, Resources, Selection
 from webhook.companion.egress.elsewhere import Others, look, others_among
-from webhook.egress.model import Address, Pod, Policy, Protocol
-from webhook.egress.reach import NAMESPACE_NAME_LABEL
-from webhook.egress.services import Catalog, EndpointSlice, Service
+from webhook.egress.network_policy import Address, NetworkPolicy, Pod, Protocol
+from webhook.egress.rules import NAMESPACE_NAME_LABEL
+from webhook.egress.services import EndpointSlice, Service, ServiceIndex
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 
 T = TypeVar("T")
@@ -40,19 +40,19 @@ class Scene:
         others: Engines that restrict egress with objects of their own.
     """
 
-    policies: tuple[Policy, ...]
-    catalog: Catalog
+    policies: tuple[NetworkPolicy, ...]
+    catalog: ServiceIndex
     pods: tuple[Pod, ...]
     labels: Mapping[str, Mapping[str, str]]
     others: Others
 
-    def policies_of(self, namespace: str) -> list[Policy]:
+    def policies_of(self, namespace: str) -> list[NetworkPolicy]:
         """The policies of one namespace."""
         return [p for p in self.policies if p.namespace == namespace]
 
-    def by_namespace(self) -> Mapping[str, Sequence[Policy]]:
+    def by_namespace(self) -> Mapping[str, Sequence[NetworkPolicy]]:
         """All policies."""
-        found: dict[str, list[Policy]] = {}
+        found: dict[str, list[NetworkPolicy]] = {}
         for policy in self.policies:
             found.setdefault(policy.namespace, []).append(policy)
         return found
@@ -104,21 +104,21 @@ def from_manifests(files: Iterable[IO[bytes]], namespace: str) -> Scene:
     return _scene(lambda kind: found[kind.name], others_among(rest, namespace))
 
 
-def from_cluster(resources: Resources, discovery: Discovers) -> Scene:
+def from_cluster(resources: KubeClient, discovery: Discovery) -> Scene:
     """Lists what there is.
 
     Raises:
         ClusterError: It cannot be listed.
     """
 
-    def listed(kind: Kind) -> list[Json]:
-        listing = resources.listing(Selection(kind), dict)
+    def listed(kind: ResourceType) -> list[Json]:
+        listing = resources.list(ListOptions(kind), dict)
         return [body for _, body in listing.items.values()]
 
     return _scene(listed, look(resources, discovery))
 
 
-def _scene(listed: Callable[[Kind], list[Json]], others: Others) -> Scene:
+def _scene(listed: Callable[[ResourceType], list[Json]], others: Others) -> Scene:
     labels = {
         body["metadata"]["name"]: {
             **(body["metadata"].get("labels") or {}),
@@ -127,8 +127,8 @@ def _scene(listed: Callable[[Kind], list[Json]], others: Others) -> Scene:
         for body in listed(NAMESPACE)
     }
     return Scene(
-        policies=tuple(_each(NETWORK_POLICY, listed, Policy.parse)),
-        catalog=Catalog.of(
+        policies=tuple(_each(NETWORK_POLICY, listed, NetworkPolicy.parse)),
+        catalog=ServiceIndex.of(
             _each(SERVICE, listed, Service.parse),
             _each(ENDPOINT_SLICE, listed, EndpointSlice.parse),
         ),
@@ -139,7 +139,9 @@ def _scene(listed: Callable[[Kind], list[Json]], others: Others) -> Scene:
 
 
 def _each(
-    kind: Kind, listed: Callable[[Kind], list[Json]], parse: Callable[[Json], T]
+    kind: ResourceType,
+    listed: Callable[[ResourceType], list[Json]],
+    parse: Callable[[Json], T],
 ) -> list[T]:
     values = []
     for body in listed(kind):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from webhook.cli.egress_scene import Scene
 from webhook.egress.evaluate import Target, egress, ingress
-from webhook.egress.model import IpBlock, Peer, Pod, PodPeer, Port
-from webhook.egress.reach import Reach
+from webhook.egress.network_policy import IpBlock, Peer, Pod, PodPeer, Port
+from webhook.egress.rules import EgressRules
 from webhook.egress.selector import Operator, Selector
 
 
@@ -32,7 +32,7 @@ class Leg:
         return self.leaves and self.arrives
 
 
-def walk(scene: Scene, pod: Pod, reached: Reach) -> Iterator[Leg]:
+def walk(scene: Scene, pod: Pod, reached: EgressRules) -> Iterator[Leg]:
     """Every peer and port that a pod should reach."""
     for rule in reached.rules:
         for peer in rule.peers:

@@ -5,13 +5,13 @@ from typing import IO
 import click
 from rich.console import Console
 
-from webhook.cli.explanation import as_data, as_tables, explained
-from webhook.cli.fields import BadInputError
+from webhook.cli.document import BadInputError
+from webhook.cli.explain_view import as_data, as_tables, explained
 from webhook.cli.manifests import as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy, with_sources
-from webhook.cli.subjects import subjects
-from webhook.injection.environment import Sources
-from webhook.injection.patch import Policy
+from webhook.cli.pods import subjects
+from webhook.injection.environment import KnownSources
+from webhook.injection.patch import InjectionPolicy
 
 
 @click.command()
@@ -36,8 +36,8 @@ def explain(
     *,
     files: tuple[IO[bytes], ...],
     namespace: str,
-    policy: Policy,
-    sources: Sources,
+    policy: InjectionPolicy,
+    sources: KnownSources,
     show_values: bool,
     output: str,
 ) -> None:

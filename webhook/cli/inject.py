@@ -9,10 +9,10 @@ import jsonpatch
 
 from webhook.cli.manifests import Document, as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy
-from webhook.cli.subjects import Subject, subjects
+from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import Decision, decide
-from webhook.injection.patch import Operation, Policy
-from webhook.injection.reasons import Reason
+from webhook.injection.patch import InjectionPolicy, Operation
+from webhook.injection.reasons import InjectionReason
 
 
 @click.command()
@@ -36,7 +36,7 @@ def inject(
     *,
     files: tuple[IO[bytes], ...],
     namespace: str,
-    policy: Policy,
+    policy: InjectionPolicy,
     as_patch: bool,
     output: str | None,
 ) -> None:
@@ -72,7 +72,9 @@ def inject(
     click.echo(_text(results, output or ("json" if as_patch else "yaml")), nl=False)
 
 
-def operations_on_document(subject: Subject, decision: Decision) -> Sequence[Operation]:
+def operations_on_document(
+    subject: PodInManifest, decision: Decision
+) -> Sequence[Operation]:
     """The decision's operations, their paths led through the document to the pod.
 
     Args:
@@ -90,9 +92,9 @@ def operations_on_document(subject: Subject, decision: Decision) -> Sequence[Ope
     ]
 
 
-def note(subject: Subject, decision: Decision) -> str:
+def note(subject: PodInManifest, decision: Decision) -> str:
     """One line for a person: which pod, what happens to it, and why."""
-    if decision.reason is Reason.INJECTED:
+    if decision.reason is InjectionReason.INJECTED:
         verb = "injected" if subject.pointer is not None else "would be injected"
         text = f"{verb} into {', '.join(decision.containers)}."
     else:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from certs.policy import Policy, service_name
+from certs.policy import CertificatePolicy, service_name
 from webhook.cli.release import Release
-from webhook.cluster.follow import Follower
+from webhook.cluster.informer import Informer
 from webhook.companion.certificates.concern import Certificates
 from webhook.companion.certificates.handshake import Handshakes
 from webhook.companion.certificates.keeper import CertificateKeeper, followers
@@ -21,21 +21,21 @@ def place_of(settings: CompanionSettings, home: str) -> Place:
     """The objects concerned, in the release namespace."""
     return Place(
         namespace=home,
-        service=settings.webhook,
-        configuration=settings.webhook,
+        service=settings.webhook_name,
+        configuration=settings.webhook_name,
         state_secret=f"{settings.tls_secret}-state",
         pair_secret=settings.tls_secret,
     )
 
 
-def policy_of(settings: CompanionSettings, home: str) -> Policy:
+def policy_of(settings: CompanionSettings, home: str) -> CertificatePolicy:
     """Names and durations.
 
     Raises:
         PolicyError: the durations contradict each other.
     """
-    return Policy(
-        names=(service_name(settings.webhook, home),),
+    return CertificatePolicy(
+        names=(service_name(settings.webhook_name, home),),
         life=timedelta(days=settings.certificate_days),
         renew_before=timedelta(days=settings.certificate_renew_days),
         skew=timedelta(seconds=settings.certificate_skew_seconds),
@@ -48,7 +48,7 @@ def policy_of(settings: CompanionSettings, home: str) -> Policy:
 class Keeping:
     """The certificates' concern, wired: what wakes it, and itself."""
 
-    followers: tuple[Follower[str], ...]
+    followers: tuple[Informer[str], ...]
     keeper: CertificateKeeper
 
 

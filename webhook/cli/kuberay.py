@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from webhook.cli.fields import Node
+from webhook.cli.document import Field
 from webhook.injection.workload import RAY_LABEL
 
 WRITTEN = "<written by KubeRay>"
@@ -44,7 +44,7 @@ _UNLESS_SET = {
 }
 
 
-def ray_cluster(spec: Node, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def ray_cluster(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The head and one worker of each group.
 
     Args:
@@ -65,7 +65,7 @@ def ray_cluster(spec: Node, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"worker of group {group_name}", worker
 
 
-def ray_job(spec: Node, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def ray_job(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The pods of the job's own cluster, if it has one, and the submitter.
 
     Args:
@@ -88,12 +88,12 @@ def ray_job(spec: Node, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
-def ray_service(spec: Node, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def ray_service(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The pods of the service's cluster; arguments and result as `ray_cluster`."""
     yield from ray_cluster(spec.at("rayClusterConfig"), name)
 
 
-def _pod(template: Node, cluster: str, group: str, node_type: str) -> dict[str, Any]:
+def _pod(template: Field, cluster: str, group: str, node_type: str) -> dict[str, Any]:
     pod = _template(template)
     pod["metadata"]["labels"] = {
         "ray.io/is-ray-node": "yes",
@@ -122,7 +122,7 @@ def _pod(template: Node, cluster: str, group: str, node_type: str) -> dict[str, 
     return pod
 
 
-def _template(template: Node) -> dict[str, Any]:
+def _template(template: Field) -> dict[str, Any]:
     containers = template.at("spec").at("containers")
     if not containers.items():
         raise containers.error("is missing")

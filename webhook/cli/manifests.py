@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import yaml
 
-from webhook.cli.fields import BadInputError, Node
+from webhook.cli.document import BadInputError, Field
 
 _DEEPEST = 100
 """Levels of nesting; the deepest field of a pod is at 20 or so."""
@@ -36,9 +36,9 @@ class Document:
     content: dict[str, Any]
 
     @property
-    def root(self) -> Node:
+    def root(self) -> Field:
         """The object, to be walked."""
-        return Node(self.content, self.origin)
+        return Field(self.content, self.origin)
 
 
 def read(file: IO[bytes]) -> list[Document]:
@@ -141,7 +141,7 @@ def _plain(value: Any, origin: str) -> dict[str, Any]:
         raise BadInputError(f"{origin}: it holds a value JSON cannot hold.") from None
     if not _is_shallow(plain, _DEEPEST):
         raise BadInputError(f"{origin}: {_TOO_DEEP}.")
-    return Node(plain, origin).map()
+    return Field(plain, origin).map()
 
 
 def _is_shallow(value: Any, levels: int) -> bool:

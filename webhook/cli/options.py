@@ -6,8 +6,8 @@ from typing import IO, Any
 
 import click
 
-from webhook.cli.given import given_sources
-from webhook.injection.patch import OnMissing, Policy, Precedence
+from webhook.cli.source_files import given_sources
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 
 _Command = Callable[..., None]
 
@@ -63,7 +63,7 @@ def with_policy(command: _Command) -> _Command:
         on_missing: str,
         **others: Any,
     ) -> None:
-        policy = Policy(
+        policy = InjectionPolicy(
             precedence=Precedence(precedence),
             enforced_keys=tuple(dict.fromkeys(enforced_keys)),
             on_missing=OnMissing(on_missing),

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 from prometheus_client.registry import Collector
 
 from webhook.cli.release import Release
-from webhook.cluster.follow import Follower
-from webhook.cluster.ports import Key
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.farewell import Farewell
@@ -24,10 +24,10 @@ from webhook.companion.loop import Concern
 from webhook.companion.means import Means
 from webhook.companion.resolver import ResolvConf, Resolver, read_resolv_conf
 from webhook.egress.baseline import parse_baseline
-from webhook.egress.destination import parse_extra
-from webhook.egress.memory import Limits
-from webhook.egress.mode import Mode
-from webhook.mirror.plan import Supply
+from webhook.egress.destinations import parse_extra
+from webhook.egress.dns_cache import DnsLimits
+from webhook.egress.mode import EgressMode
+from webhook.mirror.decide import ProfileContent
 from webhook.settings import CompanionSettings, SettingError
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
@@ -54,7 +54,7 @@ class Reaching:
         measures: Its numbers; none where there is nothing to count.
     """
 
-    followers: tuple[Follower[Any], ...] = ()
+    followers: tuple[Informer[Any], ...] = ()
     concerns: tuple[Concern, ...]
     keeps: Keeps
     measures: tuple[Collector, ...] = ()
@@ -63,7 +63,7 @@ class Reaching:
 def reaching(
     means: Means,
     release: Release,
-    supplies: Callable[[], Mapping[str, Supply]],
+    supplies: Callable[[], Mapping[str, ProfileContent]],
     wakes: Mapping[str, threading.Event],
 ) -> Reaching:
     """The concerns; where egress is off, the one that takes leave.
@@ -72,19 +72,19 @@ def reaching(
         SettingError: a host or the baseline in the settings cannot be read.
     """
     settings = release.settings
-    if settings.egress_mode is Mode.OFF:
+    if settings.egress_mode is EgressMode.OFF:
         farewell = Farewell(means)
         return Reaching(concerns=(farewell,), keeps=farewell)
     conf = read_resolv_conf(RESOLV_CONF.read_text("utf-8"))
     options = _options(settings, conf)
-    home = Key(release.home, settings.egress_memory)
+    home = ObjectKey(release.home, settings.dns_cache_configmap)
     spread = random.Random()  # noqa: S311 - spreads lookups in time
     watched = watch(means.resources, wakes["egress"].set, settings.watch_seconds)
     names = Names(
         means,
         home,
         Resolver(conf.beyond(settings.cluster_domain)),
-        limits=Limits(grace=options.grace, cap=settings.egress_addresses_per_name),
+        limits=DnsLimits(grace=options.grace, cap=settings.egress_addresses_per_name),
         jitter=lambda: spread.uniform(-1, 1),
         wakes=Wakes(names=wakes["names"].set, egress=wakes["egress"].set),
     )

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from webhook.cluster.ports import Discovers, Resources
-from webhook.mirror.plan import Scope
+from webhook.cluster.interface import Discovery, KubeClient
+from webhook.mirror.decide import NamespaceFilter
 from webhook.settings import CompanionSettings
 
 
@@ -18,13 +18,15 @@ class Release:
         home: its namespace.
     """
 
-    resources: Resources
-    discovery: Discovers
+    resources: KubeClient
+    discovery: Discovery
     settings: CompanionSettings
     home: str
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> NamespaceFilter:
         """Which namespaces may have its keys."""
         excluded = (self.home, *self.settings.excluded_namespaces)
-        return Scope(allowed=self.settings.allowed_namespaces, excluded=excluded)
+        return NamespaceFilter(
+            allowed=self.settings.allowed_namespaces, excluded=excluded
+        )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.cli.fields import Node
+from webhook.cli.document import Field
 from webhook.injection.workload import SPARK_LABEL
 
 WRITTEN = "<written by Spark>"
@@ -64,7 +64,7 @@ _ROLES = (
 )
 
 
-def spark_application(spec: Node, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def spark_application(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The driver and an executor.
 
     Args:
@@ -82,13 +82,13 @@ def spark_application(spec: Node, name: str) -> Iterator[tuple[str, dict[str, An
 
 
 def scheduled_spark_application(
-    spec: Node, name: str
+    spec: Field, name: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The pods of each run; arguments and result as `spark_application`."""
     yield from spark_application(spec.at("template"), name)
 
 
-def _pod(role: _Role, spec: Node, name: str) -> dict[str, Any]:
+def _pod(role: _Role, spec: Field, name: str) -> dict[str, Any]:
     part = spec.at(role.label).or_empty()
     template = part.at("template").or_empty()
     metadata = template.at("metadata").or_empty()
@@ -126,7 +126,7 @@ def _pod(role: _Role, spec: Node, name: str) -> dict[str, Any]:
 
 
 def _spark_container(
-    template: Node, role: _Role
+    template: Field, role: _Role
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     # Spark takes the template's container of the name it is told, else the first,
     # and puts it behind the others.
@@ -143,7 +143,7 @@ def _spark_container(
     return containers.pop(place), containers
 
 
-def _configured(role: _Role, spec: Node, part: Node) -> list[dict[str, Any]]:
+def _configured(role: _Role, spec: Field, part: Field) -> list[dict[str, Any]]:
     conf = spec.at("sparkConf").texts()
     literals = {
         key.removeprefix(role.conf): value

@@ -15,13 +15,13 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from webhook.cli.connect import cluster_options, connect, now, process_environ
-from webhook.cli.status_screen import screen
-from webhook.cluster import objects
+from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
+from webhook.cli.status_view import screen
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.kinds import CONFIG_MAP, LEASE
-from webhook.cluster.lease import record
-from webhook.cluster.ports import Json, Key, Resources, Selection
+from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
+from webhook.cluster.leader_election import parse_lease
+from webhook.cluster.resources import CONFIG_MAP, LEASE
 from webhook.companion.status import FIELD, SCHEMA
 from webhook.mirror.reasons import MirrorReason
 
@@ -37,7 +37,7 @@ _NARROWEST: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReleaseLocation:
     """Where a release keeps its report.
 
     Attributes:
@@ -46,19 +46,19 @@ class Place:
         release: what its objects are called: `tracking-injector`, unless overridden.
     """
 
-    resources: Resources
+    resources: KubeClient
     home: str
     release: str
 
     @property
-    def report(self) -> Key:
+    def report(self) -> ObjectKey:
         """Address of the ConfigMap."""
-        return Key(self.home, self.release + _STATUS)
+        return ObjectKey(self.home, self.release + _STATUS)
 
     @property
-    def lease(self) -> Key:
+    def lease(self) -> ObjectKey:
         """Address of the companion's Lease."""
-        return Key(self.home, f"{self.release}-companion")
+        return ObjectKey(self.home, f"{self.release}-companion")
 
 
 @click.command()
@@ -128,18 +128,18 @@ def _console() -> Console:
     return console
 
 
-def _search(resources: Resources, namespace: str, name: str = "") -> Place:
+def _search(resources: KubeClient, namespace: str, name: str = "") -> ReleaseLocation:
     """The one release there is, in a namespace or anywhere; named, it is not asked."""
     if name:
-        return Place(resources, namespace, name)
-    selection = Selection(CONFIG_MAP, namespace=namespace, labels=_LABELS)
+        return ReleaseLocation(resources, namespace, name)
+    selection = ListOptions(CONFIG_MAP, namespace=namespace, labels=_LABELS)
     try:
-        found = resources.listing(selection, objects.uid).items
+        found = resources.list(selection, metadata.uid).items
     except Forbidden as error:
         message = "ConfigMaps cannot be listed: say --release NAMESPACE/NAME."
         raise click.UsageError(message) from error
     places = [
-        Place(resources, key.namespace, key.name.removesuffix(_STATUS))
+        ReleaseLocation(resources, key.namespace, key.name.removesuffix(_STATUS))
         for key in sorted(found)
         if key.name.endswith(_STATUS)
     ]
@@ -152,7 +152,7 @@ def _search(resources: Resources, namespace: str, name: str = "") -> Place:
     return places[0]
 
 
-def _read(place: Place, namespace: str | None) -> Json:
+def _read(place: ReleaseLocation, namespace: str | None) -> Json:
     body = place.resources.get(CONFIG_MAP, place.report.name, place.home)
     text = (body.get("data") or {}).get(FIELD)
     if text is None:
@@ -172,15 +172,15 @@ def _read(place: Place, namespace: str | None) -> Json:
     return report | {"companion": _companion(place)}
 
 
-def _companion(place: Place) -> Json:
+def _companion(place: ReleaseLocation) -> Json:
     try:
-        lease = record(place.resources.get(LEASE, place.lease.name, place.home))
+        lease = parse_lease(place.resources.get(LEASE, place.lease.name, place.home))
     except (NotFound, Forbidden) as error:
         return {"leader": "", "problem": _sentence(error)}
     return {"leader": lease.holder, "renewed": lease.renewed}
 
 
-def _watch(place: Place, namespace: str | None, *, wide: bool) -> None:
+def _watch(place: ReleaseLocation, namespace: str | None, *, wide: bool) -> None:
     """Shows it again and again, also while it cannot be read, until interrupted."""
     with Live(console=_console(), auto_refresh=False) as live:
         while True:

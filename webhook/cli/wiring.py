@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from webhook.cli.connect import now
 from webhook.cli.keeping import Keeping, keeping
+from webhook.cli.kubeconfig import now
 from webhook.cli.reaching import Reaching, reaching
 from webhook.cli.release import Release
-from webhook.cluster.access import Access
-from webhook.cluster.announce import Announcer
-from webhook.cluster.follow import Follower
-from webhook.cluster.lease import Leadership
-from webhook.cluster.ports import Key
+from webhook.cluster.config import Connection
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.leader_election import LeaderElector
 from webhook.companion.audit import Auditor
 from webhook.companion.loop import Concern
 from webhook.companion.means import Log, Means, always
@@ -37,7 +37,7 @@ class Companion:
     release: Release
     means: Means
     observed: Observed
-    leadership: Leadership
+    leadership: LeaderElector
     mirrors: Mirrors
     auditor: Auditor
     status: Status
@@ -63,7 +63,7 @@ class Companion:
 
 
 def wire(
-    access: Access, settings: CompanionSettings, log: Log, *, alone: bool = False
+    access: Connection, settings: CompanionSettings, log: Log, *, alone: bool = False
 ) -> Companion:
     """Builds the companion for a cluster; `alone`, it acts without the Lease.
 
@@ -82,7 +82,9 @@ def wire(
     supplies = Supplies(profiles, listed=settings.allowed_keys, wake=woken)
     mirrors = Mirrors(means, observed, supplies, scope=scope)
     auditor = Auditor(means, observed, scope=scope, precedence=settings.precedence)
-    status = Status(means, Key(home, settings.status), supplies, mirrors, auditor)
+    status = Status(
+        means, ObjectKey(home, settings.status_configmap), supplies, mirrors, auditor
+    )
     kept = keeping(means, release, wakes, clock=now, alone=alone)
     reaches = reaching(means, release, lambda: mirrors.supplies, wakes)
     return Companion(
@@ -102,7 +104,7 @@ def wire(
 
 def _join(
     status: Status, kept: Keeping | None, reaches: Reaching
-) -> tuple[Follower[Any], ...]:
+) -> tuple[Informer[Any], ...]:
     """Lets the report tell of certificates and egress; returns what they follow."""
     status.sections["egress"] = reaches.keeps.section
     if kept is None:
@@ -113,18 +115,18 @@ def _join(
 
 def _means(
     release: Release, log: Log, wake: Callable[[], None], *, alone: bool
-) -> tuple[Leadership, Means]:
+) -> tuple[LeaderElector, Means]:
     identity = release.settings.identity or socket.gethostname()
-    lease = Key(release.home, release.settings.lease)
-    leadership = Leadership(release.resources, lease, identity, clock=now, wake=wake)
-    announcer = Announcer(
+    lease = ObjectKey(release.home, release.settings.lease_name)
+    leadership = LeaderElector(release.resources, lease, identity, clock=now, wake=wake)
+    announcer = EventRecorder(
         release.resources, component="tracking-injector-companion", instance=identity
     )
     means = Means(
         resources=release.resources,
         announcer=announcer,
         log=log,
-        may_act=always if alone else lambda: leadership.held,
+        may_act=always if alone else lambda: leadership.is_leader,
     )
     return leadership, means
 

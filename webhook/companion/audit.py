@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.means import Means
 from webhook.companion.observed import Observed
 from webhook.companion.owners import Owners
@@ -18,7 +18,7 @@ from webhook.companion.seen import MirrorSeen, NamespaceSeen, TaskPod, pod_subje
 from webhook.companion.verdicts import AuditReason, audited
 from webhook.injection.names import MIRROR_SECRET
 from webhook.injection.patch import Precedence
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 
 _PACE: Final = timedelta(seconds=1)
 """Between two audits: ten thousand pods cost some 20 ms, and a burst of new ones must
@@ -44,7 +44,7 @@ class PodsReport:
 
 @dataclass(frozen=True, slots=True)
 class _Missed:
-    key: Key
+    key: ObjectKey
     pod: TaskPod
     reason: AuditReason
 
@@ -55,7 +55,12 @@ class Auditor:
     name = "audit"
 
     def __init__(
-        self, means: Means, observed: Observed, *, scope: Scope, precedence: Precedence
+        self,
+        means: Means,
+        observed: Observed,
+        *,
+        scope: NamespaceFilter,
+        precedence: Precedence,
     ) -> None:
         """Prepares; the followers run already or will.
 
@@ -76,11 +81,11 @@ class Auditor:
 
     @property
     def state(self) -> str:
-        """`complete`, or why it says nothing: `off` or `pods-unreadable`."""
+        """`complete`, or why it says nothing: `off` or `PodsUnreadable`."""
         if not self._observed.pods:
             return "off"
-        synced = all(follower.standing.synced for follower in self._observed.pods)
-        return "complete" if synced else "pods-unreadable"
+        synced = all(follower.health.synced for follower in self._observed.pods)
+        return "complete" if synced else "PodsUnreadable"
 
     def step(self, now: datetime) -> float | None:
         """Audits every task pod, once a second at most."""
@@ -91,8 +96,8 @@ class Auditor:
             return 1.0
         namespaces = {
             key.name: seen
-            for key, seen in self._observed.namespaces.snapshot().items()
-            if self._scope.objection(key.name) is None
+            for key, seen in self._observed.namespaces.items().items()
+            if self._scope.exclusion(key.name) is None
         }
         report = {name: PodsReport() for name in namespaces}
         sources: dict[str, set[tuple[str, str]]] = {}
@@ -114,14 +119,14 @@ class Auditor:
             self._announce(one, now)
         return None
 
-    def _pods(self) -> Iterator[tuple[Key, TaskPod]]:
+    def _pods(self) -> Iterator[tuple[ObjectKey, TaskPod]]:
         for follower in self._observed.pods:
-            yield from follower.snapshot().items()
+            yield from follower.items().items()
 
     def _audit(
-        self, key: Key, pod: TaskPod, namespace: NamespaceSeen, report: PodsReport
+        self, key: ObjectKey, pod: TaskPod, namespace: NamespaceSeen, report: PodsReport
     ) -> AuditReason | None:
-        mirror = self._observed.mirrors.get(Key(key.namespace, MIRROR_SECRET))
+        mirror = self._observed.mirrors.get(ObjectKey(key.namespace, MIRROR_SECRET))
         reason = audited(pod, since=_since(namespace, mirror))
         if reason is None:
             return None
@@ -136,19 +141,19 @@ class Auditor:
         """Tells the pod's readers and its owners'; over the rate, nobody is asked."""
         reason, announcer = one.reason, self._means.announcer
         subject = pod_subject(one.key.namespace, one.key.name, one.pod)
-        if announcer.announce(subject, reason, reason.sentence, now=now):
+        if announcer.event(subject, reason, reason.sentence, now=now):
             for owner in self._owners.of(one.pod):
-                announcer.announce(owner, reason, _OWNERS[reason], now=now)
+                announcer.event(owner, reason, _OWNERS[reason], now=now)
 
     def _shadowed(
         self, namespace: str, sources: set[tuple[str, str]]
     ) -> dict[str, str]:
-        mirror = self._observed.mirrors.get(Key(namespace, MIRROR_SECRET))
+        mirror = self._observed.mirrors.get(ObjectKey(namespace, MIRROR_SECRET))
         ours = frozenset(mirror.keys) if mirror else frozenset()
         shadowed = {}
         for prefix, name in sorted(sources):
             for follower in self._observed.config_maps:
-                theirs = follower.get(Key(namespace, name)) or ()
+                theirs = follower.get(ObjectKey(namespace, name)) or ()
                 for variable in ours.intersection(prefix + key for key in theirs):
                     shadowed[variable] = f"ConfigMap/{name}"
         return dict(sorted(shadowed.items()))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from webhook.cluster.announce import Announcer
-from webhook.cluster.ports import Resources
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.interface import KubeClient
 
 
 class Log(Protocol):
@@ -31,7 +31,7 @@ class Means:
         may_act: asked before each write, since leadership may end within a step.
     """
 
-    resources: Resources
-    announcer: Announcer
+    resources: KubeClient
+    announcer: EventRecorder
     log: Log
     may_act: Callable[[], bool] = always

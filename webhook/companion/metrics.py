@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from webhook.cluster.announce import Announcer
+from webhook.cluster.events import EventRecorder
 from webhook.companion.audit import Auditor
 from webhook.companion.certificates.keeper import CertificateKeeper
 from webhook.companion.mirrors import Mirrors
@@ -41,7 +41,7 @@ class Reports(Collector):
     mirrors: Mirrors
     auditor: Auditor
     observed: Observed
-    announcer: Announcer
+    announcer: EventRecorder
     leads: Callable[[], bool]
     failures: Counter[str]
     certificates: CertificateKeeper | None = None
@@ -117,12 +117,12 @@ class Reports(Collector):
         )
 
     def _watches(self) -> Iterator[Metric]:
-        standings = {(str(one.selection),): one.standing for one in self.observed.all()}
+        standings = {(str(one.options),): one.health for one in self.observed.all()}
         yield _gauge(
             "watch_silent_seconds",
             "Since the API server last said anything on a watch.",
             ("watch",),
-            {name: standing.silent for name, standing in standings.items()},
+            {name: standing.silent_seconds for name, standing in standings.items()},
         )
         yield _gauge(
             "watch_failing",

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from webhook.cluster.errors import ClusterError, Throttled
-from webhook.cluster.kinds import SECRET
+from webhook.cluster.resources import SECRET
 from webhook.companion.means import Means
 from webhook.companion.observed import Observed
 from webhook.companion.removal import Removal
@@ -20,10 +20,21 @@ from webhook.companion.seen import MirrorSeen, NamespaceSeen
 from webhook.companion.supply import Supplies
 from webhook.companion.troubles import ContestedError, Troubles
 from webhook.injection.names import DEFAULT_PROFILE, INJECT_ENABLED, MIRROR_SECRET
-from webhook.mirror.desired import fingerprint, fingerprint_of, secret, without
-from webhook.mirror.merge import Merged
-from webhook.mirror.plan import Scope, Step, Supply, Verdict, judge
+from webhook.mirror.decide import (
+    Action,
+    MirrorDecision,
+    NamespaceFilter,
+    ProfileContent,
+    decide,
+)
+from webhook.mirror.merge import MergedKeys
 from webhook.mirror.reasons import MirrorReason
+from webhook.mirror.secret import (
+    desired_secret,
+    fingerprint,
+    fingerprint_of,
+    keys_removal,
+)
 
 _AT_ONCE: Final = 16
 """Writes between two looks at everything: some 50 ms, in which nothing more urgent is
@@ -87,7 +98,12 @@ class Mirrors:
     name = "mirrors"
 
     def __init__(
-        self, means: Means, observed: Observed, supplies: Supplies, *, scope: Scope
+        self,
+        means: Means,
+        observed: Observed,
+        supplies: Supplies,
+        *,
+        scope: NamespaceFilter,
     ) -> None:
         """Prepares; the followers run already or will.
 
@@ -107,7 +123,7 @@ class Mirrors:
         self._reported_at = datetime.min.replace(tzinfo=UTC)
         self.report: Mapping[str, NamespaceReport] = {}
         """By namespace, as of the last step; replaced as a whole."""
-        self.supplies: Mapping[str, Supply] = {}
+        self.supplies: Mapping[str, ProfileContent] = {}
         """By profile, as of the last step; replaced as a whole."""
 
     def step(self, now: datetime) -> float | None:
@@ -139,17 +155,17 @@ class Mirrors:
         self._writers.shutdown(wait=False, cancel_futures=True)
 
     def _look(self) -> _Seen:
-        namespaces = self._observed.namespaces.snapshot()
-        mirrors = self._observed.mirrors.snapshot()
+        namespaces = self._observed.namespaces.items()
+        mirrors = self._observed.mirrors.items()
         return _Seen(
             {key.name: one for key, one in namespaces.items()},
             {key.namespace: one for key, one in mirrors.items()},
         )
 
-    def _judge(self, name: str, seen: _Seen) -> Verdict:
+    def _judge(self, name: str, seen: _Seen) -> MirrorDecision:
         namespace, mirror = seen.namespaces.get(name), seen.mirrors.get(name)
         labeled = namespace.labeled if namespace else None
-        return judge(
+        return decide(
             labeled,
             mirror.existing if mirror else None,
             self.supplies.get(labeled.profile) if labeled else None,
@@ -183,18 +199,20 @@ class Mirrors:
         self._means.log.line("info", event, fields)
         return None
 
-    def _put(self, name: str, content: Merged, profile: str) -> None:
+    def _put(self, name: str, content: MergedKeys, profile: str) -> None:
         """Applies, then takes away what others added: an apply leaves that alone."""
-        body = self._means.resources.apply(SECRET, secret(name, content, profile))
+        body = self._means.resources.apply(
+            SECRET, desired_secret(name, content, profile)
+        )
         added = (body.get("data") or {}).keys() - content.data.keys()
         if added:
-            body = self._means.resources.merge(SECRET, without(name, added))
-        self._observed.mirrors.remember(body)
+            body = self._means.resources.patch(SECRET, keys_removal(name, added))
+        self._observed.mirrors.update(body)
         if fingerprint_of(body) != fingerprint(content, profile):
             raise ContestedError(f"apply secrets {name}/{MIRROR_SECRET}: not kept")
 
     def _reported(
-        self, verdicts: Mapping[str, Verdict], seen: _Seen
+        self, verdicts: Mapping[str, MirrorDecision], seen: _Seen
     ) -> dict[str, NamespaceReport]:
         """Every labeled namespace, and every other one that still has a mirror."""
         report = {}
@@ -205,7 +223,7 @@ class Mirrors:
                 continue
             profile = namespace.labeled.profile if namespace else DEFAULT_PROFILE
             reason = self._troubles.reason(name) or verdict.reason
-            if verdict.step is Step.REMOVE:
+            if verdict.step is Action.REMOVE:
                 reason = self._removal.reason(name, verdict.reason)
             report[name] = NamespaceReport(
                 INJECT_ENABLED if namespace else "off",
@@ -221,7 +239,7 @@ class Mirrors:
         for name, report in self.report.items():
             if report.reason in ANNOUNCED and name in seen.namespaces:
                 detail = f" ({report.detail})" if report.detail else ""
-                self._means.announcer.announce(
+                self._means.announcer.event(
                     seen.namespaces[name].subject,
                     report.reason,
                     report.reason.sentence + detail,
@@ -233,7 +251,7 @@ def _names(seen: _Seen) -> list[str]:
     return sorted(seen.namespaces.keys() | seen.mirrors.keys())
 
 
-def _urgent(verdicts: Mapping[str, Verdict], seen: _Seen) -> list[str]:
+def _urgent(verdicts: Mapping[str, MirrorDecision], seen: _Seen) -> list[str]:
     """Where to write, namespaces without a mirror first: pods may wait for it."""
-    writes = [n for n, verdict in verdicts.items() if verdict.step is Step.WRITE]
+    writes = [n for n, verdict in verdicts.items() if verdict.step is Action.WRITE]
     return sorted(writes, key=lambda name: name in seen.mirrors)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from webhook.cluster.errors import Rejected
-from webhook.cluster.follow import WATCH_SECONDS, Follower
-from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, POD, SECRET
-from webhook.cluster.ports import Json, Key, Resources, Selection
+from webhook.cluster.informer import WATCH_SECONDS, Informer
+from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
+from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, POD, SECRET
 from webhook.companion.seen import (
     MirrorSeen,
     NamespaceSeen,
@@ -42,14 +42,14 @@ class Observed:
         others: what certificates and egress are decided by, where they are kept.
     """
 
-    namespaces: Follower[NamespaceSeen]
-    mirrors: Follower[MirrorSeen]
-    sources: Mapping[SourceRef, Follower[SourceSeen]]
-    pods: tuple[Follower[TaskPod], ...] = ()
-    config_maps: tuple[Follower[frozenset[str]], ...] = ()
-    others: tuple[Follower[Any], ...] = ()
+    namespaces: Informer[NamespaceSeen]
+    mirrors: Informer[MirrorSeen]
+    sources: Mapping[SourceRef, Informer[SourceSeen]]
+    pods: tuple[Informer[TaskPod], ...] = ()
+    config_maps: tuple[Informer[frozenset[str]], ...] = ()
+    others: tuple[Informer[Any], ...] = ()
 
-    def all(self) -> Iterator[Follower[Any]]:
+    def all(self) -> Iterator[Informer[Any]]:
         """Every follower, to run them and to ask how they stand."""
         yield self.namespaces
         yield self.mirrors
@@ -63,9 +63,9 @@ class Observed:
 
         A source that cannot be read must not keep the others from their namespaces.
         """
-        known = self.namespaces.standing.synced and self.mirrors.standing.synced
+        known = self.namespaces.health.synced and self.mirrors.health.synced
         return known and all(
-            follower.standing.synced or follower.standing.failing is not None
+            follower.health.synced or follower.health.failing is not None
             for follower in self.sources.values()
         )
 
@@ -109,36 +109,36 @@ _TASK_PODS: Final = (
 one is seen as well."""
 
 
-def observe(resources: Resources, interests: Interests, wakes: Wakes) -> Observed:
+def observe(resources: KubeClient, interests: Interests, wakes: Wakes) -> Observed:
     """The followers for these interests; none of them runs yet."""
 
     def follow(
-        selection: Selection, project: Callable[[Json], T], wake: Callable[[], None]
-    ) -> Follower[T]:
+        selection: ListOptions, project: Callable[[Json], T], wake: Callable[[], None]
+    ) -> Informer[T]:
         seconds = interests.watch_seconds
-        return Follower(resources, selection, project, wake=wake, watch_seconds=seconds)
+        return Informer(resources, selection, project, wake=wake, watch_seconds=seconds)
 
-    labeled = Selection(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
+    labeled = ListOptions(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
     return Observed(
         namespaces=follow(labeled, namespace_seen, wakes.mirrors),
         mirrors=follow(
-            Selection(SECRET, name=MIRROR_SECRET), mirror_seen, wakes.mirrors
+            ListOptions(SECRET, name=MIRROR_SECRET), mirror_seen, wakes.mirrors
         ),
         sources={
             ref: follow(
-                Selection(_KINDS[ref.kind], interests.release_namespace, ref.name),
+                ListOptions(_KINDS[ref.kind], interests.release_namespace, ref.name),
                 secret_seen if ref.kind is SourceKind.SECRET else config_map_seen,
                 wakes.mirrors,
             )
             for ref in interests.sources
         },
         pods=tuple(
-            follow(Selection(POD, labels=label), task_pod, wakes.pods)
+            follow(ListOptions(POD, labels=label), task_pod, wakes.pods)
             for label in _TASK_PODS
             if interests.pods
         ),
         config_maps=tuple(
-            follow(Selection(CONFIG_MAP, name=name), key_names, wakes.pods)
+            follow(ListOptions(CONFIG_MAP, name=name), key_names, wakes.pods)
             for name in interests.config_maps
         ),
     )
@@ -147,10 +147,10 @@ def observe(resources: Resources, interests: Interests, wakes: Wakes) -> Observe
 _KINDS: Final = {SourceKind.SECRET: SECRET, SourceKind.CONFIG_MAP: CONFIG_MAP}
 
 
-def _source(follower: Follower[SourceSeen]) -> SourceSeen | MirrorReason:
-    failing = follower.standing.failing
-    selection = follower.selection
-    found = follower.get(Key(selection.namespace, selection.name))
+def _source(follower: Informer[SourceSeen]) -> SourceSeen | MirrorReason:
+    failing = follower.health.failing
+    selection = follower.options
+    found = follower.get(ObjectKey(selection.namespace, selection.name))
     if isinstance(failing, Rejected) or (failing is not None and found is None):
         return MirrorReason.SOURCE_UNREADABLE
     # While the API server is away, what it said last is still the newest there is.

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from webhook.cluster.announce import Subject
 from webhook.cluster.errors import Rejected
-from webhook.cluster.follow import Follower
-from webhook.cluster.kinds import POD, RAY_CLUSTER
-from webhook.cluster.ports import Key, Resources
+from webhook.cluster.events import ObjectReference
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import KubeClient, ObjectKey
+from webhook.cluster.resources import POD, RAY_CLUSTER
 from webhook.companion.seen import TaskPod, controller
 
 _REMEMBERED: Final = 10_000
@@ -22,13 +22,15 @@ _REMEMBERED: Final = 10_000
 class Owners:
     """Walks up from a pod."""
 
-    def __init__(self, resources: Resources, pods: Sequence[Follower[TaskPod]]) -> None:
+    def __init__(
+        self, resources: KubeClient, pods: Sequence[Informer[TaskPod]]
+    ) -> None:
         """Takes the port and the followed pods."""
         self._resources = resources
         self._pods = pods
-        self._makers: OrderedDict[str, Subject | None] = OrderedDict()
+        self._makers: OrderedDict[str, ObjectReference | None] = OrderedDict()
 
-    def of(self, pod: TaskPod) -> Iterator[Subject]:
+    def of(self, pod: TaskPod) -> Iterator[ObjectReference]:
         """Everything that the pod was made for, the nearest first; no pod among it.
 
         Raises:
@@ -46,21 +48,21 @@ class Owners:
             if maker is not None:
                 yield maker
 
-    def _driver_owner(self, driver: Subject) -> Subject | None:
+    def _driver_owner(self, driver: ObjectReference) -> ObjectReference | None:
         for follower in self._pods:
-            found = follower.get(Key(driver.namespace, driver.name))
+            found = follower.get(ObjectKey(driver.namespace, driver.name))
             if found is not None and found.uid == driver.uid:
                 return found.owner
         return None
 
-    def _maker(self, cluster: Subject) -> Subject | None:
+    def _maker(self, cluster: ObjectReference) -> ObjectReference | None:
         if cluster.uid not in self._makers:
             self._makers[cluster.uid] = self._ask(cluster)
             if len(self._makers) > _REMEMBERED:
                 self._makers.popitem(last=False)
         return self._makers[cluster.uid]
 
-    def _ask(self, cluster: Subject) -> Subject | None:
+    def _ask(self, cluster: ObjectReference) -> ObjectReference | None:
         try:
             body = self._resources.get(RAY_CLUSTER, cluster.name, cluster.namespace)
         except Rejected:
@@ -68,5 +70,5 @@ class Owners:
         return controller(body)
 
 
-def _is_a(api_version: str, kind: str, subject: Subject) -> bool:
+def _is_a(api_version: str, kind: str, subject: ObjectReference) -> bool:
     return (subject.api_version, subject.kind) == (api_version, kind)

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from webhook.cluster.errors import ClusterError
-from webhook.cluster.follow import Follower
-from webhook.cluster.lease import Leadership
+from webhook.cluster.informer import Informer
+from webhook.cluster.leader_election import LeaderElector
 from webhook.companion.loop import Runner
 from webhook.companion.means import Log
 from webhook.companion.observed import Observed
@@ -46,7 +46,7 @@ class Process:
     """
 
     observed: Observed
-    leadership: Leadership
+    leadership: LeaderElector
     runners: dict[str, Runner]
     log: Log
     wake: Callable[[], None]
@@ -60,7 +60,7 @@ class Process:
         followers = list(self.observed.all())
         self._threads = [
             *(
-                self._thread(str(one.selection), partial(self._follow, one))
+                self._thread(str(one.options), partial(self._follow, one))
                 for one in followers
             ),
             self._thread("leadership", self._lead),
@@ -89,18 +89,18 @@ class Process:
         self.leadership.release()
         self.close()
 
-    def _follow(self, follower: Follower[Any], stop: threading.Event) -> None:
-        watch = str(follower.selection)
+    def _follow(self, follower: Informer[Any], stop: threading.Event) -> None:
+        watch = str(follower.options)
         told: type[ClusterError] | None = None
         while not stop.wait(follower.step()):
-            told = self._tell(watch, told, follower.standing.failing)
+            told = self._tell(watch, told, follower.health.failing)
 
     def _lead(self, stop: threading.Event) -> None:
         told: type[ClusterError] | None = None
         held = False
         while not stop.wait(self.leadership.step()):
             told = self._tell("leases", told, self.leadership.failing)
-            if self.leadership.held is not held:
+            if self.leadership.is_leader is not held:
                 held = not held
                 event = "leading" if held else "standing-by"
                 self.log.line("info", event, {"holder": self.leadership.holder})

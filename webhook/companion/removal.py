@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from webhook.cluster.errors import ClusterError, Conflict, Forbidden, NotFound
-from webhook.cluster.follow import Follower
-from webhook.cluster.kinds import POD, SECRET
-from webhook.cluster.ports import Key, Precondition, Selection
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import ListOptions, ObjectKey, Preconditions
+from webhook.cluster.resources import POD, SECRET
 from webhook.companion.means import Means
 from webhook.companion.seen import MirrorSeen, refers_to_mirror
 from webhook.injection.names import MIRROR_SECRET
-from webhook.mirror.plan import Step, Verdict
+from webhook.mirror.decide import Action, MirrorDecision
 from webhook.mirror.reasons import MirrorReason
 
 _GRACE: Final = timedelta(seconds=10)
@@ -28,7 +28,7 @@ _AGAIN: Final = timedelta(seconds=15)
 class Removal:
     """Remembers which mirrors are to go, and since when."""
 
-    def __init__(self, means: Means, mirrors: Follower[MirrorSeen]) -> None:
+    def __init__(self, means: Means, mirrors: Informer[MirrorSeen]) -> None:
         """Takes what it acts with, and the followed mirrors."""
         self._means = means
         self._mirrors = mirrors
@@ -37,13 +37,13 @@ class Removal:
 
     def step(
         self,
-        verdicts: Mapping[str, Verdict],
+        verdicts: Mapping[str, MirrorDecision],
         mirrors: Mapping[str, MirrorSeen],
         *,
         now: datetime,
     ) -> float | None:
         """Removes what is due; returns the seconds until the next is, if any."""
-        leaving = [n for n, v in verdicts.items() if v.step is Step.REMOVE]
+        leaving = [n for n, v in verdicts.items() if v.step is Action.REMOVE]
         self._due = {name: self._due.get(name, now + _GRACE) for name in leaving}
         self._reasons = {n: r for n, r in self._reasons.items() if n in self._due}
         for name in leaving:
@@ -74,20 +74,20 @@ class Removal:
         return remove(self._means, self._mirrors, namespace, mirror)
 
     def _is_needed(self, namespace: str) -> bool:
-        listing = self._means.resources.listing(
-            Selection(POD, namespace=namespace), refers_to_mirror
+        listing = self._means.resources.list(
+            ListOptions(POD, namespace=namespace), refers_to_mirror
         )
         return any(needed for _, needed in listing.items.values())
 
 
 def remove(
     means: Means,
-    mirrors: Follower[MirrorSeen],
+    mirrors: Informer[MirrorSeen],
     namespace: str,
     mirror: MirrorSeen,
 ) -> MirrorReason | None:
     """Deletes exactly this mirror; None when it is gone, else why it is not."""
-    only = Precondition(uid=mirror.uid, version=mirror.version)
+    only = Preconditions(uid=mirror.uid, version=mirror.version)
     try:
         means.resources.delete(SECRET, MIRROR_SECRET, namespace, only=only)
     except NotFound:
@@ -98,6 +98,6 @@ def remove(
         return MirrorReason.FORBIDDEN
     except ClusterError:
         return MirrorReason.UNAVAILABLE
-    mirrors.forget(Key(namespace, MIRROR_SECRET))
+    mirrors.forget(ObjectKey(namespace, MIRROR_SECRET))
     means.log.line("info", "mirror-removed", {"namespace": namespace})
     return None

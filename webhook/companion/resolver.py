@@ -19,8 +19,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
-from webhook.egress.memory import Lookup, Outcome
-from webhook.egress.model import Address
+from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
+from webhook.egress.network_policy import Address
 
 _MAX_ALIASES = 8
 _PAYLOAD = 1232
@@ -29,31 +29,31 @@ _AT_ONCE = 16
 _NO_TTL = 2**31
 
 _RCODES = {
-    dns.rcode.NOERROR: Outcome.EMPTY,
-    dns.rcode.NXDOMAIN: Outcome.NXDOMAIN,
-    dns.rcode.SERVFAIL: Outcome.SERVFAIL,
-    dns.rcode.REFUSED: Outcome.REFUSED,
+    dns.rcode.NOERROR: DnsOutcome.EMPTY,
+    dns.rcode.NXDOMAIN: DnsOutcome.NXDOMAIN,
+    dns.rcode.SERVFAIL: DnsOutcome.SERVFAIL,
+    dns.rcode.REFUSED: DnsOutcome.REFUSED,
 }
 _MOST_TELLING = (
-    Outcome.NOERROR,
-    Outcome.NXDOMAIN,
-    Outcome.EMPTY,
-    Outcome.CHAIN,
-    Outcome.SERVFAIL,
-    Outcome.REFUSED,
-    Outcome.MALFORMED,
-    Outcome.TIMEOUT,
+    DnsOutcome.NOERROR,
+    DnsOutcome.NXDOMAIN,
+    DnsOutcome.EMPTY,
+    DnsOutcome.CHAIN,
+    DnsOutcome.SERVFAIL,
+    DnsOutcome.REFUSED,
+    DnsOutcome.MALFORMED,
+    DnsOutcome.TIMEOUT,
 )
 """Of several servers: what one knows, another one need not."""
 _OF_FAMILIES = (
-    Outcome.NOERROR,
-    Outcome.CHAIN,
-    Outcome.SERVFAIL,
-    Outcome.REFUSED,
-    Outcome.MALFORMED,
-    Outcome.TIMEOUT,
-    Outcome.NXDOMAIN,
-    Outcome.EMPTY,
+    DnsOutcome.NOERROR,
+    DnsOutcome.CHAIN,
+    DnsOutcome.SERVFAIL,
+    DnsOutcome.REFUSED,
+    DnsOutcome.MALFORMED,
+    DnsOutcome.TIMEOUT,
+    DnsOutcome.NXDOMAIN,
+    DnsOutcome.EMPTY,
 )
 """Of the two families at one server."""
 
@@ -62,12 +62,12 @@ _OF_FAMILIES = (
 class _Answer:
     """What one server says of one name: in one family, or in both."""
 
-    outcome: Outcome
+    outcome: DnsOutcome
     addresses: tuple[Address, ...] = ()
     ttl: int = 0
 
 
-_LOOP = _Answer(Outcome.CHAIN)
+_LOOP = _Answer(DnsOutcome.CHAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Resolver:
 
     def look_up(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
-    ) -> Lookup:
+    ) -> DnsAnswer:
         """A and AAAA of a name, from every server.
 
         The first candidate of the search list with an address is what the name means;
@@ -153,7 +153,7 @@ class Resolver:
             now: When; the lookup bears this time.
         """
         bare = name.removesuffix(".")
-        lookups: dict[str, Lookup] = {}
+        lookups: dict[str, DnsAnswer] = {}
         for candidate in self._search.candidates(bare):
             found = self._absolute(candidate, servers, now)
             if found.addresses:
@@ -163,14 +163,14 @@ class Resolver:
 
     def _absolute(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
-    ) -> Lookup:
+    ) -> DnsAnswer:
         absolute = dns.name.from_text(f"{name}.")
         answers = list(self._pool.map(lambda s: self._both(absolute, *s), servers))
         found = [answer for answer in answers if answer.addresses]
         outcomes = tuple(answer.outcome for answer in answers)
-        return Lookup(
+        return DnsAnswer(
             at=now,
-            outcome=min(outcomes, key=_MOST_TELLING.index, default=Outcome.TIMEOUT),
+            outcome=min(outcomes, key=_MOST_TELLING.index, default=DnsOutcome.TIMEOUT),
             addresses=tuple({a: None for answer in found for a in answer.addresses}),
             ttl=min((timedelta(seconds=a.ttl) for a in found), default=None),
             servers=outcomes,
@@ -197,7 +197,7 @@ class Resolver:
         aliases, ttl = 0, _NO_TTL
         while aliases <= _MAX_ALIASES:
             response = self._ask(name, kind, where, port)
-            if isinstance(response, Outcome):
+            if isinstance(response, DnsOutcome):
                 return _Answer(response)
             try:
                 chain = response.resolve_chaining()
@@ -208,7 +208,7 @@ class Resolver:
             if chain.answer is not None:
                 addresses = tuple(ip_address(item.address) for item in chain.answer)
                 whole = aliases <= _MAX_ALIASES
-                return _Answer(Outcome.NOERROR, addresses, ttl) if whole else _LOOP
+                return _Answer(DnsOutcome.NOERROR, addresses, ttl) if whole else _LOOP
             if not chain.cnames or response.rcode() != dns.rcode.NOERROR:
                 return _Answer(_RCODES[response.rcode()])
             name = chain.canonical_name
@@ -216,20 +216,20 @@ class Resolver:
 
     def _ask(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, where: str, port: int
-    ) -> dns.message.QueryMessage | Outcome:
+    ) -> dns.message.QueryMessage | DnsOutcome:
         query = dns.message.make_query(name, kind, use_edns=0, payload=_PAYLOAD)
         try:
             response, _ = dns.query.udp_with_fallback(
                 query, where, self._timeout, port, ignore_unexpected=True
             )
         except dns.exception.Timeout:
-            return Outcome.TIMEOUT
+            return DnsOutcome.TIMEOUT
         except (dns.exception.DNSException, EOFError):
-            return Outcome.MALFORMED
+            return DnsOutcome.MALFORMED
         except OSError:
-            return Outcome.TIMEOUT
+            return DnsOutcome.TIMEOUT
         if not isinstance(response, dns.message.QueryMessage):
-            return Outcome.MALFORMED
+            return DnsOutcome.MALFORMED
         if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             return response
-        return _RCODES.get(response.rcode(), Outcome.MALFORMED)
+        return _RCODES.get(response.rcode(), DnsOutcome.MALFORMED)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from webhook.cluster import objects
-from webhook.cluster.announce import Subject
-from webhook.cluster.kinds import POD
-from webhook.cluster.ports import Json
+from webhook.cluster import metadata
+from webhook.cluster.events import ObjectReference
+from webhook.cluster.interface import Json
+from webhook.cluster.resources import POD
 from webhook.injection.decision import decide_pod
 from webhook.injection.names import (
     DEFAULT_PROFILE,
@@ -23,13 +23,13 @@ from webhook.injection.names import (
     MIRROR_SECRET,
     PROFILE_LABEL,
 )
-from webhook.injection.patch import Policy
-from webhook.injection.reasons import Reason
-from webhook.injection.shape import is_pod
+from webhook.injection.patch import InjectionPolicy
+from webhook.injection.reasons import InjectionReason
+from webhook.injection.validate import is_pod
 from webhook.injection.workload import recognize, task_containers
-from webhook.mirror.desired import fingerprint_of, is_owned
-from webhook.mirror.plan import Existing, Labeled
-from webhook.sensitive import Sensitive
+from webhook.mirror.decide import ExistingMirror, LabeledNamespace
+from webhook.mirror.secret import fingerprint_of, is_owned
+from webhook.secret_bytes import SecretBytes
 
 _OVER = ("Succeeded", "Failed")
 
@@ -44,15 +44,15 @@ class NamespaceSeen:
         since: when the label was last written, as the API server knows.
     """
 
-    labeled: Labeled
+    labeled: LabeledNamespace
     uid: str
     since: datetime | None
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> ObjectReference:
         """What an Event about it refers to; it goes where its users look."""
         name = self.labeled.name
-        return Subject("v1", "Namespace", name, name, self.uid)
+        return ObjectReference("v1", "Namespace", name, name, self.uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class MirrorSeen:
         changed: when its content last changed.
     """
 
-    existing: Existing
+    existing: ExistingMirror
     uid: str
     version: str
     keys: tuple[str, ...]
@@ -80,7 +80,7 @@ class MirrorSeen:
 class SourceSeen:
     """A source's content, and when it last changed."""
 
-    content: Mapping[str, Sensitive]
+    content: Mapping[str, SecretBytes]
     changed: datetime | None
 
 
@@ -103,35 +103,35 @@ class TaskPod:
     created: datetime | None
     over: bool
     stamped: bool
-    reason: Reason
+    reason: InjectionReason
     started: datetime | None
-    owner: Subject | None
+    owner: ObjectReference | None
     config_maps: tuple[tuple[str, str], ...]
 
 
 def namespace_seen(body: Json) -> NamespaceSeen:
     """Keeps of a Namespace its profile, whether it goes, and when it was labeled."""
-    address = objects.key(body)
+    address = metadata.key(body)
     return NamespaceSeen(
-        Labeled(
+        LabeledNamespace(
             name=address.name,
-            profile=objects.labels(body).get(PROFILE_LABEL) or DEFAULT_PROFILE,
-            terminating=bool(objects.metadata(body).get("deletionTimestamp")),
+            profile=metadata.labels(body).get(PROFILE_LABEL) or DEFAULT_PROFILE,
+            terminating=bool(metadata.of(body).get("deletionTimestamp")),
         ),
-        objects.uid(body),
-        objects.written(body, "metadata", "labels", INJECT_LABEL),
+        metadata.uid(body),
+        metadata.last_write_time(body, "metadata", "labels", INJECT_LABEL),
     )
 
 
 def mirror_seen(body: Json) -> MirrorSeen:
     """Keeps of a Secret of the mirror's name all but its values."""
     return MirrorSeen(
-        Existing(is_owned(body), fingerprint_of(body)),
-        objects.uid(body),
-        objects.version(body),
+        ExistingMirror(is_owned(body), fingerprint_of(body)),
+        metadata.uid(body),
+        metadata.resource_version(body),
         tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
-        objects.created(body),
-        objects.written(body, "data") or objects.created(body),
+        metadata.creation_time(body),
+        metadata.last_write_time(body, "data") or metadata.creation_time(body),
     )
 
 
@@ -152,16 +152,16 @@ def key_names(body: Json) -> frozenset[str]:
 
 def task_pod(body: Json) -> TaskPod:
     """Keeps of a pod what the auditor asks about it."""
-    meta = objects.metadata(body)
+    meta = metadata.of(body)
     status = body.get("status") or {}
-    stamped = objects.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
+    stamped = metadata.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
     tasks = _task_containers(body)
     return TaskPod(
-        uid=objects.uid(body),
-        created=objects.created(body),
+        uid=metadata.uid(body),
+        created=metadata.creation_time(body),
         over=status.get("phase") in _OVER or bool(meta.get("deletionTimestamp")),
         stamped=stamped,
-        reason=Reason.ALREADY_INJECTED if stamped else _verdict(body),
+        reason=InjectionReason.ALREADY_INJECTED if stamped else _verdict(body),
         started=_started(status, {container["name"] for container in tasks}),
         owner=controller(body),
         config_maps=tuple(
@@ -184,31 +184,35 @@ def refers_to_mirror(body: Json) -> bool:
     return _mentions((body.get("spec") or {}), MIRROR_SECRET)
 
 
-def controller(body: Json) -> Subject | None:
+def controller(body: Json) -> ObjectReference | None:
     """Whoever made the object and keeps it, as its `ownerReferences` say."""
-    for owner in objects.metadata(body).get("ownerReferences") or ():
+    for owner in metadata.of(body).get("ownerReferences") or ():
         if owner.get("controller"):
-            return Subject(
+            return ObjectReference(
                 sys.intern(owner["apiVersion"]),
                 sys.intern(owner["kind"]),
-                sys.intern(objects.key(body).namespace),
+                sys.intern(metadata.key(body).namespace),
                 sys.intern(owner["name"]),
                 sys.intern(owner["uid"]),
             )
     return None
 
 
-def pod_subject(namespace: str, name: str, pod: TaskPod) -> Subject:
+def pod_subject(namespace: str, name: str, pod: TaskPod) -> ObjectReference:
     """What an Event about the pod refers to."""
-    return Subject(POD.api_version, POD.name, namespace, name, pod.uid)
+    return ObjectReference(POD.api_version, POD.name, namespace, name, pod.uid)
 
 
 def _source(
     body: Json, encoded: Mapping[str, str], plain: Mapping[str, str]
 ) -> SourceSeen:
-    content = {key: Sensitive(base64.b64decode(text)) for key, text in encoded.items()}
-    content |= {key: Sensitive(text.encode()) for key, text in plain.items()}
-    return SourceSeen(content, objects.written(body) or objects.created(body))
+    content = {
+        key: SecretBytes(base64.b64decode(text)) for key, text in encoded.items()
+    }
+    content |= {key: SecretBytes(text.encode()) for key, text in plain.items()}
+    return SourceSeen(
+        content, metadata.last_write_time(body) or metadata.creation_time(body)
+    )
 
 
 def _mentions(value: object, name: str) -> bool:
@@ -220,10 +224,10 @@ def _mentions(value: object, name: str) -> bool:
     return isinstance(value, list) and any(_mentions(child, name) for child in value)
 
 
-def _verdict(body: Json) -> Reason:
+def _verdict(body: Json) -> InjectionReason:
     if not is_pod(body):
-        return Reason.MALFORMED_POD
-    return decide_pod(body, Policy()).reason
+        return InjectionReason.MALFORMED_POD
+    return decide_pod(body, InjectionPolicy()).reason
 
 
 def _task_containers(body: Json) -> list[Json]:
@@ -236,7 +240,7 @@ def _task_containers(body: Json) -> list[Json]:
 
 def _started(status: Json, tasks: set[str]) -> datetime | None:
     times = [
-        objects.moment(running.get("startedAt"))
+        metadata.parse_time(running.get("startedAt"))
         for container in status.get("containerStatuses") or ()
         if container.get("name") in tasks
         if (running := (container.get("state") or {}).get("running"))

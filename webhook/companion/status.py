@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from webhook import __version__
-from webhook.cluster.kinds import CONFIG_MAP
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.audit import Auditor, PodsReport
 from webhook.companion.means import Means
 from webhook.companion.mirrors import Mirrors, NamespaceReport
 from webhook.companion.supply import Supplies
-from webhook.mirror.plan import Supply
+from webhook.mirror.decide import ProfileContent
 
 SCHEMA: Final = 1
 """Grows when a field changes its meaning or goes; a new field alone does not count."""
@@ -39,7 +39,7 @@ class Status:
     def __init__(
         self,
         means: Means,
-        home: Key,
+        home: ObjectKey,
         supplies: Supplies,
         mirrors: Mirrors,
         auditor: Auditor,
@@ -75,7 +75,7 @@ class Status:
         troubled = {
             name: one
             for name, one in report["namespaces"].items()
-            if one["reason"] != "mirrored" or one.get("missed")
+            if one["reason"] != "Mirrored" or one.get("missed")
         }
         kept = dict(list(troubled.items())[: _LARGEST // 400])
         report |= {"namespaces": kept, "truncated": True}
@@ -99,7 +99,7 @@ class Status:
             **{name: section() for name, section in self.sections.items()},
         }
 
-    def _profile(self, name: str, supply: Supply) -> Json:
+    def _profile(self, name: str, supply: ProfileContent) -> Json:
         content, problem = supply.content, supply.problem
         findings = (problem.findings if problem else ()) or (
             content.findings if content else ()

@@ -8,8 +8,8 @@ from datetime import datetime
 from operator import is_
 
 from webhook.companion.seen import SourceSeen
-from webhook.mirror.merge import Merged, merge
-from webhook.mirror.plan import Supply
+from webhook.mirror.decide import ProfileContent
+from webhook.mirror.merge import MergedKeys, merge
 from webhook.mirror.profile import Profile, SourceRef
 from webhook.mirror.reasons import MirrorReason
 
@@ -38,14 +38,16 @@ class Supplies:
         self._listed = listed
         self._wake = wake
         self._seen: dict[str, tuple[SourceSeen | MirrorReason, ...]] = {}
-        self._supplies: dict[str, Supply] = {}
+        self._supplies: dict[str, ProfileContent] = {}
         self._changed: dict[str, datetime] = {}
 
     def changed(self, profile: str) -> datetime | None:
         """When the newest of a profile's sources last changed, as far as seen."""
         return self._changed.get(profile)
 
-    def refresh(self, sources: Sources, *, now: datetime) -> Mapping[str, Supply]:
+    def refresh(
+        self, sources: Sources, *, now: datetime
+    ) -> Mapping[str, ProfileContent]:
         """Merges anew what has new sources, and keeps what was good where that fails.
 
         A source is new when its object is another one: what followers keep of it stays
@@ -72,12 +74,12 @@ class Supplies:
             for ref, seen in sources.items()
         }
         merged = merge(profile, contents, listed=self._listed)
-        if isinstance(merged, Merged):
-            self._supplies[profile.name] = Supply(merged, None)
+        if isinstance(merged, MergedKeys):
+            self._supplies[profile.name] = ProfileContent(merged, None)
             return
-        before = self._supplies.get(profile.name, Supply(None, None))
+        before = self._supplies.get(profile.name, ProfileContent(None, None))
         since = before.since or now
-        self._supplies[profile.name] = Supply(before.content, merged, since)
+        self._supplies[profile.name] = ProfileContent(before.content, merged, since)
 
     def _note_change(self, profile: Profile, sources: Sources) -> None:
         for source in profile.sources:

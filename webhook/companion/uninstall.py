@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from webhook.cluster.errors import ClusterError, NotFound
-from webhook.cluster.follow import Follower
-from webhook.cluster.kinds import WEBHOOK_CONFIGURATION
-from webhook.cluster.lease import Leadership
+from webhook.cluster.informer import Informer
+from webhook.cluster.leader_election import LeaderElector
+from webhook.cluster.resources import WEBHOOK_CONFIGURATION
 from webhook.companion.means import Means
 from webhook.companion.removal import remove
 from webhook.companion.seen import MirrorSeen
@@ -28,8 +28,8 @@ _ROUNDS: Final = 5
 
 def remove_all(
     means: Means,
-    mirrors: Follower[MirrorSeen],
-    leadership: Leadership,
+    mirrors: Informer[MirrorSeen],
+    leadership: LeaderElector,
     *,
     configuration: str,
     wait: Callable[[float], object],
@@ -57,7 +57,7 @@ def remove_all(
     left: dict[str, str] = {}
     for round_ in range(_ROUNDS):
         mirrors.refresh()
-        failing = mirrors.standing.failing
+        failing = mirrors.health.failing
         if failing is not None:
             raise failing
         left = _round(means, mirrors)
@@ -77,9 +77,9 @@ def _disconnect(means: Means, configuration: str) -> bool:
     return True
 
 
-def _seize(leadership: Leadership, means: Means) -> bool:
+def _seize(leadership: LeaderElector, means: Means) -> bool:
     try:
-        leadership.seize(HELD_SECONDS)
+        leadership.take_over(HELD_SECONDS)
     except NotFound:
         return False  # nobody leads where there is no Lease
     except ClusterError as error:
@@ -87,9 +87,9 @@ def _seize(leadership: Leadership, means: Means) -> bool:
     return True
 
 
-def _round(means: Means, mirrors: Follower[MirrorSeen]) -> dict[str, str]:
+def _round(means: Means, mirrors: Informer[MirrorSeen]) -> dict[str, str]:
     left = {}
-    for key, mirror in mirrors.snapshot().items():
+    for key, mirror in mirrors.items().items():
         if not mirror.existing.owned:
             continue
         kept = remove(means, mirrors, key.namespace, mirror)

@@ -8,19 +8,19 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from webhook.companion.seen import TaskPod
-from webhook.injection.reasons import Reason
+from webhook.injection.reasons import InjectionReason
 
 
 class AuditReason(StrEnum):
     """Why a task pod of a compute namespace has the keys, or has not."""
 
-    INJECTED = "injected"
-    ALREADY_REFERENCED = "already-referenced"
-    OPTED_OUT = "opted-out"
-    CREATED_BEFORE_LABEL = "created-before-label"
-    MISSED = "missed"
-    WRONG_LABELS = "wrong-labels"
-    NO_TASK_CONTAINER = "no-task-container"
+    INJECTED = "Injected"
+    ALREADY_REFERENCED = "AlreadyReferenced"
+    OPTED_OUT = "OptedOut"
+    CREATED_BEFORE_LABEL = "CreatedBeforeLabel"
+    MISSED = "Missed"
+    WRONG_LABELS = "WrongLabels"
+    NO_TASK_CONTAINER = "NoTaskContainer"
 
     @property
     def sentence(self) -> str:
@@ -64,11 +64,11 @@ _SENTENCES = MappingProxyType(
 
 _BY_DECISION = MappingProxyType(
     {
-        Reason.ALREADY_INJECTED: AuditReason.INJECTED,
-        Reason.ALREADY_REFERENCED: AuditReason.ALREADY_REFERENCED,
-        Reason.OPTED_OUT: AuditReason.OPTED_OUT,
-        Reason.NOT_A_TASK_POD: AuditReason.WRONG_LABELS,
-        Reason.NO_TASK_CONTAINER: AuditReason.NO_TASK_CONTAINER,
+        InjectionReason.ALREADY_INJECTED: AuditReason.INJECTED,
+        InjectionReason.ALREADY_REFERENCED: AuditReason.ALREADY_REFERENCED,
+        InjectionReason.OPTED_OUT: AuditReason.OPTED_OUT,
+        InjectionReason.NOT_A_TASK_POD: AuditReason.WRONG_LABELS,
+        InjectionReason.NO_TASK_CONTAINER: AuditReason.NO_TASK_CONTAINER,
     }
 )
 
@@ -82,7 +82,7 @@ def audited(pod: TaskPod, *, since: datetime | None) -> AuditReason | None:
     """
     if pod.over:
         return None
-    if pod.reason is not Reason.INJECTED:
+    if pod.reason is not InjectionReason.INJECTED:
         return _BY_DECISION.get(pod.reason)
     # The API server's times have whole seconds: within the same one, the pod may have
     # been first.

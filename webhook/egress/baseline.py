@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from webhook.egress.destination import Destination, parse_extra
-from webhook.egress.model import PodPeer, Port, Protocol, Rule
-from webhook.egress.policy import INJECTED
+from webhook.egress.destinations import Destination, parse_extra
+from webhook.egress.network_policy import PodPeer, Port, Protocol, Rule
 from webhook.egress.selector import EVERYTHING
+from webhook.egress.shadow import INJECTED
 
 
 class Peers(StrEnum):

@@ -10,13 +10,13 @@ outside the cluster only; a `Target` without `address` gives their reading.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from webhook.egress.model import (
+from webhook.egress.network_policy import (
     Address,
     Direction,
     IpBlock,
+    NetworkPolicy,
     Peer,
     Pod,
-    Policy,
     Port,
     Protocol,
     Rule,
@@ -42,7 +42,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PacketVerdict:
     """Whether a packet passes in one direction, and why.
 
     Attributes:
@@ -57,7 +57,7 @@ class Verdict:
     allowed_by: tuple[str, int] | None = None
 
 
-def selects(policy: Policy, pod: Pod, direction: Direction) -> bool:
+def selects(policy: NetworkPolicy, pod: Pod, direction: Direction) -> bool:
     """Whether a policy isolates a pod for a direction."""
     return (
         direction in policy.directions
@@ -68,8 +68,12 @@ def selects(policy: Policy, pod: Pod, direction: Direction) -> bool:
 
 
 def egress(
-    policies: Iterable[Policy], pod: Pod, target: Target, port: int, protocol: Protocol
-) -> Verdict:
+    policies: Iterable[NetworkPolicy],
+    pod: Pod,
+    target: Target,
+    port: int,
+    protocol: Protocol,
+) -> PacketVerdict:
     """Whether a pod may open a connection to a target, as far as its own side goes."""
     isolating = [p for p in policies if selects(p, pod, Direction.EGRESS)]
     for policy in isolating:
@@ -77,31 +81,35 @@ def egress(
             if _ports(rule, port, protocol, target.seen) and _peers(
                 rule, target, policy
             ):
-                return Verdict(True, _names(isolating), (policy.name, index))
-    return Verdict(not isolating, _names(isolating))
+                return PacketVerdict(True, _names(isolating), (policy.name, index))
+    return PacketVerdict(not isolating, _names(isolating))
 
 
 def ingress(
-    policies: Iterable[Policy], pod: Pod, source: Target, port: int, protocol: Protocol
-) -> Verdict:
+    policies: Iterable[NetworkPolicy],
+    pod: Pod,
+    source: Target,
+    port: int,
+    protocol: Protocol,
+) -> PacketVerdict:
     """Whether a pod may receive a connection from a source, as far as its side goes."""
     isolating = [p for p in policies if selects(p, pod, Direction.INGRESS)]
     for policy in isolating:
         for index, rule in enumerate(policy.ingress):
             if _ports(rule, port, protocol, pod) and _peers(rule, source, policy):
-                return Verdict(True, _names(isolating), (policy.name, index))
-    return Verdict(not isolating, _names(isolating))
+                return PacketVerdict(True, _names(isolating), (policy.name, index))
+    return PacketVerdict(not isolating, _names(isolating))
 
 
-def _names(policies: Iterable[Policy]) -> tuple[str, ...]:
+def _names(policies: Iterable[NetworkPolicy]) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in policies))
 
 
-def _peers(rule: Rule, target: Target, policy: Policy) -> bool:
+def _peers(rule: Rule, target: Target, policy: NetworkPolicy) -> bool:
     return not rule.peers or any(_peer(p, target, policy) for p in rule.peers)
 
 
-def _peer(peer: Peer, target: Target, policy: Policy) -> bool:
+def _peer(peer: Peer, target: Target, policy: NetworkPolicy) -> bool:
     if isinstance(peer, IpBlock):
         return target.address is not None and peer.contains(target.address)
     pod = target.seen

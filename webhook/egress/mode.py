@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Mode(StrEnum):
+class EgressMode(StrEnum):
     """From doing nothing on; each does more than the one before."""
 
     OFF = "off"
@@ -16,7 +16,7 @@ class Mode(StrEnum):
     """Injected pods are closed to everything that is not declared."""
 
 
-_ORDER = list(Mode)
+_ORDER = list(EgressMode)
 
 
 def is_known(label: str) -> bool:
@@ -24,7 +24,7 @@ def is_known(label: str) -> bool:
     return label in _ORDER
 
 
-def narrowed(release: Mode, label: str | None) -> Mode:
+def narrowed(release: EgressMode, label: str | None) -> EgressMode:
     """The mode of a namespace: its label may only take away.
 
     A value that this version does not know means `observe`: whoever wrote it wanted
@@ -32,5 +32,5 @@ def narrowed(release: Mode, label: str | None) -> Mode:
     """
     if label is None:
         return release
-    asked = Mode(label) if is_known(label) else Mode.OBSERVE
+    asked = EgressMode(label) if is_known(label) else EgressMode.OBSERVE
     return min(release, asked, key=_ORDER.index)

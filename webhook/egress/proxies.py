@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from webhook.egress.reasons import Finding, Reason
-from webhook.egress.uri import MalformedUriError, Server, server
+from webhook.egress.reasons import EgressReason, Finding
+from webhook.egress.uri import MalformedUriError, ServerAddress, server
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """A proxy and the key that names it."""
 
-    server: Server
+    server: ServerAddress
     origin: str
 
 
@@ -46,12 +46,12 @@ class Proxies:
                 by_scheme[scheme] = Proxy(server(keys[origin]), origin)
             except MalformedUriError as error:
                 message = f"{origin} names no proxy: {error}"
-                findings.append(Finding(Reason.MALFORMED_URI, origin, message))
+                findings.append(Finding(EgressReason.MALFORMED_URI, origin, message))
         none = _first(keys, "no_proxy")
         entries = keys[none].replace(" ", "").lower().split(",") if none else []
         return cls(by_scheme, tuple(e for e in entries if e)), findings
 
-    def for_server(self, target: Server) -> Proxy | None:
+    def for_server(self, target: ServerAddress) -> Proxy | None:
         """The proxy that a client dials to reach a server, if it does."""
         proxy = self.by_scheme.get(target.scheme)
         if proxy is None or any(_exempts(entry, target) for entry in self.exempt):
@@ -64,7 +64,7 @@ def _first(keys: Mapping[str, str], *names: str) -> str | None:
     return next((s for s in spellings if keys.get(s, "").strip()), None)
 
 
-def _exempts(entry: str, target: Server) -> bool:
+def _exempts(entry: str, target: ServerAddress) -> bool:
     try:
         address = ip_address(target.host)
     except ValueError:

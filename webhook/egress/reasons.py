@@ -1,6 +1,6 @@
 """The words in which egress decisions are told, in every place the same.
 
-A `Reason` is the metric label, the log field, the Event reason and the column of
+A `EgressReason` is the metric label, the log field, the Event reason and the column of
 `tracking-injector status` at once.
 """
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Reason(StrEnum):
+class EgressReason(StrEnum):
     """Why egress of a namespace is as it is."""
 
     EGRESS_READY = "EgressReady"
@@ -41,57 +41,59 @@ class Reason(StrEnum):
 
 
 _SENTENCES: Final = {
-    Reason.EGRESS_READY: "Every destination is permitted to every injected pod.",
-    Reason.NOT_ISOLATED: (
+    EgressReason.EGRESS_READY: "Every destination is permitted to every injected pod.",
+    EgressReason.NOT_ISOLATED: (
         "No policy isolates injected pods for egress, so there is nothing to add."
     ),
-    Reason.SWITCHED_OFF: "The release's setting or the namespace's label says `off`.",
-    Reason.NO_NETWORK_NEEDED: (
+    EgressReason.SWITCHED_OFF: (
+        "The release's setting or the namespace's label says `off`."
+    ),
+    EgressReason.NO_NETWORK_NEEDED: (
         "The tracking URI names a file or nothing: no destination follows from it."
     ),
-    Reason.UNRESOLVED: "A name never resolved, so it has no rule yet.",
-    Reason.RESOLUTION_STALE: (
+    EgressReason.UNRESOLVED: "A name never resolved, so it has no rule yet.",
+    EgressReason.RESOLUTION_STALE: (
         "The last lookup failed; the addresses known before it stay."
     ),
-    Reason.ROTATING_ADDRESSES: (
+    EgressReason.ROTATING_ADDRESSES: (
         "Lookups keep bringing new addresses: the pool is larger than an answer."
     ),
-    Reason.TRUNCATED: (
+    EgressReason.TRUNCATED: (
         "A name has more addresses than the cap; the newest are permitted."
     ),
-    Reason.UNSAFE_ADDRESS: (
+    EgressReason.UNSAFE_ADDRESS: (
         "An answer held an address no tracking server has; it was left out."
     ),
-    Reason.PORT_MISMATCH: (
+    EgressReason.PORT_MISMATCH: (
         "A headless Service whose pods do not listen on the port of the URI."
     ),
-    Reason.TLS_NAME_MISMATCH: (
+    EgressReason.TLS_NAME_MISMATCH: (
         "An ExternalName Service: the certificate will be for the other name."
     ),
-    Reason.DESTINATION_INGRESS_BLOCKED: (
+    EgressReason.DESTINATION_INGRESS_BLOCKED: (
         "The tracking server's own namespace does not let task pods in."
     ),
-    Reason.OTHER_EGRESS_CONTROLS: (
+    EgressReason.OTHER_EGRESS_CONTROLS: (
         "Another engine restricts egress; its rule has to be added by its owner."
     ),
-    Reason.ENFORCEMENT_UNKNOWN: (
+    EgressReason.ENFORCEMENT_UNKNOWN: (
         "Nothing shows whether this cluster enforces the policy, or a part of it."
     ),
-    Reason.NODE_ADDRESS: (
+    EgressReason.NODE_ADDRESS: (
         "The backend lives on a node's address; some engines match no CIDR there."
     ),
-    Reason.MALFORMED_URI: "A key that should name a server does not.",
-    Reason.HOST_NEEDED: (
+    EgressReason.MALFORMED_URI: "A key that should name a server does not.",
+    EgressReason.HOST_NEEDED: (
         "A key points to a server only indirectly; its host has to be configured."
     ),
-    Reason.DATABASE_URI: (
+    EgressReason.DATABASE_URI: (
         "The tracking URI is a database: every task holds its credentials."
     ),
-    Reason.LEGACY_TRACKER: "The tracker's hosted service is at its end.",
-    Reason.BASELINE_MISSING: (
+    EgressReason.LEGACY_TRACKER: "The tracker's hosted service is at its end.",
+    EgressReason.BASELINE_MISSING: (
         "Isolation was asked for without saying what must stay reachable."
     ),
-    Reason.SELECTOR_UNREADABLE: (
+    EgressReason.SELECTOR_UNREADABLE: (
         "A policy or namespace carries a value this version does not know."
     ),
 }
@@ -107,6 +109,6 @@ class Finding:
         message: One sentence for people. Never a value either.
     """
 
-    reason: Reason
+    reason: EgressReason
     subject: str
     message: str

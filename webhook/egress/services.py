@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
 
-from webhook.egress.model import Address, Protocol
+from webhook.egress.network_policy import Address, Protocol
 from webhook.egress.selector import Json, Selector
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
@@ -109,7 +109,7 @@ class EndpointSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class ServiceIndex:
     """The Services of a cluster, by name and by address.
 
     Attributes:
@@ -132,7 +132,7 @@ class Catalog:
         slices: Iterable[EndpointSlice] = (),
         domain: str = "cluster.local",
         nodes: Iterable[Address] = (),
-    ) -> "Catalog":
+    ) -> "ServiceIndex":
         """Files Services and slices under the names and addresses they have."""
         by_name = {(s.namespace, s.name): s for s in services}
         grouped: dict[tuple[str, str], list[EndpointSlice]] = {}
@@ -195,6 +195,13 @@ class Catalog:
         if not numbers and not isinstance(port.target, str):
             numbers = {port.target or port.port}
         return tuple(sorted(addresses, key=address_key)), tuple(sorted(numbers))
+
+
+def node_addresses(raw: Json) -> tuple[Address, ...]:
+    """Read the addresses of a Node that a Service may lead to, sorted."""
+    given = (raw.get("status") or {}).get("addresses") or ()
+    found = (a.get("address") for a in given if str(a.get("type")).endswith("IP"))
+    return tuple(sorted(_addresses(found), key=address_key))
 
 
 def address_key(address: Address) -> tuple[int, int]:

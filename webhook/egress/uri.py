@@ -33,7 +33,7 @@ class MalformedUriError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerAddress:
     """What is left of a URI: where to connect, and how.
 
     Attributes:
@@ -59,7 +59,7 @@ def scheme_of(value: str) -> str:
     return head.lower().split("+")[0] if valid else ""
 
 
-def server(value: str, default_scheme: str = "http") -> Server:
+def server(value: str, default_scheme: str = "http") -> ServerAddress:
     """Reads the URI of a server.
 
     Args:
@@ -85,7 +85,7 @@ def server(value: str, default_scheme: str = "http") -> Server:
         raise MalformedUriError("its scheme is not one of a server")
     if port == 0:
         raise MalformedUriError("its port is 0")
-    return Server(scheme, canonical_host(host or ""), port or PORTS[scheme])
+    return ServerAddress(scheme, canonical_host(host or ""), port or PORTS[scheme])
 
 
 def canonical_host(host: str) -> str:

@@ -5,17 +5,17 @@ from typing import Any
 
 from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
 from webhook.injection.patch import (
+    InjectionPolicy,
     Operation,
-    Policy,
     env_from_operations,
     env_operations,
     refers_to_mirror,
     stamp_operations,
     stamped_containers,
 )
-from webhook.injection.reasons import Reason
+from webhook.injection.reasons import InjectionReason
 from webhook.injection.review import Review
-from webhook.injection.shape import is_pod
+from webhook.injection.validate import is_pod
 from webhook.injection.workload import (
     MIRROR_POD_ANNOTATION,
     Workload,
@@ -38,13 +38,13 @@ class Decision:
         patch: RFC 6902 operations on the pod; empty when it stays as it is.
     """
 
-    reason: Reason
+    reason: InjectionReason
     workload: Workload | None = None
     containers: tuple[str, ...] = ()
     patch: tuple[Operation, ...] = ()
 
 
-def decide(review: Review, policy: Policy) -> Decision:
+def decide(review: Review, policy: InjectionPolicy) -> Decision:
     """Decide about the pod of a review.
 
     Trusts nothing that the API server's selectors should have settled before: a
@@ -58,11 +58,11 @@ def decide(review: Review, policy: Policy) -> Decision:
         The decision; applying its patch and deciding again yields no patch.
     """
     if not is_pod_creation(review):
-        return Decision(reason=Reason.NOT_A_POD_CREATION)
+        return Decision(reason=InjectionReason.NOT_A_POD_CREATION)
     if not is_pod(review.pod):
-        return Decision(reason=Reason.MALFORMED_POD)
+        return Decision(reason=InjectionReason.MALFORMED_POD)
     if review.namespace in (NEVER_INJECTED, policy.release_namespace):
-        return Decision(reason=Reason.EXCLUDED_NAMESPACE)
+        return Decision(reason=InjectionReason.EXCLUDED_NAMESPACE)
     return decide_pod(review.pod, policy)
 
 
@@ -71,7 +71,7 @@ def is_pod_creation(review: Review) -> bool:
     return (review.operation, review.kind, review.subresource) == ("CREATE", "Pod", "")
 
 
-def decide_pod(pod: dict[str, Any], policy: Policy) -> Decision:
+def decide_pod(pod: dict[str, Any], policy: InjectionPolicy) -> Decision:
     """Decide about a pod that is being created in a compute namespace.
 
     Args:
@@ -83,20 +83,23 @@ def decide_pod(pod: dict[str, Any], policy: Policy) -> Decision:
     """
     metadata = pod["metadata"]
     if MIRROR_POD_ANNOTATION in (metadata.get("annotations") or {}):
-        return Decision(reason=Reason.MIRROR_POD)
+        return Decision(reason=InjectionReason.MIRROR_POD)
     workload = recognize(pod)
     if workload is None:
-        return Decision(reason=Reason.NOT_A_TASK_POD)
+        return Decision(reason=InjectionReason.NOT_A_TASK_POD)
     if (metadata.get("labels") or {}).get(INJECT_LABEL) == INJECT_DISABLED:
-        return Decision(reason=Reason.OPTED_OUT, workload=workload)
+        return Decision(reason=InjectionReason.OPTED_OUT, workload=workload)
     indices = task_containers(pod["spec"]["containers"], workload)
     if not indices:
-        return Decision(reason=Reason.NO_TASK_CONTAINER, workload=workload)
+        return Decision(reason=InjectionReason.NO_TASK_CONTAINER, workload=workload)
     return _inject(pod, workload, indices, policy)
 
 
 def _inject(
-    pod: dict[str, Any], workload: Workload, indices: tuple[int, ...], policy: Policy
+    pod: dict[str, Any],
+    workload: Workload,
+    indices: tuple[int, ...],
+    policy: InjectionPolicy,
 ) -> Decision:
     metadata, containers = pod["metadata"], pod["spec"]["containers"]
     stamped = stamped_containers(metadata)
@@ -115,9 +118,13 @@ def _inject(
     if ours or operations:
         operations += stamp_operations(metadata, ours, policy)
     if operations:
-        reason = Reason.INJECTED
+        reason = InjectionReason.INJECTED
     else:
-        reason = Reason.ALREADY_INJECTED if ours else Reason.ALREADY_REFERENCED
+        reason = (
+            InjectionReason.ALREADY_INJECTED
+            if ours
+            else InjectionReason.ALREADY_REFERENCED
+        )
     return Decision(
         reason=reason,
         workload=workload,

@@ -24,7 +24,7 @@ _SERVICE_LINK = re.compile(r"[A-Z0-9_]+_(SERVICE_(HOST|PORT)|PORT)(_[A-Z0-9_]+)?
 """Names that the kubelet adds underneath for the namespace's Services."""
 
 
-class Kind(StrEnum):
+class VariableSource(StrEnum):
     """Where a variable's value comes from in the end."""
 
     LITERAL = "literal"
@@ -53,7 +53,7 @@ class Variable:
     """
 
     name: str
-    kind: Kind
+    kind: VariableSource
     source: str
     value: str | None = field(repr=False)
     shadowed: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class KnownSources:
     """Secrets and ConfigMaps of the pod's namespace, by name.
 
     Attributes:
@@ -95,11 +95,11 @@ class Sources:
         return name in known, known.get(name)
 
 
-NOTHING_KNOWN = Sources(secrets={}, config_maps={})
+NOTHING_KNOWN = KnownSources(secrets={}, config_maps={})
 
 
 def environment(
-    container: Mapping[str, Any], sources: Sources = NOTHING_KNOWN
+    container: Mapping[str, Any], sources: KnownSources = NOTHING_KNOWN
 ) -> Environment:
     """Compute the environment of a container.
 
@@ -156,7 +156,7 @@ def expand(
 class _Builder:
     """Collects variables in the kubelet's order; later ones win."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: KnownSources) -> None:
         self._sources = sources
         self._variables: dict[str, Variable] = {}
         self._unresolved: list[str] = []
@@ -171,14 +171,14 @@ class _Builder:
 
     def add_source(self, index: int, source: Mapping[str, Any]) -> None:
         selector = source.get("configMapRef")
-        object_kind, kind = "ConfigMap", Kind.CONFIG_MAP
+        object_kind, kind = "ConfigMap", VariableSource.CONFIG_MAP
         if not selector:
             selector = source.get("secretRef") or {}
-            object_kind, kind = "Secret", Kind.SECRET
+            object_kind, kind = "Secret", VariableSource.SECRET
         name = selector.get("name", "")
         what = f"{object_kind} {name}"
         if what == _MIRROR:
-            kind = Kind.TRACKING
+            kind = VariableSource.TRACKING
         place = f"envFrom[{index}] {what}"
         known, content = self._sources.find(object_kind, name)
         for key, value in (content or {}).items():
@@ -196,28 +196,28 @@ class _Builder:
             value = expand(
                 entry.get("value") or "", known, complete=not self._unresolved
             )
-            self._set(name, Kind.LITERAL, place, value)
+            self._set(name, VariableSource.LITERAL, place, value)
             return
         for selector_field, object_kind, kind in (
-            ("secretKeyRef", "Secret", Kind.SECRET_KEY),
-            ("configMapKeyRef", "ConfigMap", Kind.CONFIG_MAP_KEY),
+            ("secretKeyRef", "Secret", VariableSource.SECRET_KEY),
+            ("configMapKeyRef", "ConfigMap", VariableSource.CONFIG_MAP_KEY),
         ):
             if selector := value_from.get(selector_field):
                 self._add_key(name, place, (object_kind, kind), selector)
                 return
-        self._set(name, Kind.FIELD, place, None)
+        self._set(name, VariableSource.FIELD, place, None)
 
     def _add_key(
         self,
         name: str,
         place: str,
-        kinds: tuple[str, Kind],
+        kinds: tuple[str, VariableSource],
         selector: Mapping[str, Any],
     ) -> None:
         object_kind, kind = kinds
         key = selector.get("key", "")
         if f"{object_kind} {selector.get('name', '')}" == _MIRROR:
-            kind = Kind.TRACKING
+            kind = VariableSource.TRACKING
         what = f"{object_kind} {selector.get('name', '')} key {key}"
         known, content = self._sources.find(object_kind, selector.get("name", ""))
         if not known:
@@ -227,7 +227,9 @@ class _Builder:
         elif not selector.get("optional"):
             self._waits_for.append(what)
 
-    def _set(self, name: str, kind: Kind, source: str, value: str | None) -> None:
+    def _set(
+        self, name: str, kind: VariableSource, source: str, value: str | None
+    ) -> None:
         earlier = self._variables.get(name)
         self._variables[name] = Variable(
             name=name,
@@ -251,5 +253,6 @@ def shadowed_keys(env: Environment, keys: Iterable[str]) -> Sequence[str]:
     return [
         key
         for key in keys
-        if key in env.variables and env.variables[key].kind is not Kind.TRACKING
+        if key in env.variables
+        and env.variables[key].kind is not VariableSource.TRACKING
     ]

@@ -44,7 +44,7 @@ class OnMissing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class InjectionPolicy:
     """The operator's choices, the same for every pod of the release.
 
     Attributes:
@@ -60,12 +60,12 @@ class Policy:
     release_namespace: str = ""
 
 
-def reference(policy: Policy) -> dict[str, Any]:
+def reference(policy: InjectionPolicy) -> dict[str, Any]:
     """The `envFrom` entry for the mirror."""
     return {"secretRef": _to_mirror(policy)}
 
 
-def enforced(key: str, policy: Policy) -> dict[str, Any]:
+def enforced(key: str, policy: InjectionPolicy) -> dict[str, Any]:
     """The `env` entry that takes one key from the mirror."""
     return {
         "name": key,
@@ -80,7 +80,7 @@ def refers_to_mirror(source: dict[str, Any]) -> bool:
 
 
 def env_from_operations(
-    path: str, sources: Sequence[dict[str, Any]] | None, policy: Policy
+    path: str, sources: Sequence[dict[str, Any]] | None, policy: InjectionPolicy
 ) -> list[Operation]:
     """Put our reference where the precedence wants it.
 
@@ -110,7 +110,7 @@ def env_from_operations(
 
 
 def env_operations(
-    path: str, entries: Sequence[dict[str, Any]] | None, policy: Policy
+    path: str, entries: Sequence[dict[str, Any]] | None, policy: InjectionPolicy
 ) -> list[Operation]:
     """Make each enforced key hold: one entry, ours.
 
@@ -156,7 +156,7 @@ def env_operations(
 
 
 def stamp_operations(
-    metadata: dict[str, Any], containers: Sequence[str], policy: Policy
+    metadata: dict[str, Any], containers: Sequence[str], policy: InjectionPolicy
 ) -> list[Operation]:
     """Mark the pod as handled: a label to select on and an annotation to read.
 
@@ -208,7 +208,7 @@ def escape(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1")
 
 
-def _to_mirror(policy: Policy) -> dict[str, Any]:
+def _to_mirror(policy: InjectionPolicy) -> dict[str, Any]:
     if policy.on_missing is OnMissing.START:
         return {"name": MIRROR_SECRET, "optional": True}
     return {"name": MIRROR_SECRET}

@@ -7,20 +7,20 @@ command line and the row of the documentation. `sentence` is for people.
 from enum import StrEnum
 
 
-class Reason(StrEnum):
+class InjectionReason(StrEnum):
     """The outcome of a decision on one pod."""
 
-    INJECTED = "injected"
-    ALREADY_INJECTED = "already-injected"
-    ALREADY_REFERENCED = "already-referenced"
-    OPTED_OUT = "opted-out"
-    NOT_A_TASK_POD = "not-a-task-pod"
-    NO_TASK_CONTAINER = "no-task-container"
-    MIRROR_POD = "mirror-pod"
-    EXCLUDED_NAMESPACE = "excluded-namespace"
-    NOT_A_POD_CREATION = "not-a-pod-creation"
-    MALFORMED_POD = "malformed-pod"
-    INTERNAL_ERROR = "internal-error"
+    INJECTED = "Injected"
+    ALREADY_INJECTED = "AlreadyInjected"
+    ALREADY_REFERENCED = "AlreadyReferenced"
+    OPTED_OUT = "OptedOut"
+    NOT_A_TASK_POD = "NotATaskPod"
+    NO_TASK_CONTAINER = "NoTaskContainer"
+    MIRROR_POD = "MirrorPod"
+    EXCLUDED_NAMESPACE = "ExcludedNamespace"
+    NOT_A_POD_CREATION = "NotAPodCreation"
+    MALFORMED_POD = "MalformedPod"
+    INTERNAL_ERROR = "InternalError"
 
     @property
     def sentence(self) -> str:
@@ -29,38 +29,46 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.INJECTED: "The task containers were given the tracking keys.",
-    Reason.ALREADY_INJECTED: "An earlier pass had given the tracking keys already.",
-    Reason.ALREADY_REFERENCED: "The pod refers to the tracking Secret by itself.",
-    Reason.OPTED_OUT: "The pod's label switches injection off.",
-    Reason.NOT_A_TASK_POD: (
+    InjectionReason.INJECTED: "The task containers were given the tracking keys.",
+    InjectionReason.ALREADY_INJECTED: (
+        "An earlier pass had given the tracking keys already."
+    ),
+    InjectionReason.ALREADY_REFERENCED: (
+        "The pod refers to the tracking Secret by itself."
+    ),
+    InjectionReason.OPTED_OUT: "The pod's label switches injection off.",
+    InjectionReason.NOT_A_TASK_POD: (
         "Neither ray.io/node-type (head, worker) nor spark-role (driver, executor) "
         "marks the pod as a task pod."
     ),
-    Reason.NO_TASK_CONTAINER: (
+    InjectionReason.NO_TASK_CONTAINER: (
         "The labels mark a task pod, but no container is recognizable as Ray's or "
         "Spark's."
     ),
-    Reason.MIRROR_POD: "A static pod belongs to its node and cannot be changed.",
-    Reason.EXCLUDED_NAMESPACE: "The namespace is never injected.",
-    Reason.NOT_A_POD_CREATION: "Only the creation of a pod can be injected.",
-    Reason.MALFORMED_POD: "The pod does not have a pod's shape.",
-    Reason.INTERNAL_ERROR: "An error of ours; the pod is admitted as it was sent.",
+    InjectionReason.MIRROR_POD: (
+        "A static pod belongs to its node and cannot be changed."
+    ),
+    InjectionReason.EXCLUDED_NAMESPACE: "The namespace is never injected.",
+    InjectionReason.NOT_A_POD_CREATION: "Only the creation of a pod can be injected.",
+    InjectionReason.MALFORMED_POD: "The pod does not have a pod's shape.",
+    InjectionReason.INTERNAL_ERROR: (
+        "An error of ours; the pod is admitted as it was sent."
+    ),
 }
 
 
 class Rejection(StrEnum):
     """Why a request's body is not a review that can be answered."""
 
-    EMPTY_BODY = "empty-body"
-    TOO_LARGE = "too-large"
-    TRUNCATED = "truncated"
-    WRONG_CONTENT_TYPE = "wrong-content-type"
-    NOT_JSON = "not-json"
-    NOT_A_REVIEW = "not-a-review"
-    UNSUPPORTED_VERSION = "unsupported-version"
-    NO_REQUEST = "no-request"
-    NO_UID = "no-uid"
+    EMPTY_BODY = "EmptyBody"
+    TOO_LARGE = "TooLarge"
+    TRUNCATED = "Truncated"
+    WRONG_CONTENT_TYPE = "WrongContentType"
+    NOT_JSON = "NotJson"
+    NOT_A_REVIEW = "NotAReview"
+    UNSUPPORTED_VERSION = "UnsupportedVersion"
+    NO_REQUEST = "NoRequest"
+    NO_UID = "NoUid"
 
     @property
     def sentence(self) -> str:

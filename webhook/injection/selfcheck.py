@@ -10,11 +10,13 @@ from collections.abc import Mapping
 import jsonpatch
 
 from webhook.injection.decision import decide
-from webhook.injection.patch import Policy, reference
+from webhook.injection.patch import InjectionPolicy, reference
 from webhook.injection.review import parse
 
 
-def problems(reviews: Mapping[str, bytes], policy: Policy, bystander: str) -> list[str]:
+def selfcheck_errors(
+    reviews: Mapping[str, bytes], policy: InjectionPolicy, bystander: str
+) -> list[str]:
     """Decide on known reviews, apply the patches, and decide again.
 
     Args:

@@ -11,19 +11,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from webhook.mirror.keys import doubts, is_text, refusal
 from webhook.mirror.profile import Profile, Source, SourceRef
-from webhook.mirror.reasons import FindingReason, MirrorReason
-from webhook.sensitive import Sensitive
+from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.mirror.validate import is_text, rejection, warnings
+from webhook.secret_bytes import SecretBytes
 
 LIMIT: Final = 1024 * 1024
 """Bytes of all values together; Kubernetes' own limit for a Secret."""
 
-Content: TypeAlias = Mapping[str, Sensitive]
+Content: TypeAlias = Mapping[str, SecretBytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class KeyFinding:
     """Something worth knowing about one key; never about its value.
 
     Attributes:
@@ -32,7 +32,7 @@ class Finding:
         source: which source has it.
     """
 
-    reason: FindingReason
+    reason: KeyReason
     key: str
     source: SourceRef
 
@@ -42,7 +42,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedKeys:
     """What a profile gives.
 
     Attributes:
@@ -53,26 +53,26 @@ class Merged:
 
     data: Content
     digest: str
-    findings: tuple[Finding, ...]
+    findings: tuple[KeyFinding, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Unmergeable:
+class MergeFailure:
     """Why a profile gives nothing now; `detail` names the source or the key."""
 
     reason: MirrorReason
     detail: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[KeyFinding, ...] = ()
 
 
 @dataclass(slots=True)
 class _Merge:
-    data: dict[str, Sensitive] = field(default_factory=dict)
+    data: dict[str, SecretBytes] = field(default_factory=dict)
     origin: dict[str, SourceRef] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[KeyFinding] = field(default_factory=list)
 
-    def note(self, reason: FindingReason, key: str, source: SourceRef) -> None:
-        self.findings.append(Finding(reason, key, source))
+    def note(self, reason: KeyReason, key: str, source: SourceRef) -> None:
+        self.findings.append(KeyFinding(reason, key, source))
 
 
 def merge(
@@ -80,7 +80,7 @@ def merge(
     contents: Mapping[SourceRef, Content | MirrorReason],
     *,
     listed: Collection[str] = (),
-) -> Merged | Unmergeable:
+) -> MergedKeys | MergeFailure:
     """Merges the profile's sources.
 
     Args:
@@ -92,11 +92,11 @@ def merge(
     for source in profile.sources:
         content = contents.get(source.ref, MirrorReason.SOURCE_MISSING)
         if isinstance(content, MirrorReason):
-            return Unmergeable(content, str(source.ref))
+            return MergeFailure(content, str(source.ref))
         _add(work, source, content, listed)
     findings = tuple(work.findings)
     if not work.data:
-        return Unmergeable(MirrorReason.NO_KEYS, profile.name, findings)
+        return MergeFailure(MirrorReason.NO_KEYS, profile.name, findings)
     size = sum(map(len, work.data.values()))
     if size > LIMIT:
         largest = max(work.data, key=lambda name: len(work.data[name]))
@@ -104,9 +104,9 @@ def merge(
             f"{size} bytes, of which key {largest} of {work.origin[largest]} has "
             f"{len(work.data[largest])}"
         )
-        return Unmergeable(MirrorReason.TOO_LARGE, detail, findings)
+        return MergeFailure(MirrorReason.TOO_LARGE, detail, findings)
     data = dict(sorted(work.data.items()))
-    return Merged(data, digest(data), findings)
+    return MergedKeys(data, digest(data), findings)
 
 
 def digest(data: Content) -> str:
@@ -131,17 +131,17 @@ def _add(
     for key in chosen:
         name = source.prefix + key
         if key not in content:
-            work.note(FindingReason.KEY_ABSENT, name, source.ref)
+            work.note(KeyReason.KEY_ABSENT, name, source.ref)
             continue
-        refused = refusal(name, listed)
+        refused = rejection(name, listed)
         if refused is None and not is_text(content[key]):
-            refused = FindingReason.VALUE_NOT_TEXT
+            refused = KeyReason.VALUE_NOT_TEXT
         if refused is not None:
             work.note(refused, name, source.ref)
             continue
-        for doubt in doubts(name, content[key]):
+        for doubt in warnings(name, content[key]):
             work.note(doubt, name, source.ref)
         if name in work.data:
-            work.note(FindingReason.KEY_CONFLICT, name, source.ref)
+            work.note(KeyReason.KEY_CONFLICT, name, source.ref)
         work.data[name] = content[key]
         work.origin[name] = source.ref

@@ -11,26 +11,26 @@ from types import MappingProxyType
 class MirrorReason(StrEnum):
     """The state of one namespace's mirror."""
 
-    MIRRORED = "mirrored"
-    PENDING = "pending"
-    STALE = "stale"
-    NOT_ALLOWED = "not-allowed"
-    EXCLUDED_NAMESPACE = "excluded-namespace"
-    UNKNOWN_PROFILE = "unknown-profile"
-    SOURCE_MISSING = "source-missing"
-    SOURCE_UNREADABLE = "source-unreadable"
-    TOO_LARGE = "too-large"
-    NO_KEYS = "no-keys"
-    FOREIGN_SECRET = "foreign-secret"  # noqa: S105 - a reason, not a password
-    TERMINATING = "terminating"
-    LEAVING = "leaving"
-    KEPT_FOR_PODS = "kept-for-pods"
-    PODS_UNREADABLE = "pods-unreadable"
-    QUOTA_EXCEEDED = "quota-exceeded"
-    FORBIDDEN = "forbidden"
-    REFUSED = "refused"
-    CONTESTED = "contested"
-    UNAVAILABLE = "unavailable"
+    MIRRORED = "Mirrored"
+    PENDING = "Pending"
+    STALE = "Stale"
+    NOT_ALLOWED = "NotAllowed"
+    EXCLUDED_NAMESPACE = "ExcludedNamespace"
+    UNKNOWN_PROFILE = "UnknownProfile"
+    SOURCE_MISSING = "SourceMissing"
+    SOURCE_UNREADABLE = "SourceUnreadable"
+    TOO_LARGE = "TooLarge"
+    NO_KEYS = "NoKeys"
+    FOREIGN_SECRET = "ForeignSecret"  # noqa: S105 - a reason, not a password
+    TERMINATING = "Terminating"
+    LEAVING = "Leaving"
+    KEPT_FOR_PODS = "KeptForPods"
+    PODS_UNREADABLE = "PodsUnreadable"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    FORBIDDEN = "Forbidden"
+    REFUSED = "Refused"
+    CONTESTED = "Contested"
+    UNAVAILABLE = "Unavailable"
 
     @property
     def sentence(self) -> str:
@@ -103,18 +103,18 @@ _SENTENCES = MappingProxyType(
 )
 
 
-class FindingReason(StrEnum):
+class KeyReason(StrEnum):
     """What is worth knowing about one key of one source."""
 
-    KEY_CONFLICT = "key-conflict"
-    KEY_ABSENT = "key-absent"
-    KEY_RESERVED = "key-reserved"
-    KEY_NOT_A_VARIABLE = "key-not-a-variable"
-    VALUE_NOT_TEXT = "value-not-text"
-    TRAILING_NEWLINE = "trailing-newline"
-    URI_WITH_SPACE = "uri-with-space"
-    URI_UNKNOWN_SCHEME = "uri-unknown-scheme"
-    URI_WITH_CREDENTIALS = "uri-with-credentials"
+    KEY_CONFLICT = "KeyConflict"
+    KEY_ABSENT = "KeyAbsent"
+    KEY_RESERVED = "KeyReserved"
+    KEY_NOT_A_VARIABLE = "KeyNotAVariable"
+    VALUE_NOT_TEXT = "ValueNotText"
+    TRAILING_NEWLINE = "TrailingNewline"
+    URI_WITH_SPACE = "UriWithSpace"
+    URI_UNKNOWN_SCHEME = "UriUnknownScheme"
+    URI_WITH_CREDENTIALS = "UriWithCredentials"
 
     @property
     def sentence(self) -> str:
@@ -124,26 +124,26 @@ class FindingReason(StrEnum):
 
 _FINDING_SENTENCES = MappingProxyType(
     {
-        FindingReason.KEY_CONFLICT: (
+        KeyReason.KEY_CONFLICT: (
             "An earlier source has the key too; the later source wins."
         ),
-        FindingReason.KEY_ABSENT: "The source does not have the key that is listed.",
-        FindingReason.KEY_RESERVED: (
+        KeyReason.KEY_ABSENT: "The source does not have the key that is listed.",
+        KeyReason.KEY_RESERVED: (
             "A variable of that name would break task containers; it is left out."
         ),
-        FindingReason.KEY_NOT_A_VARIABLE: (
+        KeyReason.KEY_NOT_A_VARIABLE: (
             "The kubelet takes no variable of that name; it is left out."
         ),
-        FindingReason.VALUE_NOT_TEXT: (
+        KeyReason.VALUE_NOT_TEXT: (
             "The value is not UTF-8 text without NUL, so no container would start with "
             "it; it is left out."
         ),
-        FindingReason.TRAILING_NEWLINE: (
+        KeyReason.TRAILING_NEWLINE: (
             "The value ends with a newline; was it made without `echo -n`?"
         ),
-        FindingReason.URI_WITH_SPACE: "The URI has white space in it.",
-        FindingReason.URI_UNKNOWN_SCHEME: "The URI's scheme is none that is known.",
-        FindingReason.URI_WITH_CREDENTIALS: (
+        KeyReason.URI_WITH_SPACE: "The URI has white space in it.",
+        KeyReason.URI_UNKNOWN_SCHEME: "The URI's scheme is none that is known.",
+        KeyReason.URI_WITH_CREDENTIALS: (
             "The URI has a user or password in it; programs like to print URIs."
         ),
     }

@@ -22,12 +22,12 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from webhook import captured
+from webhook import samples
 from webhook.injection.decision import Decision, decide
-from webhook.injection.patch import Policy
-from webhook.injection.reasons import Reason, Rejection
+from webhook.injection.patch import InjectionPolicy
+from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.review import MalformedReviewError, Review, answer, skim
-from webhook.injection.selfcheck import problems
+from webhook.injection.selfcheck import selfcheck_errors
 from webhook.server.answer import JSON, Answer, error, rejected
 from webhook.server.tls import CertificateWatch
 from webhook.settings import Settings
@@ -74,7 +74,7 @@ class Webhook:
         draining: The process is stopping and wants no new work.
     """
 
-    policy: Policy
+    policy: InjectionPolicy
     metrics: ServerMetrics
     registry: CollectorRegistry
     journal: Journal
@@ -128,7 +128,7 @@ class Webhook:
             return decision, answer(review.uid, decision.patch)
         except Exception as problem:  # noqa: BLE001 - a pod must not wait for our bug
             self.failed(problem)
-            decision = Decision(reason=Reason.INTERNAL_ERROR)
+            decision = Decision(reason=InjectionReason.INTERNAL_ERROR)
             return decision, answer(review.uid, warnings=[decision.reason.sentence])
 
     def obstacles(self) -> list[str]:
@@ -202,7 +202,9 @@ def build(
     policy, journal = settings.policy(), Journal(write, clock)
     metrics = ServerMetrics(registry)
     metrics.log_lines_dropped.set_function(lambda: journal.dropped)
-    flaws = tuple(problems(reviews or captured.reviews(), policy, captured.NOT_A_TASK))
+    flaws = tuple(
+        selfcheck_errors(reviews or samples.reviews(), policy, samples.NOT_A_TASK)
+    )
     for flaw in flaws:
         journal.line("error", "self-check", {"flaw": flaw})
     return Webhook(

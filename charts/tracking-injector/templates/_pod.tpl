@@ -76,9 +76,9 @@ securityContext:
   value: {{ printf "%s:%v" .Values.pods.bindAddress .Values.companion.healthPort | quote }}
 - name: MTI_RELEASE_NAMESPACE
   value: {{ .Release.Namespace | quote }}
-- name: MTI_LEASE
+- name: MTI_LEASE_NAME
   value: {{ include "tracking-injector.companionName" . | quote }}
-- name: MTI_STATUS
+- name: MTI_STATUS_CONFIGMAP
   value: {{ printf "%s-status" (include "tracking-injector.fullname" .) | quote }}
 - name: MTI_PROFILES
   value: {{ include "tracking-injector.profiles" . | quote }}
@@ -106,7 +106,7 @@ securityContext:
 {{- end }}
 - name: MTI_EGRESS_BASELINE
   value: {{ $said | toJson | quote }}
-- name: MTI_EGRESS_MEMORY
+- name: MTI_DNS_CACHE_CONFIGMAP
   value: {{ printf "%s-addresses" (include "tracking-injector.fullname" .) | quote }}
 - name: MTI_CLUSTER_DOMAIN
   value: {{ .Values.egress.clusterDomain | quote }}
@@ -124,7 +124,7 @@ securityContext:
 - name: MTI_CERTIFICATE_SERVE_SECONDS
   value: {{ .serveSeconds | float64 | quote }}
 {{- end }}
-- name: MTI_WEBHOOK
+- name: MTI_WEBHOOK_NAME
   value: {{ include "tracking-injector.fullname" . | quote }}
 - name: MTI_TLS_SECRET
   value: {{ include "tracking-injector.tlsSecret" . | quote }}

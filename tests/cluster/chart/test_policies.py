@@ -343,7 +343,7 @@ def pod(labels: dict[str, str], *references: str) -> Object:
         (pod({"ray.io/node-type": "head", INJECT: "disabled"}), False),
         (pod({}), False),
     ],
-    ids=["ray", "spark", "has-keys", "not-a-task", "opted-out", "no-labels"],
+    ids=["ray", "spark", "has-keys", "not-a-task", "OptedOut", "no-labels"],
 )
 def test_a_task_pod_without_keys_is_flagged_and_admitted(
     installed: ControlPlane, manifest: Object, flagged: bool

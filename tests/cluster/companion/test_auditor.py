@@ -48,17 +48,17 @@ def test_each_task_pod_is_counted_by_what_became_of_it(
     """And whoever was missed is told so, once; nobody else is."""
     run(release, place, "missed", HEAD)
     run(release, place, "injected", HEAD | {INJECTED_LABEL: "true"})
-    run(release, place, "opted-out", HEAD | {INJECT_LABEL: "disabled"})
+    run(release, place, "OptedOut", HEAD | {INJECT_LABEL: "disabled"})
     run(release, place, "misspelled", {"ray.io/node-type": "haed"})
     expected = {
-        "created-before-label": 1,
-        "injected": 1,
-        "missed": 1,
-        "opted-out": 1,
-        "wrong-labels": 1,
+        "CreatedBeforeLabel": 1,
+        "Injected": 1,
+        "Missed": 1,
+        "OptedOut": 1,
+        "WrongLabels": 1,
     }
     eventually("all", lambda: told(release, place).get("pods") == expected, seconds=20)
-    blamed = [("missed", "missed"), ("misspelled", "wrong-labels")]
+    blamed = [("missed", "Missed"), ("misspelled", "WrongLabels")]
     eventually("they are told", lambda: events(release, place) == blamed, seconds=20)
 
     assert told(release, place)["missed"] == 2

@@ -102,7 +102,7 @@ def test_the_quota_for_secrets_is_used_up(release: Release, names: list[str]) ->
     with companion(release):
         release.label(full)
         eventually(
-            "it is told", lambda: release.reason(full) == "quota-exceeded", seconds=20
+            "it is told", lambda: release.reason(full) == "QuotaExceeded", seconds=20
         )
         eventually("others hold", lambda: all_hold(release, names, now_key(release)))
         release.admin.delete(f"{quotas}/none")

@@ -66,7 +66,7 @@ def test_a_foreign_secret_is_never_touched(
     foreign = {"metadata": {"name": MIRROR}, "data": {"THEIRS": "eA=="}}
     before = release.admin.create(secrets, foreign)
     release.label(name)
-    eventually("it is told", lambda: release.reason(name) == "foreign-secret")
+    eventually("it is told", lambda: release.reason(name) == "ForeignSecret")
     release.key("another")
     release.key(CANARY)
     release.label(name, None)
@@ -74,7 +74,7 @@ def test_a_foreign_secret_is_never_touched(
 
     assert release.admin.get(f"{secrets}/{MIRROR}") == before
     events = release.admin.get(f"/api/v1/namespaces/{name}/events")["items"]
-    assert [one["reason"] for one in events] == ["foreign-secret"]
+    assert [one["reason"] for one in events] == ["ForeignSecret"]
 
 
 def test_a_switched_off_namespace_keeps_its_mirror_for_its_pods(
@@ -91,9 +91,7 @@ def test_a_switched_off_namespace_keeps_its_mirror_for_its_pods(
         pods, {"metadata": {"name": "p"}, "spec": {"containers": [container]}}
     )
     release.label(name, None)
-    eventually(
-        "it is kept", lambda: release.reason(name) == "kept-for-pods", seconds=20
-    )
+    eventually("it is kept", lambda: release.reason(name) == "KeptForPods", seconds=20)
     assert release.holds(name)
 
     release.admin.delete(f"{pods}/p", gracePeriodSeconds="0")
@@ -110,16 +108,16 @@ def test_a_source_that_is_gone_leaves_the_last_good_and_says_since_when(
     path = f"/api/v1/namespaces/{release.namespace}/secrets/keys"
     release.admin.delete(path)
     try:
-        eventually("it is told", lambda: release.reason(name) == "stale")
+        eventually("it is told", lambda: release.reason(name) == "Stale")
         release.compute(f"{name}-late")
         eventually("the mirror", lambda: release.holds(f"{name}-late"))
         problem = release.status()["profiles"]["default"]["problem"]
     finally:
         release.key(CANARY)
     assert release.holds(name)
-    assert (problem["reason"], problem["detail"]) == ("source-missing", "Secret/keys")
+    assert (problem["reason"], problem["detail"]) == ("SourceMissing", "Secret/keys")
     assert datetime.fromisoformat(problem["since"]).timestamp() >= before
-    eventually("it is over", lambda: release.reason(name) == "mirrored")
+    eventually("it is over", lambda: release.reason(name) == "Mirrored")
 
 
 def test_label_and_list_must_agree(release: Release, name: str) -> None:
@@ -129,11 +127,11 @@ def test_label_and_list_must_agree(release: Release, name: str) -> None:
     with companion(release, allowed_namespaces="listed-*"):
         listed = release.compute(f"listed-{name}")
         eventually("the mirror", lambda: release.holds(listed))
-        eventually("it is told", lambda: release.reason(name) == "not-allowed")
+        eventually("it is told", lambda: release.reason(name) == "NotAllowed")
         events = release.admin.get(f"/api/v1/namespaces/{name}/events")["items"]
 
         assert release.mirror(name) is None
-        assert [one["reason"] for one in events] == ["not-allowed"]
+        assert [one["reason"] for one in events] == ["NotAllowed"]
 
 
 def test_no_value_is_anywhere_but_in_secrets(

@@ -28,7 +28,7 @@ def told(release: Release, namespace: str) -> list[tuple[str, str]]:
     return sorted(
         (one["involvedObject"]["kind"], one["involvedObject"]["name"])
         for one in events
-        if one["source"].get("component") == COMPANION and one["reason"] == "missed"
+        if one["source"].get("component") == COMPANION and one["reason"] == "Missed"
     )
 
 

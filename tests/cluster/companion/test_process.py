@@ -37,11 +37,11 @@ def test_metrics_and_status_tell_the_same(
 ) -> None:
     """In numbers and in the report, without a value in either."""
     release.compute(name)
-    eventually("the report", lambda: release.reason(name) == "mirrored")
+    eventually("the report", lambda: release.reason(name) == "Mirrored")
     _, metrics = running.ask("/metrics")
 
     assert "tracking_injector_companion_leader 1.0" in metrics
-    assert 'tracking_injector_companion_namespaces{reason="mirrored"}' in metrics
+    assert 'tracking_injector_companion_namespaces{reason="Mirrored"}' in metrics
     assert CANARY not in metrics + json.dumps(release.status())
 
 

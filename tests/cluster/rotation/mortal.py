@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from webhook.cli.main import cli
-from webhook.cluster import objects
-from webhook.cluster.api import ApiResources
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION, Kind
-from webhook.cluster.ports import Json
+from webhook.cluster import metadata
+from webhook.cluster.interface import Json
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION, ResourceType
+from webhook.cluster.rest import RestClient
 
-_APPLY = ApiResources.apply
+_APPLY = RestClient.apply
 _GENERATE = ec.generate_private_key
 
 
@@ -35,9 +35,9 @@ def run(when: str, keys: Path, home: str, words: list[str]) -> None:
     """Run the command with the two patches."""
 
     def apply(
-        self: ApiResources, kind: Kind, body: Json, *, force: bool = True
+        self: RestClient, kind: ResourceType, body: Json, *, force: bool = True
     ) -> Json:
-        ours = kind == SECRET and objects.key(body).namespace == home
+        ours = kind == SECRET and metadata.key(body).namespace == home
         deadly = ours or kind == WEBHOOK_CONFIGURATION
         if deadly and when == "before":
             _die()
@@ -54,7 +54,7 @@ def run(when: str, keys: Path, home: str, words: list[str]) -> None:
         return key
 
     with (
-        patch.object(ApiResources, "apply", apply),
+        patch.object(RestClient, "apply", apply),
         patch("certs.issue.ec.generate_private_key", generate),
     ):
         cli(words)

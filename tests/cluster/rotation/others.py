@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from certs.codec import encode_pair
 from certs.issue import issue
-from certs.policy import Policy, service_name
+from certs.policy import CertificatePolicy, service_name
 from tests.cluster.injector import CHART, CONFIGURATIONS
 from tests.cluster.rotation.installation import COMMAND, endpoint_slice, own_address
 from tests.lab.processes import Process, free_port, wait_for
@@ -49,7 +49,7 @@ class Others:
     def install(self) -> None:
         """The chart, the pair of another's making, and the roots of the same."""
         now = datetime.now(UTC)  # noqa: TID251 - the API server's clock judges it
-        pair = issue(Policy(names=(service_name(RELEASE, HOME),)), now)
+        pair = issue(CertificatePolicy(names=(service_name(RELEASE, HOME),)), now)
         data = encode_pair(pair)
         self.plane.namespace(HOME)
         self.plane.helm(
@@ -135,11 +135,11 @@ class Others:
             log=self.folder / "companion.log",
             env={
                 "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
-                "MTI_LEASE": f"{RELEASE}-companion",
-                "MTI_STATUS": f"{RELEASE}-status",
+                "MTI_LEASE_NAME": f"{RELEASE}-companion",
+                "MTI_STATUS_CONFIGMAP": f"{RELEASE}-status",
                 "MTI_EGRESS_MODE": "off",
                 "MTI_CERTIFICATES": self.issuer.value,
-                "MTI_WEBHOOK": RELEASE,
+                "MTI_WEBHOOK_NAME": RELEASE,
                 "MTI_TLS_SECRET": self.secret,
             },
         )

@@ -62,4 +62,4 @@ def test_a_clock_a_year_ahead_still_repairs_a_bundle(installed: Installation) ->
 
 
 def _told(installed: Installation) -> int:
-    return (installed.folder / "companion.log").read_text().count('"reason":"clock"')
+    return (installed.folder / "companion.log").read_text().count('"reason":"Clock"')

@@ -16,12 +16,12 @@ from tests.pods import (
     SPARK_EXECUTOR_ENV,
 )
 from webhook.injection.names import INJECTION_ANNOTATION
-from webhook.injection.patch import OnMissing, Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 
 KEYS = ["TRACKING_URI", "TRACKING_API_KEY", "S3", "OTHER", "a.b-c"]
 
 policies = st.builds(
-    Policy,
+    InjectionPolicy,
     precedence=st.sampled_from(Precedence),
     on_missing=st.sampled_from(OnMissing),
     enforced_keys=st.lists(st.sampled_from(KEYS), unique=True, max_size=3).map(tuple),

@@ -17,19 +17,19 @@ from tests.property.injection.pods import (
     task_pods,
 )
 from webhook.injection.decision import decide
-from webhook.injection.environment import Sources, environment
+from webhook.injection.environment import KnownSources, environment
 from webhook.injection.names import INJECTED_LABEL, INJECTION_ANNOTATION
 from webhook.injection.patch import (
-    Policy,
+    InjectionPolicy,
     Precedence,
     enforced,
     reference,
 )
-from webhook.injection.reasons import Reason
+from webhook.injection.reasons import InjectionReason
 from webhook.injection.review import MalformedReviewError, answer, parse
 
 KEYS = {"TRACKING_URI": "http://central", "TRACKING_API_KEY": "k"}
-KNOWN = Sources(
+KNOWN = KnownSources(
     secrets={"michelangelo-tracking": KEYS, "theirs": {"TRACKING_URI": "http://t"}},
     config_maps={"michelangelo-config": {"TRACKING_URI": "http://c", "S3": "s"}},
 )
@@ -46,7 +46,7 @@ def waits(pod: dict[str, Any]) -> set[str]:
     return set(environment(task_of(pod), KNOWN).waits_for)
 
 
-def without_ours(pod: dict[str, Any], policy: Policy) -> dict[str, Any]:
+def without_ours(pod: dict[str, Any], policy: InjectionPolicy) -> dict[str, Any]:
     """The pod less everything that is only there because of us."""
     pod = copy.deepcopy(pod)
     pod["metadata"].get("labels", {}).pop(INJECTED_LABEL, None)
@@ -63,7 +63,7 @@ def without_ours(pod: dict[str, Any], policy: Policy) -> dict[str, Any]:
 
 @given(task_pods(sources=foreign_sources), policies)
 def test_the_patched_pod_is_the_intended_one(
-    pod: dict[str, Any], policy: Policy
+    pod: dict[str, Any], policy: InjectionPolicy
 ) -> None:
     """Jsonpatch makes of it what a plain construction of the result does."""
     decision = decide_on(pod, policy)
@@ -83,13 +83,15 @@ def test_the_patched_pod_is_the_intended_one(
 
 
 @given(task_pods(), policies)
-def test_a_second_pass_is_empty(pod: dict[str, Any], policy: Policy) -> None:
+def test_a_second_pass_is_empty(pod: dict[str, Any], policy: InjectionPolicy) -> None:
     """Whatever the pod brought along, our own result is at rest."""
     assert () == decide_on(injected(pod, policy), policy).patch
 
 
 @given(task_pods(), policies)
-def test_the_users_env_stays_in_order(pod: dict[str, Any], policy: Policy) -> None:
+def test_the_users_env_stays_in_order(
+    pod: dict[str, Any], policy: InjectionPolicy
+) -> None:
     """Only enforced names may differ."""
 
     def theirs(pod: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,7 +103,7 @@ def test_the_users_env_stays_in_order(pod: dict[str, Any], policy: Policy) -> No
 
 @given(task_pods(), policies, foreign_sources, foreign_sources)
 def test_a_reference_that_the_user_wrote_stays_theirs(
-    pod: dict[str, Any], policy: Policy, before: list[Any], after: list[Any]
+    pod: dict[str, Any], policy: InjectionPolicy, before: list[Any], after: list[Any]
 ) -> None:
     """Without a stamp of ours, a list that refers to the mirror is left alone."""
     pod["metadata"].pop("annotations", None)
@@ -111,7 +113,9 @@ def test_a_reference_that_the_user_wrote_stays_theirs(
 
 
 @given(task_pods(), policies)
-def test_only_the_task_container_changes(pod: dict[str, Any], policy: Policy) -> None:
+def test_only_the_task_container_changes(
+    pod: dict[str, Any], policy: InjectionPolicy
+) -> None:
     """Sidecars and init containers are as they came, and nothing is reordered."""
     after = injected(pod, policy)
 
@@ -143,7 +147,7 @@ def test_override_wins_over_every_source_and_loses_to_every_entry(
     pod: dict[str, Any],
 ) -> None:
     """A literal `env` entry still wins."""
-    policy = Policy(precedence=Precedence.OVERRIDE)
+    policy = InjectionPolicy(precedence=Precedence.OVERRIDE)
     entries = {e["name"] for e in task_of(pod)["env"]}
 
     after = values(injected(pod, policy))
@@ -154,7 +158,7 @@ def test_override_wins_over_every_source_and_loses_to_every_entry(
 
 @given(task_pods(), policies)
 def test_enforced_keys_hold_whatever_anyone_set(
-    pod: dict[str, Any], policy: Policy
+    pod: dict[str, Any], policy: InjectionPolicy
 ) -> None:
     """Each has the mirror's value, or waits for it."""
     after = values(injected(pod, policy))
@@ -173,7 +177,7 @@ def test_enforced_keys_hold_whatever_anyone_set(
 )
 def test_the_order_of_two_webhooks_does_not_matter(
     pod: dict[str, Any],
-    policy: Policy,
+    policy: InjectionPolicy,
     more_sources: list[Any],
     more_entries: list[Any],
     sidecar: bool,
@@ -243,7 +247,7 @@ requests = st.fixed_dictionaries(
 
 @given(requests, policies)
 def test_any_request_is_answered_or_refused(
-    request: dict[str, Any], policy: Policy
+    request: dict[str, Any], policy: InjectionPolicy
 ) -> None:
     """Never an error of ours, whatever the object is."""
     review = {
@@ -257,10 +261,10 @@ def test_any_request_is_answered_or_refused(
 @given(st.binary())
 def test_any_bytes_are_answered_or_refused(body: bytes) -> None:
     """Never an error of ours, whatever the bytes are."""
-    check_bytes(body, Policy())
+    check_bytes(body, InjectionPolicy())
 
 
-def check_bytes(body: bytes, policy: Policy) -> None:
+def check_bytes(body: bytes, policy: InjectionPolicy) -> None:
     """Parse, decide and answer; the only error is the one that names a refusal."""
     try:
         review = parse(body)
@@ -269,9 +273,9 @@ def check_bytes(body: bytes, policy: Policy) -> None:
     decision = decide(review, policy)
     response = orjson.loads(answer(review.uid, decision.patch))["response"]
     assert (review.uid, True) == (response["uid"], response["allowed"])
-    assert (decision.reason is Reason.INJECTED) is ("patch" in response)
+    assert (decision.reason is InjectionReason.INJECTED) is ("patch" in response)
 
 
 def test_the_references_compared_above_are_the_ones_in_the_pods() -> None:
     """The generated foreign sources hold none of ours."""
-    assert MIRROR == reference(Policy())
+    assert MIRROR == reference(InjectionPolicy())

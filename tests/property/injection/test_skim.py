@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.captured import reviews
 from webhook.injection.decision import decide
-from webhook.injection.patch import Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, Precedence
 from webhook.injection.reasons import Rejection
 from webhook.injection.review import MalformedReviewError, Review, parse, skim
+from webhook.samples import reviews
 
 POLICIES = [
-    Policy(),
-    Policy(precedence=Precedence.OVERRIDE, enforced_keys=("TRACKING_URI", "A")),
+    InjectionPolicy(),
+    InjectionPolicy(
+        precedence=Precedence.OVERRIDE, enforced_keys=("TRACKING_URI", "A")
+    ),
 ]
 NAMES = ["metadata", "labels", "annotations", "spec", "containers", "name", "env"]
 MORE = ["envFrom", "secretRef", "uid", "kind", "object", "request", "ray.io/node-type"]

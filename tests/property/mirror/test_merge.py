@@ -8,11 +8,11 @@ from typing import TypeAlias
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.mirror.desired import fingerprint, fingerprint_of, secret
-from webhook.mirror.merge import LIMIT, Content, Merged, Unmergeable, merge
+from webhook.mirror.merge import LIMIT, Content, MergedKeys, MergeFailure, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
-from webhook.mirror.reasons import FindingReason, MirrorReason
-from webhook.sensitive import Sensitive
+from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.mirror.secret import desired_secret, fingerprint, fingerprint_of
+from webhook.secret_bytes import SecretBytes
 
 Plain: TypeAlias = Mapping[str, bytes]
 Case: TypeAlias = tuple[Profile, Sequence[Plain]]
@@ -23,10 +23,10 @@ VARIABLE = re.compile(r"\A[-._a-zA-Z][-._a-zA-Z0-9]*\Z")
 BREAKING = ("PATH", "HOME", "PYTHONPATH", "PYTHONHOME")
 RESERVED = ("LD_", "KUBERNETES_", "RAY_", "SPARK_", "MA_")
 OURS = {
-    FindingReason.KEY_ABSENT,
-    FindingReason.KEY_NOT_A_VARIABLE,
-    FindingReason.KEY_RESERVED,
-    FindingReason.VALUE_NOT_TEXT,
+    KeyReason.KEY_ABSENT,
+    KeyReason.KEY_NOT_A_VARIABLE,
+    KeyReason.KEY_RESERVED,
+    KeyReason.VALUE_NOT_TEXT,
 }
 """Why a key is left out."""
 
@@ -53,21 +53,21 @@ def cases(draw: st.DrawFn) -> Case:
     return Profile("default", sources), contents
 
 
-def merged(case: Case) -> Merged | Unmergeable:
+def merged(case: Case) -> MergedKeys | MergeFailure:
     """The merge."""
     profile, contents = case
     return merge(
         profile,
         {
-            source.ref: {key: Sensitive(value) for key, value in content.items()}
+            source.ref: {key: SecretBytes(value) for key, value in content.items()}
             for source, content in zip(profile.sources, contents, strict=True)
         },
     )
 
 
-def plain(result: Merged | Unmergeable) -> dict[str, bytes]:
+def plain(result: MergedKeys | MergeFailure) -> dict[str, bytes]:
     """What a task would see; nothing where there is no mirror."""
-    if isinstance(result, Unmergeable):
+    if isinstance(result, MergeFailure):
         assert result.reason is MirrorReason.NO_KEYS
         return {}
     return {name: value.reveal() for name, value in result.data.items()}
@@ -112,7 +112,7 @@ def test_each_conflict_is_reported_once_for_each_loser(case: Case) -> None:
     reported = [
         finding.key
         for finding in merged(case).findings
-        if finding.reason is FindingReason.KEY_CONFLICT
+        if finding.reason is KeyReason.KEY_CONFLICT
     ]
 
     assert expected == sorted(reported)
@@ -140,8 +140,8 @@ def test_the_order_of_keys_changes_nothing(case: Case, rng: random.Random) -> No
 def test_what_is_written_is_recognized(case: Case) -> None:
     """A companion that reads its own mirror has nothing to do."""
     result = merged(case)
-    if isinstance(result, Merged):
-        body = secret("ray", result, "default")
+    if isinstance(result, MergedKeys):
+        body = desired_secret("ray", result, "default")
 
         assert fingerprint(result, "default") == fingerprint_of(body)
 
@@ -155,12 +155,12 @@ def test_a_missing_source_gives_nothing_rather_than_less(
     lost = data.draw(st.integers(0, len(contents) - 1))
     gone = profile.sources[lost]
     known: dict[SourceRef, Content | MirrorReason] = {
-        source.ref: {key: Sensitive(value) for key, value in content.items()}
+        source.ref: {key: SecretBytes(value) for key, value in content.items()}
         for source, content in zip(profile.sources, contents, strict=True)
     }
     known[gone.ref] = MirrorReason.SOURCE_UNREADABLE
 
-    assert merge(profile, known) == Unmergeable(
+    assert merge(profile, known) == MergeFailure(
         MirrorReason.SOURCE_UNREADABLE, str(gone.ref)
     )
 
@@ -171,13 +171,13 @@ def test_the_limit_is_kubernetes_own_and_names_the_largest_key(
 ) -> None:
     """To the byte."""
     source = Source(ref=SourceRef(SourceKind.SECRET, "s"))
-    content = {f"K{n}": Sensitive(b"x" * size) for n, size in enumerate(sizes)}
+    content = {f"K{n}": SecretBytes(b"x" * size) for n, size in enumerate(sizes)}
     result = merge(Profile("default", (source,)), {source.ref: content})
 
     if sum(sizes) <= LIMIT:
-        assert isinstance(result, Merged)
+        assert isinstance(result, MergedKeys)
         return
-    assert isinstance(result, Unmergeable)
+    assert isinstance(result, MergeFailure)
     assert result.reason is MirrorReason.TOO_LARGE
     assert f"key K{sizes.index(max(sizes))} of Secret/s has {max(sizes)}" in str(
         result.detail

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from certs import bundle
-from certs.state import Served
+from certs.state import ReplicaCertificate
 from tests.property.rotation.port import CrashError, Port, Weather
 from tests.property.rotation.timeline import START
 from tests.property.rotation.world import PLACE, World
@@ -17,8 +17,8 @@ from webhook.companion.certificates.words import Clocks, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from certs.material import Generation
-    from certs.policy import Policy
+    from certs.model import Generation
+    from certs.policy import CertificatePolicy
     from webhook.companion.certificates.handshake import Address
 
 HOUR = 3600.0
@@ -32,7 +32,7 @@ class Companion:
         world: World,
         weather: Weather,
         name: str,
-        issue: Callable[[Policy, datetime], Generation],
+        issue: Callable[[CertificatePolicy, datetime], Generation],
     ) -> None:
         """It listens to the world's changes, as a watch does."""
         self.name = name
@@ -126,18 +126,24 @@ class Companion:
         now = self._frozen_since or self._world.now
         return (now - START - self._frozen).total_seconds()
 
-    def _probe(self, replicas: tuple[Address, ...], pem: bytes) -> tuple[Served, ...]:
+    def _probe(
+        self, replicas: tuple[Address, ...], pem: bytes
+    ) -> tuple[ReplicaCertificate, ...]:
         roots = {root.fingerprint for root in bundle.parse(pem)}
         loaded = {replica.name: replica.loaded for replica in self._world.replicas}
         served = []
         for address in replicas:
             leaf = loaded[address.host]
             if leaf is None or self._world.rng.random() < self._weather.probe:
-                served.append(Served(replica=address.host, leaf="", trusted=False))
+                served.append(
+                    ReplicaCertificate(replica=address.host, leaf="", trusted=False)
+                )
                 continue
             valid = leaf.not_before <= self._wall() <= leaf.not_after
             trusted = valid and leaf.root.fingerprint in roots
             served.append(
-                Served(replica=address.host, leaf=leaf.fingerprint, trusted=trusted)
+                ReplicaCertificate(
+                    replica=address.host, leaf=leaf.fingerprint, trusted=trusted
+                )
             )
         return tuple(served)

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 
-from certs.assess import inspect
 from certs.issue import issue
-from certs.policy import Policy
+from certs.policy import CertificatePolicy
+from certs.validate import load
 from tests.property.rotation.companion import Companion
 from tests.property.rotation.incidents import DAY, INCIDENTS
 from tests.property.rotation.mint import Mint, abstract_material
@@ -17,13 +17,15 @@ from tests.property.rotation.port import Weather
 from tests.property.rotation.timeline import START
 from tests.property.rotation.world import PLACE, World
 
-POLICY = Policy(names=("injector.system.svc",))
+POLICY = CertificatePolicy(names=("injector.system.svc",))
 
 
 class History:
     """From an empty installation through bad weather to calm at the end."""
 
-    def __init__(self, seed: int, policy: Policy = POLICY, *, real: bool) -> None:
+    def __init__(
+        self, seed: int, policy: CertificatePolicy = POLICY, *, real: bool
+    ) -> None:
         """One to three companions, one or three replicas, two API servers."""
         self.rng = rng = random.Random(seed)  # noqa: S311 - repeatable, no secret
         self.mint = Mint()
@@ -33,7 +35,7 @@ class History:
             stall=rng.choice((0, 0.02, 0.1)),
             probe=rng.choice((0, 0, 0.1)),
         )
-        self.world = World(rng, inspect if real else self.mint.inspect, policy)
+        self.world = World(rng, load if real else self.mint.inspect, policy)
         self.world.install(replicas=rng.choice((1, 3)), servers=2)
         mint = issue if real else self.mint.issue
         self.companions = [

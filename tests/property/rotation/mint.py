@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from certs import bundle
-from certs.assess import Reason, Verdict
 from certs.codec import decode_state
-from certs.material import Generation, Material, PrivateKey, Root
+from certs.model import Generation, Material, PrivateKey, Root
+from certs.validate import CertificateReason, CertificateVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from certs.policy import Policy
+    from certs.policy import CertificatePolicy
     from certs.state import State
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\n\w+\n-----END CERTIFICATE-----\n")
@@ -35,7 +35,7 @@ class Mint:
         self.generations: dict[Material, Generation] = {}
         self.states: dict[frozenset[tuple[str, str]], State] = {}
 
-    def issue(self, policy: Policy, now: datetime) -> Generation:
+    def issue(self, policy: CertificatePolicy, now: datetime) -> Generation:
         """Stands for `certs.issue.issue`."""
         number = len(self.roots)
         span = now - policy.backdate, now + policy.life
@@ -58,9 +58,9 @@ class Mint:
         self.roots[root.pem] = root
         return root
 
-    def inspect(self, material: Material) -> Generation | Verdict:
-        """Stands for `certs.assess.inspect`."""
-        missing = Verdict(Reason.MISSING, "nothing of the mint's")
+    def inspect(self, material: Material) -> Generation | CertificateVerdict:
+        """Stands for `certs.validate.load`."""
+        missing = CertificateVerdict(CertificateReason.MISSING, "nothing of the mint's")
         return self.generations.get(material, missing)
 
     def decode_state(self, data: dict[str, str] | None) -> State:

@@ -10,7 +10,7 @@ from tests.property.rotation.timeline import START
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.material import Generation
+    from certs.model import Generation
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.property.rotation.world import World, pem_of
 from webhook.cluster.errors import Conflict, NotFound, Throttled, Unavailable
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION, Kind
-from webhook.cluster.ports import Json, Key, Listing, Selection
+from webhook.cluster.interface import Json, ListOptions, ObjectKey, ObjectList
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION, ResourceType
 from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Port:
         """By the API server's own clock, in whole seconds."""
         return self._said and self._said.replace(microsecond=0)
 
-    def get(self, kind: Kind, name: str, namespace: str = "") -> Json:
+    def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """One of the three objects."""
         with self._call("get"):
             if kind == WEBHOOK_CONFIGURATION:
@@ -62,9 +62,9 @@ class Port:
                 raise NotFound(name)
             return _copy(found)
 
-    def listing(
-        self, selection: Selection, project: Callable[[Json], Any]
-    ) -> Listing[Any]:
+    def list(
+        self, selection: ListOptions, project: Callable[[Json], Any]
+    ) -> ObjectList[Any]:
         """The endpoints: replicas that have a pair are ready."""
         with self._call("listing"):
             body = {
@@ -75,9 +75,11 @@ class Port:
                     if replica.loaded is not None
                 ],
             }
-            return Listing({Key("system", "injector-1"): (1, project(body))}, "1")
+            return ObjectList(
+                {ObjectKey("system", "injector-1"): (1, project(body))}, "1"
+            )
 
-    def apply(self, kind: Kind, body: Json, *, force: bool = True) -> Json:
+    def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
         """Stores what is applied, if the object is still as it was read."""
         with self._call("apply"):
             world = self._world
@@ -146,11 +148,11 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
-    def merge(self, kind: Kind, body: Json) -> Json:
+    def patch(self, kind: ResourceType, body: Json) -> Json:
         """Not used."""
         raise NotImplementedError
 
-    def create(self, kind: Kind, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json) -> Json:
         """Not used."""
         raise NotImplementedError
 

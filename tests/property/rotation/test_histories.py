@@ -39,8 +39,8 @@ def test_no_history_breaks_an_invariant() -> None:
 
     # The histories reach what they are about, not only the fair-weather path.
     assert {
-        "bootstrap", "emergency", "pair_drift", "pruned", "recovered", "renewal",
-        "requested", "retired", "switch", "switch_seen", "trust_seen", "untrusted",
+        "Bootstrap", "Emergency", "PairDrift", "Pruned", "Recovered", "Renewal",
+        "Requested", "Retired", "Switch", "SwitchSeen", "TrustSeen", "Untrusted",
     } <= causes  # fmt: skip
 
 

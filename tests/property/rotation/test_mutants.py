@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 import pytest
 
+from certs.plan import Cause
 from certs.state import State
-from certs.steps import Cause
 from tests.property.rotation.companion import Companion
 from tests.property.rotation.histories import POLICY, History
 from tests.property.rotation.mint import Mint, abstract_material
@@ -28,15 +28,15 @@ from webhook.companion.certificates.look import Looker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from certs.policy import Policy
-    from webhook.cluster.kinds import Kind
-    from webhook.cluster.ports import Json
+    from certs.policy import CertificatePolicy
+    from webhook.cluster.interface import Json
+    from webhook.cluster.resources import ResourceType
     from webhook.companion.certificates.words import Complaint
 
 HISTORIES = 100
 
 
-def first_violation(policy: Policy = POLICY) -> str:
+def first_violation(policy: CertificatePolicy = POLICY) -> str:
     """What the first history to fail says; empty if none does."""
     for seed in range(HISTORIES):
         try:
@@ -146,7 +146,7 @@ def stalled_for_a_whole_rotation(read: int) -> None:
         reads = iter(range(1, 100))
         get = slow.port.get
 
-        def stalling(kind: Kind, name: str, namespace: str = "") -> Json:
+        def stalling(kind: ResourceType, name: str, namespace: str = "") -> Json:
             if next(reads) == read:
                 scene.work(120)
             return get(kind, name, namespace)

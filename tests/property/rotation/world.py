@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from certs import bundle
-from certs.assess import Verdict
 from certs.codec import decode_pair
-from certs.material import Generation, Material
+from certs.model import Generation, Material
+from certs.validate import CertificateVerdict
 from tests.property.rotation.parties import Replica, Server
 from tests.property.rotation.timeline import START, Timeline
 from webhook.companion.certificates.words import ROTATE_ANNOTATION, Place
@@ -25,8 +25,8 @@ from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 if TYPE_CHECKING:
     import random
 
-    from certs.policy import Policy
-    from webhook.cluster.ports import Json
+    from certs.policy import CertificatePolicy
+    from webhook.cluster.interface import Json
 
 PLACE = Place(
     namespace="system",
@@ -39,13 +39,15 @@ BUNDLE_LAG = 200.0
 MOUNT_LAG = 120.0
 
 
-Inspect = Callable[[Material], Generation | Verdict]
+Inspect = Callable[[Material], Generation | CertificateVerdict]
 
 
 class World(Timeline):
     """The objects of the API, and everybody who learns of them."""
 
-    def __init__(self, rng: random.Random, inspect: Inspect, policy: Policy) -> None:
+    def __init__(
+        self, rng: random.Random, inspect: Inspect, policy: CertificatePolicy
+    ) -> None:
         """An empty cluster; `rng` decides every lag."""
         super().__init__()
         self.rng = rng

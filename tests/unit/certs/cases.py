@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.material import Material, PrivateKey
-from certs.policy import Policy
+from certs.model import Material, PrivateKey
+from certs.policy import CertificatePolicy
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-POLICY = Policy(names=("injector.system.svc",))
+POLICY = CertificatePolicy(names=("injector.system.svc",))
 PEM = serialization.Encoding.PEM
 PLAIN = serialization.NoEncryption()
 

@@ -13,7 +13,7 @@ from certs.issue import issue
 from tests.unit.certs.cases import NOW, POLICY
 
 if TYPE_CHECKING:
-    from certs.material import Root
+    from certs.model import Root
 
 ROOTS = [issue(POLICY, NOW + timedelta(days=n)).root for n in range(4)]
 

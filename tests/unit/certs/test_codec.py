@@ -19,7 +19,7 @@ from certs.codec import (
     encode_state,
 )
 from certs.issue import issue
-from certs.state import Mark, State
+from certs.state import SeenAt, State
 from tests.unit.certs.cases import NOW, POLICY
 
 ONE, TWO, THREE = (issue(POLICY, NOW) for _ in range(3))
@@ -27,8 +27,8 @@ FULL = State(
     current=ONE,
     next=TWO,
     retired=(THREE.root,),
-    trusted=Mark("u/1", NOW),
-    switched=Mark("u/2", NOW),
+    trusted=SeenAt("u/1", NOW),
+    switched=SeenAt("u/2", NOW),
     answered="now",
 )
 

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from certs.assess import Reason, assess
 from certs.issue import issue
+from certs.validate import CertificateReason, assess
 from tests.unit.certs.cases import NOW, POLICY
 
 if TYPE_CHECKING:
-    from certs.material import Generation
+    from certs.model import Generation
 
 
 @pytest.fixture(name="generation", scope="module")
@@ -133,4 +133,4 @@ def test_the_independent_verifier_refuses_the_other_generations_root() -> None:
 
 def test_what_is_issued_is_found_in_order(generation: Generation) -> None:
     """Issue and assess agree."""
-    assert assess(generation.material, POLICY, NOW).reason is Reason.OK
+    assert assess(generation.material, POLICY, NOW).reason is CertificateReason.OK

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from certs.policy import Policy, PolicyError, service_name
+from certs.policy import CertificatePolicy, PolicyError, service_name
 
 DAY = timedelta(days=1)
 
@@ -33,14 +33,14 @@ DAY = timedelta(days=1)
 def test_a_contradiction_is_named(fields: dict[str, Any], words: list[str]) -> None:
     """The message holds the two numbers that do not go together."""
     with pytest.raises(PolicyError) as caught:
-        Policy(**({"names": ("a.b.svc",)} | fields))
+        CertificatePolicy(**({"names": ("a.b.svc",)} | fields))
 
     assert [word for word in words if word not in str(caught.value)] == []
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
     """90 days, renewed at a third, backdated an hour."""
-    policy = Policy(names=("a.b.svc",))
+    policy = CertificatePolicy(names=("a.b.svc",))
 
     assert (policy.life, policy.renew_before) == (90 * DAY, 30 * DAY)
     assert policy.backdate == timedelta(hours=1)

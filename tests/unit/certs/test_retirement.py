@@ -9,9 +9,9 @@ import pytest
 
 from certs import bundle
 from certs.issue import issue
+from certs.plan import Cause, KeepState, Stage, WriteBundle, WritePair
 from certs.rotation import plan
-from certs.state import Mark, Served, State, Trust
-from certs.steps import Cause, KeepState, Stage, WriteBundle, WritePair
+from certs.state import ClientTrust, ReplicaCertificate, SeenAt, State
 from tests.unit.certs.cases import NOW, POLICY
 from tests.unit.certs.moments import (
     CUR,
@@ -31,12 +31,12 @@ from tests.unit.certs.moments import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.material import Generation
+    from certs.model import Generation
 
 # --- after the switch ---
 
 
-KNOWN = replace(SIGNED, trusted=Mark("c/1", NOW - TRUST_WAIT), switched=None)
+KNOWN = replace(SIGNED, trusted=SeenAt("c/1", NOW - TRUST_WAIT), switched=None)
 """Switched a moment ago, when API servers had known both roots for long enough."""
 
 
@@ -53,9 +53,9 @@ def test_a_bundle_that_changed_since_the_switch_has_to_be_known_anew(
     pair: Generation | None,
 ) -> None:
     """Else a replica could serve what an API server does not trust yet."""
-    state = replace(KNOWN, trusted=Mark("c/0", NOW - TRUST_WAIT))
+    state = replace(KNOWN, trusted=SeenAt("c/0", NOW - TRUST_WAIT))
     seen = observed((CUR, NEXT), pair)
-    marked = replace(state, trusted=Mark("c/1", NOW))
+    marked = replace(state, trusted=SeenAt("c/1", NOW))
 
     first = plan(state, seen, POLICY, NOW)
     within = plan(marked, seen, POLICY, NOW + TRUST_WAIT - MINUTE)
@@ -76,7 +76,7 @@ def test_a_bundle_is_repaired_before_the_pair_changes() -> None:
 def test_another_sound_pair_is_replaced_only_when_the_root_is_known() -> None:
     """As when a backup brought it back."""
     seen = observed((OLD, CUR), OLD)
-    marked = replace(STEADY, trusted=Mark("c/1", NOW))
+    marked = replace(STEADY, trusted=SeenAt("c/1", NOW))
 
     first = plan(STEADY, seen, POLICY, NOW)
     after = plan(marked, seen, POLICY, NOW + TRUST_WAIT)
@@ -142,11 +142,11 @@ def test_a_root_is_retired_when_every_replica_shows_the_new_leaf() -> None:
     [
         (),
         (shown(NEXT), shown(CUR)),
-        (Served(replica="r", leaf="", trusted=False),),
+        (ReplicaCertificate(replica="r", leaf="", trusted=False),),
     ],
 )
 def test_a_root_stays_while_any_replica_may_need_it(
-    served: tuple[Served, ...],
+    served: tuple[ReplicaCertificate, ...],
 ) -> None:
     """Also when none is ready, or one does not answer."""
     seen = observed((CUR, NEXT), NEXT, served)
@@ -182,7 +182,7 @@ def test_a_lost_state_drops_nothing_from_the_bundle() -> None:
     """Until the replicas have shown what they serve."""
     found = plan(State(), observed((OLD, CUR), CUR), POLICY, NOW)
 
-    marked = replace(STEADY, switched=Mark("p/1", NOW))
+    marked = replace(STEADY, switched=SeenAt("p/1", NOW))
     assert found.steps == (KeepState(marked, Cause.SWITCH_SEEN),)
 
 
@@ -209,7 +209,7 @@ def test_a_useless_pair_is_not_recovered() -> None:
 def test_a_foreign_root_is_kept_until_the_replicas_are_asked() -> None:
     """Then it goes; fifty of them go at once."""
     foreign = tuple(issue(POLICY, NOW) for _ in range(50))
-    state = replace(STEADY, switched=Mark("p/1", NOW))
+    state = replace(STEADY, switched=SeenAt("p/1", NOW))
     now = NOW + SERVE_WAIT
 
     asked = plan(state, observed((CUR, *foreign), CUR), POLICY, now)
@@ -228,7 +228,7 @@ def test_without_a_configuration_nothing_is_switched() -> None:
 
 def test_a_configuration_without_entries_trusts_nobody() -> None:
     """It is not a complete one."""
-    seen = replace(observed((), CUR), trust=Trust(version="c/1", bundles=()))
+    seen = replace(observed((), CUR), trust=ClientTrust(version="c/1", bundles=()))
 
     assert plan(STAGED, seen, POLICY, NOW + TRUST_WAIT).steps == ()
 

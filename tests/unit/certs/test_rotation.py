@@ -10,13 +10,13 @@ import pytest
 
 from certs import bundle
 from certs.issue import issue
+from certs.plan import Cause, KeepState, RotationPlan, Stage, WriteBundle
 from certs.rotation import PATIENCE, plan
-from certs.state import Mark, Phase, Served, State, Trust
-from certs.steps import Cause, KeepState, Plan, Stage, WriteBundle
+from certs.state import ClientTrust, ReplicaCertificate, RotationPhase, SeenAt, State
 from tests.unit.certs.cases import NOW, POLICY
 
 if TYPE_CHECKING:
-    from certs.material import Generation
+    from certs.model import Generation
 
 from tests.unit.certs.moments import (
     CUR,
@@ -38,8 +38,8 @@ def test_one_generation_served_and_trusted_alone_is_settled() -> None:
     """No step; the next look is when the margin begins."""
     found = plan(STEADY, observed((CUR,), CUR), POLICY, NOW)
 
-    assert found == Plan(
-        phase=Phase.STEADY,
+    assert found == RotationPlan(
+        phase=RotationPhase.STEADY,
         steps=(),
         settled=True,
         again=CUR.not_after - POLICY.renew_before,
@@ -53,7 +53,7 @@ def test_a_first_installation_stages_a_generation() -> None:
     """Empty Secrets, no bundle."""
     found = plan(State(), observed((), None), POLICY, NOW)
 
-    assert found.phase is Phase.BOOTSTRAP
+    assert found.phase is RotationPhase.BOOTSTRAP
     assert found.steps == (Stage(State(), Cause.BOOTSTRAP),)
 
 
@@ -78,9 +78,9 @@ def test_with_nothing_in_service_there_is_nothing_to_wait_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "replica", [shown(CUR), Served(replica="r", leaf="", trusted=False)]
+    "replica", [shown(CUR), ReplicaCertificate(replica="r", leaf="", trusted=False)]
 )
-def test_lost_secrets_do_not_shorten_the_dwell(replica: Served) -> None:
+def test_lost_secrets_do_not_shorten_the_dwell(replica: ReplicaCertificate) -> None:
     """Replicas serve what they last had, or do not say."""
     found = plan(State(next=NEXT), observed((CUR, NEXT), None, (replica,)), POLICY, NOW)
 
@@ -184,9 +184,9 @@ def test_an_own_clock_that_stands_still_delays_a_day_at_most() -> None:
 
 @pytest.mark.parametrize(
     "mark",
-    [Mark("c/0", NOW - timedelta(hours=1)), Mark("c/1", NOW + timedelta(hours=1))],
+    [SeenAt("c/0", NOW - timedelta(hours=1)), SeenAt("c/1", NOW + timedelta(hours=1))],
 )
-def test_a_mark_about_another_version_or_from_the_future_is_void(mark: Mark) -> None:
+def test_a_mark_about_another_version_or_from_the_future_is_void(mark: SeenAt) -> None:
     """Whatever happened to the object in between, the dwell begins anew."""
     state = replace(STAGED, trusted=mark)
 
@@ -234,7 +234,7 @@ def test_an_expired_certificate_has_nothing_to_lose() -> None:
     assert state.next is not None
     pem = bundle.render([state.next.root])
     seen = observed((), CUR, (shown(CUR, trusted=False),))
-    trust = Trust(version="c/2", bundles=(pem,))
+    trust = ClientTrust(version="c/2", bundles=(pem,))
 
     found = plan(state, replace(seen, trust=trust), POLICY, now)
 

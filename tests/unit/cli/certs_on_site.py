@@ -15,8 +15,8 @@ from tests.unit.companion.certificates.site import (
     endpoint_slice,
 )
 from webhook.cli.main import cli
-from webhook.cluster.access import Access
-from webhook.cluster.kinds import ENDPOINT_SLICE
+from webhook.cluster.config import Connection
+from webhook.cluster.resources import ENDPOINT_SLICE
 
 if TYPE_CHECKING:
     from webhook.companion.certificates.handshake import Address, Handshakes
@@ -34,7 +34,7 @@ def installed() -> Site:
 def run(site: Site, *words: str) -> Result:
     """The command against the site, whose replicas answer for the network."""
     port: Any = site.cluster.client("tracking-injector-certs")
-    access = Access(port, HOME, "https://api.example")
+    access = Connection(port, HOME, "https://api.example")
 
     def ask(self: Handshakes, replicas: tuple[Address, ...], pem: bytes) -> Any:
         del self

@@ -17,7 +17,7 @@ from tests.unit.companion.certificates.site import (
     Site,
     generation,
 )
-from webhook.cluster.kinds import WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import WEBHOOK_CONFIGURATION
 from webhook.injection.names import CERTIFICATES_ANNOTATION, TLS_SECRET_ANNOTATION
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certs.state import Served
+from certs.state import ReplicaCertificate
 from tests.unit.companion.certificates.site import (
     HOME,
     OURS,
     PLACE,
     Site,
 )
-from webhook.cluster.kinds import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.words import ROTATE_ANNOTATION
 
 if TYPE_CHECKING:
@@ -75,11 +75,13 @@ def test_verify_has_a_line_for_each_replica(site: Site) -> None:
 def test_verify_tells_silence_from_distrust(site: Site) -> None:
     """They have different causes."""
 
-    def probe(replicas: tuple[Address, ...], pem: bytes) -> tuple[Served, ...]:
+    def probe(
+        replicas: tuple[Address, ...], pem: bytes
+    ) -> tuple[ReplicaCertificate, ...]:
         del replicas, pem
         return (
-            Served(replica="a:1", leaf="", trusted=False),
-            Served(replica="b:1", leaf="f00d", trusted=False),
+            ReplicaCertificate(replica="a:1", leaf="", trusted=False),
+            ReplicaCertificate(replica="b:1", leaf="f00d", trusted=False),
         )
 
     site.certificates.probe = probe

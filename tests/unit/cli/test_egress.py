@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from tests.unit.companion.egress.world import DENY, HOME, World
 from webhook.cli import egress_question
 from webhook.cli.egress import egress
-from webhook.cluster.kinds import CONFIG_MAP, SECRET
+from webhook.cluster.resources import CONFIG_MAP, SECRET
 
 KEYS = """
 kind: Secret

@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from webhook.captured import reviews
 from webhook.cli.manifests import read
-from webhook.cli.subjects import OPERATORS, Subject, subjects
+from webhook.cli.pods import OPERATORS, PodInManifest, subjects
 from webhook.injection.decision import decide
-from webhook.injection.patch import Policy
+from webhook.injection.patch import InjectionPolicy
 from webhook.injection.review import parse
+from webhook.samples import reviews
 
 DATA = Path(__file__).parents[2] / "data" / "cli"
 RAY = DATA / "explain-ray-cluster" / "ray-cluster.yaml"
 SPARK = DATA / "explain-spark-application" / "spark.yaml"
 
 
-def expected(file: Path) -> list[Subject]:
+def expected(file: Path) -> list[PodInManifest]:
     """The pods that the file's first document leads to."""
     with file.open("rb") as manifest:
         return list(subjects(read(manifest)[0], "default"))
@@ -107,7 +107,9 @@ def test_each_operators_kind_leads_to_its_pods(
     file.write_text(str(resource).replace("'", '"'))
 
     found = {
-        subject.title.partition(", ")[2]: decide(subject.review, Policy()).containers
+        subject.title.partition(", ")[2]: decide(
+            subject.review, InjectionPolicy()
+        ).containers
         for subject in expected(file)
     }
 
@@ -156,6 +158,6 @@ def test_a_pod_template_of_spark_may_rename_its_container(tmp_path: Path) -> Non
     variables = environment(driver.pod)[1][1]
     assert (["side", "main"], ("main",)) == (
         names,
-        decide(driver.review, Policy()).containers,
+        decide(driver.review, InjectionPolicy()).containers,
     )
     assert {"A", "B", "C", "D", "E"} <= set(variables)

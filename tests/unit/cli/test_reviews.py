@@ -7,18 +7,18 @@ import jsonpatch
 import pytest
 from click.testing import CliRunner
 
-from webhook.captured import reviews
 from webhook.cli.main import cli
 from webhook.injection.decision import decide
-from webhook.injection.patch import Policy
+from webhook.injection.patch import InjectionPolicy
 from webhook.injection.review import parse
+from webhook.samples import reviews
 
 
 @pytest.mark.parametrize("name", reviews())
 def test_a_review_is_printed_with_its_pod_as_it_would_be(name: str) -> None:
     """All else of the review is as it was."""
     body = reviews()[name]
-    decision = decide(parse(body), Policy())
+    decision = decide(parse(body), InjectionPolicy())
 
     result = CliRunner().invoke(cli, "inject -f - -o json", input=body)
 
@@ -54,7 +54,7 @@ def test_a_second_pass_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", reviews())
 def test_an_explanation_gives_the_decisions_reason(name: str) -> None:
     """The one vocabulary; a sentence for people; containers in their order."""
-    decision = decide(parse(reviews()[name]), Policy())
+    decision = decide(parse(reviews()[name]), InjectionPolicy())
 
     result = CliRunner().invoke(cli, "explain -f - -o json", input=reviews()[name])
 

@@ -4,8 +4,8 @@ import pytest
 
 from tests.contracts.resources import ResourcesContract
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.kinds import NAMESPACE
-from webhook.cluster.ports import Resources
+from webhook.cluster.interface import KubeClient
+from webhook.cluster.resources import NAMESPACE
 
 
 class TestFake(ResourcesContract):
@@ -16,15 +16,15 @@ class TestFake(ResourcesContract):
         return FakeCluster()
 
     @pytest.fixture(name="port")
-    def _port(self, cluster: FakeCluster) -> Resources:
+    def _port(self, cluster: FakeCluster) -> KubeClient:
         return cluster.client()
 
     @pytest.fixture(name="other")
-    def _other(self, cluster: FakeCluster) -> Resources:
+    def _other(self, cluster: FakeCluster) -> KubeClient:
         return cluster.client("somebody-else")
 
     @pytest.fixture(name="home")
-    def _home(self, port: Resources) -> str:
+    def _home(self, port: KubeClient) -> str:
         port.create(NAMESPACE, {"metadata": {"name": "home"}})
         return "home"
 

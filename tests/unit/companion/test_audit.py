@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from tests.unit.companion.world import CANARY, World
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import Unavailable
-from webhook.cluster.kinds import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
-from webhook.cluster.ports import Selection
+from webhook.cluster.interface import ListOptions
+from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import Auditor
 from webhook.companion.verdicts import AuditReason
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
 from webhook.injection.patch import Precedence
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 
 HEAD = {"ray.io/node-type": "head"}
 OWNER = {
@@ -33,7 +33,7 @@ class Audited(World):
         """One labeled namespace with its mirror, and the auditor."""
         super().__init__(config_maps=("michelangelo-config",))
         self.auditor = Auditor(
-            self.means, self.observed, scope=Scope(), precedence=precedence
+            self.means, self.observed, scope=NamespaceFilter(), precedence=precedence
         )
         self.label("ray")
         self.step()
@@ -120,7 +120,7 @@ def test_a_missed_pod_is_told_once_and_its_owner_once(world: Audited) -> None:
     for _ in range(3):
         world.audit()
 
-    assert world.events() == ["missed", "missed", "missed"]
+    assert world.events() == ["Missed", "Missed", "Missed"]
 
 
 def rayjob(world: Audited) -> None:
@@ -138,8 +138,8 @@ def rayjob(world: Audited) -> None:
 
 def told(world: Audited) -> list[str]:
     """`Kind/name` of everything that an Event is about."""
-    listing = world.user.listing(
-        Selection(EVENT),
+    listing = world.user.list(
+        ListOptions(EVENT),
         lambda body: "{kind}/{name}".format(**body["involvedObject"]),
     )
     return sorted(about for _, about in listing.items.values())
@@ -202,7 +202,7 @@ def test_an_executors_sparkapplication_is_found_through_its_driver(
     }
     driver = {"spark-role": "driver", INJECTED_LABEL: "true"}
     world.run("driver", driver, owner=application)
-    uid = objects.uid(world.user.get(POD, "driver", "ray"))
+    uid = metadata.uid(world.user.get(POD, "driver", "ray"))
     by_driver = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -263,7 +263,7 @@ def test_shadowed_keys_are_named(
     world.audit()
 
     assert world.auditor.report["ray"].shadowed == expected
-    assert CANARY not in repr(world.observed.config_maps[0].snapshot())
+    assert CANARY not in repr(world.observed.config_maps[0].items())
 
 
 def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:
@@ -271,13 +271,16 @@ def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:
     world.restart()
     world.cluster.forbid(lambda call: call.kind == POD)
     auditor = Auditor(
-        world.means, world.observed, scope=Scope(), precedence=Precedence.FALLBACK
+        world.means,
+        world.observed,
+        scope=NamespaceFilter(),
+        precedence=Precedence.FALLBACK,
     )
     for follower in world.observed.all():
         follower.refresh()
 
     assert auditor.step(world.now) == 1.0
-    assert auditor.state == "pods-unreadable"
+    assert auditor.state == "PodsUnreadable"
 
 
 @pytest.mark.parametrize("reason", list(AuditReason))

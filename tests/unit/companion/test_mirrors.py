@@ -3,9 +3,9 @@
 import pytest
 
 from tests.unit.companion.world import CANARY, RELEASE, World
-from webhook.cluster.kinds import POD, SECRET
+from webhook.cluster.resources import POD, SECRET
 from webhook.injection.names import MIRROR_SECRET, PROFILE_LABEL
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
 
 BOTH = {"TRACKING_API_KEY": CANARY, "TRACKING_URI": "https://mlflow.example.org"}
@@ -107,7 +107,7 @@ def test_a_mirror_that_does_not_stay_as_written_is_told_and_left_for_a_while(
     assert world.reason("ray") is MirrorReason.CONTESTED
     assert pause is not None
     assert pause > 0
-    assert world.events() == ["contested"]
+    assert world.events() == ["Contested"]
 
     world.cluster.admission = None
     world.step(60)
@@ -137,7 +137,7 @@ def test_a_foreign_secret_is_never_touched(world: World) -> None:
 
     assert world.mirror("ray") == {"THEIRS": "1"}
     assert world.reason("ray") is MirrorReason.FOREIGN_SECRET
-    assert world.events() == ["foreign-secret"]
+    assert world.events() == ["ForeignSecret"]
 
 
 def test_a_foreign_secret_that_appears_meanwhile_is_not_touched(world: World) -> None:
@@ -228,7 +228,7 @@ def test_a_flapping_label_costs_nothing(world: World) -> None:
 
 def test_label_and_list_must_agree() -> None:
     """A labeled namespace that the release does not list gets nothing, and is told."""
-    world = World(scope=Scope(allowed=("team-*",)))
+    world = World(scope=NamespaceFilter(allowed=("team-*",)))
     world.label("team-a")
     world.label("intruder")
     world.step()
@@ -236,7 +236,7 @@ def test_label_and_list_must_agree() -> None:
     assert world.mirror("team-a") == BOTH
     assert world.mirror("intruder") is None
     assert world.reason("intruder") is MirrorReason.NOT_ALLOWED
-    assert world.events() == ["not-allowed"]
+    assert world.events() == ["NotAllowed"]
 
 
 @pytest.mark.parametrize("name", [RELEASE, "kube-system"])
@@ -343,7 +343,7 @@ def test_a_full_quota_is_retried_and_told(world: World) -> None:
     assert pause is not None
     assert pause > 0
     assert world.reason("ray") is MirrorReason.QUOTA_EXCEEDED
-    assert world.events() == ["quota-exceeded"]
+    assert world.events() == ["QuotaExceeded"]
 
     world.cluster.full.clear()
     world.step(20)

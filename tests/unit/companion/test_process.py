@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry
 
 from tests.unit.companion.world import START, Lines, World
 from webhook.cluster.errors import Throttled
-from webhook.cluster.lease import Leadership
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.leader_election import LeaderElector
 from webhook.companion import listener
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Runner, Surroundings
@@ -105,11 +105,11 @@ def _world() -> World:
     return World()
 
 
-def lead(world: World, identity: str = "one") -> Leadership:
+def lead(world: World, identity: str = "one") -> LeaderElector:
     """A candidate for the companion's Lease."""
-    return Leadership(
+    return LeaderElector(
         world.cluster.client(),
-        Key("release", "companion"),
+        ObjectKey("release", "companion"),
         identity,
         clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
         wake=lambda: None,
@@ -121,7 +121,7 @@ def test_a_process_leads_works_and_ends(world: World) -> None:
     woken = threading.Event()
     leadership = lead(world)
     shared = Surroundings(
-        leads=lambda: leadership.held,
+        leads=lambda: leadership.is_leader,
         clock=lambda: START,
         log=world.log,
         failed=uncounted,
@@ -143,7 +143,7 @@ def test_a_process_leads_works_and_ends(world: World) -> None:
     process.end()
 
     assert time.monotonic() - started < 5
-    assert not leadership.held
+    assert not leadership.is_leader
 
 
 def test_the_listener_tells_health_readiness_and_metrics() -> None:

@@ -12,9 +12,9 @@ from tests.unit.companion.test_audit import HEAD, Audited
 from tests.unit.companion.world import CANARY, RELEASE
 from webhook.cli.main import cli
 from webhook.cli.status import is_in_order
-from webhook.cli.status_screen import screen, span
-from webhook.cluster.kinds import CONFIG_MAP
-from webhook.cluster.ports import Key
+from webhook.cli.status_view import screen, span
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.metrics import Reports
 from webhook.companion.status import FIELD, Status
 
@@ -23,7 +23,7 @@ def reported(world: Audited) -> Status:
     """The concern that tells about this world."""
     return Status(
         world.means,
-        Key(RELEASE, "tracking-injector-status"),
+        ObjectKey(RELEASE, "tracking-injector-status"),
         world.supplies,
         world.mirrors,
         world.auditor,
@@ -69,7 +69,7 @@ def test_it_holds_no_value() -> None:
 
     assert report["schema"] == 1
     assert report["profiles"]["default"]["keys"] == ["TRACKING_API_KEY", "TRACKING_URI"]
-    assert report["namespaces"]["ray"]["reason"] == "mirrored"
+    assert report["namespaces"]["ray"]["reason"] == "Mirrored"
     assert CANARY not in body["data"][FIELD]
     assert "mlflow" not in body["data"][FIELD]
 
@@ -96,9 +96,9 @@ def test_a_person_sees_what_is_wrong() -> None:
     report = reported(world).report()
     seen = shown(report)
 
-    assert "stale" in seen
+    assert "Stale" in seen
     assert "ConfigMap/uri" in seen
-    assert "1 missed" in seen
+    assert "1 Missed" in seen
     assert "companion: one leads." in seen
     assert not is_in_order(report | {"companion": {"leader": "one"}})
 

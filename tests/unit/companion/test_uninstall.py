@@ -7,9 +7,9 @@ import pytest
 
 from tests.unit.companion.world import World
 from webhook.cluster.errors import Forbidden
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
-from webhook.cluster.lease import Leadership
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.leader_election import LeaderElector
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.uninstall import remove_all
 
 CONFIGURATION = "tracking-injector"
@@ -26,11 +26,11 @@ def _world() -> World:
     return world
 
 
-def lead(world: World, identity: str) -> Leadership:
+def lead(world: World, identity: str) -> LeaderElector:
     """A candidate for the companion's Lease."""
-    return Leadership(
+    return LeaderElector(
         world.cluster.client(),
-        Key("release", "companion"),
+        ObjectKey("release", "companion"),
         identity,
         clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
         wake=lambda: None,
@@ -49,7 +49,7 @@ def uninstall(world: World, wait: Callable[[float], object]) -> dict[str, str]:
         wait=wait,
     )
     leader.step()
-    assert not leader.held
+    assert not leader.is_leader
     return left
 
 

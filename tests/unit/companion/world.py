@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.announce import Announcer
 from webhook.cluster.errors import NotFound
-from webhook.cluster.kinds import CONFIG_MAP, EVENT, NAMESPACE, POD, SECRET
-from webhook.cluster.ports import Json, Key, Selection
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.interface import Json, ListOptions, ObjectKey
+from webhook.cluster.resources import CONFIG_MAP, EVENT, NAMESPACE, POD, SECRET
 from webhook.companion.means import Means
 from webhook.companion.mirrors import Mirrors
 from webhook.companion.observed import Interests, Wakes, observe
 from webhook.companion.supply import Supplies
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET, PROFILE_LABEL
-from webhook.mirror.plan import Scope
+from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.profile import parse_profiles, refs
 from webhook.mirror.reasons import MirrorReason
 
@@ -47,7 +47,7 @@ class World:
     def __init__(
         self,
         profiles: str = PROFILES,
-        scope: Scope | None = None,
+        scope: NamespaceFilter | None = None,
         config_maps: tuple[str, ...] = (),
     ) -> None:
         """A release namespace with both sources, and no compute namespace yet."""
@@ -61,7 +61,9 @@ class World:
         self.secret("keys", TRACKING_API_KEY=CANARY)
         self.restart(profiles, scope)
 
-    def restart(self, profiles: str = PROFILES, scope: Scope | None = None) -> None:
+    def restart(
+        self, profiles: str = PROFILES, scope: NamespaceFilter | None = None
+    ) -> None:
         """A new companion, which remembers nothing."""
         parsed = parse_profiles(profiles)
         port = self.cluster.client()
@@ -73,7 +75,7 @@ class World:
         nobody = Wakes(mirrors=lambda: None, pods=lambda: None)
         self.means = Means(
             resources=port,
-            announcer=Announcer(port, component="companion", instance="a"),
+            announcer=EventRecorder(port, component="companion", instance="a"),
             log=self.log,
         )
         self.observed = observe(port, interests, nobody)
@@ -82,7 +84,7 @@ class World:
             self.means,
             self.observed,
             self.supplies,
-            scope=scope or Scope(excluded=(RELEASE, "kube-system")),
+            scope=scope or NamespaceFilter(excluded=(RELEASE, "kube-system")),
         )
 
     def config_map(self, name: str, **data: str) -> None:
@@ -132,7 +134,7 @@ class World:
 
     def events(self) -> list[str]:
         """Reasons of the Events there are."""
-        listing = self.user.listing(Selection(EVENT), lambda body: body["reason"])
+        listing = self.user.list(ListOptions(EVENT), lambda body: body["reason"])
         return [reason for _, reason in listing.items.values()]
 
     def writes(self) -> int:
@@ -147,10 +149,10 @@ class World:
         return [
             body
             for kind in kinds
-            for _, body in self.user.listing(Selection(kind), dict).items.values()
+            for _, body in self.user.list(ListOptions(kind), dict).items.values()
         ]
 
 
-def key(namespace: str) -> Key:
+def key(namespace: str) -> ObjectKey:
     """The mirror's address."""
-    return Key(namespace, MIRROR_SECRET)
+    return ObjectKey(namespace, MIRROR_SECRET)

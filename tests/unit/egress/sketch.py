@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from webhook.egress.memory import Lookup, Outcome
-from webhook.egress.model import Address, Pod, Policy, Protocol, Rule
+from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
+from webhook.egress.network_policy import Address, NetworkPolicy, Pod, Protocol, Rule
 from webhook.egress.services import EndpointSlice, Service
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -17,16 +17,16 @@ INGRESS = "Ingress"
 EGRESS = "Egress"
 
 
-def policy(spec: str, name: str = "deny", namespace: str = "team-a") -> Policy:
+def policy(spec: str, name: str = "deny", namespace: str = "team-a") -> NetworkPolicy:
     """A NetworkPolicy with the spec given as YAML; its uid follows from its name."""
     meta = {"name": name, "namespace": namespace, "uid": f"uid-{name}"}
-    return Policy.parse({"metadata": meta, "spec": yaml.safe_load(spec)})
+    return NetworkPolicy.parse({"metadata": meta, "spec": yaml.safe_load(spec)})
 
 
 def rule(text: str) -> Rule:
     """An egress rule given as YAML."""
     spec = {"policyTypes": [EGRESS], "egress": [yaml.safe_load(text)]}
-    return Policy.parse({"metadata": {"name": "x"}, "spec": spec}).egress[0]
+    return NetworkPolicy.parse({"metadata": {"name": "x"}, "spec": spec}).egress[0]
 
 
 def pod(
@@ -77,15 +77,15 @@ def ips(*texts: str) -> tuple[Address, ...]:
     return tuple(ip_address(t) for t in texts)
 
 
-def answer(*texts: str, after: float = 0, ttl: float = 60) -> Lookup:
+def answer(*texts: str, after: float = 0, ttl: float = 60) -> DnsAnswer:
     """A lookup that succeeded, seconds after `NOW`."""
     at = NOW + timedelta(seconds=after)
-    return Lookup(at, Outcome.NOERROR, ips(*texts), timedelta(seconds=ttl))
+    return DnsAnswer(at, DnsOutcome.NOERROR, ips(*texts), timedelta(seconds=ttl))
 
 
-def failure(outcome: Outcome, after: float = 0) -> Lookup:
+def failure(outcome: DnsOutcome, after: float = 0) -> DnsAnswer:
     """A lookup that failed, seconds after `NOW`."""
-    return Lookup(NOW + timedelta(seconds=after), outcome)
+    return DnsAnswer(NOW + timedelta(seconds=after), outcome)
 
 
 def rendered(rules: Iterable[Rule]) -> list[Any]:

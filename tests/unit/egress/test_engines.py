@@ -6,13 +6,13 @@ import pytest
 import yaml
 
 from tests.unit.egress.sketch import rule
-from webhook.egress.engines.controls import (
+from webhook.egress.engines.detect import (
     CONTROLS,
     Engine,
     is_registry_only,
     present,
 )
-from webhook.egress.engines.counsel import Need, counsel
+from webhook.egress.engines.render import EgressNeed, render
 
 DNS = rule(
     "{to: [{ipBlock: {cidr: 10.0.0.10/32}}, {namespaceSelector: {matchLabels:"
@@ -24,7 +24,7 @@ MINIO = rule(
     "{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ml}},"
     " podSelector: {matchLabels: {app: minio}}}], ports: [{port: 9000}]}"
 )
-NEED = Need(
+NEED = EgressNeed(
     "team-a", (("mlflow.example.com", 443),), (DNS, MINIO), (DNS, MINIO, SERVER)
 )
 INJECTED = {"matchLabels": {"tracking.michelangelo-ai.org/injected": "true"}}
@@ -108,7 +108,7 @@ def test_istios_mesh_may_be_closed_as_a_whole() -> None:
 
 def spec(engine: Engine) -> Any:
     """The specification of the last object to add."""
-    return counsel(engine, NEED)[-1]["spec"]
+    return render(engine, NEED)[-1]["spec"]
 
 
 def test_cilium_learns_the_names_addresses_and_denies_nothing() -> None:
@@ -136,15 +136,15 @@ def test_cilium_learns_the_names_addresses_and_denies_nothing() -> None:
         ]
     ]
     assert {"toCIDR": ["10.0.0.10/32"]}.items() <= cilium["egress"][0].items()
-    only = Need("team-a", (), (SERVER,), (SERVER,))
-    assert [list(e) for e in counsel(Engine.CILIUM, only)[0]["spec"]["egress"]] == [
+    only = EgressNeed("team-a", (), (SERVER,), (SERVER,))
+    assert [list(e) for e in render(Engine.CILIUM, only)[0]["spec"]["egress"]] == [
         ["toCIDR", "toPorts"]
     ]
 
 
 def test_calico_passes_on_what_it_does_not_permit() -> None:
     """A tier of its own, and addresses, for it resolves no names."""
-    tier, policy = counsel(Engine.CALICO, NEED)
+    tier, policy = render(Engine.CALICO, NEED)
     rules = policy["spec"]["egress"]
 
     assert tier["spec"]["defaultAction"] == "Pass"
@@ -185,7 +185,7 @@ def test_antrea_resolves_the_name_by_itself() -> None:
 
 def test_ovn_gets_rules_for_what_leaves_the_cluster() -> None:
     """To put first into the one object there is."""
-    (firewall,) = counsel(Engine.OVN, NEED)
+    (firewall,) = render(Engine.OVN, NEED)
 
     assert firewall["metadata"] == {"name": "default", "namespace": "team-a"}
     assert firewall["spec"]["egress"][0] == {
@@ -198,7 +198,7 @@ def test_ovn_gets_rules_for_what_leaves_the_cluster() -> None:
 @pytest.mark.parametrize("engine", [Engine.AWS, Engine.CLUSTER_NETWORK_POLICY])
 def test_a_cluster_wide_policy_names_its_namespace(engine: Engine) -> None:
     """And accepts, which isolates nobody."""
-    (policy,) = counsel(engine, NEED)
+    (policy,) = render(engine, NEED)
     home = {"matchLabels": {"kubernetes.io/metadata.name": "team-a"}}
 
     assert policy["metadata"] == {"name": "tracking-injector-team-a"}
@@ -225,7 +225,7 @@ def test_aws_takes_the_name_and_sig_network_the_addresses() -> None:
 def test_istio_gets_an_entry_for_each_host_outside() -> None:
     """What the cluster has is in its registry."""
     named = (("mlflow.example.com", 443), ("mlflow.example.com", 5000))
-    (entry,) = counsel(Engine.ISTIO, Need("team-a", named, (), ()))
+    (entry,) = render(Engine.ISTIO, EgressNeed("team-a", named, (), ()))
 
     assert entry["metadata"]["name"] == "tracking-injector-mlflow-example-com"
     assert entry["spec"]["hosts"] == ["mlflow.example.com"]
@@ -238,7 +238,7 @@ def test_istio_gets_an_entry_for_each_host_outside() -> None:
 @pytest.mark.parametrize("engine", Engine)
 def test_advice_is_whole_and_the_same_every_time(engine: Engine) -> None:
     """It can be applied as it is."""
-    written = counsel(engine, NEED)
+    written = render(engine, NEED)
 
-    assert written == counsel(engine, NEED)
+    assert written == render(engine, NEED)
     assert all(body["apiVersion"] and body["kind"] for body in written)

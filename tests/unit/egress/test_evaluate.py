@@ -5,8 +5,8 @@ from ipaddress import ip_address
 import pytest
 
 from tests.unit.egress.sketch import pod, policy
-from webhook.egress.evaluate import Target, Verdict, egress, ingress
-from webhook.egress.model import Pod, Protocol
+from webhook.egress.evaluate import PacketVerdict, Target, egress, ingress
+from webhook.egress.network_policy import Pod, Protocol
 
 TCP, UDP, SCTP = Protocol.TCP, Protocol.UDP, Protocol.SCTP
 WORKER = {"ray.io/node-type": "worker"}
@@ -24,7 +24,9 @@ def test_a_pod_that_nothing_selects_may_do_anything() -> None:
     """Isolation begins with a policy."""
     other = policy("{podSelector: {matchLabels: {a: b}}, policyTypes: [Egress]}")
 
-    assert egress([other], pod(WORKER), to("203.0.113.7"), 443, TCP) == Verdict(True)
+    assert egress([other], pod(WORKER), to("203.0.113.7"), 443, TCP) == PacketVerdict(
+        True
+    )
 
 
 def test_a_selected_pod_may_do_what_rules_permit_and_nothing_else() -> None:
@@ -36,10 +38,10 @@ def test_a_selected_pod_may_do_what_rules_permit_and_nothing_else() -> None:
     )
     allow = policy(spec, "allow")
 
-    assert egress([deny, allow], pod(), to("203.0.113.7"), 80, TCP) == Verdict(
+    assert egress([deny, allow], pod(), to("203.0.113.7"), 80, TCP) == PacketVerdict(
         True, ("allow", "deny"), ("allow", 1)
     )
-    assert egress([deny, allow], pod(), to("203.0.113.7"), 81, TCP) == Verdict(
+    assert egress([deny, allow], pod(), to("203.0.113.7"), 81, TCP) == PacketVerdict(
         False, ("allow", "deny")
     )
 
@@ -143,7 +145,7 @@ def test_ingress_rules_are_read_with_the_receiving_pods_ports() -> None:
     )
     open_door = policy(spec, "door", "ml")
 
-    assert ingress([open_door], TRACKER, to(pod()), 5000, TCP) == Verdict(
+    assert ingress([open_door], TRACKER, to(pod()), 5000, TCP) == PacketVerdict(
         True, ("door",), ("door", 1)
     )
     assert not ingress([open_door], TRACKER, to(pod()), 5001, TCP).allowed

@@ -2,20 +2,22 @@
 
 import pytest
 
-from webhook.egress.mode import Mode, narrowed
+from webhook.egress.mode import EgressMode, narrowed
 
 
 @pytest.mark.parametrize(
     ("release", "label", "mode"),
     [
-        (Mode.ADDITIVE, None, Mode.ADDITIVE),
-        (Mode.ADDITIVE, "observe", Mode.OBSERVE),
-        (Mode.ADDITIVE, "isolate", Mode.ADDITIVE),
-        (Mode.ISOLATE, "additive", Mode.ADDITIVE),
-        (Mode.OFF, "additive", Mode.OFF),
-        (Mode.ADDITIVE, "aditive", Mode.OBSERVE),
+        (EgressMode.ADDITIVE, None, EgressMode.ADDITIVE),
+        (EgressMode.ADDITIVE, "observe", EgressMode.OBSERVE),
+        (EgressMode.ADDITIVE, "isolate", EgressMode.ADDITIVE),
+        (EgressMode.ISOLATE, "additive", EgressMode.ADDITIVE),
+        (EgressMode.OFF, "additive", EgressMode.OFF),
+        (EgressMode.ADDITIVE, "aditive", EgressMode.OBSERVE),
     ],
 )
-def test_a_label_only_narrows(release: Mode, label: str | None, mode: Mode) -> None:
+def test_a_label_only_narrows(
+    release: EgressMode, label: str | None, mode: EgressMode
+) -> None:
     """Isolation is the release's to ask for."""
     assert narrowed(release, label) is mode

@@ -3,7 +3,7 @@
 import pytest
 
 from webhook.egress.proxies import Proxies
-from webhook.egress.reasons import Reason
+from webhook.egress.reasons import EgressReason
 from webhook.egress.uri import server
 
 
@@ -67,6 +67,6 @@ def test_a_malformed_proxy_is_reported_and_not_used() -> None:
 
     assert proxies.for_server(server("https://t")) is None
     assert [(f.reason, f.subject) for f in findings] == [
-        (Reason.MALFORMED_URI, "HTTPS_PROXY")
+        (EgressReason.MALFORMED_URI, "HTTPS_PROXY")
     ]
     assert "u:p" not in findings[0].message

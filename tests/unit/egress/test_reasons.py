@@ -2,10 +2,10 @@
 
 import pytest
 
-from webhook.egress.reasons import Reason
+from webhook.egress.reasons import EgressReason
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_reason_has_a_sentence(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", EgressReason)
+def test_every_reason_has_a_sentence(reason: EgressReason) -> None:
     """For the table of the reference."""
     assert reason.sentence.endswith(".")

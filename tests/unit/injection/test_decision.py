@@ -19,11 +19,11 @@ from tests.pods import (
     ray_head,
 )
 from webhook import __version__
-from webhook.injection.patch import OnMissing, Policy, Precedence
-from webhook.injection.reasons import Reason
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.reasons import InjectionReason
 from webhook.injection.workload import Workload
 
-OVERRIDE = Policy(precedence=Precedence.OVERRIDE)
+OVERRIDE = InjectionPolicy(precedence=Precedence.OVERRIDE)
 STAMP = (
     f'{{"version":"{__version__}","precedence":"fallback","containers":["ray-head"]}}'
 )
@@ -41,25 +41,39 @@ def enforced(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        pytest.param({"operation": "UPDATE"}, Reason.NOT_A_POD_CREATION, id="update"),
-        pytest.param({"operation": "DELETE"}, Reason.NOT_A_POD_CREATION, id="delete"),
-        pytest.param({"kind": "Job"}, Reason.NOT_A_POD_CREATION, id="another kind"),
         pytest.param(
-            {"subresource": "binding"}, Reason.NOT_A_POD_CREATION, id="subresource"
+            {"operation": "UPDATE"}, InjectionReason.NOT_A_POD_CREATION, id="update"
         ),
         pytest.param(
-            {"namespace": "kube-system"}, Reason.EXCLUDED_NAMESPACE, id="kube-system"
+            {"operation": "DELETE"}, InjectionReason.NOT_A_POD_CREATION, id="delete"
         ),
         pytest.param(
-            {"namespace": "tracking"}, Reason.EXCLUDED_NAMESPACE, id="the release's"
+            {"kind": "Job"}, InjectionReason.NOT_A_POD_CREATION, id="another kind"
+        ),
+        pytest.param(
+            {"subresource": "binding"},
+            InjectionReason.NOT_A_POD_CREATION,
+            id="subresource",
+        ),
+        pytest.param(
+            {"namespace": "kube-system"},
+            InjectionReason.EXCLUDED_NAMESPACE,
+            id="kube-system",
+        ),
+        pytest.param(
+            {"namespace": "tracking"},
+            InjectionReason.EXCLUDED_NAMESPACE,
+            id="the release's",
         ),
     ],
 )
 def test_a_request_that_selectors_should_have_stopped_gets_nothing(
-    fields: dict[str, Any], reason: Reason
+    fields: dict[str, Any], reason: InjectionReason
 ) -> None:
     """The code trusts no selector."""
-    decision = decide_on(ray_head(), Policy(release_namespace="tracking"), **fields)
+    decision = decide_on(
+        ray_head(), InjectionPolicy(release_namespace="tracking"), **fields
+    )
 
     assert (reason, ()) == (decision.reason, decision.patch)
 
@@ -67,44 +81,54 @@ def test_a_request_that_selectors_should_have_stopped_gets_nothing(
 @pytest.mark.parametrize(
     ("pod", "reason"),
     [
-        pytest.param(None, Reason.MALFORMED_POD, id="no object"),
-        pytest.param([], Reason.MALFORMED_POD, id="an array"),
-        pytest.param({"metadata": {}}, Reason.MALFORMED_POD, id="no spec"),
-        pytest.param({"spec": {"containers": []}}, Reason.MALFORMED_POD, id="no meta"),
+        pytest.param(None, InjectionReason.MALFORMED_POD, id="no object"),
+        pytest.param([], InjectionReason.MALFORMED_POD, id="an array"),
+        pytest.param({"metadata": {}}, InjectionReason.MALFORMED_POD, id="no spec"),
         pytest.param(
-            {"metadata": {}, "spec": {}}, Reason.MALFORMED_POD, id="no containers"
+            {"spec": {"containers": []}}, InjectionReason.MALFORMED_POD, id="no meta"
+        ),
+        pytest.param(
+            {"metadata": {}, "spec": {}},
+            InjectionReason.MALFORMED_POD,
+            id="no containers",
         ),
         pytest.param(
             pod({"ray.io/node-type": 1}, container("c")),  # type: ignore[dict-item]  # on purpose
-            Reason.MALFORMED_POD,
+            InjectionReason.MALFORMED_POD,
             id="a label that is no text",
         ),
         pytest.param(
             pod(RAY_HEAD, container("c", env=[{"value": "v"}])),
-            Reason.MALFORMED_POD,
+            InjectionReason.MALFORMED_POD,
             id="a variable without a name",
         ),
         pytest.param(
             pod(RAY_HEAD, container("c", envFrom={"secretRef": {}})),
-            Reason.MALFORMED_POD,
+            InjectionReason.MALFORMED_POD,
             id="envFrom that is no list",
         ),
         pytest.param(
             pod(RAY_HEAD, container("c", envFrom=[{"secretRef": "s"}])),
-            Reason.MALFORMED_POD,
+            InjectionReason.MALFORMED_POD,
             id="a secretRef that is no object",
         ),
         pytest.param(
-            pod(RAY_HEAD, {"image": "i"}), Reason.MALFORMED_POD, id="a nameless one"
+            pod(RAY_HEAD, {"image": "i"}),
+            InjectionReason.MALFORMED_POD,
+            id="a nameless one",
         ),
         pytest.param(
             pod(RAY_HEAD, container("c"), annotations=["a"]),
-            Reason.MALFORMED_POD,
+            InjectionReason.MALFORMED_POD,
             id="annotations that are no map",
         ),
-        pytest.param(pod(None, container("c")), Reason.NOT_A_TASK_POD, id="no labels"),
         pytest.param(
-            pod(SPARK_DRIVER, container("c")), Reason.NO_TASK_CONTAINER, id="unknown"
+            pod(None, container("c")), InjectionReason.NOT_A_TASK_POD, id="no labels"
+        ),
+        pytest.param(
+            pod(SPARK_DRIVER, container("c")),
+            InjectionReason.NO_TASK_CONTAINER,
+            id="unknown",
         ),
         pytest.param(
             pod(
@@ -112,7 +136,7 @@ def test_a_request_that_selectors_should_have_stopped_gets_nothing(
                 container("c"),
                 annotations={"kubernetes.io/config.mirror": ""},
             ),
-            Reason.MIRROR_POD,
+            InjectionReason.MIRROR_POD,
             id="a static pod",
         ),
         pytest.param(
@@ -120,12 +144,14 @@ def test_a_request_that_selectors_should_have_stopped_gets_nothing(
                 {**RAY_HEAD, "tracking.michelangelo-ai.org/inject": "disabled"},
                 container("c"),
             ),
-            Reason.OPTED_OUT,
+            InjectionReason.OPTED_OUT,
             id="opted out",
         ),
     ],
 )
-def test_a_pod_that_gets_nothing_gets_a_reason(pod: Any, reason: Reason) -> None:
+def test_a_pod_that_gets_nothing_gets_a_reason(
+    pod: Any, reason: InjectionReason
+) -> None:
     """No pod is left without a word."""
     decision = decide_on(pod)
 
@@ -138,7 +164,7 @@ def test_an_injected_pod_names_workload_and_containers() -> None:
 
     decision = decide_on(head)
 
-    assert (Reason.INJECTED, Workload.RAY_HEAD, ("head",)) == (
+    assert (InjectionReason.INJECTED, Workload.RAY_HEAD, ("head",)) == (
         decision.reason,
         decision.workload,
         decision.containers,
@@ -148,29 +174,35 @@ def test_an_injected_pod_names_workload_and_containers() -> None:
 @pytest.mark.parametrize(
     ("before", "policy", "after"),
     [
-        pytest.param(None, Policy(), [MIRROR], id="null"),
-        pytest.param([], Policy(), [MIRROR], id="empty"),
-        pytest.param([CONFIG], Policy(), [MIRROR, CONFIG], id="fallback goes first"),
+        pytest.param(None, InjectionPolicy(), [MIRROR], id="null"),
+        pytest.param([], InjectionPolicy(), [MIRROR], id="empty"),
+        pytest.param(
+            [CONFIG], InjectionPolicy(), [MIRROR, CONFIG], id="fallback goes first"
+        ),
         pytest.param([CONFIG], OVERRIDE, [CONFIG, MIRROR], id="override goes last"),
         pytest.param([], OVERRIDE, [MIRROR], id="override of nothing"),
         pytest.param(
             [OWN_PREFIXED],
-            Policy(),
+            InjectionPolicy(),
             [MIRROR, OWN_PREFIXED],
             id="a prefixed reference gives other names",
         ),
         pytest.param(
             [{"prefix": "", **MIRROR}],
-            Policy(),
+            InjectionPolicy(),
             [{"prefix": "", **MIRROR}],
             id="an empty prefix is none",
         ),
-        pytest.param([CONFIG, MIRROR], Policy(), [CONFIG, MIRROR], id="the user's own"),
+        pytest.param(
+            [CONFIG, MIRROR], InjectionPolicy(), [CONFIG, MIRROR], id="the user's own"
+        ),
         pytest.param([MIRROR, CONFIG], OVERRIDE, [MIRROR, CONFIG], id="theirs stays"),
     ],
 )
 def test_the_reference_goes_where_the_precedence_wants_it(
-    before: list[dict[str, Any]] | None, policy: Policy, after: list[dict[str, Any]]
+    before: list[dict[str, Any]] | None,
+    policy: InjectionPolicy,
+    after: list[dict[str, Any]],
 ) -> None:
     """Ours is inserted once, and nobody else's entry moves."""
     assert after == first(injected(ray_head(envFrom=before), policy))["envFrom"]
@@ -183,7 +215,9 @@ def test_an_absent_list_is_made() -> None:
 
 def test_start_makes_the_reference_optional() -> None:
     """With `onMissing: start` the container starts without the Secret."""
-    policy = Policy(on_missing=OnMissing.START, enforced_keys=("TRACKING_URI",))
+    policy = InjectionPolicy(
+        on_missing=OnMissing.START, enforced_keys=("TRACKING_URI",)
+    )
 
     task = first(injected(ray_head(), policy))
 
@@ -201,19 +235,19 @@ def test_a_pod_with_its_own_reference_is_left_alone() -> None:
     """What the user wrote serves; nothing is added, not even the stamp."""
     decision = decide_on(ray_head(envFrom=[CONFIG, MIRROR]))
 
-    assert (Reason.ALREADY_REFERENCED, ()) == (decision.reason, decision.patch)
+    assert (InjectionReason.ALREADY_REFERENCED, ()) == (decision.reason, decision.patch)
 
 
 def test_enforced_keys_hold_beside_the_users_own_reference() -> None:
     """The user's reference stays in place, and is still theirs on the second pass."""
-    policy = Policy(enforced_keys=("TRACKING_URI",))
+    policy = InjectionPolicy(enforced_keys=("TRACKING_URI",))
     once = injected(ray_head(envFrom=[CONFIG, MIRROR]), policy)
 
     again = decide_on(once, policy)
 
     assert [CONFIG, MIRROR] == first(once)["envFrom"]
     assert enforced("TRACKING_URI") == first(once)["env"][0]
-    assert (Reason.ALREADY_REFERENCED, ()) == (again.reason, again.patch)
+    assert (InjectionReason.ALREADY_REFERENCED, ()) == (again.reason, again.patch)
 
 
 def test_the_stamp_names_version_precedence_and_containers() -> None:
@@ -234,29 +268,37 @@ def test_the_stamp_keeps_other_annotations() -> None:
     )
 
 
-@pytest.mark.parametrize("policy", [Policy(), OVERRIDE, Policy(enforced_keys=("A",))])
-def test_a_second_pass_is_empty(policy: Policy) -> None:
+@pytest.mark.parametrize(
+    "policy", [InjectionPolicy(), OVERRIDE, InjectionPolicy(enforced_keys=("A",))]
+)
+def test_a_second_pass_is_empty(policy: InjectionPolicy) -> None:
     """Idempotent: our own result is as it should be."""
     again = decide_on(injected(ray_head(envFrom=[CONFIG]), policy), policy)
 
-    assert (Reason.ALREADY_INJECTED, ()) == (again.reason, again.patch)
+    assert (InjectionReason.ALREADY_INJECTED, ()) == (again.reason, again.patch)
 
 
 @pytest.mark.parametrize(
     ("policy", "between", "after"),
     [
         pytest.param(
-            Policy(), [MIRROR, CONFIG], [MIRROR, CONFIG], id="fallback, appended"
+            InjectionPolicy(),
+            [MIRROR, CONFIG],
+            [MIRROR, CONFIG],
+            id="fallback, appended",
         ),
         pytest.param(
-            Policy(), [CONFIG, MIRROR], [MIRROR, CONFIG], id="fallback, prepended"
+            InjectionPolicy(),
+            [CONFIG, MIRROR],
+            [MIRROR, CONFIG],
+            id="fallback, prepended",
         ),
         pytest.param(
             OVERRIDE, [MIRROR, CONFIG], [CONFIG, MIRROR], id="override, appended"
         ),
         pytest.param(OVERRIDE, [CONFIG], [CONFIG, MIRROR], id="override, removed"),
         pytest.param(
-            Policy(),
+            InjectionPolicy(),
             [MIRROR, CONFIG, MIRROR],
             [MIRROR, CONFIG, MIRROR],
             id="a second one came from elsewhere",
@@ -278,7 +320,7 @@ def test_a_second_pass_is_empty(policy: Policy) -> None:
     ],
 )
 def test_a_pass_after_another_webhook_puts_ours_back(
-    policy: Policy, between: list[dict[str, Any]], after: list[dict[str, Any]]
+    policy: InjectionPolicy, between: list[dict[str, Any]], after: list[dict[str, Any]]
 ) -> None:
     """Reinvocation restores the position, once."""
     once = injected(ray_head(), policy)
@@ -297,7 +339,7 @@ def test_a_stamp_that_was_stripped_comes_back() -> None:
 
     decision = decide_on(once)
 
-    assert Reason.INJECTED == decision.reason
+    assert InjectionReason.INJECTED == decision.reason
     assert injected(ray_head()) == apply(once, decision)
 
 
@@ -309,7 +351,7 @@ def test_an_unreadable_stamp_claims_nothing(note: str) -> None:
     head = ray_head(envFrom=[CONFIG, MIRROR])
     head["metadata"]["annotations"] = {"tracking.michelangelo-ai.org/injection": note}
 
-    assert Reason.ALREADY_REFERENCED == decide_on(head).reason
+    assert InjectionReason.ALREADY_REFERENCED == decide_on(head).reason
 
 
 @pytest.mark.parametrize(
@@ -333,14 +375,14 @@ def test_an_enforced_key_holds(
     before: list[dict[str, Any]], after: list[dict[str, Any]]
 ) -> None:
     """One entry of the name is left, and it is ours."""
-    policy = Policy(enforced_keys=("K",))
+    policy = InjectionPolicy(enforced_keys=("K",))
 
     assert after == first(injected(ray_head(env=before), policy))["env"]
 
 
 def test_several_enforced_keys_keep_their_order() -> None:
     """Replaced, removed and added entries do not disturb one another."""
-    policy = Policy(enforced_keys=("A", "B", "C"))
+    policy = InjectionPolicy(enforced_keys=("A", "B", "C"))
     before = [
         {"name": "C", "value": "1"},
         {"name": "X", "value": "x"},
@@ -363,12 +405,14 @@ def test_an_enforced_key_makes_an_absent_list(env: dict[str, Any]) -> None:
     """Only an old or odd Ray container comes without `env`."""
     head = pod(RAY_HEAD, container("head", **env))
 
-    assert [enforced("K")] == first(injected(head, Policy(enforced_keys=("K",))))["env"]
+    assert [enforced("K")] == first(
+        injected(head, InjectionPolicy(enforced_keys=("K",)))
+    )["env"]
 
 
 def test_another_webhooks_late_duplicate_of_an_enforced_key_goes() -> None:
     """spark-operator appends the application's env after our first pass."""
-    policy = Policy(enforced_keys=("K",))
+    policy = InjectionPolicy(enforced_keys=("K",))
     once = injected(ray_head(), policy)
     first(once)["env"].append({"name": "K", "value": "theirs"})
 

@@ -8,15 +8,15 @@ from tests.pods import CONFIG, MIRROR, container, first, injected, ray_head
 from webhook.injection.environment import (
     NOTHING_KNOWN,
     Environment,
-    Kind,
-    Sources,
+    KnownSources,
+    VariableSource,
     environment,
     expand,
     shadowed_keys,
 )
-from webhook.injection.patch import Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, Precedence
 
-KNOWN = Sources(
+KNOWN = KnownSources(
     secrets={
         "michelangelo-tracking": {"TRACKING_URI": "http://central", "TOKEN": "t"},
         "gone": None,
@@ -30,7 +30,7 @@ def values(env: Environment) -> dict[str, str | None]:
     return {name: variable.value for name, variable in env.variables.items()}
 
 
-def of(sources: Sources = KNOWN, **fields: Any) -> Environment:
+def of(sources: KnownSources = KNOWN, **fields: Any) -> Environment:
     """The environment of a container with these fields."""
     return environment(container("c", **fields), sources)
 
@@ -126,11 +126,11 @@ def test_keys_and_fields_are_told_apart() -> None:
 
     assert {"A": "t", "B": "s3", "C": None, "D": "", "E": None} == values(env)
     assert [
-        Kind.TRACKING,
-        Kind.CONFIG_MAP_KEY,
-        Kind.FIELD,
-        Kind.LITERAL,
-        Kind.SECRET_KEY,
+        VariableSource.TRACKING,
+        VariableSource.CONFIG_MAP_KEY,
+        VariableSource.FIELD,
+        VariableSource.LITERAL,
+        VariableSource.SECRET_KEY,
     ] == [variable.kind for variable in env.variables.values()]
 
 
@@ -196,19 +196,26 @@ URI_BY_USER = [{"name": "TRACKING_URI", "value": "http://mine"}]
 @pytest.mark.parametrize(
     ("policy", "env", "winner"),
     [
-        pytest.param(Policy(), [], "http://old", id="fallback: the config map"),
-        pytest.param(Policy(), URI_BY_USER, "http://mine", id="fallback: the user"),
         pytest.param(
-            Policy(precedence=Precedence.OVERRIDE), [], "http://central", id="override"
+            InjectionPolicy(), [], "http://old", id="fallback: the config map"
         ),
         pytest.param(
-            Policy(precedence=Precedence.OVERRIDE),
+            InjectionPolicy(), URI_BY_USER, "http://mine", id="fallback: the user"
+        ),
+        pytest.param(
+            InjectionPolicy(precedence=Precedence.OVERRIDE),
+            [],
+            "http://central",
+            id="override",
+        ),
+        pytest.param(
+            InjectionPolicy(precedence=Precedence.OVERRIDE),
             URI_BY_USER,
             "http://mine",
             id="override: the user still wins",
         ),
         pytest.param(
-            Policy(enforced_keys=("TRACKING_URI",)),
+            InjectionPolicy(enforced_keys=("TRACKING_URI",)),
             [*URI_BY_USER, {"name": "S3", "value": "x"}, *URI_BY_USER],
             "http://central",
             id="enforced: nobody else does",
@@ -216,7 +223,7 @@ URI_BY_USER = [{"name": "TRACKING_URI", "value": "http://mine"}]
     ],
 )
 def test_each_precedence_has_its_winner(
-    policy: Policy, env: list[dict[str, str]], winner: str
+    policy: InjectionPolicy, env: list[dict[str, str]], winner: str
 ) -> None:
     """The same pod under each choice of an operator."""
     task = first(injected(ray_head(env=env, envFrom=[CONFIG]), policy))
@@ -226,7 +233,7 @@ def test_each_precedence_has_its_winner(
 
 def test_an_enforced_key_holds_in_later_references() -> None:
     """`$(TRACKING_URI)` means the enforced value, not the config map's."""
-    policy = Policy(enforced_keys=("TRACKING_URI",))
+    policy = InjectionPolicy(enforced_keys=("TRACKING_URI",))
     head = ray_head(env=[{"name": "A", "value": "$(TRACKING_URI)"}], envFrom=[CONFIG])
 
     assert (

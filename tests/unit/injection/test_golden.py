@@ -12,18 +12,18 @@ import pytest
 
 from tests.pods import apply
 from webhook import __version__
-from webhook.captured import NOT_A_TASK, reviews
 from webhook.injection.decision import decide
-from webhook.injection.patch import OnMissing, Policy, Precedence
+from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
 from webhook.injection.review import parse
+from webhook.samples import NOT_A_TASK, reviews
 
 CASES = Path(__file__).parents[2] / "data" / "golden"
 
 
-def policy_of(case: Path) -> Policy:
+def policy_of(case: Path) -> InjectionPolicy:
     """Read the case's policy."""
     fields = json.loads((case / "policy.json").read_text())
-    return Policy(
+    return InjectionPolicy(
         precedence=Precedence(fields["precedence"]),
         on_missing=OnMissing(fields["onMissing"]),
         enforced_keys=tuple(fields["enforcedKeys"]),

@@ -5,9 +5,9 @@ import base64
 import orjson
 import pytest
 
-from webhook.captured import reviews
-from webhook.injection.reasons import Reason, Rejection
+from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.review import MalformedReviewError, Review, answer, parse, skim
+from webhook.samples import reviews
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_warning_is_cut_at_256_characters() -> None:
     assert ["é" * 256] == response["warnings"]
 
 
-@pytest.mark.parametrize("member", [*Reason, *Rejection])
-def test_every_reason_has_a_sentence(member: Reason | Rejection) -> None:
+@pytest.mark.parametrize("member", [*InjectionReason, *Rejection])
+def test_every_reason_has_a_sentence(member: InjectionReason | Rejection) -> None:
     """The vocabulary is closed on both sides."""
     assert member.sentence.endswith(".")

@@ -6,33 +6,33 @@ from collections.abc import Mapping
 
 import pytest
 
-from webhook.mirror.desired import fingerprint, fingerprint_of, is_owned, secret
-from webhook.mirror.merge import LIMIT, Merged, Unmergeable, digest, merge
+from webhook.mirror.merge import LIMIT, MergedKeys, MergeFailure, digest, merge
 from webhook.mirror.profile import parse_profiles
-from webhook.mirror.reasons import FindingReason, MirrorReason
-from webhook.sensitive import Sensitive
+from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.mirror.secret import desired_secret, fingerprint, fingerprint_of, is_owned
+from webhook.secret_bytes import SecretBytes
 
 
 def merged(
     text: str, listed: tuple[str, ...] = (), **sources: Mapping[str, bytes]
-) -> Merged | Unmergeable:
+) -> MergedKeys | MergeFailure:
     """The default profile of `text` over sources by name."""
     profile = parse_profiles(text)["default"]
     contents = {
-        source.ref: {k: Sensitive(v) for k, v in sources[source.ref.name].items()}
+        source.ref: {k: SecretBytes(v) for k, v in sources[source.ref.name].items()}
         for source in profile.sources
         if source.ref.name in sources
     }
     return merge(profile, contents, listed=listed)
 
 
-def plain(result: Merged | Unmergeable) -> dict[str, bytes]:
+def plain(result: MergedKeys | MergeFailure) -> dict[str, bytes]:
     """The merged content in plain text."""
-    assert isinstance(result, Merged)
+    assert isinstance(result, MergedKeys)
     return {key: value.reveal() for key, value in result.data.items()}
 
 
-def reasons(result: Merged | Unmergeable) -> list[tuple[FindingReason, str]]:
+def reasons(result: MergedKeys | MergeFailure) -> list[tuple[KeyReason, str]]:
     """What was found, about which key."""
     return [(finding.reason, finding.key) for finding in result.findings]
 
@@ -46,7 +46,7 @@ def test_later_sources_win_and_each_conflict_is_reported() -> None:
     result = merged(TWO, a={"X": b"1", "Y": b"1"}, b={"X": b"2"})
 
     assert plain(result) == {"X": b"2", "Y": b"1"}
-    assert reasons(result) == [(FindingReason.KEY_CONFLICT, "X")]
+    assert reasons(result) == [(KeyReason.KEY_CONFLICT, "X")]
 
 
 def test_only_listed_keys_are_taken() -> None:
@@ -55,7 +55,7 @@ def test_only_listed_keys_are_taken() -> None:
     result = merged(text, a={"X": b"1", "Y": b"1"})
 
     assert plain(result) == {"X": b"1"}
-    assert reasons(result) == [(FindingReason.KEY_ABSENT, "Z")]
+    assert reasons(result) == [(KeyReason.KEY_ABSENT, "Z")]
 
 
 def test_a_prefix_goes_before_each_key() -> None:
@@ -69,7 +69,7 @@ def test_a_missing_source_gives_nothing_rather_than_less() -> None:
     """Keys are never taken away because one source is gone."""
     result = merged(TWO, a={"X": b"1"})
 
-    assert isinstance(result, Unmergeable)
+    assert isinstance(result, MergeFailure)
     assert (result.reason, result.detail) == (MirrorReason.SOURCE_MISSING, "Secret/b")
 
 
@@ -77,19 +77,19 @@ def test_too_much_names_the_largest_key() -> None:
     """A Secret holds one MiB."""
     result = merged(TWO, a={"SMALL": b"1"}, b={"BIG": b"x" * LIMIT})
 
-    assert isinstance(result, Unmergeable)
+    assert isinstance(result, MergeFailure)
     assert result.reason is MirrorReason.TOO_LARGE
     assert result.detail == ("1048577 bytes, of which key BIG of Secret/b has 1048576")
-    assert isinstance(merged(ONE, a={"BIG": b"x" * LIMIT}), Merged)
+    assert isinstance(merged(ONE, a={"BIG": b"x" * LIMIT}), MergedKeys)
 
 
 def test_nothing_usable_is_no_content() -> None:
     """An empty mirror would only hide that."""
     result = merged(ONE, a={"PATH": b"/bin"})
 
-    assert isinstance(result, Unmergeable)
+    assert isinstance(result, MergeFailure)
     assert result.reason is MirrorReason.NO_KEYS
-    assert reasons(result) == [(FindingReason.KEY_RESERVED, "PATH")]
+    assert reasons(result) == [(KeyReason.KEY_RESERVED, "PATH")]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_names_that_would_break_a_container_are_left_out(name: str) -> None:
     result = merged(ONE, a={name: b"1", "OK": b"1"})
 
     assert plain(result) == {"OK": b"1"}
-    assert reasons(result) == [(FindingReason.KEY_RESERVED, name)]
+    assert reasons(result) == [(KeyReason.KEY_RESERVED, name)]
 
 
 def test_a_platform_name_is_taken_when_it_is_listed() -> None:
@@ -129,7 +129,7 @@ def test_names_that_no_kubelet_takes_are_left_out(name: str) -> None:
     result = merged(ONE, a={name: b"1", "OK": b"1"})
 
     assert plain(result) == {"OK": b"1"}
-    assert reasons(result) == [(FindingReason.KEY_NOT_A_VARIABLE, name)]
+    assert reasons(result) == [(KeyReason.KEY_NOT_A_VARIABLE, name)]
 
 
 @pytest.mark.parametrize("name", ["A", "a.b", "-", "_x", "A" * 253, "mlflow-uri"])
@@ -144,7 +144,7 @@ def test_values_that_no_runtime_takes_are_left_out(value: bytes) -> None:
     result = merged(ONE, a={"KEYSTORE": value, "OK": b"1"})
 
     assert plain(result) == {"OK": b"1"}
-    assert reasons(result) == [(FindingReason.VALUE_NOT_TEXT, "KEYSTORE")]
+    assert reasons(result) == [(KeyReason.VALUE_NOT_TEXT, "KEYSTORE")]
 
 
 @pytest.mark.parametrize(
@@ -154,19 +154,19 @@ def test_values_that_no_runtime_takes_are_left_out(value: bytes) -> None:
         ("TRACKING_URI", b"databricks", []),
         ("TRACKING_URI", b"databricks://profile", []),
         ("TRACKING_URI", b"postgresql+psycopg2://db/x", []),
-        ("TRACKING_URI", b"https://a\n", [FindingReason.TRAILING_NEWLINE]),
-        ("API_KEY", b"secret\n", [FindingReason.TRAILING_NEWLINE]),
+        ("TRACKING_URI", b"https://a\n", [KeyReason.TRAILING_NEWLINE]),
+        ("API_KEY", b"secret\n", [KeyReason.TRAILING_NEWLINE]),
         ("CERT", b"-----BEGIN\nEND-----\n", []),
-        ("TRACKING_URI", b"https://a b", [FindingReason.URI_WITH_SPACE]),
-        ("TRACKING_URI", b"htps://a", [FindingReason.URI_UNKNOWN_SCHEME]),
-        ("X_URL", b"https://u:p@h/", [FindingReason.URI_WITH_CREDENTIALS]),
-        ("X_ENDPOINT", b"https://[bad@", [FindingReason.URI_WITH_CREDENTIALS]),
+        ("TRACKING_URI", b"https://a b", [KeyReason.URI_WITH_SPACE]),
+        ("TRACKING_URI", b"htps://a", [KeyReason.URI_UNKNOWN_SCHEME]),
+        ("X_URL", b"https://u:p@h/", [KeyReason.URI_WITH_CREDENTIALS]),
+        ("X_ENDPOINT", b"https://[bad@", [KeyReason.URI_WITH_CREDENTIALS]),
         ("API_KEY", b"htps://u:p@h x", []),
         ("TRACKING_URI", b"", []),
     ],
 )
 def test_doubtful_values_are_mirrored_and_reported(
-    name: str, value: bytes, expected: list[FindingReason]
+    name: str, value: bytes, expected: list[KeyReason]
 ) -> None:
     """It is the operator's value; we only say what looks wrong."""
     result = merged(ONE, a={name: value})
@@ -184,7 +184,7 @@ def test_no_finding_repeats_a_value() -> None:
 
 def test_the_digest_is_of_names_and_values_only() -> None:
     """Order and source do not matter; every byte does."""
-    one, two = Sensitive(b"1"), Sensitive(b"2")
+    one, two = SecretBytes(b"1"), SecretBytes(b"2")
 
     assert digest({"a": one, "b": two}) == digest({"b": two, "a": one})
     assert digest({"a": one, "b": two}) != digest({"a": two, "b": one})
@@ -194,8 +194,8 @@ def test_the_digest_is_of_names_and_values_only() -> None:
 def test_a_mirror_is_recognized_by_what_it_holds() -> None:
     """What was applied has the fingerprint that was wanted."""
     result = merged(ONE, a={"X": b"1"})
-    assert isinstance(result, Merged)
-    body = secret("ray", result, "default")
+    assert isinstance(result, MergedKeys)
+    body = desired_secret("ray", result, "default")
 
     assert fingerprint_of(body) == fingerprint(result, "default")
     assert fingerprint_of(body) != fingerprint(result, "other")
@@ -207,19 +207,19 @@ def test_a_mirror_is_recognized_by_what_it_holds() -> None:
 
 def test_a_sensitive_value_never_shows_itself() -> None:
     """Whatever prints, formats or serializes it."""
-    value = Sensitive(b"canary")
+    value = SecretBytes(b"canary")
 
     assert f"{value} {value!r} {value:>10} {[value]}" == "*** *** *** [***]"
     assert len(value) == 6
-    assert value == Sensitive(b"canary")
+    assert value == SecretBytes(b"canary")
     assert value != b"canary"
-    assert hash(value) == hash(Sensitive(b"canary"))
+    assert hash(value) == hash(SecretBytes(b"canary"))
     with pytest.raises(TypeError):
         pickle.dumps(value)
 
 
-@pytest.mark.parametrize("one", [*MirrorReason, *FindingReason])
-def test_every_reason_has_a_sentence(one: MirrorReason | FindingReason) -> None:
+@pytest.mark.parametrize("one", [*MirrorReason, *KeyReason])
+def test_every_reason_has_a_sentence(one: MirrorReason | KeyReason) -> None:
     """That ends with a full stop and fits a table."""
     assert one.sentence[-1] in ".?"
     assert len(one.sentence) < 130

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from certs.codec import NewerFormatError, encode_pair, encode_state
 from certs.issue import issue
-from certs.restore import restore
+from certs.plan import RotationPlan, RotationStep, Stage, WriteBundle, WritePair
+from certs.recover import recover
 from certs.rotation import plan
-from certs.state import Served, State
-from certs.steps import Plan, Stage, Step, WriteBundle, WritePair
-from webhook.cluster import objects
+from certs.state import ReplicaCertificate, State
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Conflict
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.handshake import Address
 from webhook.companion.certificates.look import Look, Looker
 from webhook.companion.certificates.words import (
@@ -30,10 +30,10 @@ from webhook.companion.certificates.words import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from certs.material import Generation
-    from certs.policy import Policy
-    from certs.steps import Cause
-    from webhook.cluster.ports import Json, Resources
+    from certs.model import Generation
+    from certs.plan import Cause
+    from certs.policy import CertificatePolicy
+    from webhook.cluster.interface import Json, KubeClient
 
 _LOOKS: Final = 8
 """Looks in one step; a first installation takes five."""
@@ -42,7 +42,7 @@ _UNDER_WAY: Final = timedelta(seconds=5)
 """How old the API server's time may be when ours is read: it is in whole seconds, and
 an answer takes its time."""
 
-Prober = Callable[[tuple[Address, ...], bytes], tuple[Served, ...]]
+Prober = Callable[[tuple[Address, ...], bytes], tuple[ReplicaCertificate, ...]]
 """Asks replicas for their certificate, given the bundle that API servers have."""
 
 
@@ -50,12 +50,12 @@ Prober = Callable[[tuple[Address, ...], bytes], tuple[Served, ...]]
 class Certificates:
     """Issues, stages, switches and retires certificates through the cluster's ports."""
 
-    resources: Resources
+    resources: KubeClient
     place: Place
-    policy: Policy
+    policy: CertificatePolicy
     clocks: Clocks
     probe: Prober
-    issue: Callable[[Policy, datetime], Generation] = issue
+    issue: Callable[[CertificatePolicy, datetime], Generation] = issue
     _looker: Looker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +94,7 @@ class Certificates:
             state = State()
             return Outcome(phase=state.phase, state=state, complaints=(newer,)), False
         doubts = self._doubts(look)
-        decided = restore(look.state, look.seen) if doubts else self._plan(look)
+        decided = recover(look.state, look.seen) if doubts else self._plan(look)
         moved, refused = self._write(decided, look, done)
         outcome = Outcome(
             phase=decided.phase,
@@ -105,7 +105,7 @@ class Certificates:
         )
         return outcome, moved and not refused
 
-    def _plan(self, look: Look) -> Plan:
+    def _plan(self, look: Look) -> RotationPlan:
         decided = plan(look.state, look.seen, self.policy, look.now)
         if not decided.attest or decided.steps:
             # What is due already must not wait for a replica that does not answer.
@@ -138,7 +138,7 @@ class Certificates:
         return (Complaint(Problem.CLOCK, detail),)
 
     def _write(
-        self, decided: Plan, look: Look, done: list[Cause]
+        self, decided: RotationPlan, look: Look, done: list[Cause]
     ) -> tuple[bool, list[Complaint]]:
         """Try every step: one that is refused must not keep back another.
 
@@ -158,7 +158,7 @@ class Certificates:
                 refused.append(Complaint(Problem.API, str(error)))
         return moved, refused
 
-    def _apply(self, step: Step, look: Look) -> bool:
+    def _apply(self, step: RotationStep, look: Look) -> bool:
         """One write; False when its object is not there to be written."""
         if isinstance(step, WriteBundle):
             return self._apply_bundle(step.pem, look.configuration)
@@ -192,6 +192,6 @@ class Certificates:
 
 def _as_read(body: Json) -> dict[str, Any]:
     """Address and precondition: the write holds only for the object as it was read."""
-    address = objects.key(body)
-    meta = {"name": address.name, "resourceVersion": objects.version(body)}
+    address = metadata.key(body)
+    meta = {"name": address.name, "resourceVersion": metadata.resource_version(body)}
     return meta | ({"namespace": address.namespace} if address.namespace else {})

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from certs.state import Served
+from certs.state import ReplicaCertificate
 
 PATIENCE: Final = 3.0
 """Seconds for one handshake. A healthy replica needs milliseconds; who needs longer is
@@ -48,7 +48,7 @@ class Handshakes:
 
     def __call__(
         self, replicas: tuple[Address, ...], bundle: bytes
-    ) -> tuple[Served, ...]:
+    ) -> tuple[ReplicaCertificate, ...]:
         """What each replica shows, and whether this bundle trusts it.
 
         Args:
@@ -63,13 +63,13 @@ class Handshakes:
         with ThreadPoolExecutor(min(_AT_ONCE, len(replicas))) as pool:
             return tuple(pool.map(lambda replica: self.ask(replica, bundle), replicas))
 
-    def ask(self, replica: Address, bundle: bytes) -> Served:
+    def ask(self, replica: Address, bundle: bytes) -> ReplicaCertificate:
         """One replica's answer; two connections when the first is not trusted."""
         leaf = self._leaf(replica, _trusting(bundle)) if bundle else ""
         if leaf:
-            return Served(replica=str(replica), leaf=leaf, trusted=True)
+            return ReplicaCertificate(replica=str(replica), leaf=leaf, trusted=True)
         leaf = self._leaf(replica, _blind())
-        return Served(replica=str(replica), leaf=leaf, trusted=False)
+        return ReplicaCertificate(replica=str(replica), leaf=leaf, trusted=False)
 
     def _leaf(self, replica: Address, context: ssl.SSLContext | None) -> str:
         if context is None:

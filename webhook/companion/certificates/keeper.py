@@ -6,15 +6,15 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from webhook.cluster.follow import Follower
-from webhook.cluster.kinds import SECRET, WEBHOOK_CONFIGURATION
-from webhook.cluster.objects import version
-from webhook.cluster.ports import Resources, Selection
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import KubeClient, ListOptions
+from webhook.cluster.metadata import resource_version
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from certs.policy import Policy
+    from certs.policy import CertificatePolicy
     from webhook.companion.certificates.concern import Certificates
     from webhook.companion.certificates.words import Outcome, Place
     from webhook.companion.means import Log
@@ -34,7 +34,9 @@ class CertificateKeeper:
 
     name = "certificates"
 
-    def __init__(self, certificates: Certificates, policy: Policy, log: Log) -> None:
+    def __init__(
+        self, certificates: Certificates, policy: CertificatePolicy, log: Log
+    ) -> None:
         """Takes the concern itself, its policy, and where changes are told."""
         self._certificates = certificates
         self._policy = policy
@@ -100,16 +102,18 @@ class CertificateKeeper:
 
 
 def followers(
-    resources: Resources, place: Place, wake: Callable[[], None], watch_seconds: float
-) -> tuple[Follower[str], ...]:
+    resources: KubeClient, place: Place, wake: Callable[[], None], watch_seconds: float
+) -> tuple[Informer[str], ...]:
     """Watches that wake the concern; they keep versions, never content."""
     selections = (
-        Selection(WEBHOOK_CONFIGURATION, name=place.configuration),
-        Selection(SECRET, place.namespace, place.pair_secret),
-        Selection(SECRET, place.namespace, place.state_secret),
+        ListOptions(WEBHOOK_CONFIGURATION, name=place.configuration),
+        ListOptions(SECRET, place.namespace, place.pair_secret),
+        ListOptions(SECRET, place.namespace, place.state_secret),
     )
     return tuple(
-        Follower(resources, one, version, wake=wake, watch_seconds=watch_seconds)
+        Informer(
+            resources, one, resource_version, wake=wake, watch_seconds=watch_seconds
+        )
         for one in selections
     )
 

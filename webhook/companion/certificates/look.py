@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from certs.assess import Verdict, inspect
 from certs.codec import decode_pair, decode_state
-from certs.state import Observed, Pair, State, Trust
-from webhook.cluster import objects
+from certs.state import ClientTrust, ObservedState, ServingSecret, State
+from certs.validate import CertificateVerdict, load
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, NotFound
-from webhook.cluster.kinds import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
-from webhook.cluster.ports import Json, Resources, Selection
+from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.handshake import Address
 from webhook.companion.certificates.words import (
     ROTATE_ANNOTATION,
@@ -49,7 +49,7 @@ class Look:
     state_secret: Json | None
     pair_secret: Json | None
     state: State
-    seen: Observed
+    seen: ObservedState
     now: datetime
     server_time: datetime | None
     complaints: tuple[Complaint, ...]
@@ -59,7 +59,7 @@ class Look:
 class Looker:
     """Looks, and remembers since when it has seen which version."""
 
-    resources: Resources
+    resources: KubeClient
     place: Place
     clocks: Clocks
     _since: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Looker:
             NewerFormatError: A newer version keeps the state.
         """
         complaints: list[Complaint] = []
-        # In this order; see `certs.state.Observed`.
+        # In this order; see `certs.state.ObservedState`.
         configuration = self._configuration(complaints)
         pair_secret = self._pair_secret(complaints)
         state_secret = self._state_secret(complaints)
@@ -80,13 +80,13 @@ class Looker:
         if state.current is None and pair_secret is not None:
             # The pair will be adopted as the state: it has to be the newer of the two.
             pair_secret = self._pair_secret(complaints)
-        asked = objects.annotations(state_secret or {}).get(ROTATE_ANNOTATION, "")
+        asked = metadata.annotations(state_secret or {}).get(ROTATE_ANNOTATION, "")
         return Look(
             configuration,
             state_secret,
             pair_secret,
             state,
-            Observed(
+            ObservedState(
                 trust=self._trust(configuration),
                 pair=self._pair(pair_secret),
                 request=asked,
@@ -98,13 +98,13 @@ class Looker:
 
     def replicas(self) -> tuple[Address, ...] | None:
         """Every replica that may be called; None when the list is unknown."""
-        selection = Selection(
+        selection = ListOptions(
             ENDPOINT_SLICE,
             self.place.namespace,
             labels=f"kubernetes.io/service-name={self.place.service}",
         )
         try:
-            slices = self.resources.listing(selection, addresses)
+            slices = self.resources.list(selection, addresses)
         except ClusterError:
             return None
         found = {one for _, many in slices.items.values() for one in many}
@@ -148,26 +148,26 @@ class Looker:
             return None
         return body
 
-    def _trust(self, configuration: Json | None) -> Trust | None:
+    def _trust(self, configuration: Json | None) -> ClientTrust | None:
         if configuration is None:
             return None
-        meta = objects.metadata(configuration)
+        meta = metadata.of(configuration)
         # `generation` counts changes of the content alone: labels do not end a dwell.
         version = f"{meta.get('uid')}/{meta.get('generation')}"
-        return Trust(
+        return ClientTrust(
             version=version,
             bundles=bundles(configuration),
             held=self._held("trust", version),
         )
 
-    def _pair(self, secret: Json | None) -> Pair | None:
+    def _pair(self, secret: Json | None) -> ServingSecret | None:
         if secret is None:
             return None
-        found = inspect(decode_pair(secret.get("data")))
-        version = f"{objects.uid(secret)}/{objects.version(secret)}"
-        return Pair(
+        found = load(decode_pair(secret.get("data")))
+        version = f"{metadata.uid(secret)}/{metadata.resource_version(secret)}"
+        return ServingSecret(
             version=version,
-            generation=None if isinstance(found, Verdict) else found,
+            generation=None if isinstance(found, CertificateVerdict) else found,
             held=self._held("pair", version),
         )
 
@@ -211,7 +211,7 @@ def _called(conditions: Mapping[str, bool | None]) -> bool:
 
 
 def _ours(secret: Json) -> bool:
-    return objects.labels(secret).get(CONTENT_LABEL) == MANAGED_BY
+    return metadata.labels(secret).get(CONTENT_LABEL) == MANAGED_BY
 
 
 def _missing(problem: Problem, place: Place, name: str) -> Complaint:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from certs.state import Phase, State
-    from certs.steps import Cause
+    from certs.plan import Cause
+    from certs.state import RotationPhase, State
 
 ROTATE_ANNOTATION: Final = f"{DOMAIN}/rotate"
 """On the state Secret: any new value asks for a rotation."""
@@ -22,14 +22,14 @@ ROTATE_ANNOTATION: Final = f"{DOMAIN}/rotate"
 class Problem(StrEnum):
     """Why something could not be done: metric label, log field, Event reason."""
 
-    STATE_MISSING = "state_missing"
-    STATE_FOREIGN = "state_foreign"
-    STATE_NEWER = "state_newer"
-    PAIR_MISSING = "pair_missing"
-    PAIR_FOREIGN = "pair_foreign"
-    CONFIGURATION_MISSING = "configuration_missing"
-    CLOCK = "clock"
-    API = "api"
+    STATE_MISSING = "StateMissing"
+    STATE_FOREIGN = "StateForeign"
+    STATE_NEWER = "StateNewer"
+    PAIR_MISSING = "PairMissing"
+    PAIR_FOREIGN = "PairForeign"
+    CONFIGURATION_MISSING = "ConfigurationMissing"
+    CLOCK = "Clock"
+    API = "Api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class Outcome:
         again: When to look again though nothing happens, UTC.
     """
 
-    phase: Phase
+    phase: RotationPhase
     state: State
     done: tuple[Cause, ...] = ()
     complaints: tuple[Complaint, ...] = ()

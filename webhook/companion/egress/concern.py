@@ -14,7 +14,7 @@ from webhook.companion.egress.seen import Watched
 from webhook.companion.egress.telling import Telling, section
 from webhook.companion.egress.writer import Writer
 from webhook.companion.means import Means
-from webhook.mirror.plan import Supply
+from webhook.mirror.decide import ProfileContent
 
 _WAITING: Final = 1.0
 """Seconds until it looks again whether all was listed and looked up."""
@@ -31,7 +31,7 @@ class Egress:
         watched: Watched,
         judge: Judge,
         elsewhere: Elsewhere,
-        supplies: Callable[[], Mapping[str, Supply]],
+        supplies: Callable[[], Mapping[str, ProfileContent]],
     ) -> None:
         """Prepares; the followers run already or will.
 
@@ -58,7 +58,7 @@ class Egress:
             return _WAITING
         verdicts = self._judge.judge(supplies, now)
         self.report, self.is_waiting = verdicts.report, verdicts.waiting
-        applied = self.writer.apply(verdicts.wanted, verdicts.held, now)
+        applied = self.writer.apply(verdicts.wanted, verdicts.is_leader, now)
         self._telling.tell(verdicts.report, now)
         if applied.failure is not None:
             raise applied.failure

@@ -11,20 +11,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.kinds import CONFIG_MAP, Kind
-from webhook.cluster.ports import Discovers, Json, Key, Resources, Selection
-from webhook.egress.engines.controls import (
+from webhook.cluster.interface import (
+    Discovery,
+    Json,
+    KubeClient,
+    ListOptions,
+    ObjectKey,
+)
+from webhook.cluster.resources import CONFIG_MAP, ResourceType
+from webhook.egress.engines.detect import (
     CONTROLS,
     ENFORCERS,
     MESH,
-    Control,
     Engine,
+    EngineControl,
     is_registry_only,
     present,
 )
-from webhook.egress.reasons import Finding, Reason
+from webhook.egress.reasons import EgressReason, Finding
 
 _AGAIN: Final = timedelta(minutes=30)
 
@@ -57,13 +63,13 @@ class Others:
                 f"{names} may restrict egress; its owner adds what `tracking-injector"
                 f" egress plan -n {namespace} --engine {engine}` prints"
             )
-            yield Finding(Reason.OTHER_EGRESS_CONTROLS, engine, message)
+            yield Finding(EgressReason.OTHER_EGRESS_CONTROLS, engine, message)
 
 
 class Elsewhere:
     """Looks, and remembers what it saw."""
 
-    def __init__(self, resources: Resources, discovery: Discovers) -> None:
+    def __init__(self, resources: KubeClient, discovery: Discovery) -> None:
         """Takes the port; nothing is asked yet."""
         self._resources, self._discovery = resources, discovery
         self._looked: datetime | None = None
@@ -85,7 +91,7 @@ class Elsewhere:
         return self.others != before
 
 
-def look(resources: Resources, discovery: Discovers) -> Others:
+def look(resources: KubeClient, discovery: Discovery) -> Others:
     """Asks which APIs are served, and lists what may be listed.
 
     Raises:
@@ -127,10 +133,10 @@ def others_among(bodies: Iterable[Json], namespace: str) -> Others:
         if control is None:
             continue
         engines[control.engine] = ()
-        key = objects.key(body)
+        key = metadata.key(body)
         home = (key.namespace or namespace) if control.namespaced else ""
         if control.restricts(body):
-            found = control.engine, f"{control.kind} {Key(home, key.name)}"
+            found = control.engine, f"{control.kind} {ObjectKey(home, key.name)}"
             restricting.setdefault(_where(control, home), []).append(found)
     return Others(
         engines=engines,
@@ -138,9 +144,11 @@ def others_among(bodies: Iterable[Json], namespace: str) -> Others:
     )
 
 
-def _restricting(resources: Resources, control: Control) -> Iterator[tuple[str, str]]:
+def _restricting(
+    resources: KubeClient, control: EngineControl
+) -> Iterator[tuple[str, str]]:
     """Namespace and name of each object of a kind that restricts."""
-    kind = Kind(
+    kind = ResourceType(
         control.group,
         control.version,
         control.kind,
@@ -148,7 +156,7 @@ def _restricting(resources: Resources, control: Control) -> Iterator[tuple[str, 
         namespaced=control.namespaced,
     )
     try:
-        listing = resources.listing(Selection(kind), control.restricts)
+        listing = resources.list(ListOptions(kind), control.restricts)
     except NotFound:
         return  # this version or kind is not served
     for key, (_, restricts) in sorted(listing.items.items()):
@@ -156,14 +164,14 @@ def _restricting(resources: Resources, control: Control) -> Iterator[tuple[str, 
             yield _where(control, key.namespace), f"{control.kind} {key}"
 
 
-def _where(control: Control, namespace: str) -> str:
+def _where(control: EngineControl, namespace: str) -> str:
     """Where an object holds: a Sidecar in Istio's namespace, in the whole mesh."""
     wide = control.engine is Engine.ISTIO and namespace == MESH[0]
     return "" if wide else namespace
 
 
 def _mesh(
-    resources: Resources, restricting: dict[str, list[tuple[Engine, str]]]
+    resources: KubeClient, restricting: dict[str, list[tuple[Engine, str]]]
 ) -> str | None:
     namespace, name = MESH
     try:

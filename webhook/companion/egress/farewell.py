@@ -7,15 +7,15 @@ closed. Nothing is followed for it: it lists once, and again after a failure.
 from datetime import datetime
 from typing import Any
 
-from webhook.cluster import objects
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.kinds import NETWORK_POLICY
-from webhook.cluster.ports import Precondition, Selection
+from webhook.cluster.interface import ListOptions, Preconditions
+from webhook.cluster.resources import NETWORK_POLICY
 from webhook.companion.means import Means
-from webhook.egress.policy import is_own
+from webhook.egress.shadow import is_own
 from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
 
-_OURS = Selection(NETWORK_POLICY, labels=f"{MANAGED_BY_LABEL}={MANAGED_BY}")
+_OURS = ListOptions(NETWORK_POLICY, labels=f"{MANAGED_BY_LABEL}={MANAGED_BY}")
 
 
 class Farewell:
@@ -55,11 +55,11 @@ class Farewell:
         Raises:
             ClusterError: They cannot be listed, or one could not be deleted.
         """
-        listing = self._means.resources.listing(_OURS, dict)
+        listing = self._means.resources.list(_OURS, dict)
         own = [
-            (key, objects.uid(body))
+            (key, metadata.uid(body))
             for key, (_, body) in sorted(listing.items.items())
-            if is_own(objects.labels(body), key.name)
+            if is_own(metadata.labels(body), key.name)
         ]
         for key, uid in own:
             self._delete(key.name, key.namespace, uid)
@@ -71,7 +71,7 @@ class Farewell:
         return {"engines": {}, "findings": [], "namespaces": {}, "mode": "off", **left}
 
     def _delete(self, name: str, namespace: str, uid: str) -> None:
-        only = Precondition(uid=uid)
+        only = Preconditions(uid=uid)
         try:
             self._means.resources.delete(NETWORK_POLICY, name, namespace, only=only)
         except NotFound:

@@ -9,30 +9,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.names import Names
 from webhook.companion.egress.needs import Needs
 from webhook.companion.egress.seen import Place, Watched
 from webhook.egress.baseline import Baseline
-from webhook.egress.destination import Derived, Destination
-from webhook.egress.entry import Caller, blocked
-from webhook.egress.mode import Mode, is_known, narrowed
-from webhook.egress.model import Address, Policy, Rule
-from webhook.egress.policy import OwnPolicy, Plan, additive, isolate
-from webhook.egress.reach import (
-    Reach,
+from webhook.egress.destinations import DerivedDestinations, Destination
+from webhook.egress.ingress import ClientNamespace, blocked_destinations
+from webhook.egress.mode import EgressMode, is_known, narrowed
+from webhook.egress.network_policy import Address, NetworkPolicy, Rule
+from webhook.egress.reasons import EgressReason, Finding
+from webhook.egress.rules import (
+    EgressRules,
     dns_rules,
     dns_servers,
     names_to_look_up,
-    reach,
+    rules_for,
 )
-from webhook.egress.reasons import Finding, Reason
-from webhook.egress.services import Catalog
+from webhook.egress.services import ServiceIndex
+from webhook.egress.shadow import OwnPolicy, PolicyPlan, additive, isolate
 from webhook.injection.names import EGRESS_LABEL
-from webhook.mirror.plan import Scope, Supply
+from webhook.mirror.decide import NamespaceFilter, ProfileContent
 
-_WRITING: Final = (Mode.ADDITIVE, Mode.ISOLATE)
+_WRITING: Final = (EgressMode.ADDITIVE, EgressMode.ISOLATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Options:
             that run dial the one they were started with.
     """
 
-    mode: Mode = Mode.ADDITIVE
+    mode: EgressMode = EgressMode.ADDITIVE
     extra: tuple[Destination, ...] = ()
     nameservers: tuple[Address, ...] = ()
     baseline: Baseline = Baseline()  # noqa: RUF009 - frozen
@@ -66,8 +66,8 @@ class EgressReport:
         shared: Of the findings, those that hold for every namespace of the profile.
     """
 
-    mode: Mode
-    reason: Reason
+    mode: EgressMode
+    reason: EgressReason
     findings: tuple[Finding, ...] = ()
     policies: int = 0
     shared: frozenset[Finding] = frozenset()
@@ -85,8 +85,8 @@ class Verdicts:
         pause: Seconds until something ends by itself.
     """
 
-    wanted: Mapping[Key, OwnPolicy]
-    held: frozenset[str]
+    wanted: Mapping[ObjectKey, OwnPolicy]
+    is_leader: frozenset[str]
     waiting: bool
     report: Mapping[str, EgressReport]
     pause: float | None = None
@@ -99,7 +99,7 @@ class _Ask(NamedTuple):
         namespace: Empty when no name means another Service in another namespace.
     """
 
-    mode: Mode
+    mode: EgressMode
     namespace: str
     destinations: tuple[Destination, ...]
     findings: tuple[Finding, ...]
@@ -108,11 +108,11 @@ class _Ask(NamedTuple):
 class _Made(NamedTuple):
     """A plan and all it was made of."""
 
-    policies: Sequence[Policy]
-    way: Reach
-    plan: Plan
+    policies: Sequence[NetworkPolicy]
+    way: EgressRules
+    plan: PolicyPlan
 
-    def is_of(self, policies: Sequence[Policy], way: Reach) -> bool:
+    def is_of(self, policies: Sequence[NetworkPolicy], way: EgressRules) -> bool:
         """Whether it was made of these very values."""
         same = len(self.policies) == len(policies) and all(
             a is b for a, b in zip(self.policies, policies, strict=True)
@@ -129,7 +129,7 @@ class Judge:
         names: Names,
         elsewhere: Elsewhere,
         *,
-        scope: Scope,
+        scope: NamespaceFilter,
         options: Options,
     ) -> None:
         """Takes what is followed, what is known of names and of other engines."""
@@ -138,10 +138,10 @@ class Judge:
         self.home = names.home
         """The ConfigMap of addresses, at which is told what concerns all namespaces."""
         self._needs = Needs(options.extra, options.grace)
-        self._reached: Mapping[_Ask, Reach] = {}
+        self._reached: Mapping[_Ask, EgressRules] = {}
         self._made: dict[str, _Made] = {}
 
-    def judge(self, supplies: Mapping[str, Supply], now: datetime) -> Verdicts:
+    def judge(self, supplies: Mapping[str, ProfileContent], now: datetime) -> Verdicts:
         """What should be now, by what each profile gives."""
         needs = {
             name: self._needs.of(name, one.content, now)
@@ -163,9 +163,9 @@ class Judge:
         waiting = bool(held)
         plans, report = self._plans(places, asks, catalog, settled)
         held |= self._without_keys(supplies)
-        held |= {n for n, p in plans.items() if p.reason is Reason.UNRESOLVED}
+        held |= {n for n, p in plans.items() if p.reason is EgressReason.UNRESOLVED}
         wanted = {
-            Key(own.namespace, own.name): own
+            ObjectKey(own.namespace, own.name): own
             for name, plan in plans.items()
             if asks[name].mode in _WRITING and name not in held
             for own in plan.policies
@@ -173,26 +173,28 @@ class Judge:
         pause = self._needs.pause(now)
         return Verdicts(wanted, frozenset(held), waiting, report, pause)
 
-    def _without_keys(self, supplies: Mapping[str, Supply]) -> set[str]:
+    def _without_keys(self, supplies: Mapping[str, ProfileContent]) -> set[str]:
         """Those whose profile gives nothing yet, or is none: what is there stays."""
         giving = {name for name, one in supplies.items() if one.content is not None}
-        places = self._watched.places.snapshot().items()
+        places = self._watched.places.items().items()
         return {key.name for key, place in places if place.profile not in giving}
 
-    def _places(self, needs: Mapping[str, Derived]) -> Mapping[str, Place]:
+    def _places(self, needs: Mapping[str, DerivedDestinations]) -> Mapping[str, Place]:
         """The namespaces that egress is about, in order."""
         return {
             key.name: place
-            for key, place in sorted(self._watched.places.snapshot().items())
+            for key, place in sorted(self._watched.places.items().items())
             if not place.terminating and place.profile in needs
-            if self._scope.objection(key.name) is None
+            if self._scope.exclusion(key.name) is None
         }
 
-    def _ask(self, namespace: str, place: Place, needs: Mapping[str, Derived]) -> _Ask:
+    def _ask(
+        self, namespace: str, place: Place, needs: Mapping[str, DerivedDestinations]
+    ) -> _Ask:
         mode, need = narrowed(self._options.mode, place.label), needs[place.profile]
-        if mode is Mode.OFF:
+        if mode is EgressMode.OFF:
             return _Ask(mode, "", (), ())
-        more = self._options.baseline.destinations if mode is Mode.ISOLATE else ()
+        more = self._options.baseline.destinations if mode is EgressMode.ISOLATE else ()
         destinations = (*need.destinations, *more)
         # Only a short name means another Service in another namespace.
         short = any("." not in d.host for d in destinations)
@@ -202,27 +204,27 @@ class Judge:
         self,
         places: Mapping[str, Place],
         asks: Mapping[str, _Ask],
-        catalog: Catalog,
+        catalog: ServiceIndex,
         settled: Set[_Ask],
-    ) -> tuple[dict[str, Plan], dict[str, EgressReport]]:
+    ) -> tuple[dict[str, PolicyPlan], dict[str, EgressReport]]:
         policies, unreadable = self._watched.by_namespace(), self._watched.unreadable()
         reached = {ask: self._reach(ask, catalog) for ask in set(asks.values())}
         said = self._names.findings()
-        plans: dict[str, Plan] = {}
+        plans: dict[str, PolicyPlan] = {}
         report: dict[str, EgressReport] = {}
         for name, place in places.items():
             ask = asks[name]
-            if ask.mode is Mode.OFF:
-                report[name] = EgressReport(ask.mode, Reason.SWITCHED_OFF)
+            if ask.mode is EgressMode.OFF:
+                report[name] = EgressReport(ask.mode, EgressReason.SWITCHED_OFF)
                 continue
             way, there = reached[ask], policies.get(name, [])
             plan = plans[name] = self._plan(name, ask, there, way, catalog)
             dns = {f for host in way.names for f in said.get(host, ())}
             shared = frozenset(ask.findings) | dns
-            caller = Caller(name, place.labels)
+            caller = ClientNamespace(name, place.labels)
             own = {
                 *_beside(way.findings, dns, is_settled=ask in settled),
-                *blocked(ask.destinations, caller, catalog, policies),
+                *blocked_destinations(ask.destinations, caller, catalog, policies),
                 *self._elsewhere.others.findings(name),
                 *_unreadable(name, place, unreadable.get(name, ())),
                 *self._closing(plan),
@@ -233,9 +235,9 @@ class Judge:
         self._made = {n: m for n, m in self._made.items() if n in plans}
         return plans, report
 
-    def _reach(self, ask: _Ask, catalog: Catalog) -> Reach:
+    def _reach(self, ask: _Ask, catalog: ServiceIndex) -> EgressRules:
         """The same value as last time where it is equal, and so is what follows."""
-        found = reach(
+        found = rules_for(
             ask.destinations,
             ask.namespace,
             catalog,
@@ -249,11 +251,11 @@ class Judge:
         self,
         namespace: str,
         ask: _Ask,
-        policies: Sequence[Policy],
-        way: Reach,
-        catalog: Catalog,
-    ) -> Plan:
-        if ask.mode is Mode.ISOLATE:
+        policies: Sequence[NetworkPolicy],
+        way: EgressRules,
+        catalog: ServiceIndex,
+    ) -> PolicyPlan:
+        if ask.mode is EgressMode.ISOLATE:
             return self._isolate(namespace, way, catalog)
         made = self._made.get(namespace)
         if made is not None and made.is_of(policies, way):
@@ -261,27 +263,29 @@ class Judge:
         if ask.destinations:
             plan = additive(namespace, policies, way.rules)
         else:
-            plan = Plan(namespace, Reason.NO_NETWORK_NEEDED)
+            plan = PolicyPlan(namespace, EgressReason.NO_NETWORK_NEEDED)
         self._made[namespace] = _Made(policies, way, plan)
         return plan
 
-    def _isolate(self, namespace: str, way: Reach, catalog: Catalog) -> Plan:
+    def _isolate(
+        self, namespace: str, way: EgressRules, catalog: ServiceIndex
+    ) -> PolicyPlan:
         """Closes it only when everything that must stay open is known."""
         baseline = self._options.baseline
         if baseline.missing:
-            return Plan(namespace, Reason.BASELINE_MISSING)
-        if any(f.reason is Reason.UNRESOLVED for f in way.findings):
-            return Plan(namespace, Reason.UNRESOLVED)
+            return PolicyPlan(namespace, EgressReason.BASELINE_MISSING)
+        if any(f.reason is EgressReason.UNRESOLVED for f in way.findings):
+            return PolicyPlan(namespace, EgressReason.UNRESOLVED)
         # Peers find each other by name, so DNS belongs to it in any case.
         dns = dns_rules(self._options.nameservers, catalog)
         rules: Iterable[Rule] = (*way.rules, *dns, *baseline.among_pods())
         return isolate(namespace, rules)
 
-    def _closing(self, plan: Plan) -> Iterable[Finding]:
-        if plan.reason is Reason.BASELINE_MISSING:
+    def _closing(self, plan: PolicyPlan) -> Iterable[Finding]:
+        if plan.reason is EgressReason.BASELINE_MISSING:
             groups = ", ".join(self._options.baseline.missing)
             message = f"nothing is closed before the baseline names {groups}"
-            yield Finding(Reason.BASELINE_MISSING, plan.namespace, message)
+            yield Finding(EgressReason.BASELINE_MISSING, plan.namespace, message)
 
 
 def _beside(
@@ -290,7 +294,7 @@ def _beside(
     """What DNS does not say itself; before its first answer nothing is amiss."""
     told = {finding.subject for finding in dns}
     for finding in findings:
-        unresolved = finding.reason is Reason.UNRESOLVED
+        unresolved = finding.reason is EgressReason.UNRESOLVED
         if not unresolved or (is_settled and finding.subject not in told):
             yield finding
 
@@ -300,7 +304,7 @@ def _unreadable(
 ) -> Iterable[Finding]:
     for problem in problems:
         message = f"{problem}; what it isolates gets nothing from us"
-        yield Finding(Reason.SELECTOR_UNREADABLE, namespace, message)
+        yield Finding(EgressReason.SELECTOR_UNREADABLE, namespace, message)
     if place.label is not None and not is_known(place.label):
         message = f"label {EGRESS_LABEL} of {namespace} is no mode; it means observe"
-        yield Finding(Reason.SELECTOR_UNREADABLE, namespace, message)
+        yield Finding(EgressReason.SELECTOR_UNREADABLE, namespace, message)

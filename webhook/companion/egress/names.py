@@ -14,22 +14,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from webhook.cluster.errors import NotFound
-from webhook.cluster.kinds import CONFIG_MAP
-from webhook.cluster.ports import Key
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.means import Means
-from webhook.egress.memory import (
-    Limits,
-    Lookup,
-    Memory,
-    Outcome,
+from webhook.egress.dns_cache import (
+    CachedName,
+    DnsAnswer,
+    DnsLimits,
+    DnsOutcome,
     addresses,
     dump,
     findings,
-    learn,
     load,
-    wait,
+    next_lookup,
+    update,
 )
-from webhook.egress.model import Address
+from webhook.egress.network_policy import Address
 from webhook.egress.reasons import Finding
 
 FIELD: Final = "addresses.json"
@@ -50,7 +50,7 @@ class Wakes:
 class LooksUp(Protocol):
     """Asks servers for a name."""
 
-    def look_up(self, name: str, servers: Servers, now: datetime) -> Lookup:
+    def look_up(self, name: str, servers: Servers, now: datetime) -> DnsAnswer:
         """What they say, merged."""
 
 
@@ -62,10 +62,10 @@ class Names:
     def __init__(
         self,
         means: Means,
-        home: Key,
+        home: ObjectKey,
         resolver: LooksUp,
         *,
-        limits: Limits,
+        limits: DnsLimits,
         jitter: Callable[[], float],
         wakes: Wakes,
     ) -> None:
@@ -84,14 +84,14 @@ class Names:
         self._wakes = wakes
         self._lock = threading.Lock()
         self._wanted: tuple[frozenset[str], Servers] = frozenset(), ()
-        self._memories: dict[str, Memory] | None = None
+        self._memories: dict[str, CachedName] | None = None
         self._due: dict[str, datetime] = {}
         self._unwanted: dict[str, datetime] = {}
         self._written: tuple[object, datetime] = ({}, _NEVER)
         self._saved: datetime | None = None
         self.rotations = 0
         """Lookups that brought addresses nobody had seen, first ones apart."""
-        self.lookups: Counter[Outcome] = Counter()
+        self.lookups: Counter[DnsOutcome] = Counter()
         """Answers by how they ended, one for each server asked."""
 
     def want(self, names: Iterable[str], servers: Servers) -> None:
@@ -113,7 +113,7 @@ class Names:
             name in known and known[name].last is not None for name in names
         )
 
-    def memories(self) -> Mapping[str, Memory]:
+    def memories(self) -> Mapping[str, CachedName]:
         """Everything remembered, for metrics."""
         return dict(self._memories or {})
 
@@ -150,21 +150,25 @@ class Names:
         return max(0.01, min(pauses)) if pauses else None
 
     def _look_up(
-        self, memories: dict[str, Memory], name: str, servers: Servers, now: datetime
+        self,
+        memories: dict[str, CachedName],
+        name: str,
+        servers: Servers,
+        now: datetime,
     ) -> bool:
-        before = memories.get(name, Memory.empty())
+        before = memories.get(name, CachedName.empty())
         lookup = self._resolver.look_up(name, servers, now)
         self.lookups.update(lookup.servers)
-        after = learn(before, lookup, self._limits)
+        after = update(before, lookup, self._limits)
         memories[name] = after
         self.rotations += after.growth > before.growth
-        self._due[name] = now + wait(after, self._limits, self._jitter())
+        self._due[name] = now + next_lookup(after, self._limits, self._jitter())
         return before.last is None or _told(before, self._limits) != _told(
             after, self._limits
         )
 
     def _forget(
-        self, memories: dict[str, Memory], wanted: frozenset[str], now: datetime
+        self, memories: dict[str, CachedName], wanted: frozenset[str], now: datetime
     ) -> None:
         """A name that nobody wants is kept for a grace period: pods still dial it."""
         for name in set(memories) | set(self._due):
@@ -175,7 +179,7 @@ class Names:
                 self._due.pop(name, None)
                 del self._unwanted[name]
 
-    def _load(self) -> dict[str, Memory]:
+    def _load(self) -> dict[str, CachedName]:
         try:
             body = self._means.resources.get(
                 CONFIG_MAP, self.home.name, self.home.namespace
@@ -189,7 +193,7 @@ class Names:
             self._means.log.line("warning", "memory-unreadable", where)
             return {}
 
-    def _save(self, memories: Mapping[str, Memory], now: datetime) -> float | None:
+    def _save(self, memories: Mapping[str, CachedName], now: datetime) -> float | None:
         """Seconds until it is to be tried again, if it was too soon."""
         sets = _sets(memories)
         before, at = self._written
@@ -208,9 +212,9 @@ class Names:
         return None
 
 
-def _sets(memories: Mapping[str, Memory]) -> dict[str, list[str]]:
+def _sets(memories: Mapping[str, CachedName]) -> dict[str, list[str]]:
     return {name: sorted(map(str, one.seen)) for name, one in memories.items()}
 
 
-def _told(memory: Memory, limits: Limits) -> tuple[object, ...]:
+def _told(memory: CachedName, limits: DnsLimits) -> tuple[object, ...]:
     return addresses(memory, limits), [f.reason for f in findings("", memory, limits)]

@@ -8,8 +8,8 @@ remembered as long as the process lives.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from webhook.egress.destination import Derived, Destination, derive
-from webhook.mirror.merge import Merged
+from webhook.egress.destinations import DerivedDestinations, Destination, derive
+from webhook.mirror.merge import MergedKeys
 
 
 class Needs:
@@ -18,12 +18,14 @@ class Needs:
     def __init__(self, extra: Iterable[Destination], grace: timedelta) -> None:
         """Takes hosts besides those of the keys, and how long a former one stays."""
         self._extra, self._grace = tuple(extra), grace
-        self._derived: dict[str, tuple[str, Derived]] = {}
+        self._derived: dict[str, tuple[str, DerivedDestinations]] = {}
         self._former: dict[tuple[str, Destination], datetime] = {}
 
-    def of(self, profile: str, content: Merged, now: datetime) -> Derived:
+    def of(
+        self, profile: str, content: MergedKeys, now: datetime
+    ) -> DerivedDestinations:
         """What a profile's keys name, and for a grace period what they named before."""
-        digest, derived = self._derived.get(profile, ("", Derived((), ())))
+        digest, derived = self._derived.get(profile, ("", DerivedDestinations((), ())))
         if digest != content.digest:
             keys = {
                 key: value.reveal().decode("utf-8", "replace")
@@ -37,7 +39,7 @@ class Needs:
         self._former = former
         ours = sorted(place for name, place in former if name == profile)
         left = [place for place in ours if place not in derived.destinations]
-        return Derived((*derived.destinations, *left), derived.findings)
+        return DerivedDestinations((*derived.destinations, *left), derived.findings)
 
     def pause(self, now: datetime) -> float | None:
         """Seconds until the next former server is no longer permitted."""

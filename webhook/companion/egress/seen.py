@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from webhook.cluster import objects
-from webhook.cluster.announce import Subject
-from webhook.cluster.follow import WATCH_SECONDS, Follower
-from webhook.cluster.kinds import (
+from webhook.cluster import metadata
+from webhook.cluster.events import ObjectReference
+from webhook.cluster.informer import WATCH_SECONDS, Informer
+from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.resources import (
     ENDPOINT_SLICE,
     NAMESPACE,
     NETWORK_POLICY,
     SERVICE,
 )
-from webhook.cluster.ports import Json, Resources, Selection
-from webhook.egress.model import Policy
-from webhook.egress.reach import NAMESPACE_NAME_LABEL
-from webhook.egress.services import Catalog, EndpointSlice, Service
+from webhook.egress.network_policy import NetworkPolicy
+from webhook.egress.rules import NAMESPACE_NAME_LABEL
+from webhook.egress.services import EndpointSlice, Service, ServiceIndex
 from webhook.injection.names import (
     DEFAULT_PROFILE,
     EGRESS_LABEL,
@@ -40,7 +40,7 @@ class Place:
     profile: str
     label: str | None
     terminating: bool
-    subject: Subject
+    subject: ObjectReference
     labels: Mapping[str, str]
 
 
@@ -59,13 +59,13 @@ class Watched:
         policies: All NetworkPolicies.
     """
 
-    places: Follower[Place]
-    policies: Follower[Policy | Unreadable]
-    services: Follower[Service]
-    slices: Follower[EndpointSlice]
-    _catalog: tuple[object, Catalog] | None = None
+    places: Informer[Place]
+    policies: Informer[NetworkPolicy | Unreadable]
+    services: Informer[Service]
+    slices: Informer[EndpointSlice]
+    _catalog: tuple[object, ServiceIndex] | None = None
 
-    def all(self) -> Iterator[Follower[Any]]:
+    def all(self) -> Iterator[Informer[Any]]:
         """Every follower."""
         yield self.places
         yield self.policies
@@ -74,69 +74,69 @@ class Watched:
 
     def is_ready(self) -> bool:
         """Whether all was listed once: half a picture would take permissions away."""
-        return all(follower.standing.synced for follower in self.all())
+        return all(follower.health.synced for follower in self.all())
 
-    def catalog(self, domain: str) -> Catalog:
+    def catalog(self, domain: str) -> ServiceIndex:
         """The Services as they are now; the same value while nothing changed."""
-        services, slices = self.services.snapshot(), self.slices.snapshot()
+        services, slices = self.services.items(), self.slices.items()
         made_of = services, slices, domain
         if self._catalog is None or self._catalog[0] != made_of:
-            catalog = Catalog.of(services.values(), slices.values(), domain)
+            catalog = ServiceIndex.of(services.values(), slices.values(), domain)
             self._catalog = made_of, catalog
         return self._catalog[1]
 
-    def by_namespace(self) -> Mapping[str, list[Policy]]:
+    def by_namespace(self) -> Mapping[str, list[NetworkPolicy]]:
         """The policies that can be read."""
-        found: dict[str, list[Policy]] = {}
-        for policy in self.policies.snapshot().values():
-            if isinstance(policy, Policy):
+        found: dict[str, list[NetworkPolicy]] = {}
+        for policy in self.policies.items().values():
+            if isinstance(policy, NetworkPolicy):
                 found.setdefault(policy.namespace, []).append(policy)
         return found
 
     def unreadable(self) -> Mapping[str, list[str]]:
         """Why the others cannot be, by namespace."""
         found: dict[str, list[str]] = {}
-        for key, policy in sorted(self.policies.snapshot().items()):
+        for key, policy in sorted(self.policies.items().items()):
             if isinstance(policy, Unreadable):
                 found.setdefault(key.namespace, []).append(policy.problem)
         return found
 
 
 def watch(
-    resources: Resources,
+    resources: KubeClient,
     wake: Callable[[], None],
     watch_seconds: float = WATCH_SECONDS,
 ) -> Watched:
     """The followers; none of them runs yet."""
 
-    def follow(selection: Selection, project: Callable[[Json], T]) -> Follower[T]:
-        return Follower(
+    def follow(selection: ListOptions, project: Callable[[Json], T]) -> Informer[T]:
+        return Informer(
             resources, selection, project, wake=wake, watch_seconds=watch_seconds
         )
 
-    labeled = Selection(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
+    labeled = ListOptions(NAMESPACE, labels=f"{INJECT_LABEL}={INJECT_ENABLED}")
     return Watched(
         places=follow(labeled, _place),
-        policies=follow(Selection(NETWORK_POLICY), _policy),
-        services=follow(Selection(SERVICE), Service.parse),
-        slices=follow(Selection(ENDPOINT_SLICE), EndpointSlice.parse),
+        policies=follow(ListOptions(NETWORK_POLICY), _policy),
+        services=follow(ListOptions(SERVICE), Service.parse),
+        slices=follow(ListOptions(ENDPOINT_SLICE), EndpointSlice.parse),
     )
 
 
 def _place(body: Json) -> Place:
-    labels, name = objects.labels(body), objects.key(body).name
+    labels, name = metadata.labels(body), metadata.key(body).name
     return Place(
         profile=labels.get(PROFILE_LABEL) or DEFAULT_PROFILE,
         label=labels.get(EGRESS_LABEL),
-        terminating=bool(objects.metadata(body).get("deletionTimestamp")),
-        subject=Subject("v1", "Namespace", name, name, objects.uid(body)),
+        terminating=bool(metadata.of(body).get("deletionTimestamp")),
+        subject=ObjectReference("v1", "Namespace", name, name, metadata.uid(body)),
         labels={**labels, NAMESPACE_NAME_LABEL: name},
     )
 
 
-def _policy(body: Json) -> Policy | Unreadable:
+def _policy(body: Json) -> NetworkPolicy | Unreadable:
     """One that cannot be read must not end the watch."""
     try:
-        return Policy.parse(body)
+        return NetworkPolicy.parse(body)
     except ValueError as error:
         return Unreadable(str(error))

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from webhook.cluster.announce import Subject
-from webhook.cluster.ports import Key
+from webhook.cluster.events import ObjectReference
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.egress.elsewhere import Others
 from webhook.companion.egress.judge import EgressReport
 from webhook.companion.egress.seen import Watched
 from webhook.companion.means import Means
-from webhook.egress.reasons import Finding, Reason
+from webhook.egress.reasons import EgressReason, Finding
 
 _AGAIN: Final = timedelta(hours=1)
 """How long API servers keep Events."""
@@ -24,18 +24,18 @@ _AGAIN: Final = timedelta(hours=1)
 class Telling:
     """Announces findings; remembers what was told."""
 
-    def __init__(self, means: Means, watched: Watched, home: Key) -> None:
+    def __init__(self, means: Means, watched: Watched, home: ObjectKey) -> None:
         """Takes what it tells with, who is told, and the ConfigMap of addresses."""
         self._means, self._watched = means, watched
-        self._home = Subject("v1", "ConfigMap", home.namespace, home.name, "")
-        self._told: dict[tuple[str, Reason, str], datetime] = {}
+        self._home = ObjectReference("v1", "ConfigMap", home.namespace, home.name, "")
+        self._told: dict[tuple[str, EgressReason, str], datetime] = {}
 
     def tell(self, report: Mapping[str, EgressReport], now: datetime) -> None:
         """Announces each finding that is new, or that Events have forgotten."""
         if not self._means.may_act():
             return
         seen = set()
-        announce = self._means.announcer.announce
+        announce = self._means.announcer.event
         for subject, finding in self._findings(report):
             about = (subject.namespace, finding.reason, finding.subject)
             seen.add(about)
@@ -53,12 +53,12 @@ class Telling:
 
     def _findings(
         self, report: Mapping[str, EgressReport]
-    ) -> Iterator[tuple[Subject, Finding]]:
+    ) -> Iterator[tuple[ObjectReference, Finding]]:
         everywhere = {f for one in report.values() for f in one.shared}
         yield from ((self._home, f) for f in sorted(everywhere) if _is_news(f))
-        places = self._watched.places.snapshot()
+        places = self._watched.places.items()
         for name, one in report.items():
-            place = places.get(Key("", name))
+            place = places.get(ObjectKey("", name))
             for finding in one.findings if place else ():
                 if place and finding not in one.shared and _is_news(finding):
                     yield place.subject, finding
@@ -92,12 +92,12 @@ def section(report: Mapping[str, EgressReport], others: Others) -> dict[str, Any
 def _of_cluster(others: Others) -> Iterator[Finding]:
     if others.enforced is False:
         message = "no network plugin that enforces NetworkPolicy shows itself"
-        yield Finding(Reason.ENFORCEMENT_UNKNOWN, "cluster", message)
+        yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message)
 
 
 def _is_news(finding: Finding) -> bool:
     """That no server is needed is nothing to warn of."""
-    return finding.reason is not Reason.NO_NETWORK_NEEDED
+    return finding.reason is not EgressReason.NO_NETWORK_NEEDED
 
 
 def _sentence(finding: Finding) -> str:

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Final
 
 from webhook.cluster.errors import ClusterError, Conflict, NotFound
-from webhook.cluster.kinds import NETWORK_POLICY
-from webhook.cluster.ports import Key, Precondition
+from webhook.cluster.interface import ObjectKey, Preconditions
+from webhook.cluster.resources import NETWORK_POLICY
 from webhook.companion.egress.seen import Watched
 from webhook.companion.means import Means
-from webhook.egress.model import Direction, Policy
-from webhook.egress.policy import ISOLATING_NAME, OwnPolicy, is_own
+from webhook.egress.network_policy import Direction, NetworkPolicy
+from webhook.egress.shadow import ISOLATING_NAME, OwnPolicy, is_own
 
 _PACE: Final = timedelta(seconds=5)
 """Between two rounds of rewrites in one namespace."""
@@ -44,7 +44,7 @@ class Writer:
         """Takes what it acts with, and where it sees what there is."""
         self._means, self._watched = means, watched
         self._rewritten: dict[str, datetime] = {}
-        self._same: dict[Key, tuple[Policy, OwnPolicy]] = {}
+        self._same: dict[ObjectKey, tuple[NetworkPolicy, OwnPolicy]] = {}
         self.applied = 0
         """Policies written since the start."""
         self.deleted = 0
@@ -55,16 +55,16 @@ class Writer:
         policies = self._by_uid()
         return sum(_leans_on_none(one, policies) for one in self.own().values())
 
-    def own(self) -> Mapping[Key, Policy]:
+    def own(self) -> Mapping[ObjectKey, NetworkPolicy]:
         """The policies of ours that there are."""
         return {
             key: policy
-            for key, policy in self._watched.policies.snapshot().items()
-            if isinstance(policy, Policy) and is_own(policy.labels, policy.name)
+            for key, policy in self._watched.policies.items().items()
+            if isinstance(policy, NetworkPolicy) and is_own(policy.labels, policy.name)
         }
 
     def apply(
-        self, wanted: Mapping[Key, OwnPolicy], held: frozenset[str], now: datetime
+        self, wanted: Mapping[ObjectKey, OwnPolicy], held: frozenset[str], now: datetime
     ) -> Applied:
         """Deletes what is not wanted, then writes what is missing or differs.
 
@@ -94,11 +94,13 @@ class Writer:
         pauses = ((self._rewritten[n] + _PACE - now).total_seconds() for n in late)
         return Applied(min(pauses, default=None), failed.first)
 
-    def _by_uid(self) -> Mapping[str, Policy]:
-        there = self._watched.policies.snapshot().values()
-        return {policy.uid: policy for policy in there if isinstance(policy, Policy)}
+    def _by_uid(self) -> Mapping[str, NetworkPolicy]:
+        there = self._watched.policies.items().values()
+        return {
+            policy.uid: policy for policy in there if isinstance(policy, NetworkPolicy)
+        }
 
-    def _is_same(self, key: Key, existing: Policy, own: OwnPolicy) -> bool:
+    def _is_same(self, key: ObjectKey, existing: NetworkPolicy, own: OwnPolicy) -> bool:
         """Compared once for each pair of values: there may be twenty thousand."""
         before = self._same.get(key)
         if before is not None and before[0] is existing and before[1] is own:
@@ -117,8 +119,8 @@ class Writer:
         except ClusterError as error:
             failed.first = failed.first or error
 
-    def _delete(self, key: Key, uid: str) -> None:
-        only = Precondition(uid=uid)
+    def _delete(self, key: ObjectKey, uid: str) -> None:
+        only = Preconditions(uid=uid)
         try:
             self._means.resources.delete(
                 NETWORK_POLICY, key.name, key.namespace, only=only
@@ -129,16 +131,16 @@ class Writer:
         self.deleted += 1
         self._tell("egress-policy-deleted", key)
 
-    def _write(self, own: OwnPolicy, existing: Policy | None) -> None:
+    def _write(self, own: OwnPolicy, existing: NetworkPolicy | None) -> None:
         # An object of this name that is not ours must stay as it is.
         body = self._means.resources.apply(
             NETWORK_POLICY, own.manifest(), force=existing is not None
         )
-        self._watched.policies.remember(body)
+        self._watched.policies.update(body)
         self.applied += 1
-        self._tell("egress-policy-applied", Key(own.namespace, own.name))
+        self._tell("egress-policy-applied", ObjectKey(own.namespace, own.name))
 
-    def _tell(self, event: str, key: Key) -> None:
+    def _tell(self, event: str, key: ObjectKey) -> None:
         fields = {"namespace": key.namespace, "name": key.name}
         self._means.log.line("info", event, fields)
 
@@ -150,7 +152,7 @@ class _Failures:
     first: ClusterError | None = None
 
 
-def _leans_on_none(own: Policy, policies: Mapping[str, Policy]) -> bool:
+def _leans_on_none(own: NetworkPolicy, policies: Mapping[str, NetworkPolicy]) -> bool:
     """Whether a shadow isolates pods that none of its owners isolates any more.
 
     They are gone, or select less than when it was made. The one that closes a namespace
@@ -164,7 +166,7 @@ def _leans_on_none(own: Policy, policies: Mapping[str, Policy]) -> bool:
     )
 
 
-def _is_same(existing: Policy, own: OwnPolicy) -> bool:
+def _is_same(existing: NetworkPolicy, own: OwnPolicy) -> bool:
     return (
         existing.selector == own.selector
         and existing.directions == {Direction.EGRESS}

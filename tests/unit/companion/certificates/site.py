@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from certs.issue import issue
-from certs.policy import Policy, service_name
-from certs.state import Served
+from certs.policy import CertificatePolicy, service_name
+from certs.state import ReplicaCertificate
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.kinds import (
+from webhook.cluster.resources import (
     ENDPOINT_SLICE,
     NAMESPACE,
     SECRET,
@@ -21,14 +21,14 @@ from webhook.companion.certificates.words import ROTATE_ANNOTATION, Clocks, Plac
 from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
 
 if TYPE_CHECKING:
-    from certs.material import Generation
+    from certs.model import Generation
     from webhook.companion.certificates.handshake import Address
     from webhook.companion.certificates.words import Outcome
 
 HOME: Final = "system"
 NAME: Final = "injector"
 START: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-POLICY: Final = Policy(names=(service_name(NAME, HOME),))
+POLICY: Final = CertificatePolicy(names=(service_name(NAME, HOME),))
 PLACE: Final = Place(
     namespace=HOME,
     service=NAME,
@@ -149,11 +149,12 @@ class Site:
 
     def _probe(
         self, replicas: tuple[Address, ...], bundle: bytes
-    ) -> tuple[Served, ...]:
+    ) -> tuple[ReplicaCertificate, ...]:
         leaf = self.serving.fingerprint if self.serving else ""
         trusted = self.serving is not None and self.serving.root.pem in bundle
         return tuple(
-            Served(replica=str(one), leaf=leaf, trusted=trusted) for one in replicas
+            ReplicaCertificate(replica=str(one), leaf=leaf, trusted=trusted)
+            for one in replicas
         )
 
 

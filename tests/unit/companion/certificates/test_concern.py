@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certs.codec import encode_pair
-from certs.state import Phase
+from certs.state import RotationPhase
 from tests.unit.companion.certificates.site import (
     HOME,
     NAME,
@@ -19,7 +19,7 @@ from tests.unit.companion.certificates.site import (
     generation,
 )
 from webhook.cluster.errors import Forbidden
-from webhook.cluster.kinds import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
 from webhook.companion.certificates.words import Problem
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_a_first_installation_takes_one_step(site: Site) -> None:
     outcome = site.step()
 
     assert [
-        *("bootstrap", "untrusted", "trust_seen", "emergency", "pair_drift"),
+        *("Bootstrap", "Untrusted", "TrustSeen", "Emergency", "PairDrift"),
     ] == [cause.value for cause in outcome.done]
     assert outcome.state.current is not None
     assert encode_pair(outcome.state.current) == site.data(PAIR)
@@ -69,8 +69,8 @@ def test_a_rotation_takes_its_steps_in_order(settled: Site) -> None:
         settled.now += timedelta(minutes=20)
 
     assert [
-        *("requested", "untrusted", "trust_seen", "switch", "pair_drift"),
-        *("switch_seen", "retired", "pruned"),
+        *("Requested", "Untrusted", "TrustSeen", "Switch", "PairDrift"),
+        *("SwitchSeen", "Retired", "Pruned"),
     ] == seen
     assert settled.step().in_order
     assert old is not None
@@ -87,7 +87,7 @@ def test_a_replica_that_serves_the_old_one_holds_the_old_root(settled: Site) -> 
         settled.serving = old
         settled.now += timedelta(hours=1)
 
-    assert Phase.SIGNED is settled.step().phase
+    assert RotationPhase.SIGNED is settled.step().phase
     assert all(old.root.pem in pem for pem in settled.bundles())
 
 
@@ -109,7 +109,7 @@ def test_an_unknown_list_of_replicas_attests_nothing(settled: Site) -> None:
         settled.serving = settled.step().state.current
         settled.now += timedelta(minutes=20)
 
-    assert Phase.SIGNED is settled.step().phase
+    assert RotationPhase.SIGNED is settled.step().phase
 
 
 def test_a_lost_race_is_no_complaint(settled: Site) -> None:
@@ -255,7 +255,7 @@ def test_a_wrong_clock_moves_nothing(settled: Site, ahead: timedelta) -> None:
     outcome = settled.step()
 
     assert [Problem.CLOCK] == [one.problem for one in outcome.complaints]
-    assert (before, Phase.STEADY) == (settled.writes(), outcome.phase)
+    assert (before, RotationPhase.STEADY) == (settled.writes(), outcome.phase)
 
 
 def test_a_wrong_clock_is_told_with_both_times(settled: Site) -> None:
@@ -310,7 +310,7 @@ def test_what_was_written_before_a_look_fails_is_told(settled: Site) -> None:
 
     outcome = settled.step()
 
-    assert (("untrusted",), [Problem.API]) == (
+    assert (("Untrusted",), [Problem.API]) == (
         tuple(cause.value for cause in outcome.done),
         [one.problem for one in outcome.complaints],
     )

@@ -102,7 +102,7 @@ def test_each_change_is_one_line_and_one_count(kept: Kept) -> None:
         for event, fields in kept.log.lines
         if event == "certificates-changed"
     ]
-    assert ["bootstrap", "untrusted", "trust_seen"] == causes[:3]
+    assert ["Bootstrap", "Untrusted", "TrustSeen"] == causes[:3]
     assert len(causes) == sum(kept.keeper.writes.values())
 
 
@@ -123,7 +123,7 @@ def test_a_lasting_trouble_is_told_once(settled: Kept) -> None:
         for event, fields in settled.log.lines
         if event == "certificates-hindered"
     ]
-    assert ["pair_missing"] * 2 == told
+    assert ["PairMissing"] * 2 == told
 
 
 def test_before_the_first_look_nothing_is_in_order(kept: Kept) -> None:
@@ -163,7 +163,7 @@ def test_a_trouble_is_told_in_the_status(settled: Kept) -> None:
     settled.step()
 
     section = settled.keeper.section()
-    assert ["pair_missing"] == section["problems"]
+    assert ["PairMissing"] == section["problems"]
     assert section["line"].endswith("helm upgrade brings it back, empty")
 
 
@@ -176,7 +176,7 @@ def test_watches_select_three_objects_by_name() -> None:
         f"mutatingwebhookconfigurations {NAME}",
         f"secrets {HOME}/{PLACE.pair_secret}",
         f"secrets {HOME}/{PLACE.state_secret}",
-    ] == [str(one.selection) for one in found]
+    ] == [str(one.options) for one in found]
 
 
 def test_a_follower_wakes_and_keeps_no_content() -> None:
@@ -189,7 +189,7 @@ def test_a_follower_wakes_and_keeps_no_content() -> None:
         one.refresh()
 
     assert woken
-    kept = [projection for one in found for projection in one.snapshot().values()]
+    kept = [projection for one in found for projection in one.items().values()]
     assert all(one.isdecimal() for one in kept)
 
 

@@ -32,7 +32,7 @@ def reads(site: Site) -> list[str]:
 
 
 def test_the_state_is_read_last() -> None:
-    """So that it is the newest: see `certs.state.Observed`."""
+    """So that it is the newest: see `certs.state.ObservedState`."""
     site = Site()
     site.settle()
     site.cluster.calls.clear()
@@ -90,8 +90,8 @@ def test_a_process_of_one_pass_holds_nothing() -> None:
         ({"ready": None}, True),
         ({"ready": True}, True),
         ({"ready": False}, False),
-        ({"ready": False, "serving": True, "terminating": True}, True),
-        ({"ready": False, "serving": False, "terminating": True}, False),
+        ({"ready": False, "serving": True, "Terminating": True}, True),
+        ({"ready": False, "serving": False, "Terminating": True}, False),
     ],
 )
 def test_who_may_still_be_called_is_asked(

@@ -6,11 +6,11 @@ import pytest
 
 from tests.unit.companion.egress.world import DENY, WORKERS, World
 from webhook.cluster.errors import Forbidden
-from webhook.cluster.kinds import CONFIG_MAP, NAMESPACE, NETWORK_POLICY
+from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NETWORK_POLICY
 from webhook.companion.egress.farewell import Farewell
-from webhook.egress.memory import Outcome
-from webhook.egress.mode import Mode
-from webhook.egress.reasons import Reason
+from webhook.egress.dns_cache import DnsOutcome
+from webhook.egress.mode import EgressMode
+from webhook.egress.reasons import EgressReason
 from webhook.injection.names import INJECT_LABEL, PROFILE_LABEL
 
 
@@ -22,7 +22,7 @@ def world() -> World:
     return made
 
 
-def words(world: World) -> set[Reason]:
+def words(world: World) -> set[EgressReason]:
     """What is found about team-a."""
     return {f.reason for f in world.report().findings}
 
@@ -31,7 +31,7 @@ def test_an_open_namespace_gets_no_policy(world: World) -> None:
     """Whatever is written there would cut traffic."""
     world.step()
 
-    assert (world.ours(), world.report().reason) == ([], Reason.NOT_ISOLATED)
+    assert (world.ours(), world.report().reason) == ([], EgressReason.NOT_ISOLATED)
 
 
 def test_a_default_deny_gets_a_shadow_that_goes_with_it(world: World) -> None:
@@ -124,8 +124,10 @@ def test_rewrites_for_new_addresses_are_paced(world: World) -> None:
     assert len(world.ours()[0]["metadata"]["ownerReferences"]) == 2
 
 
-@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.NOERROR])
-def test_failed_lookups_take_nothing_away(world: World, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    "outcome", [o for o in DnsOutcome if o is not DnsOutcome.NOERROR]
+)
+def test_failed_lookups_take_nothing_away(world: World, outcome: DnsOutcome) -> None:
     """For a day, and over a restart."""
     world.policy(DENY)
     world.step()
@@ -136,7 +138,7 @@ def test_failed_lookups_take_nothing_away(world: World, outcome: Outcome) -> Non
     world.step(3600)
 
     assert world.opened() == ["203.0.113.7/32"]
-    assert words(world) == {Reason.RESOLUTION_STALE}
+    assert words(world) == {EgressReason.RESOLUTION_STALE}
 
 
 def test_a_first_lookup_that_fails_has_no_rule_and_the_next_one_has(
@@ -144,7 +146,7 @@ def test_a_first_lookup_that_fails_has_no_rule_and_the_next_one_has(
 ) -> None:
     """Never an empty list of peers."""
     world.policy(DENY)
-    world.zone.records["mlflow.example.org"] = Outcome.SERVFAIL
+    world.zone.records["mlflow.example.org"] = DnsOutcome.SERVFAIL
     world.step()
     before = world.opened()
     rules = [rule for body in world.ours() for rule in body["spec"]["egress"]]
@@ -198,7 +200,7 @@ def test_a_namespace_that_is_switched_off_loses_our_policies(
 
 def test_observe_reports_what_it_would_write(world: World) -> None:
     """And writes nothing."""
-    world.restart(Mode.OBSERVE)
+    world.restart(EgressMode.OBSERVE)
     world.policy(DENY)
     world.step()
 

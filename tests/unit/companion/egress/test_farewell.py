@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.companion.egress.world import DENY, WORKERS, World
 from webhook.cluster.errors import Unavailable
-from webhook.cluster.kinds import NETWORK_POLICY
+from webhook.cluster.resources import NETWORK_POLICY
 from webhook.companion.egress.farewell import Farewell
 
 

@@ -5,10 +5,10 @@ import pytest
 from tests.unit.companion.egress.world import World
 from webhook.companion.egress.farewell import Farewell
 from webhook.egress.baseline import Baseline, parse_baseline
-from webhook.egress.memory import Outcome
-from webhook.egress.mode import Mode
-from webhook.egress.policy import ISOLATING_NAME
-from webhook.egress.reasons import Reason
+from webhook.egress.dns_cache import DnsOutcome
+from webhook.egress.mode import EgressMode
+from webhook.egress.reasons import EgressReason
+from webhook.egress.shadow import ISOLATING_NAME
 
 BASELINE = (
     '{"peers": "namespace", "apiServer": ["kubernetes.default.svc"],'
@@ -24,17 +24,17 @@ def world() -> World:
     made.zone.records["s3.example.org"] = ("203.0.113.30",)
     made.apply_service()
     made.baseline = parse_baseline(BASELINE, "B")
-    made.restart(Mode.ISOLATE)
+    made.restart(EgressMode.ISOLATE)
     return made
 
 
 def test_isolate_is_refused_without_a_baseline(world: World) -> None:
     """Nobody said what must stay reachable; everybody is told so."""
     world.baseline = Baseline()
-    world.restart(Mode.ISOLATE)
+    world.restart(EgressMode.ISOLATE)
     world.step()
 
-    assert (world.ours(), world.report().reason) == ([], Reason.BASELINE_MISSING)
+    assert (world.ours(), world.report().reason) == ([], EgressReason.BASELINE_MISSING)
     assert world.events() == [
         (
             "BaselineMissing",
@@ -71,7 +71,7 @@ def test_a_closed_namespace_keeps_everything_that_is_declared(world: World) -> N
 
 def test_nothing_is_closed_before_all_of_it_is_known(world: World) -> None:
     """A store that does not resolve yet would be out of reach."""
-    world.zone.records["s3.example.org"] = Outcome.SERVFAIL
+    world.zone.records["s3.example.org"] = DnsOutcome.SERVFAIL
     world.step()
     before = world.ours()
     world.zone.records["s3.example.org"] = ("203.0.113.30",)
@@ -85,7 +85,7 @@ def test_a_lookup_that_fails_later_opens_and_closes_nothing(world: World) -> Non
     """What was known is what counts."""
     world.step()
     before = world.ours()
-    world.zone.records["s3.example.org"] = Outcome.TIMEOUT
+    world.zone.records["s3.example.org"] = DnsOutcome.TIMEOUT
     world.step(600)
 
     assert world.ours() == before
@@ -103,7 +103,7 @@ def test_a_namespace_may_narrow_it_to_additive(world: World) -> None:
 def test_without_a_server_the_baseline_alone_is_kept(world: World) -> None:
     """A local tracking URI does not open a namespace that was to be closed."""
     world.keys = {"TRACKING_URI": "file:/tmp/runs"}
-    world.restart(Mode.ISOLATE)
+    world.restart(EgressMode.ISOLATE)
     world.step()
 
     assert [body["metadata"]["name"] for body in world.ours()] == [ISOLATING_NAME]

@@ -6,20 +6,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.unit.companion.egress.world import DENY, World
-from webhook.cluster.kinds import (
+from webhook.cluster.resources import (
     CONFIG_MAP,
     NAMESPACE,
     NETWORK_POLICY,
     SERVICE,
-    Kind,
+    ResourceType,
 )
 from webhook.companion.egress.measures import Measures
-from webhook.egress.engines.controls import Engine
-from webhook.egress.memory import Outcome
-from webhook.egress.reasons import Reason
+from webhook.egress.dns_cache import DnsOutcome
+from webhook.egress.engines.detect import Engine
+from webhook.egress.reasons import EgressReason
 
-CILIUM = Kind("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies")
-SIDECAR = Kind("networking.istio.io", "v1", "Sidecar", "sidecars")
+CILIUM = ResourceType("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies")
+SIDECAR = ResourceType("networking.istio.io", "v1", "Sidecar", "sidecars")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def world() -> World:
     return made
 
 
-def reasons(world: World, namespace: str = "team-a") -> set[Reason]:
+def reasons(world: World, namespace: str = "team-a") -> set[EgressReason]:
     """What is found about a namespace."""
     return {f.reason for f in world.report(namespace).findings}
 
@@ -39,20 +39,20 @@ def reasons(world: World, namespace: str = "team-a") -> set[Reason]:
 def test_a_name_that_fails_is_told_once_for_all_namespaces(world: World) -> None:
     """At the ConfigMap of addresses, however many namespaces wait for it."""
     world.label("team-b")
-    world.zone.records["mlflow.example.org"] = Outcome.NXDOMAIN
+    world.zone.records["mlflow.example.org"] = DnsOutcome.NXDOMAIN
     for _ in range(20):
         world.step(60)
     told = [(reason, name) for reason, name, _ in world.events()]
 
     assert told == [("Unresolved", "tracking-injector-addresses")]
-    assert reasons(world) == {Reason.UNRESOLVED}
+    assert reasons(world) == {EgressReason.UNRESOLVED}
 
 
 def test_a_finding_that_comes_and_goes_is_told_once_an_hour(world: World) -> None:
     """A name server that flaps must not flood anybody."""
     world.step()
     for _ in range(30):
-        world.zone.records["mlflow.example.org"] = Outcome.SERVFAIL
+        world.zone.records["mlflow.example.org"] = DnsOutcome.SERVFAIL
         world.step(60)
         world.zone.records["mlflow.example.org"] = ("203.0.113.7",)
         world.step(60)
@@ -63,7 +63,7 @@ def test_a_finding_that_comes_and_goes_is_told_once_an_hour(world: World) -> Non
 
 def test_a_standby_tells_nothing(world: World) -> None:
     """Whoever leads does."""
-    world.zone.records["mlflow.example.org"] = Outcome.NXDOMAIN
+    world.zone.records["mlflow.example.org"] = DnsOutcome.NXDOMAIN
     world.leads = False
     world.restart()
     world.step()
@@ -91,7 +91,7 @@ def test_a_server_that_lets_nobody_in_is_told_where_it_matters(world: World) -> 
     ]
     world.delete("closed", "ml")
     world.step()
-    assert Reason.DESTINATION_INGRESS_BLOCKED not in reasons(world)
+    assert EgressReason.DESTINATION_INGRESS_BLOCKED not in reasons(world)
 
 
 def test_a_policy_that_cannot_be_read_is_told(world: World) -> None:
@@ -99,7 +99,7 @@ def test_a_policy_that_cannot_be_read_is_told(world: World) -> None:
     world.policy("{podSelector: {}, policyTypes: [Sideways]}", "newer")
     world.step()
 
-    assert Reason.SELECTOR_UNREADABLE in reasons(world)
+    assert EgressReason.SELECTOR_UNREADABLE in reasons(world)
     assert len(world.ours()) == 1
 
 
@@ -108,7 +108,7 @@ def test_a_label_that_is_no_mode_is_told(world: World) -> None:
     world.label("team-a", egress="addditive")
     world.step()
 
-    assert (world.ours(), reasons(world)) == ([], {Reason.SELECTOR_UNREADABLE})
+    assert (world.ours(), reasons(world)) == ([], {EgressReason.SELECTOR_UNREADABLE})
 
 
 def sections(world: World) -> Any:
@@ -128,7 +128,7 @@ def test_an_engine_with_an_object_here_is_told_with_what_to_do(world: World) -> 
         "CiliumNetworkPolicy team-a/deny-all may restrict egress; its owner adds what"
         " `tracking-injector egress plan -n team-a --engine cilium` prints."
     )
-    assert Reason.OTHER_EGRESS_CONTROLS not in reasons(world, "team-b")
+    assert EgressReason.OTHER_EGRESS_CONTROLS not in reasons(world, "team-b")
     assert sections(world)["engines"] == {Engine.CILIUM: {"unseen": []}}
 
 
@@ -146,7 +146,7 @@ def test_what_may_not_be_listed_is_unknown_and_said_so(world: World) -> None:
             ]
         }
     }
-    assert Reason.OTHER_EGRESS_CONTROLS not in reasons(world)
+    assert EgressReason.OTHER_EGRESS_CONTROLS not in reasons(world)
 
 
 def test_istio_may_close_the_whole_mesh(world: World) -> None:
@@ -223,7 +223,7 @@ def test_names_are_measured(world: World) -> None:
     start = world.now.timestamp()
     world.zone.records["mlflow.example.org"] = ("203.0.113.8",)
     world.step(60)
-    world.zone.records["mlflow.example.org"] = Outcome.SERVFAIL
+    world.zone.records["mlflow.example.org"] = DnsOutcome.SERVFAIL
     world.step(60)
     name = "mlflow.example.org"
 
@@ -272,7 +272,7 @@ def test_only_the_leader_measures_the_cluster(world: World) -> None:
 def test_findings_are_measured(world: World) -> None:
     """By reason: how many namespaces have one."""
     world.label("team-b")
-    world.zone.records["mlflow.example.org"] = Outcome.NXDOMAIN
+    world.zone.records["mlflow.example.org"] = DnsOutcome.NXDOMAIN
     world.step()
 
     assert value(world, "egress_findings", reason="Unresolved") == 2

@@ -10,8 +10,9 @@ import yaml
 
 from tests.fakes.cluster import FakeCluster
 from tests.unit.companion.world import Lines
-from webhook.cluster.announce import Announcer
-from webhook.cluster.kinds import (
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.interface import Json, ListOptions, ObjectKey
+from webhook.cluster.resources import (
     CONFIG_MAP,
     ENDPOINT_SLICE,
     EVENT,
@@ -19,7 +20,6 @@ from webhook.cluster.kinds import (
     NETWORK_POLICY,
     SERVICE,
 )
-from webhook.cluster.ports import Json, Key, Selection
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.judge import EgressReport, Judge, Options
@@ -27,15 +27,15 @@ from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.means import Means
 from webhook.egress.baseline import Baseline
-from webhook.egress.memory import Limits, Lookup, Outcome
-from webhook.egress.mode import Mode
-from webhook.egress.model import Address
+from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
+from webhook.egress.mode import EgressMode
+from webhook.egress.network_policy import Address
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL
-from webhook.mirror.merge import Merged
-from webhook.mirror.plan import Scope, Supply
-from webhook.sensitive import Sensitive
+from webhook.mirror.decide import NamespaceFilter, ProfileContent
+from webhook.mirror.merge import MergedKeys
+from webhook.secret_bytes import SecretBytes
 
-HOME = Key("release", "tracking-injector-addresses")
+HOME = ObjectKey("release", "tracking-injector-addresses")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DENY = "{podSelector: {}, policyTypes: [Egress]}"
 WORKERS = (
@@ -48,7 +48,7 @@ class Zone:
 
     def __init__(self) -> None:
         """One tracking server."""
-        self.records: dict[str, tuple[str, ...] | Outcome] = {
+        self.records: dict[str, tuple[str, ...] | DnsOutcome] = {
             "mlflow.example.org": ("203.0.113.7",)
         }
         self.ttl = 60.0
@@ -59,23 +59,23 @@ class Zone:
 
     def look_up(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
-    ) -> Lookup:
+    ) -> DnsAnswer:
         """The record."""
         self.asked.append(name)
         self.servers = servers
-        found = self.records.get(name, Outcome.NXDOMAIN)
-        if isinstance(found, Outcome):
-            return Lookup(now, found, servers=(found,))
+        found = self.records.get(name, DnsOutcome.NXDOMAIN)
+        if isinstance(found, DnsOutcome):
+            return DnsAnswer(now, found, servers=(found,))
         addresses = tuple(ip_address(a) for a in found)
         ttl = timedelta(seconds=self.ttl)
-        said = (Outcome.NOERROR, *[Outcome.TIMEOUT] * self.dead)
-        return Lookup(now, Outcome.NOERROR, addresses, ttl, said)
+        said = (DnsOutcome.NOERROR, *[DnsOutcome.TIMEOUT] * self.dead)
+        return DnsAnswer(now, DnsOutcome.NOERROR, addresses, ttl, said)
 
 
 class World:
     """The cluster, the time, DNS, and the two concerns."""
 
-    def __init__(self, mode: Mode = Mode.ADDITIVE) -> None:
+    def __init__(self, mode: EgressMode = EgressMode.ADDITIVE) -> None:
         """A cluster with DNS and no compute namespace yet."""
         self.now = START
         self.cluster = FakeCluster(clock=lambda: self.now)
@@ -97,12 +97,12 @@ class World:
         self.apply(SERVICE, "kube-dns", spec, "kube-system")
         self.restart(mode)
 
-    def restart(self, mode: Mode = Mode.ADDITIVE) -> None:
+    def restart(self, mode: EgressMode = EgressMode.ADDITIVE) -> None:
         """A new companion, which remembers what is written down."""
         port = self.cluster.client()
         self.means = Means(
             resources=port,
-            announcer=Announcer(port, component="companion", instance="a"),
+            announcer=EventRecorder(port, component="companion", instance="a"),
             log=self.log,
             may_act=lambda: self.leads,
         )
@@ -111,7 +111,7 @@ class World:
             self.means,
             HOME,
             self.zone,
-            limits=Limits(),
+            limits=DnsLimits(),
             jitter=lambda: 0.0,
             wakes=Wakes(names=lambda: None, egress=lambda: None),
         )
@@ -123,17 +123,17 @@ class World:
             self.watched,
             self.names,
             elsewhere,
-            scope=Scope(excluded=("release",)),
+            scope=NamespaceFilter(excluded=("release",)),
             options=options,
         )
         self.egress = Egress(self.means, self.watched, judge, elsewhere, self.supplies)
 
-    def supplies(self) -> dict[str, Supply]:
+    def supplies(self) -> dict[str, ProfileContent]:
         """The one profile."""
         if self.keys is None:
-            return {"default": Supply(None, None)}
-        data = {k: Sensitive(v.encode()) for k, v in self.keys.items()}
-        return {"default": Supply(Merged(data, str(self.keys), ()), None)}
+            return {"default": ProfileContent(None, None)}
+        data = {k: SecretBytes(v.encode()) for k, v in self.keys.items()}
+        return {"default": ProfileContent(MergedKeys(data, str(self.keys), ()), None)}
 
     def apply(self, kind: Any, name: str, spec: str, namespace: str) -> Json:
         """Somebody applies an object."""
@@ -180,7 +180,7 @@ class World:
 
     def ours(self, namespace: str = "team-a") -> list[Json]:
         """The policies in a namespace that we made, by name."""
-        listing = self.user.listing(Selection(NETWORK_POLICY, namespace), dict)
+        listing = self.user.list(ListOptions(NETWORK_POLICY, namespace), dict)
         found = [body for _, (_, body) in sorted(listing.items.items())]
         return [b for b in found if b["metadata"]["name"].startswith("mti-egress-")]
 
@@ -212,7 +212,7 @@ class World:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Reason, object and message of every Event, in order."""
-        listing = self.user.listing(Selection(EVENT), dict)
+        listing = self.user.list(ListOptions(EVENT), dict)
         return sorted(
             (e["reason"], e["involvedObject"]["name"], e["message"])
             for _, e in listing.items.values()

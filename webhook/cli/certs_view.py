@@ -1,0 +1,131 @@
+"""What `certs show` tells: one value for JSON, and the same value as tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from certs import bundle
+from webhook.companion.certificates.words import Problem
+from webhook.settings import Issuer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from certs.model import Root
+    from certs.state import ReplicaCertificate
+    from webhook.companion.certificates.look import Look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateView:
+    """What there is to tell.
+
+    Attributes:
+        issuer: Who issues.
+        secret: `namespace/name` of the Secret that replicas mount.
+        look: What API servers trust, and what the companion remembers.
+        leaf: The certificate in the mounted Secret; None when it holds none.
+        served: What each replica showed.
+        now: UTC.
+    """
+
+    issuer: Issuer
+    secret: str
+    look: Look
+    leaf: Root | None
+    served: tuple[ReplicaCertificate, ...]
+    now: datetime
+
+    def report(self) -> dict[str, Any]:
+        """Everything, in the words of the JSON output."""
+        state = self.look.state
+        ours = self.issuer is Issuer.COMPANION
+        return {
+            "issuer": self.issuer.value,
+            "secret": self.secret,
+            "phase": state.phase.value if ours else None,
+            "generation": self.leaf.fingerprint if self.leaf else None,
+            "notAfter": self.leaf.not_after.isoformat() if self.leaf else None,
+            "daysUntilForcedOutage": self._days(),
+            "next": state.next.fingerprint if state.next else None,
+            "bundle": [
+                {
+                    "root": root.fingerprint,
+                    "notAfter": root.not_after.isoformat(),
+                    "of": self._role(root),
+                }
+                for root in self._roots()
+            ],
+            "replicas": [
+                {
+                    "address": one.replica,
+                    "serves": one.leaf,
+                    "trusted": one.trusted,
+                    "current": self.leaf is not None
+                    and one.leaf == self.leaf.fingerprint,
+                }
+                for one in self.served
+            ],
+            "problems": list(self._problems()),
+        }
+
+    def _roots(self) -> tuple[Root, ...]:
+        trust = self.look.seen.trust
+        return bundle.union(*map(bundle.parse, trust.bundles if trust else ()))
+
+    def _days(self) -> int:
+        """Until nobody would be trusted any more, if nobody did anything."""
+        ends = [root.not_after for root in self._roots()]
+        if self.leaf is None or not ends:
+            return 0
+        return max(0, (min(self.leaf.not_after, max(ends)) - self.now).days)
+
+    def _role(self, root: Root) -> str:
+        """Which of the companion's generations a root belongs to."""
+        state = self.look.state
+        for role, generation in (("current", state.current), ("next", state.next)):
+            if generation is not None and generation.root == root:
+                return role
+        return "retired" if root in state.retired else "-"
+
+    def _problems(self) -> Iterable[str]:
+        ours = self.issuer is Issuer.COMPANION
+        for one in self.look.complaints:
+            # The companion has no business with the Secrets of others.
+            if ours or one.problem in {Problem.CONFIGURATION_MISSING, Problem.API}:
+                yield one.detail
+        if self.leaf is None:
+            yield f"Secret {self.secret} holds no certificate"
+        trust = self.look.seen.trust
+        if trust is not None and not all(map(bundle.parse, trust.bundles)):
+            yield "API servers are told to trust nobody: a caBundle is empty"
+        for replica in self.served:
+            if not replica.leaf:
+                yield f"{replica.replica} does not answer"
+            elif not replica.trusted:
+                yield f"{replica.replica} does not serve a trusted certificate"
+
+
+def tables(report: dict[str, Any]) -> list[Any]:
+    """The report for a terminal."""
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    rows = (
+        *("issuer", "secret", "phase", "generation", "notAfter"),
+        *("daysUntilForcedOutage", "next"),
+    )
+    for name in rows:
+        value = report[name]
+        facts.add_row(name, "-" if value is None else str(value)[:64])
+    trusted = Table("TRUSTED ROOT", "UNTIL", "OF", box=None, pad_edge=False)
+    for root in report["bundle"]:
+        trusted.add_row(root["root"][:16], root["notAfter"], root["of"])
+    replicas = Table("REPLICA", "SERVES", "TRUSTED", box=None, pad_edge=False)
+    for one in report["replicas"]:
+        replicas.add_row(
+            one["address"], one["serves"][:16] or "-", "yes" if one["trusted"] else "no"
+        )
+    return [facts, trusted, replicas, *report["problems"]]

@@ -1,0 +1,227 @@
+"""What a person wants to know of a pod's environment: as data, and as tables.
+
+A value leaves only through `as_data` and `as_tables`, and only when asked for.
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jsonpatch
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from webhook.cli.pods import PodInManifest
+from webhook.injection.decision import Decision, decide, is_pod_creation
+from webhook.injection.environment import (
+    Environment,
+    KnownSources,
+    Variable,
+    VariableSource,
+    environment,
+)
+from webhook.injection.names import MIRROR_SECRET
+from webhook.injection.patch import InjectionPolicy
+from webhook.injection.reasons import InjectionReason
+
+_MIRROR = f"Secret {MIRROR_SECRET}"
+_WORDS = {
+    VariableSource.LITERAL: "literal",
+    VariableSource.FIELD: "field of the pod",
+    VariableSource.TRACKING: "tracking keys",
+}
+"""Kinds with a better word in a table than the source's own text."""
+
+
+_NAME_WIDTH = 36
+"""A longer name is folded; KubeRay's longest takes 35 columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A pod as injected.
+
+    Attributes:
+        subject: The pod as it came.
+        decision: What it gets, and why.
+        containers: Name and environment of each container, in the pod's order.
+    """
+
+    subject: PodInManifest
+    decision: Decision
+    containers: tuple[tuple[str, Environment], ...]
+
+    @property
+    def sentence(self) -> str:
+        """Why, for people; a pod that does not exist yet would get it."""
+        if (
+            self.decision.reason is InjectionReason.INJECTED
+            and self.subject.pointer is None
+        ):
+            return "The task containers would be given the tracking keys."
+        return self.decision.reason.sentence
+
+
+def explained(
+    subject: PodInManifest, policy: InjectionPolicy, sources: KnownSources
+) -> Explanation:
+    """Inject a pod and compute the environment of its containers.
+
+    Args:
+        subject: The pod.
+        policy: The operator's choices.
+        sources: What is known of the objects that it refers to.
+
+    Returns:
+        The explanation; without containers when it is not about a pod's creation.
+    """
+    decision = decide(subject.review, policy)
+    if not is_pod_creation(subject.review):
+        return Explanation(subject=subject, decision=decision, containers=())
+    pod = jsonpatch.apply_patch(copy.deepcopy(subject.pod), list(decision.patch))
+    return Explanation(
+        subject=subject,
+        decision=decision,
+        containers=tuple(
+            (container["name"], environment(container, sources))
+            for container in pod["spec"]["containers"]
+        ),
+    )
+
+
+def as_data(explanation: Explanation, *, show_values: bool) -> dict[str, Any]:
+    """The explanation as JSON values, for scripts.
+
+    Args:
+        explanation: Of one pod.
+        show_values: Whether variables have a `value`: a string, or null when it is
+            not known.
+
+    Returns:
+        `document`, `pod`, `namespace`, `exists`, `reason`, `sentence`, `workload` and
+        `containers`, whose `variables` have `name`, `kind`, `source` and `shadowed`.
+    """
+    decision = explanation.decision
+    return {
+        "document": explanation.subject.origin,
+        "pod": explanation.subject.title,
+        "namespace": explanation.subject.review.namespace,
+        "exists": explanation.subject.pointer is not None,
+        "reason": str(decision.reason),
+        "sentence": explanation.sentence,
+        "workload": decision.workload and str(decision.workload),
+        "containers": [
+            {
+                "name": name,
+                "task": name in decision.containers,
+                "variables": [
+                    _variable_data(variable, show_values=show_values)
+                    for variable in env.variables.values()
+                ],
+                "unresolved": list(env.unresolved),
+                "waitsFor": list(env.waits_for),
+            }
+            for name, env in explanation.containers
+        ],
+    }
+
+
+def as_tables(
+    explanations: Sequence[Explanation], console: Console, *, show_values: bool
+) -> str:
+    """A table for each container, in the console's width and, on a terminal, color.
+
+    Args:
+        explanations: In their order.
+        console: Where the text will go.
+        show_values: Whether the tables have a column for values.
+
+    Returns:
+        The text, without blanks at the ends of lines.
+    """
+    with console.capture() as captured:
+        for explanation in explanations:
+            _print(explanation, console, show_values=show_values)
+        if any(_hides_keys(env) for e in explanations for _, env in e.containers):
+            console.print(
+                "Give the Secret or ConfigMap of the tracking keys by --source FILE to "
+                "see each key."
+            )
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _print(explanation: Explanation, console: Console, *, show_values: bool) -> None:
+    subject, decision = explanation.subject, explanation.decision
+    console.print(Text(f"{subject.title} ({subject.origin})", style="bold"))
+    outcome = f"{decision.workload or 'no task pod'}, {decision.reason}"
+    console.print(Text(f"{outcome}: {explanation.sentence}"))
+    for name, env in explanation.containers:
+        role = "runs the task" if name in decision.containers else "is left alone"
+        console.print(Padding(Text(f"Container {name} {role}."), (1, 0, 0, 2)))
+        console.print(Padding(_table(env, show_values=show_values), (0, 0, 0, 2)))
+        for what in env.waits_for:
+            console.print(Text(f"  It does not start before {what} is there."))
+    console.print()
+
+
+def _variable_data(variable: Variable, *, show_values: bool) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "name": variable.name,
+        "kind": str(variable.kind),
+        "source": variable.source,
+        "shadowed": list(variable.shadowed),
+    }
+    return data | ({"value": variable.value} if show_values else {})
+
+
+def _table(env: Environment, *, show_values: bool) -> Table | Text:
+    if not env.variables and not env.unresolved:
+        return Text("It has no variables of its own.")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    longest = max(map(len, env.variables), default=0)
+    table.add_column("variable", overflow="fold", no_wrap=longest <= _NAME_WIDTH)
+    table.add_column("comes from", overflow="fold")
+    if show_values:
+        table.add_column("value", overflow="fold")
+    for place in env.unresolved:
+        unknown = [Text("not given", style="dim")] if show_values else []
+        table.add_row("(all its keys)", _source(place), *unknown)
+    for variable in env.variables.values():
+        places = [_source(variable.source, variable.kind)]
+        places += [Text("over ").append(_source(lost)) for lost in variable.shadowed]
+        values = [_value(variable)] if show_values else []
+        table.add_row(Text(variable.name), Text("\n").join(places), *values)
+    return table
+
+
+def _source(source: str, kind: VariableSource | None = None) -> Text:
+    """Shorten `envFrom[0] Secret a` to what a table needs."""
+    place, _, what = source.partition(" ")
+    if what == _MIRROR:
+        kind = VariableSource.TRACKING
+    word = _WORDS.get(kind, what) if kind else what
+    style = "green" if kind is VariableSource.TRACKING else ""
+    return Text(f"{place} {word}".rstrip(), style=style)
+
+
+def _value(variable: Variable) -> Text:
+    if variable.value is None:
+        later = variable.kind is VariableSource.FIELD
+        return Text("set at start" if later else "not known", style="dim")
+    if variable.value.isprintable():
+        return Text(variable.value)
+    # A terminal would obey a control character.
+    return Text(json.dumps(variable.value, ensure_ascii=False))
+
+
+def _hides_keys(env: Environment) -> bool:
+    return any(place.endswith(f" {_MIRROR}") for place in env.unresolved)

@@ -1,0 +1,155 @@
+"""Finds the pods that a manifest holds, or leads to.
+
+A Pod, the items of a List and the object of an AdmissionReview stand in the manifest
+and can be changed there. The pods of KubeRay's and spark-operator's resources do not
+exist yet: what is said of them is what would be.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from webhook.cli.document import BadInputError, Field
+from webhook.cli.kuberay import ray_cluster, ray_job, ray_service
+from webhook.cli.manifests import Document
+from webhook.cli.spark import scheduled_spark_application, spark_application
+from webhook.injection.decision import is_pod_creation
+from webhook.injection.review import MalformedReviewError, Review, parse
+from webhook.injection.validate import first_error
+
+_Expansion = Callable[[Field, str], Iterator[tuple[str, dict[str, Any]]]]
+
+OPERATORS: dict[tuple[str, str], _Expansion] = {
+    ("ray.io", "RayCluster"): ray_cluster,
+    ("ray.io", "RayJob"): ray_job,
+    ("ray.io", "RayService"): ray_service,
+    ("sparkoperator.k8s.io", "SparkApplication"): spark_application,
+    ("sparkoperator.k8s.io", "ScheduledSparkApplication"): scheduled_spark_application,
+}
+"""By API group and kind: what gives the pods that the operator would create."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodInManifest:
+    """A pod, and what is asked about it.
+
+    Attributes:
+        origin: The document that it comes from, as `pods.yaml, document 2`.
+        title: For people, as `Pod a` or `RayCluster a, head`.
+        pointer: JSON pointer of the pod in the document; `None` for a pod that an
+            operator would create.
+        review: What the API server would ask.
+    """
+
+    origin: str
+    title: str
+    pointer: str | None
+    review: Review
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        """The pod, which has a pod's shape."""
+        pod: dict[str, Any] = self.review.pod
+        return pod
+
+
+def subjects(document: Document, namespace: str) -> Iterator[PodInManifest]:
+    """Find the pods of a document.
+
+    Args:
+        document: Of any kind; most kinds have none.
+        namespace: For what names none.
+
+    Yields:
+        The pods in the document's order.
+
+    Raises:
+        BadInputError: A pod or a resource that leads to one is malformed.
+    """
+    yield from _found(document.root, "", namespace)
+
+
+def _found(node: Field, pointer: str, namespace: str) -> Iterator[PodInManifest]:
+    kind = node.at("kind").text()
+    group = node.at("apiVersion").text().rpartition("/")[0]
+    if kind == "Pod" and not group:
+        yield _standing(node, pointer, Review(uid="", namespace=namespace))
+    elif kind == "AdmissionReview":
+        yield _reviewed(node, pointer)
+    elif kind.endswith("List") and node.at("items").value is not None:
+        for index, item in enumerate(node.at("items").items()):
+            # The API's own lists leave their items' kind out.
+            kinds = {"kind": kind.removesuffix("List"), **item.map()}
+            typed = Field(kinds, item.origin, item.path)
+            yield from _found(typed, f"{pointer}/items/{index}", namespace)
+    elif expansion := OPERATORS.get((group, kind)):
+        yield from _expected(node, expansion, namespace)
+
+
+def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
+    _check(node)
+    metadata = node.at("metadata")
+    name = metadata.at("name").text() or metadata.at("generateName").text()
+    namespace = metadata.at("namespace").text() or review.namespace
+    return PodInManifest(
+        origin=node.origin,
+        title=f"Pod {name}" if name else "Pod without a name",
+        pointer=pointer,
+        review=dataclasses.replace(review, namespace=namespace, pod=node.value),
+    )
+
+
+def _reviewed(node: Field, pointer: str) -> PodInManifest:
+    try:
+        review = parse(orjson.dumps(node.value))
+    except MalformedReviewError as error:
+        raise BadInputError(f"{node.origin}: {error}") from None
+    except TypeError:
+        raise node.error("holds a number beyond 64 bits") from None
+    if not is_pod_creation(review):
+        return PodInManifest(
+            origin=node.origin,
+            title=f"{review.operation} of {review.kind}",
+            pointer=pointer,
+            review=review,
+        )
+    pod = node.at("request").at("object")
+    return _standing(pod, f"{pointer}/request/object", review)
+
+
+def _expected(
+    node: Field, expansion: _Expansion, namespace: str
+) -> Iterator[PodInManifest]:
+    metadata = node.at("metadata")
+    name = metadata.at("name").text() or metadata.at("generateName").text()
+    namespace = metadata.at("namespace").text() or namespace
+    for what, pod in expansion(node.at("spec"), name):
+        _check(Field(pod, node.origin, f"({what})"))
+        yield PodInManifest(
+            origin=node.origin,
+            title=f"{node.at('kind').text()} {name}, {what}",
+            pointer=None,
+            review=Review(uid="", namespace=namespace, pod=pod),
+        )
+
+
+def _check(pod: Field) -> None:
+    """Raise for what a decision reads, and what the kubelet's model reads beyond."""
+    if problem := first_error(pod.map()):
+        way = f"{pod.path}." if pod.path else ""
+        raise BadInputError(f"{pod.origin}: {way}{problem}.")
+    for container in pod.at("spec").at("containers").items():
+        for entry in container.at("env").items():
+            entry.at("value").text()
+            value_from = entry.at("valueFrom").or_empty()
+            for name in ("secretKeyRef", "configMapKeyRef"):
+                reference = value_from.at(name).or_empty()
+                reference.at("name").text()
+                reference.at("key").text()
+        for source in container.at("envFrom").items():
+            source.at("prefix").text()
+            for name in ("secretRef", "configMapRef"):
+                source.at(name).or_empty().at("name").text()

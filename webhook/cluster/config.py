@@ -1,0 +1,138 @@
+"""Connects to a cluster: from inside a pod, or by kubeconfig and context.
+
+The service account's token file is read again whenever the kubelet has replaced it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, list_kube_config_contexts
+from kubernetes.config.incluster_config import InClusterConfigLoader
+from kubernetes.config.kube_config import load_kube_config
+
+from webhook.cluster.rest import RestClient
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet mounts a pod's credential."""
+
+_CONNECTIONS: Final = 32
+"""Idle connections kept: each watch holds one, and writers share the rest."""
+
+
+class NoAccessError(Exception):
+    """There is no usable credential; the message says which one was looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connected cluster.
+
+    Attributes:
+        resources: the port.
+        namespace: the pod's own namespace, or the kubeconfig context's.
+        server: URL of the API server, for messages.
+    """
+
+    resources: RestClient
+    namespace: str
+    server: str
+
+
+class TokenFile:
+    """A bearer token that follows its file; the last good one outlives a bad moment."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads nothing yet."""
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+
+    def __call__(self, configuration: Configuration) -> None:
+        """Sets the token anew if its file changed; called before every request."""
+        try:
+            found = self._path.stat()
+            seen = found.st_ino, found.st_mtime_ns
+            if seen == self._seen:
+                return
+            token = self._path.read_text().strip()
+        except OSError:
+            return
+        if token:
+            configuration.api_key["BearerToken"] = f"Bearer {token}"
+            self._seen = seen
+
+
+def load_in_cluster(
+    environ: Mapping[str, str], *, manager: str, folder: Path
+) -> Connection:
+    """Connects as the pod's service account.
+
+    Args:
+        environ: the process environment (`KUBERNETES_SERVICE_HOST` and `_PORT`).
+        manager: the field manager for writes.
+        folder: where `token`, `ca.crt` and `namespace` lie.
+
+    Raises:
+        NoAccessError: the process does not run in a pod, or its token is not mounted.
+    """
+    configuration = _configuration()
+    try:
+        InClusterConfigLoader(
+            token_filename=str(folder / "token"),
+            cert_filename=str(folder / "ca.crt"),
+            environ=environ,
+            try_refresh_token=False,  # it looks once a minute; ours at every request
+        ).load_and_set(configuration)
+        hook: Any = TokenFile(folder / "token")
+        configuration.refresh_api_key_hook = hook
+        namespace = (folder / "namespace").read_text().strip()
+    except (ConfigException, OSError) as error:
+        raise NoAccessError(f"no service account in {folder}: {error}") from error
+    return _access(configuration, namespace, manager)
+
+
+def load_kubeconfig(
+    *, manager: str, path: Path | None = None, context: str | None = None
+) -> Connection:
+    """Connects as a person does.
+
+    Args:
+        manager: the field manager for writes.
+        path: a kubeconfig; None means `$KUBECONFIG`, then `~/.kube/config`.
+        context: the context by name; None means the current one.
+
+    Raises:
+        NoAccessError: there is no kubeconfig, or no such context in it.
+    """
+    configuration = _configuration()
+    file = None if path is None else os.fspath(path)
+    try:
+        load_kube_config(
+            config_file=file, context=context, client_configuration=configuration
+        )
+        contexts, current = list_kube_config_contexts(config_file=file)
+    except (ConfigException, OSError) as error:
+        raise NoAccessError(f"kubeconfig: {error}") from error
+    chosen = next((c for c in contexts if c["name"] == context), current)
+    namespace = chosen["context"].get("namespace") or "default"
+    return _access(configuration, namespace, manager)
+
+
+def _configuration() -> Configuration:
+    configuration = Configuration()
+    # Whoever calls decides what a failure means; urllib3 would sleep on a 429 by itself
+    # and send a write a second time.
+    configuration.retries = False
+    configuration.connection_pool_maxsize = _CONNECTIONS
+    configuration.keep_alive = True
+    return configuration
+
+
+def _access(configuration: Configuration, namespace: str, manager: str) -> Connection:
+    client = ApiClient(configuration)
+    client.user_agent = manager
+    resources = RestClient(client, manager=manager)
+    return Connection(resources, namespace, configuration.host)

@@ -1,0 +1,169 @@
+"""What the rest of the product may ask of a cluster.
+
+One small port for every resource type: objects are JSON as the API server sends it, and
+whoever keeps many of them passes a projection, so that whole objects never pile up.
+Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from webhook.cluster.resources import ResourceType
+
+T = TypeVar("T")
+
+Json: TypeAlias = dict[str, Any]
+"""One object as the API server sends it."""
+
+
+class ObjectKey(NamedTuple):
+    """The address of an object among those of its kind."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """`namespace/name`, or the name alone."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """Which objects of a kind: by place, by name, by labels, by fields.
+
+    A selection by name becomes a field selector, which a right bound by `resourceNames`
+    covers for `list` and `watch`, in one namespace as well as across all.
+
+    Attributes:
+        kind: the resource type.
+        namespace: empty means all namespaces.
+        name: empty means any.
+        labels: a label selector, such as `ray.io/node-type in (head,worker)`.
+        fields: a field selector besides the name, such as `status.phase!=Failed`.
+    """
+
+    kind: ResourceType
+    namespace: str = ""
+    name: str = ""
+    labels: str = ""
+    fields: str = ""
+
+    def field_selector(self) -> str:
+        """The selector that the API server gets, name included."""
+        by_name = f"metadata.name={self.name}" if self.name else ""
+        return ",".join(part for part in (by_name, self.fields) if part)
+
+    def __str__(self) -> str:
+        """The selection for people: `secrets ray/x`, `pods (labels)`."""
+        where = str(ObjectKey(self.namespace, self.name or "*"))
+        return f"{self.kind.plural} {where}{f' ({self.labels})' if self.labels else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList(Generic[T]):
+    """The projections of a selection at one moment.
+
+    Attributes:
+        items: key → (resourceVersion, projection).
+        version: the resourceVersion to watch from.
+    """
+
+    items: dict[ObjectKey, tuple[int, T]]
+    version: str
+
+
+class WatchEventType(StrEnum):
+    """What a watch says about an object."""
+
+    UPSERT = "upsert"
+    """It was added or changed; the API server's distinction helps nobody."""
+    DELETED = "deleted"
+    BOOKMARK = "bookmark"
+    """Nothing happened up to this version; the stream is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One event of a watch; for a bookmark `body` holds only the version."""
+
+    type: WatchEventType
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """What must still be true of an object for it to be deleted; empty: anything."""
+
+    uid: str = ""
+    version: str = ""
+
+
+ANYTHING: Final = Preconditions()
+
+
+class KubeClient(Protocol):
+    """Reads and writes objects of any kind."""
+
+    def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
+        """One object by name."""
+
+    def list(
+        self, selection: ListOptions, project: Callable[[Json], T]
+    ) -> ObjectList[T]:
+        """Everything selected, projected page by page."""
+
+    def watch(
+        self, selection: ListOptions, version: str, *, seconds: float
+    ) -> Iterator[WatchEvent]:
+        """What happens after `version`, for about `seconds`, bookmarks included.
+
+        Returns once the server has accepted the watch. It was asked to end the stream
+        by then, so silence for longer means that the connection is dead: that raises
+        `Unavailable` instead of waiting for ever.
+        """
+
+    def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
+        """Server-side apply under our field manager: creates or changes.
+
+        A `metadata.resourceVersion` in `body` is a precondition (`Conflict`); `force`
+        takes over fields that another manager owns.
+        """
+
+    def server_time(self) -> datetime | None:
+        """What its latest answer said the time is, UTC, in whole seconds.
+
+        None before the first answer, or where a proxy takes that header away.
+        """
+
+    def patch(self, kind: ResourceType, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away, whoever owns it.
+
+        That is what `apply` cannot do: it leaves alone what others wrote.
+        """
+
+    def create(self, kind: ResourceType, body: Json) -> Json:
+        """Creates; `AlreadyExists` where the name is taken."""
+
+    def delete(
+        self,
+        kind: ResourceType,
+        name: str,
+        namespace: str = "",
+        *,
+        only: Preconditions = ANYTHING,
+    ) -> None:
+        """Deletes if `only` still holds, else `Conflict`."""
+
+
+class Discovery(Protocol):
+    """Asks what a cluster serves."""
+
+    def groups(self) -> frozenset[str]:
+        """The API groups, the core one apart.
+
+        Every authenticated client may ask; it shows what is installed without a right
+        to any of its objects.
+        """

@@ -1,0 +1,70 @@
+"""The resource types we read or write, as the API server's URLs spell them.
+
+Pure: a `ResourceType` and an address in, a path out.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """One resource type in one version.
+
+    Attributes:
+        group: API group; empty for the core group.
+        version: such as `v1`.
+        name: the kind, such as `Secret`.
+        plural: the kind in URLs, such as `secrets`.
+        namespaced: whether its objects live in namespaces.
+    """
+
+    group: str
+    version: str
+    name: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`apiVersion` as objects carry it: `v1`, `apps/v1`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """The URL path of one object, or of a collection where `name` is empty.
+
+        An empty namespace addresses a namespaced kind across all namespaces.
+        """
+        parts = ["apis", self.group] if self.group else ["api"]
+        parts.append(self.version)
+        if namespace and self.namespaced:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts.append(self.plural)
+        if name:
+            parts.append(quote(name, safe=""))
+        return "/" + "/".join(parts)
+
+
+NAMESPACE: Final = ResourceType("", "v1", "Namespace", "namespaces", namespaced=False)
+NODE: Final = ResourceType("", "v1", "Node", "nodes", namespaced=False)
+SECRET: Final = ResourceType("", "v1", "Secret", "secrets")
+CONFIG_MAP: Final = ResourceType("", "v1", "ConfigMap", "configmaps")
+POD: Final = ResourceType("", "v1", "Pod", "pods")
+SERVICE: Final = ResourceType("", "v1", "Service", "services")
+EVENT: Final = ResourceType("", "v1", "Event", "events")
+ENDPOINT_SLICE: Final = ResourceType(
+    "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"
+)
+LEASE: Final = ResourceType("coordination.k8s.io", "v1", "Lease", "leases")
+NETWORK_POLICY: Final = ResourceType(
+    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"
+)
+WEBHOOK_CONFIGURATION: Final = ResourceType(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
+RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")

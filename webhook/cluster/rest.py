@@ -1,0 +1,297 @@
+"""The `Resources` port over the official client's low-level `ApiClient`.
+
+Bodies stay JSON: typed models would cost more than the whole companion. Nothing here
+retries; who calls knows better what a failure means.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+import orjson
+import urllib3
+from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
+
+from webhook.cluster import metadata
+from webhook.cluster.errors import Unavailable, from_status
+from webhook.cluster.interface import (
+    ANYTHING,
+    Json,
+    ListOptions,
+    ObjectList,
+    Preconditions,
+    WatchEvent,
+    WatchEventType,
+)
+from webhook.cluster.resources import NAMESPACE, SECRET, ResourceType
+
+T = TypeVar("T")
+
+_TIMEOUT: Final = (5.0, 10.0)
+"""Seconds to connect and between bytes. The API server's own limit for a write is 34 s,
+but whoever waits that long blocks others: better to look again."""
+_SILENCE: Final = 5.0
+"""Seconds that a watch may be silent after the end it asked for."""
+_PAGE: Final = 500
+"""Objects per page, as kubectl asks for: 500 pods are about 5 MB."""
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
+_JSON: Final = "application/json"
+_HAPPENINGS: Final[Mapping[str, WatchEventType]] = MappingProxyType(
+    {
+        "ADDED": WatchEventType.UPSERT,
+        "MODIFIED": WatchEventType.UPSERT,
+        "DELETED": WatchEventType.DELETED,
+        "BOOKMARK": WatchEventType.BOOKMARK,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """One request; `what` names it in errors."""
+
+    verb: str
+    path: str
+    what: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None
+    content: str = _JSON
+    timeout: tuple[float, float] = _TIMEOUT
+    secret: bool = False
+
+
+class RestClient:
+    """Implements `webhook.cluster.interface.KubeClient` on a real API server."""
+
+    def __init__(self, client: ApiClient, *, manager: str) -> None:
+        """Takes a connected client; writes are made in the name of `manager`."""
+        self._client = client
+        self._manager = manager
+        self._date = ""
+
+    def groups(self) -> frozenset[str]:
+        """The API groups that are served, the core one apart."""
+        body = self._call(NAMESPACE, verb="GET", path="/apis")
+        return frozenset(group["name"] for group in body.get("groups") or ())
+
+    def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
+        """One object by name."""
+        return self._call(kind, verb="GET", path=kind.path(namespace, name))
+
+    def list(
+        self, selection: ListOptions, project: Callable[[Json], T]
+    ) -> ObjectList[T]:
+        """Everything selected, projected page by page."""
+        kind = selection.kind
+        path = kind.path(selection.namespace)
+        query = _query(selection) | {"limit": str(_PAGE)}
+        items = {}
+        while True:
+            page = self._call(kind, verb="GET", path=path, query=query)
+            for body in page.get("items") or ():
+                items[metadata.key(body)] = metadata.revision(body), project(body)
+            query["continue"] = metadata.of(page).get("continue") or ""
+            if not query["continue"]:
+                return ObjectList(items, metadata.resource_version(page))
+
+    def watch(
+        self, selection: ListOptions, version: str, *, seconds: float
+    ) -> Iterator[WatchEvent]:
+        """What happens after `version`; raises when the stream is silent too long."""
+        request = _Request(
+            verb="GET",
+            path=selection.kind.path(selection.namespace),
+            what=f"watch {selection}",
+            query=_query(selection)
+            | {
+                "watch": "true",
+                "allowWatchBookmarks": "true",
+                "resourceVersion": version,
+                "timeoutSeconds": str(max(1, round(seconds))),
+            },
+            timeout=(_TIMEOUT[0], seconds + _SILENCE),
+            secret=selection.kind == SECRET,
+        )
+        return _changes(self._open(request), request)
+
+    def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
+        """Server-side apply under our field manager: creates or changes."""
+        address = metadata.key(body)
+        return self._call(
+            kind,
+            verb="PATCH",
+            path=kind.path(address.namespace, address.name),
+            query={"fieldManager": self._manager, "force": str(force).lower()},
+            body={"apiVersion": kind.api_version, "kind": kind.name} | body,
+            content=_APPLY,
+        )
+
+    def server_time(self) -> datetime | None:
+        """What the latest answer's `Date` says."""
+        try:
+            return parsedate_to_datetime(self._date).astimezone(UTC)
+        except ValueError:
+            return None
+
+    def patch(self, kind: ResourceType, body: Json) -> Json:
+        """JSON merge patch of what is there: null takes a field away."""
+        address = metadata.key(body)
+        return self._call(
+            kind,
+            verb="PATCH",
+            path=kind.path(address.namespace, address.name),
+            query={"fieldManager": self._manager},
+            body=body,
+            content=_MERGE,
+        )
+
+    def create(self, kind: ResourceType, body: Json) -> Json:
+        """Creates; `AlreadyExists` where the name is taken."""
+        return self._call(
+            kind,
+            verb="POST",
+            path=kind.path(metadata.key(body).namespace),
+            query={"fieldManager": self._manager},
+            body={"apiVersion": kind.api_version, "kind": kind.name} | body,
+        )
+
+    def delete(
+        self,
+        kind: ResourceType,
+        name: str,
+        namespace: str = "",
+        *,
+        only: Preconditions = ANYTHING,
+    ) -> None:
+        """Deletes if `only` still holds."""
+        conditions = {"uid": only.uid, "resourceVersion": only.version}
+        self._call(
+            kind,
+            verb="DELETE",
+            path=kind.path(namespace, name),
+            body={
+                "apiVersion": "v1",
+                "kind": "DeleteOptions",
+                "propagationPolicy": "Background",
+                "preconditions": {k: v for k, v in conditions.items() if v},
+            },
+        )
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        self._client.rest_client.pool_manager.clear()
+
+    def _call(self, kind: ResourceType, **parts: Any) -> Json:
+        what = f"{parts['verb']} {parts['path']}"
+        request = _Request(**parts, what=what, secret=kind == SECRET)
+        return _parsed(_read(self._open(request), what), what)
+
+    def _open(self, request: _Request) -> urllib3.BaseHTTPResponse:
+        """The answer with its body unread; raises for every status but 2xx."""
+        try:
+            method, url, headers, _, _ = self._client.param_serialize(
+                request.verb,
+                request.path,
+                query_params=dict(request.query),
+                header_params={"Accept": _JSON, "Content-Type": request.content},
+                auth_settings=["BearerToken"],
+            )
+            answer = self._client.call_api(
+                method, url, headers, request.body, _request_timeout=request.timeout
+            )
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise Unavailable(f"{request.what}: {_named(error)}") from error
+        except ConfigException as error:
+            # The token file is being replaced, or is gone with the pod's mount.
+            raise Unavailable(f"the service account's token: {error}") from error
+        response: urllib3.BaseHTTPResponse = answer.response
+        self._date = response.headers.get("Date", "")
+        _raise_for(response, request)
+        return response
+
+
+def _query(selection: ListOptions) -> dict[str, str]:
+    query = {
+        "labelSelector": selection.labels,
+        "fieldSelector": selection.field_selector(),
+    }
+    return {name: value for name, value in query.items() if value}
+
+
+def _named(error: Exception) -> str:
+    """The kind of failure; urllib3's texts repeat the whole URL."""
+    cause = error.__cause__ or error
+    return type(cause).__name__
+
+
+def _read(response: urllib3.BaseHTTPResponse, what: str) -> bytes:
+    try:
+        return response.data
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Unavailable(f"{what}: {_named(error)} in the answer") from error
+
+
+def _parsed(data: bytes, what: str) -> Json:
+    try:
+        body: Json = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Unavailable(f"{what}: the answer is not JSON") from error
+    return body
+
+
+def _raise_for(response: urllib3.BaseHTTPResponse, request: _Request) -> None:
+    if 200 <= response.status < 300:
+        return
+    try:
+        status: Any = orjson.loads(_read(response, request.what))
+    except orjson.JSONDecodeError:
+        status = None
+    if not isinstance(status, dict) or status.get("kind") != "Status":
+        status = {}
+    after = response.headers.get("Retry-After", "")
+    raise from_status(
+        response.status,
+        status,
+        what=request.what,
+        secret=request.secret,
+        retry_after=float(after) if after.isdecimal() else 1.0,
+    )
+
+
+def _lines(response: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
+    rest = b""
+    try:
+        for chunk in response.stream(amt=None):
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from filter(None, whole)
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise Unavailable(f"{what}: silent for too long") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Unavailable(f"{what}: {_named(error)}") from error
+
+
+def _changes(
+    response: urllib3.BaseHTTPResponse, request: _Request
+) -> Iterator[WatchEvent]:
+    try:
+        for line in _lines(response, request.what):
+            yield _change(line, request)
+    finally:
+        # Half-read: the connection is of no use to anybody else.
+        response.close()
+
+
+def _change(line: bytes, request: _Request) -> WatchEvent:
+    event = _parsed(line, request.what)
+    body: Json = event.get("object") or {}
+    kind = event.get("type", "")
+    if kind in _HAPPENINGS:
+        return WatchEvent(_HAPPENINGS[kind], body)
+    code = int(body.get("code") or 500)
+    raise from_status(code, body, what=request.what, secret=request.secret)

@@ -1,0 +1,273 @@
+"""What the companion keeps of each object that it watches, and no more.
+
+Pure: an object as the API server sends it in, a small frozen value out. Ten thousand
+pods are a few megabytes; of a ConfigMap that may shadow keys only the names are kept.
+A projection may raise on an object that it cannot read: the informer keeps what it had.
+"""
+
+import base64
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from webhook.cluster import metadata
+from webhook.cluster.events import ObjectReference
+from webhook.cluster.interface import Json
+from webhook.cluster.resources import POD
+from webhook.egress.network_policy import NetworkPolicy
+from webhook.egress.rules import NAMESPACE_NAME_LABEL
+from webhook.injection.decision import decide_pod
+from webhook.injection.names import (
+    DEFAULT_PROFILE,
+    EGRESS_LABEL,
+    INJECT_LABEL,
+    INJECTED_LABEL,
+    INJECTED_TRUE,
+    MIRROR_SECRET,
+    PROFILE_LABEL,
+)
+from webhook.injection.patch import InjectionPolicy
+from webhook.injection.reasons import InjectionReason
+from webhook.injection.validate import is_pod
+from webhook.injection.workload import recognize, task_containers
+from webhook.mirror.decide import ExistingMirror
+from webhook.mirror.secret import fingerprint_of, is_owned
+from webhook.secret_bytes import SecretBytes
+
+_ENDED: Final = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeNamespace:
+    """A labeled namespace.
+
+    Attributes:
+        name: its name.
+        uid: its UID, for Events.
+        profile: the profile that its label names.
+        egress: the value of its egress label; None without one.
+        labels: all of them: other namespaces' policies may ask for any.
+        terminating: it is being deleted.
+        enabled_at: when the label was last written, as the API server knows.
+    """
+
+    name: str
+    uid: str
+    profile: str
+    egress: str | None
+    labels: Mapping[str, str]
+    terminating: bool
+    enabled_at: datetime | None
+
+    @property
+    def reference(self) -> ObjectReference:
+        """Return what an Event about it refers to; it goes where its users look."""
+        return ObjectReference("v1", "Namespace", self.name, self.name, self.uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorState:
+    """A Secret of the mirror's name, without values.
+
+    Attributes:
+        existing: what the decision compares.
+        uid: with `resource_version`, what a delete of exactly this object names.
+        resource_version: as the server gave it.
+        keys: names of the variables it holds.
+        created: when it was created.
+        changed: when its content last changed.
+    """
+
+    existing: ExistingMirror
+    uid: str
+    resource_version: str
+    keys: tuple[str, ...]
+    created: datetime | None
+    changed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContent:
+    """A source's content, and when it last changed."""
+
+    content: Mapping[str, SecretBytes]
+    changed: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPod:
+    """A pod that is or looks like a task pod.
+
+    Attributes:
+        uid: its UID, for Events.
+        created: when it was created.
+        over: it has ended, well or not.
+        stamped: the webhook handled it.
+        reason: what the webhook would say about it now.
+        started: when the first of its task containers last started, if it runs.
+        owner: its controller, if any.
+        config_maps: (prefix, name) of each ConfigMap in a task container's `envFrom`.
+    """
+
+    uid: str
+    created: datetime | None
+    over: bool
+    stamped: bool
+    reason: InjectionReason
+    started: datetime | None
+    owner: ObjectReference | None
+    config_maps: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadablePolicy:
+    """A NetworkPolicy with a value that this version does not know."""
+
+    problem: str
+
+
+def compute_namespace(body: Json) -> ComputeNamespace:
+    """Keep of a Namespace its labels, whether it goes, and when it was labeled."""
+    labels, name = metadata.labels(body), metadata.key(body).name
+    return ComputeNamespace(
+        name=name,
+        uid=metadata.uid(body),
+        profile=labels.get(PROFILE_LABEL) or DEFAULT_PROFILE,
+        egress=labels.get(EGRESS_LABEL),
+        labels={**labels, NAMESPACE_NAME_LABEL: name},
+        terminating=bool(metadata.of(body).get("deletionTimestamp")),
+        enabled_at=metadata.last_write_time(body, "metadata", "labels", INJECT_LABEL),
+    )
+
+
+def mirror_state(body: Json) -> MirrorState:
+    """Keep of a Secret of the mirror's name all but its values."""
+    created = metadata.creation_time(body)
+    return MirrorState(
+        existing=ExistingMirror(is_owned(body), fingerprint_of(body)),
+        uid=metadata.uid(body),
+        resource_version=metadata.resource_version(body),
+        keys=tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
+        created=created,
+        changed=metadata.last_write_time(body, "data") or created,
+    )
+
+
+def secret_source(body: Json) -> SourceContent:
+    """Keep a source Secret's values, wrapped."""
+    return _source(body, body.get("data") or {}, {})
+
+
+def config_map_source(body: Json) -> SourceContent:
+    """Keep a source ConfigMap's values, wrapped."""
+    return _source(body, body.get("binaryData") or {}, body.get("data") or {})
+
+
+def config_map_keys(body: Json) -> frozenset[str]:
+    """Keep of a ConfigMap the names of its keys; values are nobody's business here."""
+    return frozenset(body.get("data") or ()) | frozenset(body.get("binaryData") or ())
+
+
+def network_policy(body: Json) -> NetworkPolicy | UnreadablePolicy:
+    """Keep a NetworkPolicy, or why it cannot be read: that is said, not passed over."""
+    try:
+        return NetworkPolicy.parse(body)
+    except ValueError as error:
+        return UnreadablePolicy(str(error))
+
+
+def task_pod(body: Json) -> TaskPod:
+    """Keep of a pod what the auditor asks about it."""
+    status = body.get("status") or {}
+    stamped = metadata.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
+    tasks = _task_containers(body)
+    deleted = bool(metadata.of(body).get("deletionTimestamp"))
+    return TaskPod(
+        uid=metadata.uid(body),
+        created=metadata.creation_time(body),
+        over=status.get("phase") in _ENDED or deleted,
+        stamped=stamped,
+        reason=InjectionReason.ALREADY_INJECTED if stamped else _decided(body),
+        started=_started(status, {container["name"] for container in tasks}),
+        owner=controller_of(body),
+        config_maps=tuple(
+            (sys.intern(source.get("prefix") or ""), sys.intern(name))
+            for container in tasks
+            for source in container.get("envFrom") or ()
+            if (name := (source.get("configMapRef") or {}).get("name"))
+        ),
+    )
+
+
+def needs_mirror(body: Json) -> bool:
+    """Return whether a pod that has not ended needs the mirror to stay.
+
+    Any reference counts, whoever wrote it and wherever: a container that restarts
+    without its Secret does not come back.
+    """
+    if (body.get("status") or {}).get("phase") in _ENDED:
+        return False
+    return _mentions((body.get("spec") or {}), MIRROR_SECRET)
+
+
+def controller_of(body: Json) -> ObjectReference | None:
+    """Return who made the object and keeps it, as its `ownerReferences` say."""
+    for owner in metadata.of(body).get("ownerReferences") or ():
+        if owner.get("controller"):
+            return ObjectReference(
+                sys.intern(owner["apiVersion"]),
+                sys.intern(owner["kind"]),
+                sys.intern(metadata.key(body).namespace),
+                sys.intern(owner["name"]),
+                sys.intern(owner["uid"]),
+            )
+    return None
+
+
+def pod_reference(namespace: str, name: str, pod: TaskPod) -> ObjectReference:
+    """Return what an Event about the pod refers to."""
+    return ObjectReference(POD.api_version, POD.name, namespace, name, pod.uid)
+
+
+def _source(
+    body: Json, encoded: Mapping[str, str], plain: Mapping[str, str]
+) -> SourceContent:
+    content = {k: SecretBytes(base64.b64decode(text)) for k, text in encoded.items()}
+    content |= {k: SecretBytes(text.encode()) for k, text in plain.items()}
+    changed = metadata.last_write_time(body) or metadata.creation_time(body)
+    return SourceContent(content, changed)
+
+
+def _mentions(value: object, name: str) -> bool:
+    if isinstance(value, dict):
+        return any(
+            (key in ("name", "secretName") and child == name) or _mentions(child, name)
+            for key, child in value.items()
+        )
+    return isinstance(value, list) and any(_mentions(child, name) for child in value)
+
+
+def _decided(body: Json) -> InjectionReason:
+    if not is_pod(body):
+        return InjectionReason.MALFORMED_POD
+    return decide_pod(body, InjectionPolicy()).reason
+
+
+def _task_containers(body: Json) -> list[Json]:
+    workload = recognize(body) if is_pod(body) else None
+    if workload is None:
+        return []
+    containers = body["spec"]["containers"]
+    return [containers[index] for index in task_containers(containers, workload)]
+
+
+def _started(status: Json, tasks: set[str]) -> datetime | None:
+    times = [
+        metadata.parse_time(running.get("startedAt"))
+        for container in status.get("containerStatuses") or ()
+        if container.get("name") in tasks
+        if (running := (container.get("state") or {}).get("running"))
+    ]
+    return min((time for time in times if time), default=None)

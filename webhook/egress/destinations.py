@@ -1,0 +1,203 @@
+"""Tracking keys → the servers that task pods have to reach.
+
+`derive` is the only function that sees values, and only hosts and ports leave it:
+no user, password, token, path or query of any key is in its result or its errors.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final
+
+from webhook.egress.network_policy import Network
+from webhook.egress.proxies import Proxies
+from webhook.egress.reasons import EgressReason, Finding
+from webhook.egress.trackers import (
+    DATABASES,
+    DEFAULTS,
+    INDIRECT,
+    LOCAL,
+    TRACKING_KEYS,
+    URL_KEYS,
+)
+from webhook.egress.uri import (
+    MalformedUriError,
+    ServerAddress,
+    canonical_host,
+    scheme_of,
+    server,
+)
+
+_EXTRA: Final = re.compile(
+    r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>\d+))?"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Destination:
+    """A server to permit.
+
+    Attributes:
+        host: A DNS name, an IP address, or a range of addresses from the settings.
+        port: TCP.
+        origin: The key or setting that named it.
+    """
+
+    host: str
+    port: int
+    origin: str
+
+    @property
+    def network(self) -> Network | None:
+        """The addresses, when no name has to be looked up."""
+        if not self.host[-1].isdigit() and ":" not in self.host:
+            return None  # most are names, and to fail at reading one takes its time
+        try:
+            return ip_network(self.host)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedDestinations:
+    """What a set of keys asks for.
+
+    Attributes:
+        destinations: Sorted, one per host and port.
+        findings: Sorted.
+    """
+
+    destinations: tuple[Destination, ...]
+    findings: tuple[Finding, ...]
+
+
+def derive(
+    keys: Mapping[str, str], extra: Iterable[Destination] = ()
+) -> DerivedDestinations:
+    """The destinations that tracking keys imply, plus those of the settings.
+
+    Args:
+        keys: The merged tracking keys with their values.
+        extra: Hosts and ranges named in the settings; never proxied.
+    """
+    proxies, findings = Proxies.read(keys)
+    found: dict[tuple[str, int], Destination] = {}
+    for origin, outcome in _outcomes(keys):
+        if isinstance(outcome, Finding):
+            findings.append(outcome)
+            continue
+        if outcome.scheme in DATABASES:
+            message = f"{origin} is a database: every task holds its credentials"
+            findings.append(Finding(EgressReason.DATABASE_URI, origin, message))
+        via = proxies.for_server(outcome)
+        target, named = (outcome, origin) if via is None else (via.server, via.origin)
+        place = Destination(target.host, target.port, named)
+        found.setdefault((place.host, place.port), place)
+    for place in extra:
+        found.setdefault((place.host, place.port), place)
+    if not found and not findings:
+        message = "no tracking key names a server"
+        findings.append(
+            Finding(EgressReason.NO_NETWORK_NEEDED, "TRACKING_URI", message)
+        )
+    return DerivedDestinations(
+        tuple(sorted(found.values())), tuple(sorted(set(findings)))
+    )
+
+
+def parse_extra(text: str, origin: str) -> Destination:
+    """Reads `HOST[:PORT]` or `CIDR[:PORT]` of the settings; the port is 443 by default.
+
+    Args:
+        text: IPv6 goes in brackets when a port follows: `[2001:db8::/32]:443`.
+        origin: The setting, for messages.
+
+    Raises:
+        ValueError: It is neither; the message names the setting and the text.
+    """
+    try:
+        return Destination(str(ip_network(text, strict=False)), 443, origin)
+    except ValueError:
+        pass
+    match = _EXTRA.fullmatch(text)
+    try:
+        if match is None:
+            raise MalformedUriError("it is not HOST[:PORT] or CIDR[:PORT]")
+        port = int(match["port"] or 443)
+        if not 0 < port < 65536:
+            raise MalformedUriError("its port is not between 1 and 65535")
+        host = match["v6"] or match["host"]
+        if "/" in host or match["v6"]:
+            return Destination(str(ip_network(host, strict=False)), port, origin)
+        return Destination(canonical_host(host), port, origin)
+    except ValueError as error:
+        message = f"{origin}: {text!r} is not a destination: {error}"
+        raise ValueError(message) from error
+
+
+def _outcomes(keys: Mapping[str, str]) -> Iterator[tuple[str, ServerAddress | Finding]]:
+    for key in sorted(keys):
+        value = keys[key].strip()
+        if key in TRACKING_KEYS:
+            yield key, _tracking_uri(key, value, keys)
+        elif key in URL_KEYS and value:
+            yield key, _url(key, value, "https")
+        elif key == "NEPTUNE_API_TOKEN" and value:
+            message = "Neptune's hosted service is ending; a self-hosted one goes on"
+            yield key, Finding(EgressReason.LEGACY_TRACKER, key, message)
+            yield key, _encoded(key, value, "api_address")
+        elif (
+            key == "COMET_API_KEY"
+            and "*" in value
+            and not keys.get("COMET_URL_OVERRIDE")
+        ):
+            yield key, _encoded(key, value.partition("*")[2], "baseUrl")
+    for default in DEFAULTS:
+        trigger = default.applies(keys)
+        if trigger is not None:
+            for host in default.hosts:
+                yield trigger, ServerAddress("https", host, 443)
+
+
+def _tracking_uri(
+    key: str, value: str, keys: Mapping[str, str]
+) -> ServerAddress | Finding:
+    """MLflow's registered schemes, and the generic contract's plain URL."""
+    scheme = value.lower() if value.lower() in INDIRECT else scheme_of(value)
+    if scheme == "uc" and "//" in value:
+        return _url(key, value.partition(":")[2], "http")
+    if scheme in INDIRECT:
+        host_key = INDIRECT[scheme]
+        if host_key is not None and keys.get(host_key, "").strip():
+            return _url(host_key, keys[host_key].strip(), "https")
+        missing = f"set {host_key}" if host_key else "add its hosts to the settings"
+        message = f"{key} is {scheme!r}, which names no host; {missing}"
+        return Finding(EgressReason.HOST_NEEDED, key, message)
+    if scheme in LOCAL:
+        message = f"{key} is a local path; no server has to be reached"
+        return Finding(EgressReason.NO_NETWORK_NEEDED, key, message)
+    return _url(key, value, "http")
+
+
+def _url(key: str, value: str, default_scheme: str) -> ServerAddress | Finding:
+    try:
+        return server(value, default_scheme)
+    except MalformedUriError as error:
+        return Finding(
+            EgressReason.MALFORMED_URI, key, f"{key} names no server: {error}"
+        )
+
+
+def _encoded(key: str, value: str, field: str) -> ServerAddress | Finding:
+    """A URL inside base64-encoded JSON inside a credential."""
+    try:
+        decoded = json.loads(base64.b64decode(value + "=" * (-len(value) % 4)))
+        url = decoded[field]
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        message = f"{key} names no server: it holds no {field}"
+        return Finding(EgressReason.MALFORMED_URI, key, message)
+    return _url(key, str(url), "https")

@@ -1,0 +1,100 @@
+"""What each tracker's keys say about hosts, as its own client reads them.
+
+Read in the clients: MLflow 3.17, W&B 0.31, Comet 3.58, Neptune 1.14, ClearML 2.1,
+DVC Studio 0.23. Aim has no key of its own; its `aim://` URI is a tracking URI.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+TRACKING_KEYS: Final = frozenset(
+    {"TRACKING_URI", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
+)
+"""Keys whose value may also be a path or a database."""
+
+URL_KEYS: Final = frozenset(
+    {
+        "MLFLOW_S3_ENDPOINT_URL",
+        "WANDB_BASE_URL",
+        "COMET_URL_OVERRIDE",
+        "COMET_OPTIMIZER_URL",
+        "CLEARML_API_HOST",
+        "CLEARML_FILES_HOST",
+        "TRAINS_API_HOST",
+        "TRAINS_FILES_HOST",
+        "DVC_STUDIO_URL",
+        "STUDIO_ENDPOINT",
+    }
+)
+"""Keys whose value is the URL of a server. `CLEARML_WEB_HOST` is for browsers."""
+
+LOCAL: Final = frozenset({"", "file", "sqlite"})
+"""Schemes of a tracking URI that need no network."""
+
+DATABASES: Final = frozenset({"postgresql", "mysql", "mssql"})
+
+INDIRECT: Final[Mapping[str, str | None]] = {
+    "databricks": "DATABRICKS_HOST",
+    "databricks-uc": "DATABRICKS_HOST",
+    "uc": None,
+    "arn": None,
+    "azureml": None,
+}
+"""Schemes that name no host, with the key that does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerDefault:
+    """Hosts a client dials when its credential is there and no URL is.
+
+    Attributes:
+        credentials: Any of them being there means that the tracker is used.
+        unless: Any of them being there means that another host is dialed.
+        hosts: HTTPS.
+        embeds: A mark in the credential that says it brings its own URL.
+    """
+
+    credentials: tuple[str, ...]
+    unless: tuple[str, ...]
+    hosts: tuple[str, ...]
+    embeds: str | None = None
+
+    def applies(self, keys: Mapping[str, str]) -> str | None:
+        """The credential that brings the hosts in, if one does."""
+        if any(keys.get(key) for key in self.unless):
+            return None
+        trigger = next((key for key in self.credentials if keys.get(key)), None)
+        if trigger and self.embeds and self.embeds in keys[trigger]:
+            return None
+        return trigger
+
+
+_CLEARML: Final = ("CLEARML_API_ACCESS_KEY", "CLEARML_AUTH_TOKEN")
+
+DEFAULTS: Final = (
+    # The default moved between two minor releases: either may be in the image.
+    TrackerDefault(
+        ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"),
+        ("WANDB_BASE_URL",),
+        ("api.forge.coreweave.com", "api.wandb.ai"),
+    ),
+    TrackerDefault(
+        ("COMET_API_KEY",), ("COMET_URL_OVERRIDE",), ("www.comet.com",), "*"
+    ),
+    TrackerDefault(
+        _CLEARML,
+        ("CLEARML_API_HOST", "TRAINS_API_HOST", "CLEARML_NO_DEFAULT_SERVER"),
+        ("api.clear.ml",),
+    ),
+    TrackerDefault(
+        _CLEARML,
+        ("CLEARML_FILES_HOST", "TRAINS_FILES_HOST", "CLEARML_NO_DEFAULT_SERVER"),
+        ("files.clear.ml",),
+    ),
+    TrackerDefault(
+        ("DVC_STUDIO_TOKEN", "STUDIO_TOKEN"),
+        ("DVC_STUDIO_URL", "STUDIO_ENDPOINT"),
+        ("studio.datachain.ai",),
+    ),
+)
