@@ -158,7 +158,7 @@ class Bench:
                 break
             connection.receive(piece)
             while connection.out or connection.work:
-                wire.write(connection.out)
+                wire.write(bytes(connection.out))
                 connection.out.clear()
                 if connection.work:
                     connection.finish(connection.respond())

@@ -84,9 +84,10 @@ def decode(body: bytes | bytearray) -> Review:
     if not body.isascii():
         _check_utf_8(body)
     try:
-        return _review(_TYPED.decode(body), is_typed=True)
+        request: Any = _TYPED.decode(body)["request"]
     except (msgspec.MsgspecError, RecursionError):
         return _parse_odd(body)
+    return _review(request, is_typed=True)
 
 
 def parse(body: bytes) -> Review:
@@ -114,10 +115,10 @@ def _parse_odd(body: bytes | bytearray) -> Review:
     if not body:
         raise MalformedReviewError(Rejection.EMPTY_BODY)
     if len(body) <= SMALL_BODY:
-        return _review(_loads(body))
+        return _review(_request(_loads(body)))
     try:
         _JSON.decode(body)
-        return _review(_ENVELOPE.decode(body))
+        return _review(_request(_ENVELOPE.decode(body)))
     except msgspec.ValidationError:
         raise MalformedReviewError(Rejection.NOT_A_REVIEW) from None
     except (msgspec.MsgspecError, RecursionError):
@@ -227,7 +228,7 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
-def _review(review: Any, *, is_typed: bool = False) -> Review:
+def _request(review: Any) -> dict[str, Any]:
     if not isinstance(review, dict) or review.get("kind") != KIND:
         raise MalformedReviewError(Rejection.NOT_A_REVIEW)
     if review.get("apiVersion") != API_VERSION:
@@ -235,20 +236,32 @@ def _review(review: Any, *, is_typed: bool = False) -> Review:
     request = review.get("request")
     if not isinstance(request, dict):
         raise MalformedReviewError(Rejection.NO_REQUEST)
-    uid = _text(request, "uid")
+    texts = ("uid", "operation", "namespace", "subResource")
+    kept = {key: request[key] for key in texts if isinstance(request.get(key), str)}
+    kind = request.get("kind")
+    if isinstance(kind, dict) and isinstance(kind.get("kind"), str):
+        kept["kind"] = kind
+    return kept | {"dryRun": request.get("dryRun"), "object": request.get("object")}
+
+
+def _review(request: dict[str, Any], *, is_typed: bool = False) -> Review:
+    get = request.get
+    uid = get("uid")
     if not uid:
         raise MalformedReviewError(Rejection.NO_UID)
-    kind = request.get("kind")
     return Review(
         uid=uid,
-        operation=_text(request, "operation"),
-        namespace=_text(request, "namespace"),
-        kind=_text(kind, "kind") if isinstance(kind, dict) else "",
-        subresource=_text(request, "subResource"),
-        dry_run=request.get("dryRun") is True,
-        pod=request.get("object"),
+        operation=get("operation", ""),
+        namespace=get("namespace", ""),
+        kind=get("kind", _NO_KIND).get("kind", ""),
+        subresource=get("subResource", ""),
+        dry_run=get("dryRun") is True,
+        pod=get("object"),
         is_typed=is_typed,
     )
+
+
+_NO_KIND: Final[dict[str, str]] = {}
 
 
 def answer(
@@ -273,8 +286,3 @@ def answer(
     if warnings:
         response["warnings"] = [text[:WARNING_RUNES] for text in warnings]
     return orjson.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response})
-
-
-def _text(mapping: dict[str, Any], key: str) -> str:
-    value = mapping.get(key)
-    return value if isinstance(value, str) else ""

@@ -37,7 +37,7 @@ from webhook.server.metrics import Phase
 from webhook.server.responses import Answer, error
 from webhook.server.wsgi import call, environ_of
 
-_REVIEW: Final = ("POST", MUTATE.encode())
+_REVIEW: Final = (b"POST", MUTATE.encode())
 _METRICS: Final = METRICS.encode()
 _NOT_A_TARGET: Final = re.compile(rb"[^\x21-\x7e]").search
 _LINES: Final = {
@@ -45,6 +45,7 @@ _LINES: Final = {
     for status in HTTPStatus
 }
 _HEAD: Final = b"Content-Type: application/json\r\nContent-Length: %d\r\nDate: %s\r\n"
+_BEFORE_REQUEST: Final = frozenset({Phase.FIRST_REQUEST, Phase.IDLE})
 _CLOSE: Final = b"Connection: close\r\n\r\n"
 
 
@@ -78,17 +79,6 @@ class Shared:
     last_answer: float = 0.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Request:
-    """A request's head, as far as anybody asks."""
-
-    method: str
-    target: bytes
-    headers: list[tuple[bytes, bytes]]
-    content_type: str
-    keeps_alive: bool
-
-
 class _RefusedError(Exception):
     """Ends the parser's work: the request was answered before its last byte."""
 
@@ -114,7 +104,7 @@ class Connection:
         self._reviews = not probes
         self._app = shared.probes if probes else shared.app
         self._body, self._held = bytearray(), 0
-        self._request: Request | None = None
+        self._method, self._target, self._keeps_alive = b"", b"", True
         self._is_last, self._pipelined = False, 0
         self._parser: Any = None
 
@@ -133,10 +123,11 @@ class Connection:
         """Bytes of the client's, at most `PIECE`, in whatever pieces they come."""
         if self.phase is Phase.CLOSING:
             return
-        if self.phase is Phase.IDLE or self.phase is Phase.FIRST_REQUEST:
-            self.enter(Phase.REQUEST)
+        answered = self.last_answer
         self._feed(data)
         self.advance()
+        if self.last_answer == answered and self.phase in _BEFORE_REQUEST:
+            self.enter(Phase.REQUEST)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -152,34 +143,23 @@ class Connection:
 
     def _on_headers_complete(self) -> bool:
         parser = self._parser
-        method, target = parser.method.decode("ascii"), parser.path
-        version, headers = parser.http_version, parser.asgi_headers
-        content_type, connection, expect, is_coded = b"", b"", b"", False
-        for name, value in headers:
-            if name == b"content-type":
-                content_type = value
-            elif name == b"connection":
-                connection = connection or value.lower().strip(b" \t")
-            elif name == b"expect":
-                expect = value.lower()
-            elif name == b"transfer-encoding":
-                is_coded = True
-        if _NOT_A_TARGET(target) or (is_coded and not parser.is_chunked):
+        get, version = parser.get_header, parser.http_version
+        self._method, self._target = parser.method, parser.path
+        # What the parser would let pass, and gunicorn refuses.
+        is_coded = get(b"transfer-encoding") is not None
+        if _NOT_A_TARGET(self._target) or (is_coded and not parser.is_chunked):
             self.refuse(error(400))
             raise _RefusedError
         if (parser.content_length or 0) > BODY_LIMIT:
             self._refuse_body()
-        if expect == b"100-continue" and version >= (1, 1):
+        if (get(b"expect") or b"").lower() == b"100-continue" and version >= (1, 1):
             self.out += b"HTTP/1.1 100 Continue\r\n\r\n"
-        keeps_alive = parser.should_keep_alive and connection != b"close"
-        if method == "CONNECT" or (version < (1, 1) and connection != b"keep-alive"):
-            keeps_alive = False
-        self._request = Request(
-            method=method,
-            target=target,
-            headers=headers,
-            content_type=content_type.decode("latin-1"),
-            keeps_alive=keeps_alive,
+        connection = (get(b"connection") or b"").lower()
+        self._keeps_alive = (
+            parser.should_keep_alive
+            and self._method != b"CONNECT"
+            and connection != b"close"
+            and (version >= (1, 1) or connection == b"keep-alive")
         )
         return False
 
@@ -216,16 +196,15 @@ class Connection:
 
     def respond(self) -> bytes:
         """The whole answer to the request that is next."""
-        request = self._request
-        assert request is not None  # noqa: S101 - narrows the type
-        handler = self.shared.handler
-        self._is_last = handler.draining or not request.keeps_alive
-        if self._reviews and (request.method, self._path()) == _REVIEW:
-            answer = handler.answer(self._body, request.content_type)
+        handler, parser = self.shared.handler, self._parser
+        self._is_last = handler.draining or not self._keeps_alive
+        if self._reviews and (self._method, self._path()) == _REVIEW:
+            content_type = parser.get_header(b"content-type") or b""
+            answer = handler.answer(self._body, content_type.decode("latin-1"))
             return self._written(answer, _CLOSE if self._is_last else b"\r\n")
         try:
             environ = environ_of(
-                request.method, request.target, request.headers, bytes(self._body)
+                self._method, self._target, parser.asgi_headers, bytes(self._body)
             )
             status, headers, body = call(self._app, environ)
         except Exception as problem:  # noqa: BLE001 - the client gets its 500
@@ -241,16 +220,14 @@ class Connection:
         self.out += response
         self.work = None
         self._release()
-        self.last_answer = self.shared.last_answer = time.monotonic()
-        if self._is_last:
-            self.close()
-            return
-        self.enter(Phase.IDLE)
+        now = time.monotonic()
+        self.last_answer = self.shared.last_answer = now
+        self.phase, self.deadline = Phase.IDLE, now + SECONDS[Phase.IDLE]
         parser = self._parser
         data = parser.remaining()
         parser.reset()
         self._pipelined = self._pipelined + 1 if data else 0
-        if self._pipelined > PIPELINED:
+        if self._is_last or self._pipelined > PIPELINED:
             self.close()
         elif data:
             self.enter(Phase.REQUEST)
@@ -276,8 +253,7 @@ class Connection:
         self.deadline = time.monotonic() + SECONDS[phase]
 
     def _path(self) -> bytes:
-        assert self._request is not None  # noqa: S101 - narrows the type
-        return self._request.target.partition(b"?")[0]
+        return self._target.partition(b"?")[0]
 
     def _refuse_body(self) -> None:
         self.refuse(self.shared.handler.reject(Rejection.TOO_LARGE))
@@ -294,6 +270,7 @@ class Connection:
         return b"".join((_LINES[answer.status], head, end, answer.body))
 
     def _release(self) -> None:
-        self.shared.large_bodies -= self._held
-        self._held = 0
+        if self._held:
+            self.shared.large_bodies -= self._held
+            self._held = 0
         self._body.clear()

@@ -42,6 +42,9 @@ PIPELINED: Final = 64
 """Requests that one client may have sent ahead; one that has sent more is cut off.
 kube-apiserver waits for each answer."""
 
+FORGOTTEN: Final = 16 << 20
+"""Bytes that a client may still send after its last answer, so that it reads that."""
+
 UNREAD: Final = 64 << 10
 """Bytes of answers that a client may leave unread before its requests have to wait."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from webhook.server.certwatcher import handshake_failure
 from webhook.server.connection import Connection, Shared
-from webhook.server.limits import PIECE, READS
+from webhook.server.limits import FORGOTTEN, PIECE, READS
 from webhook.server.metrics import Handshake, Phase
 
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -38,12 +38,16 @@ class Loop(Shared):
 class Peer(Connection):
     """A client's connection, from its accept to its end."""
 
-    def __init__(self, sock: socket.socket, loop: Loop, *, probes: bool) -> None:
+    def __init__(self, sock: Any, loop: Loop, *, probes: bool) -> None:
         """Take a socket that does not block; a TLS one has its handshake before it."""
         super().__init__(loop, probes=probes)
-        self._sock: Any = sock
+        self._sock = sock
         self._loop = loop
-        self._fd, self._mask, self._is_shut = sock.fileno(), EPOLLIN, False
+        is_tls = isinstance(sock, ssl.SSLSocket)
+        self._receive = sock.read if is_tls else sock.recv
+        self._send = sock.write if is_tls else sock.send
+        self._fd, self._mask = sock.fileno(), EPOLLIN
+        self._is_shut, self._forgotten = False, 0
         self.enter(Phase.HANDSHAKE)
         loop.peers[self._fd] = self
         loop.epoll.register(self._fd, EPOLLIN)
@@ -82,12 +86,13 @@ class Peer(Connection):
         """Read one request, or a part of it: others want their turn."""
         for _ in range(READS):
             try:
-                data = self._sock.recv(PIECE)
+                data = self._receive(PIECE)
             except _NOT_NOW:
                 break
             except OSError:
                 data = b""
-            if not data:
+            self._forgotten += len(data) if self.phase is Phase.CLOSING else 0
+            if not data or self._forgotten > FORGOTTEN:
                 self.drop()
                 return
             self.receive(data)
@@ -105,7 +110,7 @@ class Peer(Connection):
         """Write what there is to write, and decide what to wait for."""
         if self.out:
             try:
-                sent = self._sock.send(self.out)
+                sent = self._send(self.out)
             except _NOT_NOW:
                 sent = 0
             except OSError:
@@ -167,6 +172,7 @@ class Peer(Connection):
                 self._sock.unwrap()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
+        self._receive = self._sock.recv  # which needs no TLS any more
         self._wait_for(EPOLLIN)
 
     def _wait_for(self, mask: int) -> None:

@@ -130,6 +130,7 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
             return
         if peer.work is Work.LATER:
             peer.proceed(peer.respond())
+            self._crowd = 2 * CROWD  # a large body swells the heap as well
         elif self._scrapes.qsize() < RENDERS:
             self._scrapes.put(peer)
         else:

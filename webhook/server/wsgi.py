@@ -23,7 +23,7 @@ class WsgiResponse(NamedTuple):
 
 
 def environ_of(
-    method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
 ) -> dict[str, Any]:
     """Return the environment of one request, as PEP 3333 has it.
 
@@ -31,7 +31,7 @@ def environ_of(
     """
     path, _, query = target.partition(b"?")
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": method,
+        "REQUEST_METHOD": method.decode("ascii"),
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": query.decode("latin-1"),
