@@ -25,7 +25,7 @@ from tests.server.framing import Bench, Wire
 from tests.server.pairs import HOST, issue
 from tests.server.process import trusting
 from webhook.injection.decision import decide
-from webhook.injection.review import answer, parse, skim
+from webhook.injection.review import answer, decode, parse
 from webhook.samples import reviews
 from webhook.server.certwatcher import Pair, load
 from webhook.server.connection import Connection
@@ -64,7 +64,7 @@ async def profile(body: bytes) -> dict[str, float]:
     handler = bench.handler
     wire: Any = Wire()
     handler.log.start()
-    review = skim(body)
+    review = decode(body)
     decision = decide(review, handler.policy)
     connection = Connection(bench.worker, probes=False)
     connection.connection_made(wire)
@@ -83,7 +83,7 @@ async def profile(body: bytes) -> dict[str, float]:
         handler.log.line("info", "decision", fields)
 
     parts = {
-        "parse": microseconds(lambda: skim(body)),
+        "parse": microseconds(lambda: decode(body)),
         "decide": microseconds(lambda: decide(review, handler.policy)),
         "encode": microseconds(lambda: answer(review.uid, decision.patch)),
         "log": microseconds(write),

@@ -79,12 +79,12 @@ def test_no_body_reaches_the_log(server: Server) -> None:
 def test_metrics_count_what_happened(server: Server) -> None:
     """Decisions by namespace, workload and reason; refusals by reason; time taken."""
     ours = (
-        'tracking_injector_decisions_total{namespace="counted",reason="Injected"'
-        ',workload="ray-head"}'
+        'tracking_injector_decisions_total{reason="Injected"'
+        ',target_namespace="counted",workload="ray-head"}'
     )
     refusals = 'tracking_injector_rejected_bodies_total{reason="NotJson"}'
     before = server.metric(refusals)
-    count = server.metric("tracking_injector_request_seconds_count")
+    count = server.metric("tracking_injector_request_duration_seconds_count")
 
     with server.client() as client:
         client.mutate(review(namespace="counted"))
@@ -92,8 +92,12 @@ def test_metrics_count_what_happened(server: Server) -> None:
 
     assert server.metric(ours) == 1
     assert before + 1 == server.metric(refusals)
-    assert count + 1 == server.metric("tracking_injector_request_seconds_count")
-    assert server.metric("tracking_injector_certificate_not_after_seconds") > 1e9
+    assert count + 1 == server.metric(
+        "tracking_injector_request_duration_seconds_count"
+    )
+    assert (
+        server.metric("tracking_injector_certificate_not_after_timestamp_seconds") > 1e9
+    )
     assert server.metric("tracking_injector_certificate_info") == 1
     assert server.metric("tracking_injector_handshakes_total") > 0
 
@@ -126,7 +130,7 @@ def test_every_label_has_a_closed_vocabulary(server: Server) -> None:
         if family.name.startswith("tracking_injector_")
         for sample in family.samples
         for name, value in sample.labels.items()
-        if name not in {"le", "namespace", "digest"}
+        if name not in {"le", "target_namespace", "digest"}
     ]
     assert {name for name, _ in seen} == set(closed) - {"problem"}  # there was none
     assert [] == [one for one in seen if one[1] not in closed[one[0]]]
@@ -152,7 +156,7 @@ def test_invented_namespaces_are_bounded(folder: Path, pair: PemPair) -> None:
 
         text = server.probe("/metrics").body
     assert text.count(b"tracking_injector_decisions_total{") < 1050
-    assert b'namespace="other"' in text
+    assert b'target_namespace="other"' in text
 
 
 def test_the_process_imports_no_kubernetes_client(folder: Path, pair: PemPair) -> None:
@@ -167,7 +171,7 @@ def test_the_process_imports_no_kubernetes_client(folder: Path, pair: PemPair) -
             if line.startswith(b"import time:")
         }
 
-    assert {b"flask", b"gunicorn", b"uvloop", b"orjson"} <= imported
+    assert {b"flask", b"gunicorn", b"orjson"} <= imported
     assert set() == imported & {b"kubernetes", b"cryptography", b"yaml", b"rich"}
 
 

@@ -1,4 +1,4 @@
-"""Log lines and metrics never wait, never grow without end and quote nobody."""
+"""Log lines never wait, never grow without end and quote nobody."""
 
 import json
 import logging
@@ -6,10 +6,8 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from webhook.jsonlog import LINE_LIMIT, JsonLog, JsonLogHandler
-from webhook.server.metrics import MAX_NAMESPACES, ServerMetrics
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 CANARY = "canary"
@@ -97,16 +95,3 @@ def test_an_exception_is_logged_without_its_text(message: str) -> None:
     logged = json.loads(line)
     assert ("KeyError", "error") == (logged["error"], logged["level"])
     assert "test_jsonlog.py" in logged["at"][0]
-
-
-def test_namespaces_in_metrics_are_bounded() -> None:
-    """Anyone who reaches the port can invent them."""
-    registry = CollectorRegistry()
-    metrics = ServerMetrics(registry)
-
-    for number in range(MAX_NAMESPACES + 5):
-        metrics.decided(f"n{number}", "none", "injected")
-    metrics.decided("x" * 64, "none", "injected")
-
-    labels = {"namespace": "other", "workload": "none", "reason": "injected"}
-    assert registry.get_sample_value("tracking_injector_decisions_total", labels) == 6

@@ -59,7 +59,7 @@ def decide(review: Review, policy: InjectionPolicy) -> Decision:
     """
     if not is_pod_creation(review):
         return Decision(reason=InjectionReason.NOT_A_POD_CREATION)
-    if not is_pod(review.pod):
+    if not (review.is_typed or is_pod(review.pod)):
         return Decision(reason=InjectionReason.MALFORMED_POD)
     if review.namespace in (NEVER_INJECTED, policy.release_namespace):
         return Decision(reason=InjectionReason.EXCLUDED_NAMESPACE)

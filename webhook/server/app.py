@@ -23,6 +23,7 @@ from webhook.server.responses import JSON, Answer, error
 from webhook.settings import Settings
 
 MUTATE = "/mutate"
+METRICS = "/metrics"
 
 _EXTENSION = "admission"
 
@@ -53,7 +54,7 @@ def create_app(
 def create_probe_app(handler: AdmissionHandler) -> Flask:
     """The application of the plain port: probes and `GET /metrics`."""
     app = _empty_app(handler)
-    app.add_url_rule("/metrics", view_func=_metrics, methods=["GET"])
+    app.add_url_rule(METRICS, view_func=_metrics, methods=["GET"])
     return app
 
 

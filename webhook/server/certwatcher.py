@@ -252,15 +252,13 @@ def _moment(text: str) -> datetime:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
 
 
-def handshake_failure(problem: OSError | EOFError) -> Handshake:
+def handshake_failure(problem: OSError) -> Handshake:
     """What ended a client's handshake."""
+    if isinstance(problem, ssl.SSLEOFError):
+        return Handshake.DISCONNECTED
     if isinstance(problem, ssl.SSLError):
         return _FAILURES.get(problem.reason or "", Handshake.OTHER)
-    if isinstance(problem, ConnectionAbortedError):  # uvloop's handshake deadline
-        return Handshake.TIMED_OUT
-    if isinstance(problem, (ConnectionError, EOFError)):
-        return Handshake.DISCONNECTED
-    return Handshake.OTHER
+    return Handshake.DISCONNECTED
 
 
 _FAILURES: Final = {

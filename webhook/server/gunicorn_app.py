@@ -6,16 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from webhook.jsonlog import JsonLogHandler
 from webhook.server.app import create_app, create_probe_app
 from webhook.server.certwatcher import CertWatcher
 from webhook.server.handler import AdmissionHandler, build, to_stdout, utc_now
-from webhook.server.limits import DRAIN_LIMIT, SECONDS
-from webhook.server.metrics import Phase
+from webhook.server.limits import DRAIN_LIMIT
 from webhook.server.worker import AdmissionWorker
-from webhook.server.wsgi import WsgiOnLoop
 from webhook.settings import Settings
 
 HEARTBEATS: Final = Path("/dev/shm")  # noqa: S108 - memory, as gunicorn advises
@@ -52,8 +51,8 @@ class GunicornApp(BaseApplication):  # type: ignore[misc] # gunicorn ships no ty
             write=write,
             certificates=CertWatcher(settings.cert_dir),
         )
-        self._app = WsgiOnLoop(create_app(settings, self.handler))
-        self.probes = WsgiOnLoop(create_probe_app(self.handler))
+        self._app = create_app(settings, self.handler)
+        self.probes = create_probe_app(self.handler)
         super().__init__()
 
     def load_config(self) -> None:
@@ -61,7 +60,7 @@ class GunicornApp(BaseApplication):  # type: ignore[misc] # gunicorn ships no ty
         for name, value in options(self.settings, self.handler).items():
             self.cfg.set(name, value)
 
-    def load(self) -> WsgiOnLoop:
+    def load(self) -> Flask:
         """The serving port's application."""
         return self._app
 
@@ -81,27 +80,12 @@ def options(settings: Settings, handler: AdmissionHandler) -> Mapping[str, Any]:
         # More work is for more replicas.
         "workers": 1,
         "worker_connections": settings.max_connections,
-        "asgi_loop": "uvloop",
-        "asgi_lifespan": "off",
-        # The C parser or none: a build without it must not pass for ours.
-        "http_parser": "fast",
-        # kube-apiserver never speaks HTTP/2 to a webhook in a cluster.
-        "http_protocols": "h1",
-        "keepalive": int(SECONDS[Phase.IDLE]),
         # A turn of the loop takes milliseconds; a worker that is silent for so long
         # is stuck, and is replaced.
         "timeout": 30,
         "graceful_timeout": int(settings.drain_seconds + DRAIN_LIMIT) + 5,
-        # `POST /mutate?timeout=10s` needs 30 bytes, a client's own headers 300.
-        "limit_request_line": 4094,
-        "limit_request_fields": 50,
-        "limit_request_field_size": 8190,
-        # Nobody in front of us speaks for the client.
-        "forwarded_allow_ips": "",
         # A restart by count would only hide a leak.
         "max_requests": 0,
-        # Nothing of ours waits: who is gone needs no grace.
-        "asgi_disconnect_grace_period": 0,
         # A thread does not survive the fork, and its last lines are of the end.
         "post_fork": lambda _arbiter, _worker: handler.log.start(),
         "worker_exit": lambda _arbiter, _worker: handler.log.close(),

@@ -26,7 +26,7 @@ from webhook import samples
 from webhook.injection.decision import Decision, decide
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason, Rejection
-from webhook.injection.review import MalformedReviewError, Review, answer, skim
+from webhook.injection.review import MalformedReviewError, Review, answer, decode
 from webhook.injection.selfcheck import selfcheck_errors
 from webhook.jsonlog import JsonLog, failure
 from webhook.server.certwatcher import CertWatcher
@@ -84,7 +84,7 @@ class AdmissionHandler:
     selfcheck_errors: tuple[str, ...] = ()
     draining: bool = field(default=False)
 
-    def answer(self, body: bytes, content_type: str) -> Answer:
+    def answer(self, body: bytes | bytearray, content_type: str) -> Answer:
         """Answer one request for a review.
 
         Args:
@@ -95,19 +95,16 @@ class AdmissionHandler:
             200 with an AdmissionReview that allows the pod, or 4xx with a reason.
         """
         started = time.perf_counter()
-        media_type = content_type.partition(";")[0].strip().lower()
-        if media_type != JSON:
+        if content_type != JSON and media_type(content_type) != JSON:
             return self.reject(Rejection.WRONG_CONTENT_TYPE)
         try:
-            review = skim(body)
+            review = decode(body)
         except MalformedReviewError as malformed:
             return self.reject(malformed.rejection)
         decision, answered = self._decide(review)
         seconds = time.perf_counter() - started
-        self.metrics.decided(
-            review.namespace, decision.workload or "none", decision.reason
-        )
-        self.metrics.seconds.observe(seconds)
+        workload = decision.workload or "none"
+        self.metrics.decided(review.namespace, workload, decision.reason, seconds)
         self.log.line("info", "decision", log_fields(review, decision, seconds))
         return Answer(200, answered)
 
@@ -201,8 +198,7 @@ def build(
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     policy, log = settings.policy(), JsonLog(write, clock)
-    metrics = ServerMetrics(registry)
-    metrics.log_lines_dropped.set_function(lambda: log.dropped)
+    metrics = ServerMetrics(registry, lambda: log.dropped)
     errors = tuple(
         selfcheck_errors(reviews or samples.reviews(), policy, samples.NOT_A_TASK)
     )
@@ -217,6 +213,11 @@ def build(
         certificates=certificates,
         selfcheck_errors=errors,
     )
+
+
+def media_type(content_type: str) -> str:
+    """A content type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def log_fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:

@@ -1,9 +1,22 @@
-"""Metrics of the serving process: one place for names, labels and buckets."""
+"""Metrics of the serving process: one place for names, labels and buckets.
 
+What each review counts is kept in plain memory and shown by `collect`: a request takes
+no lock. Whatever anybody sends, the number of series is bounded.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from webhook import METRICS_PREFIX
 
@@ -12,9 +25,11 @@ BUCKETS: Final = (
 )  # fmt: skip
 """Seconds: from the cost of one small pod to the API server's own timeout, 3 s."""
 
-MAX_NAMESPACES: Final = 1000
-"""Distinct namespaces in metrics; whoever can reach the port can invent more."""
+MAX_SERIES: Final = 1000
+"""Series of decisions; whoever can reach the port can invent namespaces."""
 OTHER_NAMESPACES: Final = "other"
+"""The namespace of what comes later, and of names that no namespace can have."""
+NAMESPACE_LENGTH: Final = 63
 
 
 class Handshake(StrEnum):
@@ -35,6 +50,7 @@ class Handshake(StrEnum):
 class Phase(StrEnum):
     """What a connection is doing; each phase has its own deadline."""
 
+    HANDSHAKE = "handshake"
     FIRST_REQUEST = "first-request"
     REQUEST = "request"
     ANSWER = "answer"
@@ -45,24 +61,21 @@ class Phase(StrEnum):
 class ServerMetrics:
     """What the serving process counts, in a registry of the caller's."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register everything; label values of closed vocabularies begin at zero."""
-        self._namespaces: set[str] = set()
-        self._decisions = Counter(
-            "decisions",
-            "Answered reviews.",
-            ("namespace", "workload", "reason"),
-            namespace=METRICS_PREFIX,
-            registry=registry,
-        )
-        self._children: dict[tuple[str, str, str], Counter] = {}
-        self.seconds = Histogram(
-            "request_seconds",
-            "From a review's last byte to its answer's first.",
-            namespace=METRICS_PREFIX,
-            registry=registry,
-            buckets=BUCKETS,
-        )
+    def __init__(
+        self, registry: CollectorRegistry, lines_dropped: Callable[[], int] = int
+    ) -> None:
+        """Register everything; label values of closed vocabularies begin at zero.
+
+        Args:
+            registry: Shows it all.
+            lines_dropped: Log lines that were lost so far.
+        """
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
+        self._lines_dropped = lines_dropped
+        self._decisions: dict[tuple[str, str, str], int] = {}
+        self._seconds = [0] * (len(BUCKETS) + 1)
+        self._sum = 0.0
+        registry.register(self)
         self.in_flight = _gauge(registry, "requests_in_flight", "Unanswered requests.")
         self.rejected = _counter(
             registry, "rejected_bodies", "Bodies that are no review.", "reason"
@@ -72,7 +85,7 @@ class ServerMetrics:
         )
         self.not_after = _gauge(
             registry,
-            "certificate_not_after_seconds",
+            "certificate_not_after_timestamp_seconds",
             "When the served certificate expires, in Unix time.",
         )
         self.certificate = _gauge(
@@ -97,30 +110,49 @@ class ServerMetrics:
         self.evictions = _counter(
             registry, "evicted_connections", "Connections that made room."
         )
-        self.log_lines_dropped = _gauge(
-            registry,
-            "log_lines_dropped",
-            "Lines that the log's reader was too slow for.",
-        )
         for result in Handshake:
             self.handshakes.labels(result)
         for phase in Phase:
             self.deadlines.labels(phase)
 
-    def decided(self, namespace: str, workload: str, reason: str) -> None:
+    def decided(
+        self, namespace: str, workload: str, reason: str, seconds: float
+    ) -> None:
         """Count one answered review."""
-        key = (self._bounded(namespace), workload, reason)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._decisions.labels(*key)
-        child.inc()
+        key = (namespace, workload, reason)
+        count = self._decisions.get(key)
+        if count is None and (
+            len(self._decisions) >= MAX_SERIES or len(namespace) > NAMESPACE_LENGTH
+        ):
+            key = (OTHER_NAMESPACES, workload, reason)
+            count = self._decisions.get(key)
+        self._decisions[key] = (count or 0) + 1
+        self._seconds[bisect_left(BUCKETS, seconds)] += 1
+        self._sum += seconds
 
-    def _bounded(self, namespace: str) -> str:
-        if namespace not in self._namespaces:
-            if len(self._namespaces) >= MAX_NAMESPACES or len(namespace) > 63:
-                return OTHER_NAMESPACES
-            self._namespaces.add(namespace)
-        return namespace
+    def collect(self) -> Iterator[Metric]:
+        """Show what was decided; called by the registry, from any thread."""
+        decisions = CounterMetricFamily(
+            f"{METRICS_PREFIX}_decisions",
+            "Answered reviews.",
+            labels=("target_namespace", "workload", "reason"),
+        )
+        for labels, count in self._decisions.copy().items():
+            decisions.add_metric(labels, count)
+        yield decisions
+        bounds = [*map(str, BUCKETS), "+Inf"]
+        counts = accumulate(self._seconds)
+        yield HistogramMetricFamily(
+            f"{METRICS_PREFIX}_request_duration_seconds",
+            "From a review's last byte to its answer's first.",
+            buckets=list(zip(bounds, counts, strict=True)),
+            sum_value=self._sum,
+        )
+        yield CounterMetricFamily(
+            f"{METRICS_PREFIX}_log_lines_dropped",
+            "Log lines dropped because stdout was blocked.",
+            value=self._lines_dropped(),
+        )
 
 
 def _counter(

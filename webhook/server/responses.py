@@ -28,15 +28,15 @@ REVIEW_STATUS = {
 """Statuses of rejections; the others are 400."""
 
 SENTENCES = {
-    400: ("bad-request", "The request is not valid HTTP."),
-    404: ("not-found", "There is nothing here."),
-    405: ("method-not-allowed", "The path has other methods."),
-    408: ("request-timeout", "The request did not arrive in time."),
-    414: ("uri-too-long", "The request line is too long."),
-    431: ("header-fields-too-large", "The request has too many or too large headers."),
-    500: ("internal-error", "An error of ours."),
-    501: ("not-implemented", "The transfer coding is not known here."),
-    503: ("busy", "Too many large bodies at once; try again."),
+    400: ("BadRequest", "The request is not valid HTTP."),
+    404: ("NotFound", "There is nothing here."),
+    405: ("MethodNotAllowed", "The path has other methods."),
+    408: ("RequestTimeout", "The request did not arrive in time."),
+    414: ("UriTooLong", "The request line is too long."),
+    431: ("HeaderFieldsTooLarge", "The request has too many or too large headers."),
+    500: ("InternalError", "An error of ours."),
+    501: ("NotImplemented", "The transfer coding is not known here."),
+    503: ("Busy", "Too much of this at once; try again."),
 }
 """Machine reason and sentence of every error that has no rejection."""
 

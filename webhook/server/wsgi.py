@@ -1,43 +1,77 @@
-"""Runs a Flask application on the event loop, without a thread.
+"""Calls a WSGI application on the event loop, without a thread.
 
 An application for which this is right never waits: its views answer from memory, and
 the request's body is there before it is called. So there is nothing that a slow client
-could hold, and no second thread to compete with the loop for the interpreter.
+could hold.
 """
 
+import sys
+from collections.abc import Callable, Iterable
 from io import BytesIO
-from typing import Any, cast
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
-from a2wsgi.wsgi import build_environ
 from flask import Flask
-from werkzeug.test import run_wsgi_app
 
 
-class WsgiOnLoop:
-    """An ASGI application made of a Flask one."""
+class WsgiResponse(NamedTuple):
+    """What an application answered."""
 
-    def __init__(self, app: Flask) -> None:
-        """Adapt `app`."""
-        self._app = app
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one HTTP request."""
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        environ = build_environ(scope, cast("Any", BytesIO(body)))
-        # The body has a length now, whichever way it was framed.
-        environ["CONTENT_LENGTH"] = str(len(body))
-        parts, status, headers = run_wsgi_app(
-            self._app, cast("Any", environ), buffered=True
-        )
-        head = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in headers
-        ]
-        code = int(status.split()[0])
-        await send({"type": "http.response.start", "status": code, "headers": head})
-        await send({"type": "http.response.body", "body": b"".join(parts)})
+
+def environ_of(
+    method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+) -> dict[str, Any]:
+    """Return the environment of one request, as PEP 3333 has it.
+
+    A header's name with `_` is left out: it would pass for another's with `-`.
+    """
+    path, _, query = target.partition(b"?")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": method.decode("ascii"),
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "443",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "https",
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in headers:
+        if b"_" in name:
+            continue
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    # The body has a length now, whichever way it was framed.
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+def call(app: Flask, environ: dict[str, Any]) -> WsgiResponse:
+    """Run the application and keep all of its answer."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], _: object = None
+    ) -> Callable[[bytes], object]:
+        started.append((status, headers))
+        return len  # PEP 3333's `write`, which Flask does not use
+
+    parts = app(environ, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        getattr(parts, "close", lambda: None)()
+    return WsgiResponse(*started[-1], body)

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from webhook.injection.reasons import InjectionReason, Rejection
-from webhook.injection.review import MalformedReviewError, Review, answer, parse, skim
+from webhook.injection.review import MalformedReviewError, Review, answer, decode, parse
 from webhook.samples import reviews
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_review_is_refused_by_name(
     body: bytes, rejection: Rejection
 ) -> None:
     """The message is the reason's sentence and nothing of the body."""
-    for read in (parse, skim):
+    for read in (parse, decode):
         with pytest.raises(MalformedReviewError) as refused:
             read(body)
 
