@@ -181,20 +181,19 @@ class DnsController:
             return DnsResult(reason=EgressReason.UNRESOLVED, error=error)
         now = self._context.clock()
         self._learn(key, DnsAnswer(now, DnsOutcome.MALFORMED), now)
-        return self._result(key, now, error)
+        with self._lock:
+            self._due.pop(key)  # the queue's backoff says when
+        return replace(self._result(key, now), requeue_after=None, error=error)
 
-    def _result(
-        self, name: str, now: datetime, error: Exception | None = None
-    ) -> DnsResult:
+    def _result(self, name: str, now: datetime) -> DnsResult:
         with self._lock:
             known, found = self._names[name], self._findings[name]
-            due = (self._due[name] - now).total_seconds()
+            due = (self._due.get(name, now) - now).total_seconds()
             count = len(self._addresses[name])
         return DnsResult(
             reason=found[0].reason if found else EgressReason.EGRESS_READY,
             detail=str(known.last),
             requeue_after=due,
-            error=error,
             addresses=count,
             succeeded=known.succeeded,
             findings=found,

@@ -25,7 +25,7 @@ from webhook.companion.dns_controller import DnsController
 from webhook.companion.egress.applier import Applied, Applier, NotLeadingError
 from webhook.companion.egress.destinations import DestinationTracker
 from webhook.companion.egress.engine_detection import EngineDetector
-from webhook.companion.egress.policies import readable, unreadable
+from webhook.companion.egress.policies import PolicyView, problems, readable
 from webhook.companion.egress.service_index import ServiceIndexCache
 from webhook.companion.projections import ComputeNamespace
 from webhook.egress.ingress import server_namespaces
@@ -140,7 +140,7 @@ class EgressController:
         self._filter = NamespaceFilter(options.allowed, options.excluded)
         self._tracker = DestinationTracker(options.extra, options.limits.grace)
         self.applier = Applier(context, self._egress.policies)
-        self._policies = readable(self._egress.policies)
+        self._policies = PolicyView(self._egress.policies, readable)
         self._lock = threading.Lock()
         self._outdated = threading.Event()
         self._world = self._new_world()
@@ -250,7 +250,7 @@ class EgressController:
             dns_findings=dns.findings(),
             resolved=dns.is_resolved,
             policies=self._policies,
-            unreadable=unreadable(self._egress.policies),
+            unreadable=PolicyView(self._egress.policies, problems),
             engines=self._sources.engines.detected,
         )
 

@@ -23,6 +23,7 @@ from webhook.cluster.resources import (
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, Interests, build_caches
 from webhook.companion.controller import Context, Controller
+from webhook.companion.dns import Resolver
 from webhook.companion.dns_controller import DnsController, DnsResult
 from webhook.companion.dns_store import DnsStore
 from webhook.companion.egress.controller import (
@@ -62,10 +63,14 @@ class Zone:
         self.dead = 0
         """Replicas that do not answer, besides the one that does."""
         self.asked: list[str] = []
+        self.resolver: Resolver | None = None
+        """Asked for names that are not in the script."""
 
     def look_up(self, name: str, now: datetime) -> DnsAnswer:
         """Return the record."""
         self.asked.append(name)
+        if self.resolver and name not in self.records:
+            return self.resolver.look_up(name, (), now)
         found = self.records.get(name, DnsOutcome.NXDOMAIN)
         if isinstance(found, Exception):
             raise found
@@ -199,7 +204,11 @@ class EgressWorld:
         for _ in range(3):
             self.refresh()
             self.run()
-            self._ahead += 0.1  # what is gathered a moment is due
+            self.pass_gathering()
+
+    def pass_gathering(self) -> None:
+        """Let the moment pass in which changes are gathered."""
+        self._ahead += 0.1
 
     def refresh(self) -> None:
         """Let informers catch up."""
@@ -211,7 +220,7 @@ class EgressWorld:
         controllers = (self.engine_results, self.egress_controller, self.dns_results)
         for _ in range(3):
             for controller in controllers if self.leads else ():
-                while controller.step():  # type: ignore[attr-defined] # all are
+                while controller.step():
                     pass
 
     def apply(self, kind: Any, name: str, spec: str, namespace: str) -> Json:
