@@ -87,7 +87,7 @@ def planned() -> dict[str, float]:
     tracemalloc.stop()
     return {
         "namespaces": len(kept),
-        "shadows": shadows,
+        "shadows": count,
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu, 3),
         "mebibytes": round(peak / 2**20, 1),

@@ -23,8 +23,8 @@ from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.loop import Concern, Runner, Surroundings
 from webhook.companion.means import Means
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
-from webhook.egress.network_policy import Address
 from webhook.egress.options import EgressOptions
 from webhook.injection.names import FIELD_MANAGER
 from webhook.mirror.decide import NamespaceFilter, ProfileContent

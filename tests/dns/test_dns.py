@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.dns_server import DnsServer, Reply, Script
 from webhook.companion.dns import Resolver, Search, read_resolv_conf
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import (
     CachedName,
     DnsAnswer,
@@ -20,7 +21,6 @@ from webhook.egress.dns_cache import (
     addresses,
     update,
 )
-from webhook.egress.network_policy import Address
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 Serve = Callable[[Script], DnsServer]

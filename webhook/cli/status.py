@@ -107,7 +107,10 @@ def status(
     access = connect(process_environ(), kubeconfig=kubeconfig, context=context)
     wide = output == "wide"
     try:
-        place = _search(access.resources, *release.split("/", 1))
+        place = find_release(access.resources, *release.split("/", 1))
+        if place is None:
+            where = f"in {release}" if release else "in the cluster"
+            raise click.UsageError(f"No release {where}: is the chart installed?")
         if watch:
             _watch(place, namespace, wide=wide)
             return
@@ -128,8 +131,10 @@ def _console() -> Console:
     return console
 
 
-def _search(resources: KubeClient, namespace: str, name: str = "") -> ReleaseLocation:
-    """The one release there is, in a namespace or anywhere; named, it is not asked."""
+def find_release(
+    resources: KubeClient, namespace: str, name: str = ""
+) -> ReleaseLocation | None:
+    """Return the one release in a namespace or anywhere; a name is taken as it is."""
     if name:
         return ReleaseLocation(resources, namespace, name)
     selection = ListOptions(CONFIG_MAP, namespace=namespace, labels=_LABELS)
@@ -143,13 +148,10 @@ def _search(resources: KubeClient, namespace: str, name: str = "") -> ReleaseLoc
         for key in sorted(found)
         if key.name.endswith(_STATUS)
     ]
-    if not places:
-        where = f"in {namespace}" if namespace else "in the cluster"
-        raise click.UsageError(f"No release {where}: is the chart installed?")
     if len(places) > 1:
         names = ", ".join(f"{one.home}/{one.release}" for one in places)
         raise click.UsageError(f"Releases found: {names}. Say which with --release.")
-    return places[0]
+    return places[0] if places else None
 
 
 def _read(place: ReleaseLocation, namespace: str | None) -> Json:

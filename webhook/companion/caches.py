@@ -29,7 +29,8 @@ from webhook.companion.projections import (
     TaskPod,
     UnreadablePolicy,
 )
-from webhook.egress.network_policy import Address, NetworkPolicy
+from webhook.egress.addresses import Address
+from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.services import EndpointSlice, Service, node_addresses
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
 from webhook.injection.workload import RAY_LABEL, SPARK_LABEL

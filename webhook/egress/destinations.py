@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
 
-from webhook.egress.network_policy import Network
+from webhook.egress.addresses import Network
 from webhook.egress.proxies import Proxies
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.trackers import (

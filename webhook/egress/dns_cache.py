@@ -5,6 +5,7 @@ ours see others. So an address stays permitted for a grace period after it was l
 seen, and time stands still while lookups fail: nothing shrinks on a failure.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ from typing import Any, Final
 from webhook.egress.addresses import Address, address_key
 from webhook.egress.reasons import EgressReason, Finding
 
+CACHE_FIELD: Final = "addresses.json"
+"""In the ConfigMap that remembers: every name as JSON."""
 _FIRST_RETRIES: Final = 10
 _REMEMBERED: Final = 2
 """Addresses remembered, as a multiple of those permitted: a bound for hostile DNS."""
@@ -207,8 +210,28 @@ def next_lookup(memory: CachedName, limits: DnsLimits, jitter: float) -> timedel
     return pause * (1 + jitter / 10)
 
 
+def dump_cache(names: Mapping[str, CachedName]) -> dict[str, str]:
+    """Return the `data` of the ConfigMap that remembers names over a restart."""
+    return {
+        CACHE_FIELD: json.dumps({name: dump(names[name]) for name in sorted(names)})
+    }
+
+
+def load_cache(body: Mapping[str, Any]) -> dict[str, CachedName]:
+    """Read the ConfigMap that `dump_cache` filled.
+
+    Raises:
+        ValueError: It holds something else.
+    """
+    raw = json.loads((body.get("data") or {}).get(CACHE_FIELD, "{}"))
+    try:
+        return {name: load(one) for name, one in raw.items()}
+    except AttributeError as error:
+        raise ValueError("remembered addresses are no object by name") from error
+
+
 def dump(memory: CachedName) -> dict[str, Any]:
-    """A memory as JSON: what has to survive a restart.
+    """Return a name's state as JSON: what has to survive a restart.
 
     Addresses stand under the time they were last seen: an answer brings several.
     """
@@ -226,7 +249,7 @@ def dump(memory: CachedName) -> dict[str, Any]:
 
 
 def load(raw: Mapping[str, Any]) -> CachedName:
-    """Reads what `dump` wrote.
+    """Read what `dump` wrote.
 
     Raises:
         ValueError: It is something else.

@@ -10,8 +10,8 @@ outside the cluster only; a `Target` without `address` gives their reading.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from webhook.egress.addresses import Address
 from webhook.egress.network_policy import (
-    Address,
     Direction,
     IpBlock,
     NetworkPolicy,

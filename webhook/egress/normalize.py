@@ -7,7 +7,7 @@ nothing changed.
 from collections.abc import Iterable, Iterator
 from ipaddress import collapse_addresses
 
-from webhook.egress.network_policy import IpBlock, Network, Peer, Port, Rule
+from webhook.egress.network_policy import IpBlock, Peer, Port, Rule
 
 
 def normalize(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -32,13 +32,14 @@ def normalize(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 def _joined(peers: Iterable[Peer]) -> Iterator[Peer]:
     """The same peers with adjacent ranges as one: a pool often has whole runs."""
-    ranges: dict[int, list[Network]] = {4: [], 6: []}
+    ranges = []
     for peer in peers:
         if isinstance(peer, IpBlock) and not peer.excepts:
-            ranges[peer.network.version].append(peer.network)
+            ranges.append(peer.network)
         else:
             yield peer
-    for family in ranges.values():
+    for version in (4, 6):
+        family = (network for network in ranges if network.version == version)
         # One family at a time, which is more than its type can say.
         yield from (IpBlock(n) for n in collapse_addresses(family))  # type: ignore[type-var]
 

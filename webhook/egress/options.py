@@ -9,11 +9,11 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any, Final
 
+from webhook.egress.addresses import Address
 from webhook.egress.baseline import Baseline, parse_baseline
 from webhook.egress.destinations import Destination, parse_extra
 from webhook.egress.dns_cache import DnsLimits
 from webhook.egress.mode import EgressMode
-from webhook.egress.network_policy import Address
 
 _HOUR: Final = timedelta(hours=1)
 

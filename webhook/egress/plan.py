@@ -17,18 +17,12 @@ from webhook.egress.mode import EgressMode, is_known, narrowed
 from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.options import EgressOptions
 from webhook.egress.own_policy import OwnPolicy, is_own
-from webhook.egress.reasons import EgressReason, Finding
+from webhook.egress.reasons import WITHOUT_RULE, EgressReason, Finding
 from webhook.egress.rules import EgressRules, dns_rules, rules_for
 from webhook.egress.services import ServiceIndex
 from webhook.egress.shadow import isolating, shadows
 from webhook.injection.names import EGRESS_LABEL
 
-_WITHOUT_RULE: Final = (
-    EgressReason.UNRESOLVED,
-    EgressReason.PORT_MISMATCH,
-    EgressReason.MALFORMED_URI,
-)
-"""Findings of destinations that have no rule, the one to say first in front."""
 _WITHOUT_SERVER: Final = (EgressReason.MALFORMED_URI, EgressReason.HOST_NEEDED)
 """Findings of keys that name no server although one is meant."""
 
@@ -210,7 +204,7 @@ class _Need:
     @property
     def missing(self) -> EgressReason | None:
         """Return why a destination has no rule, if one has none."""
-        return EgressReason.UNRESOLVED if self.waiting else self.first(_WITHOUT_RULE)
+        return EgressReason.UNRESOLVED if self.waiting else self.first(WITHOUT_RULE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,14 @@ _SENTENCES: Final = {
 }
 
 
+WITHOUT_RULE: Final = (
+    EgressReason.UNRESOLVED,
+    EgressReason.PORT_MISMATCH,
+    EgressReason.MALFORMED_URI,
+)
+"""Reasons of destinations that have no rule, the one to say first in front."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
     """One thing an operator should know.

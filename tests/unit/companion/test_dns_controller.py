@@ -5,7 +5,6 @@ import pytest
 from tests.unit.companion.egress.egress_world import DENY, HOME, EgressWorld
 from webhook.cluster.errors import ClusterError, Forbidden, Unavailable
 from webhook.cluster.resources import CONFIG_MAP
-from webhook.companion.dns import Resolver
 from webhook.companion.dns_controller import CACHE
 from webhook.egress.dns_cache import DnsOutcome
 from webhook.egress.reasons import EgressReason
@@ -35,9 +34,7 @@ def test_a_name_that_dns_libraries_refuse_stops_no_other(
 ) -> None:
     """Whatever the keys say, the names after it are looked up."""
     world.keys.set("default", TRACKING_URI=f"https://{name}")
-    world.zone.resolver = Resolver()
     world.step()
-    world.zone.resolver.close()
 
     assert world.opened("team-b") == ["203.0.113.9/32"]
     assert world.result("team-a").reason is not EgressReason.EGRESS_READY

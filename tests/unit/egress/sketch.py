@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
-from webhook.egress.network_policy import Address, NetworkPolicy, Pod, Protocol, Rule
+from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol, Rule
 from webhook.egress.services import EndpointSlice, Service
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

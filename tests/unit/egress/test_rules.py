@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from tests.unit.egress.sketch import endpoints, ips, rendered, service
+from webhook.egress.addresses import Address
 from webhook.egress.destinations import Destination
-from webhook.egress.network_policy import Address
 from webhook.egress.normalize import normalize
 from webhook.egress.reasons import EgressReason
 from webhook.egress.rules import (

@@ -5,7 +5,6 @@ What is remembered is written to a ConfigMap when the set of addresses changes, 
 now and then for the times; an idle cluster costs no request.
 """
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,22 +16,21 @@ from webhook.cluster.errors import NotFound
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.means import Means
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import (
     CachedName,
     DnsAnswer,
     DnsLimits,
     DnsOutcome,
     addresses,
-    dump,
+    dump_cache,
     findings,
-    load,
+    load_cache,
     next_lookup,
     update,
 )
-from webhook.egress.network_policy import Address
 from webhook.egress.reasons import Finding
 
-FIELD: Final = "addresses.json"
 _PACE: Final = timedelta(seconds=5)
 """Between two writes of what is remembered, while a pool is still being learned."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -184,11 +182,10 @@ class Names:
             body = self._means.resources.get(
                 CONFIG_MAP, self.home.name, self.home.namespace
             )
-            raw = json.loads((body.get("data") or {}).get(FIELD, "{}"))
-            return {name: load(one) for name, one in raw.items()}
+            return load_cache(body)
         except NotFound:
             return {}
-        except (ValueError, AttributeError):
+        except ValueError:
             where = {"at": str(self.home)}
             self._means.log.line("warning", "memory-unreadable", where)
             return {}
@@ -203,10 +200,9 @@ class Names:
         paced = now - self._saved if self._saved else _PACE
         if paced < _PACE:
             return (_PACE - paced).total_seconds()
-        text = json.dumps({name: dump(memories[name]) for name in sorted(memories)})
         meta = {"name": self.home.name, "namespace": self.home.namespace}
         self._means.resources.apply(
-            CONFIG_MAP, {"metadata": meta, "data": {FIELD: text}}
+            CONFIG_MAP, {"metadata": meta, "data": dump_cache(memories)}
         )
         self._written, self._saved = (sets, now), now
         return None

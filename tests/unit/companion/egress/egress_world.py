@@ -1,6 +1,7 @@
 """A cluster in memory with egress' three controllers in it, stepped by hand."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -42,6 +43,7 @@ from webhook.mirror.decide import ProfileContent
 from webhook.mirror.merge import MergedKeys
 from webhook.secret_bytes import SecretBytes
 
+_NAME = re.compile(r"([a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}")
 HOME = ObjectKey("release", "tracking-injector-addresses")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAMESERVER = ip_address("10.0.0.10")
@@ -63,13 +65,13 @@ class Zone:
         self.dead = 0
         """Replicas that do not answer, besides the one that does."""
         self.asked: list[str] = []
-        self.resolver: Resolver | None = None
-        """Asked for names that are not in the script."""
+        self.resolver = Resolver()
+        """Asked for names that no server could be asked for."""
 
     def look_up(self, name: str, now: datetime) -> DnsAnswer:
         """Return the record."""
         self.asked.append(name)
-        if self.resolver and name not in self.records:
+        if len(name) > 253 or not _NAME.fullmatch(name):
             return self.resolver.look_up(name, (), now)
         found = self.records.get(name, DnsOutcome.NXDOMAIN)
         if isinstance(found, Exception):

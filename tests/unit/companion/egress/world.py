@@ -26,10 +26,10 @@ from webhook.companion.egress.judge import EgressReport, Judge
 from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.means import Means
+from webhook.egress.addresses import Address
 from webhook.egress.baseline import Baseline
 from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
 from webhook.egress.mode import EgressMode
-from webhook.egress.network_policy import Address
 from webhook.egress.options import EgressOptions
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL
 from webhook.mirror.decide import NamespaceFilter, ProfileContent

@@ -1,0 +1,317 @@
+"""What the `egress` commands plan from: a cluster, or manifests.
+
+On a cluster the companion's status has the settings, its ConfigMap of addresses what
+names resolve to, and a namespace's mirror its keys. From manifests all of that is
+given by flags.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
+
+import click
+
+from webhook.cli.document import BadInputError
+from webhook.cli.egress_objects import KINDS, ObjectReader
+from webhook.cli.manifests import read
+from webhook.cli.status import ReleaseLocation, find_release
+from webhook.cluster.errors import ClusterError, NotFound
+from webhook.cluster.interface import Discovery, KubeClient, ListOptions
+from webhook.cluster.resources import (
+    CONFIG_MAP,
+    SECRET,
+    ResourceType,
+)
+from webhook.companion.egress.elsewhere import look
+from webhook.companion.projections import (
+    ComputeNamespace,
+)
+from webhook.companion.status import FIELD
+from webhook.egress.addresses import Address
+from webhook.egress.destinations import Destination, derive
+from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache
+from webhook.egress.engines.detect import DetectedEngines
+from webhook.egress.engines.render import EgressNeed
+from webhook.egress.network_policy import NetworkPolicy, Pod
+from webhook.egress.options import EgressOptions
+from webhook.egress.plan import EgressWorld, NamespaceInput
+from webhook.egress.reasons import Finding
+from webhook.egress.rules import NAMESPACE_NAME_LABEL, EgressRules, rules_for
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
+from webhook.mirror.decide import NamespaceFilter
+
+Json = dict[str, Any]
+Keys = Callable[[str], Mapping[str, str] | None]
+"""The tracking keys of a namespace; None while it has none from the companion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line says instead of the cluster.
+
+    Attributes:
+        settings: Fields of `EgressOptions` to put in the place of the published ones.
+        hosts: Destinations besides those of the settings.
+        known: Addresses by host name.
+        keys: The tracking keys of every namespace, instead of the mirrors'.
+        release: Namespace, or namespace and name, of the release to ask.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    hosts: tuple[Destination, ...] = ()
+    known: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    keys: Mapping[str, str] | None = None
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressInput:
+    """What a plan is made from, for any namespace.
+
+    Attributes:
+        world: What the companion would know of the cluster.
+        options: The settings in effect.
+        namespaces: Every namespace there is.
+        keys: The tracking keys of a namespace.
+        list_pods: Reads all pods; only a check needs them.
+    """
+
+    world: EgressWorld
+    options: EgressOptions
+    namespaces: Mapping[str, ComputeNamespace]
+    keys: Keys
+    list_pods: Callable[[], Sequence[Pod]]
+
+    def compute(self) -> list[str]:
+        """Return the namespaces that the companion plans for; all where none is."""
+        scope = NamespaceFilter(self.options.allowed, self.options.excluded)
+        labeled = [
+            name
+            for name, one in self.namespaces.items()
+            if one.labels.get(INJECT_LABEL) == INJECT_ENABLED
+        ]
+        everywhere = {*self.namespaces, *self.world.policies}
+        return sorted(
+            name
+            for name in labeled or everywhere
+            if scope.exclusion(name) is None
+            and not (name in self.namespaces and self.namespaces[name].terminating)
+        )
+
+    def of(self, namespace: str) -> NamespaceInput:
+        """Return what is known of one namespace."""
+        there, keys = self.namespaces.get(namespace), self.keys(namespace)
+        derived = None if keys is None else derive(keys, self.options.extra)
+        return NamespaceInput(
+            name=namespace,
+            labels=there.labels if there else {NAMESPACE_NAME_LABEL: namespace},
+            egress_label=there.egress if there else None,
+            destinations=derived.destinations if derived else None,
+            findings=derived.findings if derived else (),
+        )
+
+    def rules(self, namespace: NamespaceInput) -> EgressRules:
+        """Return how its tracking server is reached, whatever the mode."""
+        places, servers = namespace.destinations or (), self.options.nameservers
+        return self.world.rules(places, namespace.name, servers)
+
+    def need(self, name: str) -> EgressNeed:
+        """Return what another engine has to be told about a namespace."""
+        namespace, index = self.of(name), self.world.index
+        places, servers = namespace.destinations or (), self.options.nameservers
+        named = {
+            (host, place.port)
+            for place in places
+            for host in self.world.rules((place,), name, servers).names
+        }
+        return EgressNeed(
+            name,
+            tuple(sorted(named)),
+            rules_for(places, name, index, {}, servers).rules,
+            self.rules(namespace).rules,
+        )
+
+
+def from_manifests(
+    files: Iterable[IO[bytes]], namespace: str, flags: Flags
+) -> EgressInput:
+    """Read manifests; objects that have no part in it are passed over.
+
+    Args:
+        files: YAML or JSON.
+        namespace: Of what names none.
+        flags: Settings, keys and addresses, none of which a manifest has.
+
+    Raises:
+        BadInputError: A file is no manifest, or an object cannot be read.
+    """
+    found: dict[str, list[Json]] = {name: [] for name in KINDS}
+    rest: list[Json] = []
+    for file in files:
+        for document in read(file):
+            listed = document.content.get("kind") == "List"
+            for body in document.content["items"] if listed else [document.content]:
+                kind = KINDS.get(body.get("kind", ""))
+                if kind is not None and kind.namespaced:
+                    body.setdefault("metadata", {}).setdefault("namespace", namespace)
+                (found[kind.name] if kind else rest).append(body)
+    objects = ObjectReader(list_=lambda kind: found[kind.name], strict=True)
+    pods = objects.pods()
+    return _made(
+        objects,
+        _effective(EgressOptions(), flags),
+        _Names(known=flags.known, all_resolved=True),
+        engines=DetectedEngines.among(rest, namespace),
+        keys=lambda name: _given(name, flags.keys),
+        pods=lambda: pods,
+    )
+
+
+def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> EgressInput:
+    """Read what the companion reads, and what it published.
+
+    Raises:
+        ClusterError: It cannot be read.
+    """
+    release = _release(client, flags.release)
+    report = _report(release) if release else {}
+    published = (report.get("settings") or {}).get("egress")
+    options = EgressOptions()
+    if published is None:
+        message = "No companion publishes its settings: defaults and flags hold."
+        click.echo(message, err=True)
+    else:
+        options = EgressOptions.from_json(published)
+    profiles = report.get("profiles")
+
+    def listed(kind: ResourceType) -> list[Json]:
+        items = client.list(ListOptions(kind), dict).items
+        return [body for _, (_, body) in sorted(items.items())]
+
+    objects = ObjectReader(list_=listed, strict=False)
+    spaces = objects.namespaces()
+
+    def keys(namespace: str) -> Mapping[str, str] | None:
+        profile = spaces[namespace].profile if namespace in spaces else None
+        if flags.keys is None and profiles and profile and profile not in profiles:
+            return None  # the companion has nothing to give it
+        return flags.keys if flags.keys is not None else _mirror(client, namespace)
+
+    options = _effective(options, flags)
+    cached = _cached(client, release, options) if release else {}
+    limits = options.limits
+    return _made(
+        objects,
+        options,
+        _Names(
+            known={n: addresses(one, limits) for n, one in cached.items()}
+            | dict(flags.known),
+            findings={n: findings(n, one, limits) for n, one in cached.items()},
+            all_resolved=release is None,
+        ),
+        engines=look(client, discovery),
+        keys=keys,
+        pods=objects.pods,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """What is known of host names."""
+
+    known: Mapping[str, tuple[Address, ...]]
+    findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    all_resolved: bool
+
+    def resolved(self, names: Iterable[str]) -> bool:
+        """Return whether the companion has looked all of them up."""
+        return self.all_resolved or all(name in self.known for name in names)
+
+
+def _made(
+    objects: ObjectReader,
+    options: EgressOptions,
+    names: _Names,
+    *,
+    engines: DetectedEngines,
+    keys: Keys,
+    pods: Callable[[], Sequence[Pod]],
+) -> EgressInput:
+    index = objects.index(options.domain)
+    policies: dict[str, list[NetworkPolicy]] = {}
+    unreadable: dict[str, list[str]] = {}
+    for namespace, policy in objects.policies():
+        if isinstance(policy, NetworkPolicy):
+            policies.setdefault(namespace, []).append(policy)
+        else:
+            unreadable.setdefault(namespace, []).append(policy.problem)
+    if not options.nameservers:
+        dns = index.services.get(("kube-system", "kube-dns"))
+        options = replace(options, nameservers=dns.cluster_ips if dns else ())
+    return EgressInput(
+        world=EgressWorld(
+            index=index,
+            addresses=names.known,
+            dns_findings=names.findings,
+            resolved=names.resolved,
+            policies=policies,
+            unreadable=unreadable,
+            engines=engines,
+        ),
+        options=options,
+        namespaces=objects.namespaces(),
+        keys=keys,
+        list_pods=pods,
+    )
+
+
+def _effective(options: EgressOptions, flags: Flags) -> EgressOptions:
+    return replace(options, extra=(*options.extra, *flags.hosts), **flags.settings)
+
+
+def _given(namespace: str, keys: Mapping[str, str] | None) -> Mapping[str, str]:
+    if keys is None:
+        raise BadInputError(f"Give --secret: no manifest says what {namespace} has.")
+    return keys
+
+
+def _release(client: KubeClient, asked: str) -> ReleaseLocation | None:
+    """Return the release to ask; None where there is none and none was asked for."""
+    release = find_release(client, *asked.split("/", 1))
+    if asked and release is None:
+        raise click.UsageError(f"No release in {asked}: is the chart installed?")
+    return release
+
+
+def _report(release: ReleaseLocation) -> Json:
+    try:
+        body = release.resources.get(CONFIG_MAP, release.report.name, release.home)
+        found: Json = json.loads((body.get("data") or {}).get(FIELD) or "{}")
+    except (NotFound, ValueError):
+        return {}
+    return found
+
+
+def _cached(
+    client: KubeClient, release: ReleaseLocation, options: EgressOptions
+) -> Mapping[str, CachedName]:
+    """Return the names that the companion has looked up; none where unreadable."""
+    try:
+        found = load_cache(client.get(CONFIG_MAP, options.dns_cache, release.home))
+    except (ClusterError, ValueError) as error:
+        click.echo(f"Addresses of names are not known: {error}.", err=True)
+        return {}
+    return {name: one for name, one in found.items() if one.last is not None}
+
+
+def _mirror(client: KubeClient, namespace: str) -> Mapping[str, str] | None:
+    try:
+        body = client.get(SECRET, MIRROR_SECRET, namespace)
+    except NotFound:
+        return None
+    return {
+        key: base64.b64decode(text).decode("utf-8", "replace")
+        for key, text in (body.get("data") or {}).items()
+    }
