@@ -21,12 +21,9 @@ from webhook.companion.caches import Interests, build_caches
 from webhook.companion.controller import Context, Controller
 from webhook.companion.dns_controller import DnsController
 from webhook.companion.dns_store import DnsStore
-from webhook.companion.egress.controller import (
-    EgressController,
-    EgressResult,
-    EgressSources,
-)
+from webhook.companion.egress.controller import EgressController, EgressResult
 from webhook.companion.egress.engine_detection import EngineDetector
+from webhook.companion.egress.planner import EgressSources
 from webhook.companion.egress.service_index import ServiceIndexCache
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
 from webhook.egress.options import EgressOptions

@@ -95,6 +95,8 @@ class DnsController:
         self._saved: datetime | None = None
         self._changed = False
         self._lookups: Counter[DnsOutcome] = Counter()
+        self.revision = 0
+        """Grows before anybody is called back; equal revisions, equal addresses."""
         self.rotations = 0
         """Lookups that brought addresses nobody had seen, first ones apart."""
 
@@ -226,6 +228,7 @@ class DnsController:
         ):
             return False
         self._addresses[name], self._findings[name] = given, found
+        self.revision += 1
         return True
 
     def _expire(self, name: str, now: datetime) -> DnsResult | None:
@@ -240,7 +243,7 @@ class DnsController:
 
     def _forget(self, name: str) -> None:
         self._changed |= self._names.pop(name, None) is not None
-        self._addresses.pop(name, None)
+        self.revision += self._addresses.pop(name, None) is not None
         self._findings.pop(name, None)
         self._due.pop(name, None)
         del self._unwanted[name]

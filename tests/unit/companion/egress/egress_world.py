@@ -27,12 +27,9 @@ from webhook.companion.controller import Context, Controller
 from webhook.companion.dns import Resolver
 from webhook.companion.dns_controller import DnsController, DnsResult
 from webhook.companion.dns_store import DnsStore
-from webhook.companion.egress.controller import (
-    EgressController,
-    EgressResult,
-    EgressSources,
-)
+from webhook.companion.egress.controller import EgressController, EgressResult
 from webhook.companion.egress.engine_detection import EngineDetector, EngineResult
+from webhook.companion.egress.planner import EgressSources
 from webhook.companion.egress.service_index import ServiceIndexCache
 from webhook.egress.baseline import Baseline
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
