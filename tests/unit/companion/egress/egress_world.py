@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -122,7 +123,8 @@ class EgressWorld:
         """Make a cluster with DNS and no compute namespace yet."""
         self.now = START
         self._ahead = 0.0
-        self.cluster = FakeCluster(clock=lambda: self.now)
+        self._hurries_since: float | None = None
+        self.cluster = FakeCluster(clock=self.clock)
         self.user = self.cluster.client("user")
         self.log = Lines()
         self.zone, self.keys = Zone(), Keys()
@@ -149,11 +151,12 @@ class EgressWorld:
             log=self.log,
             recorder=EventRecorder(own, component="companion", instance="a"),
             is_leader=lambda: self.leads,
-            clock=lambda: self.now,
+            clock=self.clock,
         )
-        self.caches: Caches = build_caches(
-            own, Interests(release_namespace="release", pods=False)
+        interests = Interests(
+            release_namespace="release", pods=False, watch_seconds=0.5
         )
+        self.caches: Caches = build_caches(own, interests)
         assert self.caches.egress is not None
         options = EgressOptions(
             mode=mode,
@@ -193,9 +196,20 @@ class EgressWorld:
         """Return a queue in this world's time."""
         return WorkQueue(name, monotonic=self.monotonic)
 
+    def hurry(self) -> None:
+        """Let time pass by itself from now on, ten times as fast as it does."""
+        self._hurries_since = time.monotonic()
+
+    def clock(self) -> datetime:
+        """Return the time."""
+        if self._hurries_since is None:
+            return self.now
+        passed = time.monotonic() - self._hurries_since
+        return self.now + timedelta(seconds=10 * passed)
+
     def monotonic(self) -> float:
         """Return seconds since the start."""
-        return (self.now - START).total_seconds() + self._ahead
+        return (self.clock() - START).total_seconds() + self._ahead
 
     def step(self, seconds: float = 0.0) -> None:
         """Let time pass, informers catch up, and controllers do what is due."""
