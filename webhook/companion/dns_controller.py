@@ -95,6 +95,8 @@ class DnsController:
         self._saved: datetime | None = None
         self._changed = False
         self._lookups: Counter[DnsOutcome] = Counter()
+        self.revision = 0
+        """Grows before anybody is called back; equal revisions, equal addresses."""
         self.rotations = 0
         """Lookups that brought addresses nobody had seen, first ones apart."""
 
@@ -181,20 +183,19 @@ class DnsController:
             return DnsResult(reason=EgressReason.UNRESOLVED, error=error)
         now = self._context.clock()
         self._learn(key, DnsAnswer(now, DnsOutcome.MALFORMED), now)
-        return self._result(key, now, error)
+        with self._lock:
+            self._due.pop(key)  # the queue's backoff says when
+        return replace(self._result(key, now), requeue_after=None, error=error)
 
-    def _result(
-        self, name: str, now: datetime, error: Exception | None = None
-    ) -> DnsResult:
+    def _result(self, name: str, now: datetime) -> DnsResult:
         with self._lock:
             known, found = self._names[name], self._findings[name]
-            due = (self._due[name] - now).total_seconds()
+            due = (self._due.get(name, now) - now).total_seconds()
             count = len(self._addresses[name])
         return DnsResult(
             reason=found[0].reason if found else EgressReason.EGRESS_READY,
             detail=str(known.last),
             requeue_after=due,
-            error=error,
             addresses=count,
             succeeded=known.succeeded,
             findings=found,
@@ -227,6 +228,7 @@ class DnsController:
         ):
             return False
         self._addresses[name], self._findings[name] = given, found
+        self.revision += 1
         return True
 
     def _expire(self, name: str, now: datetime) -> DnsResult | None:
@@ -241,7 +243,7 @@ class DnsController:
 
     def _forget(self, name: str) -> None:
         self._changed |= self._names.pop(name, None) is not None
-        self._addresses.pop(name, None)
+        self.revision += self._addresses.pop(name, None) is not None
         self._findings.pop(name, None)
         self._due.pop(name, None)
         del self._unwanted[name]

@@ -424,9 +424,7 @@ def test_flags_take_the_place_of_settings(world: World) -> None:
     result = ask("plan", *words, "--domain", "example.org")
 
     assert "└── mti-egress-isolate" in result.stdout
-    assert "pods * TCP/*, UDP/*, SCTP/*" in result.stdout.replace(
-        "SCTP/*, TCP/*, UDP/*", "TCP/*, UDP/*, SCTP/*"
-    )
+    assert "pods * SCTP/*, TCP/*, UDP/*" in result.stdout
 
 
 def test_without_a_companion_defaults_hold_and_it_is_said(world: World) -> None:
@@ -469,6 +467,27 @@ def test_nodes_that_may_not_be_listed_are_not_known(world: World) -> None:
     world.cluster.forbid(lambda call: call.kind is NODE)
 
     assert ask("plan").exit_code == 0
+
+
+def test_a_check_judges_by_the_pod_that_is_there(run: Run) -> None:
+    """It may have labels that no Service asks for, and a policy for them."""
+    server = """
+kind: Pod
+metadata: {name: mlflow, namespace: ml, labels: {app: mlflow, tier: inner}}
+spec: {containers: [{name: x, ports: [{containerPort: 5000}]}]}
+status: {podIPs: [{ip: 10.244.0.5}, {ip: odd}]}
+"""
+    secret = KEYS.replace("u:hunter2@mlflow.example.com", "mlflow.ml:80")
+    inner = TRACKER.replace(
+        "podSelector: {}", "podSelector: {matchLabels: {tier: inner}}"
+    )
+    open_ = CLUSTER.replace("policyTypes: [Egress]", "policyTypes: [Ingress]")
+    words = ["check", "worker", "-n", "team-a"]
+    described = run(*words, cluster=f"{open_}---{inner}", secret=secret)
+    found = run(*words, cluster=f"{open_}---{inner}---{server}", secret=secret)
+
+    assert (described.exit_code, found.exit_code) == (0, 1)
+    assert "closed in ml" in found.stdout
 
 
 def test_a_check_reads_the_clusters_pods(world: World) -> None:

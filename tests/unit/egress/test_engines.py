@@ -8,6 +8,7 @@ import yaml
 from tests.unit.egress.sketch import rule
 from webhook.egress.engines.detect import (
     CONTROLS,
+    DetectedEngines,
     Engine,
     is_registry_only,
     present,
@@ -35,6 +36,36 @@ def test_an_engine_shows_itself_by_its_api() -> None:
     groups = ["apps", "cilium.io", "k8s.ovn.org"]
 
     assert present(groups) == {Engine.CILIUM, Engine.OVN}
+
+
+def test_objects_at_hand_show_engines_too() -> None:
+    """Those of other kinds are passed over; Istio's own namespace is the whole mesh."""
+    text = """
+{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}
+---
+{apiVersion: k8s.ovn.org/v1, kind: EgressFirewall, metadata: {name: default},
+ spec: {egress: [{type: Deny}]}}
+---
+{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: c},
+ spec: {egress: []}}
+---
+{apiVersion: networking.istio.io/v1, kind: Sidecar,
+ metadata: {name: s, namespace: istio-system},
+ spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}
+---
+{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: open}}
+"""
+    found = DetectedEngines.among(yaml.safe_load_all(text), "team-a")
+
+    assert found.engines == dict.fromkeys((Engine.OVN, Engine.CILIUM, Engine.ISTIO), ())
+    assert found.restricting == {
+        "team-a": ((Engine.OVN, "EgressFirewall team-a/default"),),
+        "": (
+            (Engine.CILIUM, "CiliumClusterwideNetworkPolicy c"),
+            (Engine.ISTIO, "Sidecar istio-system/s"),
+        ),
+    }
+    assert [f.subject for f in found.findings("team-b")] == ["cilium", "istio"]
 
 
 def closes(kind: str, engine: Engine, body: str) -> bool:

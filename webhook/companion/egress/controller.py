@@ -9,11 +9,10 @@ A change costs the namespaces that it concerns:
   server's callers if a policy there that restricts ingress changed.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.events import ObjectReference
@@ -21,59 +20,21 @@ from webhook.cluster.interface import ObjectKey
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, EgressCaches
 from webhook.companion.controller import Context, Notice, Result
-from webhook.companion.dns_controller import DnsController
 from webhook.companion.egress.applier import Applied, Applier, NotLeadingError
-from webhook.companion.egress.destinations import DestinationTracker
-from webhook.companion.egress.engine_detection import EngineDetector
-from webhook.companion.egress.policies import readable, unreadable
-from webhook.companion.egress.service_index import ServiceIndexCache
+from webhook.companion.egress.planner import EgressSources, Planner
 from webhook.companion.projections import ComputeNamespace
-from webhook.egress.ingress import server_namespaces
 from webhook.egress.mode import EgressMode, narrowed
-from webhook.egress.network_policy import Direction, NetworkPolicy
 from webhook.egress.options import EgressOptions
 from webhook.egress.plan import (
-    EgressWorld,
-    NamespaceInput,
     NamespacePlan,
-    plan_namespace,
-    required_destinations,
 )
 from webhook.egress.reasons import EgressReason, Finding
-from webhook.egress.rules import EgressRules
-from webhook.mirror.decide import NamespaceFilter, ProfileContent
+from webhook.mirror.decide import NamespaceFilter
 
 RULES: Final = ""
 """The key of what namespaces have in common; no namespace is named so."""
 _GATHER: Final = 0.1
 """Seconds in which changes of Services and endpoints are gathered."""
-
-
-class Profiles(Protocol):
-    """What each profile gives."""
-
-    def content(self, name: str) -> ProfileContent | None:
-        """Return what a profile gives now; None when there is no such profile."""
-
-    def subscribe(self, on_change: Callable[[str], None]) -> None:
-        """Call back with a profile's name when it gives something else."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EgressSources:
-    """What egress is planned from, besides the caches.
-
-    Attributes:
-        profiles: the keys, which name the servers.
-        index: Services, endpoints and nodes.
-        dns: the addresses of names.
-        engines: other engines that restrict egress.
-    """
-
-    profiles: Profiles
-    index: ServiceIndexCache
-    dns: DnsController
-    engines: EngineDetector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,19 +58,6 @@ class EgressResult(Result):
     findings: tuple[Finding, ...] = ()
     shared: frozenset[Finding] = frozenset()
     waiting: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """What a namespace was last planned with.
-
-    Attributes:
-        rules: of its destinations.
-        homes: namespaces in which its servers stand.
-    """
-
-    rules: EgressRules
-    homes: frozenset[str]
 
 
 class EgressController:
@@ -140,16 +88,9 @@ class EgressController:
         self._egress: EgressCaches = caches.egress
         self._sources, self._options = sources, options
         self._filter = NamespaceFilter(options.allowed, options.excluded)
-        self._tracker = DestinationTracker(options.extra, options.limits.grace)
+        self._planner = Planner(self._egress, sources, options)
         self.applier = Applier(context, self._egress.policies)
-        self._policies = readable(self._egress.policies)
-        self._lock = threading.Lock()
-        self._outdated = threading.Event()
-        self._world = self._new_world()
-        self._compared: EgressWorld | None = None
         self._was_synced = False
-        self._planned: dict[str, _Planned] = {}
-        self._ingress: dict[str, Sequence[NetworkPolicy]] = {}
         self._subscribe()
 
     def reconcile(self, key: str, now: datetime) -> EgressResult | None:
@@ -157,19 +98,15 @@ class EgressController:
         if not self._is_synced():
             return None  # half a picture would permit less; all are queued later
         if key == RULES:
-            self._compare(now)
+            for name in self._planner.changed(now):
+                self._queue.add(name)
             return None
         namespace = self._caches.namespace(key)
         if namespace is None or self._filter.exclusion(key) is not None:
             return self._leave(key, now, hold=False)
         if namespace.terminating:
             return self._leave(key, now, hold=True)
-        world, given = self._current_world(), self._input(namespace, now)
-        self._note(world, given)
-        plan = plan_namespace(world, given, self._options)
-        self._sources.dns.set_names(key, frozenset(plan.names))
-        if self._outdated.is_set():
-            self._queue.add(key)  # what it was planned in has changed meanwhile
+        plan = self._planner.plan(namespace, now)
         applied = self.applier.apply(key, plan.desired, now, hold=plan.hold)
         return self._result(namespace, plan, applied, now)
 
@@ -192,7 +129,7 @@ class EgressController:
         self._egress.nodes.subscribe(lambda _: None, self._health_changed)
         self._sources.profiles.subscribe(self._profile_changed)
         self._sources.index.subscribe(self._index_changed)
-        self._sources.dns.subscribe(self._addresses_changed)
+        self._sources.dns.subscribe(self._queue.add)
         self._sources.engines.subscribe(self._engines_changed)
 
     def _namespace_changed(self, key: ObjectKey) -> None:
@@ -202,7 +139,7 @@ class EgressController:
         if self.applier.is_writing:
             return  # it is as planned
         self._queue.add(key.namespace)
-        if key.namespace in self._ingress:
+        if self._planner.has_servers(key.namespace):
             self._queue.add_after(RULES, _GATHER)
 
     def _profile_changed(self, profile: str) -> None:
@@ -211,15 +148,11 @@ class EgressController:
                 self._queue.add(key.name)
 
     def _index_changed(self) -> None:
-        self._outdated.set()
+        self._planner.outdate()
         self._queue.add_after(RULES, _GATHER)
 
-    def _addresses_changed(self, namespace: str) -> None:
-        self._outdated.set()
-        self._queue.add(namespace)
-
     def _engines_changed(self) -> None:
-        self._outdated.set()
+        self._planner.outdate()
         self._queue_all()
 
     def _health_changed(self) -> None:
@@ -230,100 +163,15 @@ class EgressController:
     def _queue_all(self) -> None:
         """Queue labeled namespaces, and those where a policy of ours may be left."""
         names = {key.name for key in self._caches.namespaces.items()}
-        for name in names.union(self._policies):
+        for name in names.union(self._planner.policies):
             self._queue.add(name)
 
     def _is_synced(self) -> bool:
         return self._caches.namespaces.health.synced and self._egress.is_synced()
 
-    def _current_world(self) -> EgressWorld:
-        with self._lock:
-            if self._outdated.is_set():
-                # Cleared first: what changes from here on outdates it again.
-                self._outdated.clear()
-                self._world = self._new_world()
-            return self._world
-
-    def _new_world(self) -> EgressWorld:
-        dns = self._sources.dns
-        return EgressWorld(
-            index=self._sources.index.index(),
-            addresses=dns.addresses(),
-            dns_findings=dns.findings(),
-            resolved=dns.is_resolved,
-            policies=self._policies,
-            unreadable=unreadable(self._egress.policies),
-            engines=self._sources.engines.detected,
-        )
-
-    def _input(self, namespace: ComputeNamespace, now: datetime) -> NamespaceInput:
-        profile = self._sources.profiles.content(namespace.profile)
-        content = profile.content if profile else None
-        derived = (
-            None
-            if content is None
-            else self._tracker.destinations(namespace.profile, content, now)
-        )
-        return NamespaceInput(
-            name=namespace.name,
-            labels=namespace.labels,
-            egress_label=namespace.egress,
-            destinations=derived.destinations if derived else None,
-            findings=derived.findings if derived else (),
-        )
-
-    def _note(self, world: EgressWorld, given: NamespaceInput) -> None:
-        """Note what the plan depends on, before policies are looked at for it."""
-        planned = self._requirements(world, given)
-        for home in planned.homes - self._ingress.keys():
-            self._ingress[home] = self._restricting_ingress(home)
-        self._planned[given.name] = planned
-
-    def _requirements(self, world: EgressWorld, given: NamespaceInput) -> _Planned:
-        destinations = required_destinations(given, self._options)
-        servers = self._options.nameservers
-        return _Planned(
-            world.rules(destinations, given.name, servers),
-            server_namespaces(destinations, given.name, world.index),
-        )
-
-    def _compare(self, now: datetime) -> None:
-        """Queue the namespaces whose rules, or whose servers' ingress, changed."""
-        world = self._current_world()
-        stale = self._changed_ingress()
-        same: dict[tuple[int, int], bool] = {}
-        for name, before in tuple(self._planned.items()):
-            namespace = self._caches.namespace(name)
-            if not before.homes.isdisjoint(stale):
-                self._queue.add(name)
-            elif namespace is not None and world is not self._compared:
-                after = self._requirements(world, self._input(namespace, now)).rules
-                pair = id(before.rules), id(after)
-                if pair not in same:
-                    same[pair] = before.rules == after
-                if not same[pair]:
-                    self._queue.add(name)
-        self._compared = world
-
-    def _changed_ingress(self) -> frozenset[str]:
-        """Return the servers' namespaces where a policy on ingress changed."""
-        homes = frozenset[str]().union(
-            *(planned.homes for planned in tuple(self._planned.values()))
-        )
-        before = self._ingress
-        self._ingress = {home: self._restricting_ingress(home) for home in homes}
-        return frozenset(
-            home for home in homes if before.get(home) != self._ingress[home]
-        )
-
-    def _restricting_ingress(self, namespace: str) -> Sequence[NetworkPolicy]:
-        there = self._policies[namespace]
-        return tuple(one for one in there if Direction.INGRESS in one.directions)
-
     def _leave(self, key: str, now: datetime, *, hold: bool) -> EgressResult | None:
         """Take ours away where egress is no business of ours any more."""
-        self._planned.pop(key, None)
-        self._sources.dns.set_names(key, frozenset())
+        self._planner.forget(key)
         applied = self.applier.apply(key, (), now, hold=hold)
         self.applier.forget(key)
         return self.failure(key, applied.error) if applied.error else None
@@ -340,7 +188,7 @@ class EgressController:
             reason = EgressReason.WRITE_REFUSED
         elif applied.paced is not None:
             reason = EgressReason.PENDING
-        expires = self._tracker.expires_in(namespace.profile, now)
+        expires = self._planner.expires_in(namespace, now)
         pauses = [p for p in (applied.paced, expires) if p is not None]
         notices = list(self._noticed(namespace, plan))
         if applied.error is not None:

@@ -12,21 +12,17 @@ Policies: TypeAlias = Informer[NetworkPolicy | UnreadablePolicy]
 
 
 class PolicyView(Mapping[str, Sequence[T]]):
-    """What is picked from each policy of a namespace, as it is now."""
+    """What is asked of a namespace's policies, as they are when it is asked."""
 
     def __init__(
-        self,
-        policies: Policies,
-        pick: Callable[[NetworkPolicy | UnreadablePolicy], T | None],
+        self, policies: Policies, ask: Callable[[Policies, str], Sequence[T]]
     ) -> None:
-        """Take the cache, and what is picked; None passes a policy over."""
-        self._policies, self._pick = policies, pick
+        """Take the cache and the question."""
+        self._policies, self._ask = policies, ask
 
     def __getitem__(self, namespace: str) -> Sequence[T]:
-        """Return a namespace's, by the policies' names; empty where there are none."""
-        there = sorted(self._policies.items(namespace).items())
-        picked = (self._pick(policy) for _, policy in there)
-        return tuple(one for one in picked if one is not None)
+        """Return the answer; empty where there are no policies."""
+        return self._ask(self._policies, namespace)
 
     def __iter__(self) -> Iterator[str]:
         """Return the namespaces that have policies."""
@@ -37,13 +33,18 @@ class PolicyView(Mapping[str, Sequence[T]]):
         return len(set(self))
 
 
-def readable(policies: Policies) -> PolicyView[NetworkPolicy]:
-    """Return the policies that can be read."""
-    return PolicyView(policies, lambda p: p if isinstance(p, NetworkPolicy) else None)
+def readable(policies: Policies, namespace: str) -> Sequence[NetworkPolicy]:
+    """Return the policies that can be read, by name."""
+    there = sorted(policies.items(namespace).items())
+    return [policy for _, policy in there if isinstance(policy, NetworkPolicy)]
 
 
-def unreadable(policies: Policies) -> PolicyView[str]:
-    """Return why the others cannot be."""
-    return PolicyView(
-        policies, lambda p: p.problem if isinstance(p, UnreadablePolicy) else None
-    )
+def problems(policies: Policies, namespace: str) -> Sequence[str]:
+    """Return why the others cannot be read."""
+    there = sorted(policies.items(namespace).items())
+    known = [one.problem for _, one in there if isinstance(one, UnreadablePolicy)]
+    return known + [
+        f"NetworkPolicy {key} cannot be read: {error}"
+        for key, error in sorted(policies.health.unprojected.items())
+        if key.namespace == namespace
+    ]

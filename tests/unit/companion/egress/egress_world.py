@@ -1,6 +1,8 @@
 """A cluster in memory with egress' three controllers in it, stepped by hand."""
 
 import json
+import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -23,14 +25,12 @@ from webhook.cluster.resources import (
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, Interests, build_caches
 from webhook.companion.controller import Context, Controller
+from webhook.companion.dns import Resolver
 from webhook.companion.dns_controller import DnsController, DnsResult
 from webhook.companion.dns_store import DnsStore
-from webhook.companion.egress.controller import (
-    EgressController,
-    EgressResult,
-    EgressSources,
-)
+from webhook.companion.egress.controller import EgressController, EgressResult
 from webhook.companion.egress.engine_detection import EngineDetector, EngineResult
+from webhook.companion.egress.planner import EgressSources
 from webhook.companion.egress.service_index import ServiceIndexCache
 from webhook.egress.baseline import Baseline
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
@@ -41,6 +41,7 @@ from webhook.mirror.decide import ProfileContent
 from webhook.mirror.merge import MergedKeys
 from webhook.secret_bytes import SecretBytes
 
+_NAME = re.compile(r"([a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}")
 HOME = ObjectKey("release", "tracking-injector-addresses")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAMESERVER = ip_address("10.0.0.10")
@@ -62,10 +63,14 @@ class Zone:
         self.dead = 0
         """Replicas that do not answer, besides the one that does."""
         self.asked: list[str] = []
+        self.resolver = Resolver()
+        """Asked for names that no server could be asked for."""
 
     def look_up(self, name: str, now: datetime) -> DnsAnswer:
         """Return the record."""
         self.asked.append(name)
+        if len(name) > 253 or not _NAME.fullmatch(name):
+            return self.resolver.look_up(name, (), now)
         found = self.records.get(name, DnsOutcome.NXDOMAIN)
         if isinstance(found, Exception):
             raise found
@@ -118,7 +123,8 @@ class EgressWorld:
         """Make a cluster with DNS and no compute namespace yet."""
         self.now = START
         self._ahead = 0.0
-        self.cluster = FakeCluster(clock=lambda: self.now)
+        self._hurries_since: float | None = None
+        self.cluster = FakeCluster(clock=self.clock)
         self.user = self.cluster.client("user")
         self.log = Lines()
         self.zone, self.keys = Zone(), Keys()
@@ -145,11 +151,12 @@ class EgressWorld:
             log=self.log,
             recorder=EventRecorder(own, component="companion", instance="a"),
             is_leader=lambda: self.leads,
-            clock=lambda: self.now,
+            clock=self.clock,
         )
-        self.caches: Caches = build_caches(
-            own, Interests(release_namespace="release", pods=False)
+        interests = Interests(
+            release_namespace="release", pods=False, watch_seconds=0.5
         )
+        self.caches: Caches = build_caches(own, interests)
         assert self.caches.egress is not None
         options = EgressOptions(
             mode=mode,
@@ -189,9 +196,20 @@ class EgressWorld:
         """Return a queue in this world's time."""
         return WorkQueue(name, monotonic=self.monotonic)
 
+    def hurry(self) -> None:
+        """Let time pass by itself from now on, ten times as fast as it does."""
+        self._hurries_since = time.monotonic()
+
+    def clock(self) -> datetime:
+        """Return the time."""
+        if self._hurries_since is None:
+            return self.now
+        passed = time.monotonic() - self._hurries_since
+        return self.now + timedelta(seconds=10 * passed)
+
     def monotonic(self) -> float:
         """Return seconds since the start."""
-        return (self.now - START).total_seconds() + self._ahead
+        return (self.clock() - START).total_seconds() + self._ahead
 
     def step(self, seconds: float = 0.0) -> None:
         """Let time pass, informers catch up, and controllers do what is due."""
@@ -199,7 +217,11 @@ class EgressWorld:
         for _ in range(3):
             self.refresh()
             self.run()
-            self._ahead += 0.1  # what is gathered a moment is due
+            self.pass_gathering()
+
+    def pass_gathering(self) -> None:
+        """Let the moment pass in which changes are gathered."""
+        self._ahead += 0.1
 
     def refresh(self) -> None:
         """Let informers catch up."""
@@ -211,7 +233,7 @@ class EgressWorld:
         controllers = (self.engine_results, self.egress_controller, self.dns_results)
         for _ in range(3):
             for controller in controllers if self.leads else ():
-                while controller.step():  # type: ignore[attr-defined] # all are
+                while controller.step():
                     pass
 
     def apply(self, kind: Any, name: str, spec: str, namespace: str) -> Json:
