@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,7 @@ class ApiServer(ThreadingHTTPServer):
         self.lines: list[bytes] = []
         self.limits: list[int] = []
         self.whole: bytes | None = None
+        self.silence = 0.0
 
     def page(self, limit: int, start: int) -> list[bytes]:
         """Return so many objects, and how to go on; nothing large is copied."""
@@ -67,6 +69,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(sum(map(len, parts))))
         self.end_headers()
+        self.wfile.flush()
+        until = time.monotonic() + self.server.silence
+        while time.monotonic() < until and self.server.silence:
+            time.sleep(0.01)
         try:
             for part in parts:
                 self.wfile.write(part)
@@ -234,6 +240,20 @@ def test_an_odd_line_is_a_failure_of_the_watch(
     server.lines = [line]
     with pytest.raises(Unavailable):
         list(client.watch(PODS, "1", seconds=1))
+
+
+def test_a_watch_without_a_word_is_given_up(
+    server: ApiServer, client: RestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon after the end that the server was asked for: the connection is dead."""
+    monkeypatch.setattr("webhook.cluster.rest._SILENCE", 0.2)
+    server.silence = 5.0
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="silent"):
+        list(client.watch(PODS, "1", seconds=0.1))
+
+    assert 0.2 < time.monotonic() - started < 3
+    server.silence = 0.0
 
 
 def test_a_watch_tells_what_happens(server: ApiServer, client: RestClient) -> None:
