@@ -1,8 +1,7 @@
-"""Keeps projections of selected objects current: list, watch, list again, for ever.
+"""Informers: projections of selected objects, kept current by lists and watches.
 
-An `Informer` keeps what it knows through every failure and says how old that is; it
-never gives up. A watch that dies without a word is noticed, because the server was
-asked to end it before.
+An `Informer` keeps its store through every failure, says how old it is, and never gives
+up. A watch that dies silently is noticed: the server was asked to end it before.
 """
 
 import random
@@ -77,7 +76,7 @@ class Informer(Generic[T]):
         """Prepare; nothing is asked of the server yet.
 
         Args:
-            client: the port.
+            client: lists and watches.
             options: what to watch.
             project: keeps of an object what its reader needs, and no more.
             wake: called after every change, in the informer's thread; must not block.

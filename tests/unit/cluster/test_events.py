@@ -27,13 +27,18 @@ def pod(number: int, namespace: str = "ray") -> ObjectReference:
     )
 
 
-@pytest.fixture(name="cluster")
-def _cluster() -> FakeCluster:
+def new_cluster() -> FakeCluster:
+    """Return a cluster with two namespaces that was asked nothing yet."""
     cluster = FakeCluster()
     for name in ("ray", "spark"):
         cluster.client().create(NAMESPACE, {"metadata": {"name": name}})
     cluster.calls.clear()
     return cluster
+
+
+@pytest.fixture(name="cluster")
+def _cluster() -> FakeCluster:
+    return new_cluster()
 
 
 def recorder(cluster: FakeCluster, client: Any = None, **more: Any) -> EventRecorder:

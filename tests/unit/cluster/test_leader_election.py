@@ -35,11 +35,16 @@ class Clock:
         return self.seconds
 
 
-@pytest.fixture(name="cluster")
-def _cluster() -> FakeCluster:
+def new_cluster() -> FakeCluster:
+    """Return a cluster with the Lease's namespace."""
     cluster = FakeCluster()
     cluster.client().create(NAMESPACE, {"metadata": {"name": "release"}})
     return cluster
+
+
+@pytest.fixture(name="cluster")
+def _cluster() -> FakeCluster:
+    return new_cluster()
 
 
 @pytest.fixture(name="clock")

@@ -66,9 +66,14 @@ def _observed() -> Observed:
     return Observed()
 
 
+def new_queue(clock: Clock, observed: Observed | None = None) -> WorkQueue:
+    """Return an empty queue whose time is moved by hand."""
+    return WorkQueue("q", observed, monotonic=clock, backoff=Steady)
+
+
 @pytest.fixture(name="queue")
 def _queue(clock: Clock, observed: Observed) -> WorkQueue:
-    return WorkQueue("q", observed, monotonic=clock, backoff=Steady)
+    return new_queue(clock, observed)
 
 
 def drain(queue: WorkQueue) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contracts.resources import ResourcesContract
+from tests.contracts.kube_client import KubeClientContract
 from tests.lab.control_plane import ControlPlane
 from webhook.cluster.config import load_kubeconfig
 from webhook.cluster.interface import KubeClient
@@ -18,7 +18,7 @@ def _plane(own_plane: ControlPlane) -> ControlPlane:
     return own_plane
 
 
-class TestApiServer(ResourcesContract):
+class TestApiServer(KubeClientContract):
     """The same suite that the fake passes, on a control plane that it may restart."""
 
     @pytest.fixture(name="port")
