@@ -115,7 +115,11 @@ class Witness:
 def pod_of(body: Json) -> Pod:
     """A pod as policies see it."""
     meta = body["metadata"]
-    return Pod(meta["namespace"], meta["name"], meta.get("labels") or {})
+    return Pod(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        labels=meta.get("labels") or {},
+    )
 
 
 @dataclass(slots=True)

@@ -127,10 +127,10 @@ class EgressInput:
             for host in self.world.rules((place,), name, servers).names
         }
         return EgressNeed(
-            name,
-            tuple(sorted(named)),
-            rules_for(places, name, index, {}, servers).rules,
-            self.rules(namespace).rules,
+            namespace=name,
+            named=tuple(sorted(named)),
+            fixed=rules_for(places, name, index, {}, servers).rules,
+            rules=self.rules(namespace).rules,
         )
 
 

@@ -25,7 +25,7 @@ class Peers(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """What must stay reachable; `None` means that nobody said.
 

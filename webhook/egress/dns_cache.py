@@ -65,7 +65,7 @@ class DnsAnswer:
     servers: tuple[DnsOutcome, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DnsLimits:
     """How lookups are remembered and repeated; all from the settings.
 
@@ -84,7 +84,7 @@ class DnsLimits:
     slowest_retry: timedelta = timedelta(seconds=120)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CachedName:
     """What is known of one name.
 
@@ -110,8 +110,8 @@ class CachedName:
 
     @classmethod
     def empty(cls) -> "CachedName":
-        """Before the first lookup."""
-        return cls({})
+        """Return what is known before the first lookup."""
+        return cls(seen={})
 
 
 def is_unsafe(address: Address) -> bool:
@@ -132,7 +132,7 @@ def is_unsafe(address: Address) -> bool:
 
 
 def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedName:
-    """What is known after a lookup."""
+    """Return what is known after a lookup."""
     unsafe = tuple(
         sorted({a for a in lookup.addresses if is_unsafe(a)}, key=address_key)
     )
@@ -160,12 +160,12 @@ def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedNa
 
 
 def addresses(memory: CachedName, limits: DnsLimits) -> tuple[Address, ...]:
-    """The addresses to permit, sorted: at most the cap, the newest first to stay."""
+    """Return the addresses to permit, sorted: the newest, and at most the cap."""
     return tuple(sorted(_newest(memory.seen, limits.cap), key=address_key))
 
 
 def findings(name: str, memory: CachedName, limits: DnsLimits) -> tuple[Finding, ...]:
-    """What an operator should know of a name."""
+    """Return what an operator should know of a name."""
     found: list[Finding] = []
     if memory.failures and memory.seen:
         message = (
@@ -195,7 +195,7 @@ def findings(name: str, memory: CachedName, limits: DnsLimits) -> tuple[Finding,
 
 
 def next_lookup(memory: CachedName, limits: DnsLimits, jitter: float) -> timedelta:
-    """How long until a name is looked up again.
+    """Return how long until a name is looked up again.
 
     Args:
         memory: Of the name.
@@ -273,7 +273,7 @@ def load(raw: Mapping[str, Any]) -> CachedName:
 
 
 def _newest(seen: Mapping[Address, datetime], count: int) -> Mapping[Address, datetime]:
-    """The addresses seen last, the lowest first where times are equal."""
+    """Return the addresses seen last, the lowest first where times are equal."""
     if len(seen) <= count:
         return seen
     by_address = sorted(seen, key=address_key)
@@ -284,7 +284,7 @@ def _newest(seen: Mapping[Address, datetime], count: int) -> Mapping[Address, da
 
 
 def _rotating(memory: CachedName, limits: DnsLimits) -> bool:
-    """Said for a grace period, so that it does not come and go with each lookup."""
+    """Return whether it rotated within the grace period, so that it is not flapping."""
     return (
         memory.rotated is not None
         and memory.succeeded is not None

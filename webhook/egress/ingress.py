@@ -44,7 +44,7 @@ def blocked_destinations(
     catalog: ServiceIndex,
     policies: Policies,
 ) -> tuple[Finding, ...]:
-    """A finding for each destination in this cluster that lets no task pod in.
+    """Return a finding for each destination in this cluster that lets no task pod in.
 
     Args:
         destinations: What task pods dial; those outside the cluster are passed over.
@@ -97,7 +97,7 @@ def _closing(
     catalog: ServiceIndex,
     policies: Policies,
 ) -> tuple[str, ...]:
-    """The policies that close the door; none when one might open it."""
+    """Return the policies that let nobody in; none when one might."""
     selector = service.selector if service else None
     if service is None or selector is None:
         return ()
@@ -120,7 +120,7 @@ def _closing(
 
 
 def _numbers(service: Service, number: int, catalog: ServiceIndex) -> Iterator[int]:
-    """The ports that the server's pods listen on for it; none when unknown."""
+    """Yield the ports that the server's pods listen on for it; none when unknown."""
     if not service.cluster_ips:
         yield number
     for port in service.ports:

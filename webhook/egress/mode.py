@@ -25,12 +25,12 @@ _ORDER = list(EgressMode)
 
 
 def is_known(label: str) -> bool:
-    """Whether a label's value is a mode."""
+    """Return whether a label's value is a mode."""
     return label in _ORDER
 
 
 def narrowed(release: EgressMode, label: str | None) -> EgressMode:
-    """The mode of a namespace: its label may only take away.
+    """Return the mode of a namespace: its label may only take away.
 
     A value that this version does not know means `observe`: whoever wrote it wanted
     something other than the release's mode.

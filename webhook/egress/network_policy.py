@@ -37,7 +37,7 @@ class IpBlock:
     excepts: tuple[Network, ...] = ()
 
     def contains(self, address: Address) -> bool:
-        """Whether an address is in the range and in none of its holes."""
+        """Return whether an address is in the range and in none of its holes."""
         return address in self.network and not any(address in e for e in self.excepts)
 
 
@@ -80,13 +80,13 @@ class Rule:
     ports: tuple[Port, ...] = ()
 
     def render(self) -> dict[str, Any]:
-        """The egress rule as the API takes it."""
+        """Return the egress rule as the API takes it."""
         return ({"to": [_peer(p) for p in self.peers]} if self.peers else {}) | (
             {"ports": [_port(p) for p in self.ports]} if self.ports else {}
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPolicy:
     """A NetworkPolicy.
 
@@ -108,7 +108,7 @@ class NetworkPolicy:
 
     @classmethod
     def parse(cls, raw: Json) -> "NetworkPolicy":
-        """Reads a NetworkPolicy as the API or a manifest gives it.
+        """Read a NetworkPolicy as the API or a manifest gives it.
 
         A missing `policyTypes` is filled as the API server fills it: always
         Ingress, and Egress when there are egress rules.
@@ -141,7 +141,7 @@ class NetworkPolicy:
             raise ValueError(message) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """What a policy can see of a pod.
 

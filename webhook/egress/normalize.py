@@ -11,7 +11,7 @@ from webhook.egress.network_policy import IpBlock, Peer, Port, Rule
 
 
 def normalize(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The same permissions in canonical form: byte for byte, whatever the order.
+    """Return the same permissions in canonical form, whatever the order.
 
     Rules with the same peers share a line, then rules with the same ports do. Ranges
     that together are exactly a larger one become that one; never a wider one.
@@ -31,7 +31,7 @@ def normalize(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 def _joined(peers: Iterable[Peer]) -> Iterator[Peer]:
-    """The same peers with adjacent ranges as one: a pool often has whole runs."""
+    """Yield the same peers with adjacent ranges as one: a pool often has whole runs."""
     ranges = []
     for peer in peers:
         if isinstance(peer, IpBlock) and not peer.excepts:

@@ -1,6 +1,6 @@
 """The words in which egress decisions are told, in every place the same.
 
-A `EgressReason` is the metric label, the log field, the Event reason and the column of
+An `EgressReason` is the metric label, the log field, the Event reason and the column of
 `tracking-injector status` at once.
 """
 
@@ -39,7 +39,7 @@ class EgressReason(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """One sentence for a table."""
+        """Return one sentence for a table."""
         return _SENTENCES[self]
 
     @property

@@ -40,7 +40,13 @@ def pod(
     """A pod whose namespace carries the label that every namespace carries."""
     named = {"kubernetes.io/metadata.name": namespace}
     return Pod(
-        namespace, "p", labels or {}, named, (ip_address(at),), ports, host_network
+        namespace=namespace,
+        name="p",
+        labels=labels or {},
+        namespace_labels=named,
+        addresses=(ip_address(at),),
+        ports=ports,
+        host_network=host_network,
     )
 
 

@@ -26,7 +26,10 @@ MINIO = rule(
     " podSelector: {matchLabels: {app: minio}}}], ports: [{port: 9000}]}"
 )
 NEED = EgressNeed(
-    "team-a", (("mlflow.example.com", 443),), (DNS, MINIO), (DNS, MINIO, SERVER)
+    namespace="team-a",
+    named=(("mlflow.example.com", 443),),
+    fixed=(DNS, MINIO),
+    rules=(DNS, MINIO, SERVER),
 )
 INJECTED = {"matchLabels": {"tracking.michelangelo-ai.org/injected": "true"}}
 
@@ -167,7 +170,7 @@ def test_cilium_learns_the_names_addresses_and_denies_nothing() -> None:
         ]
     ]
     assert {"toCIDR": ["10.0.0.10/32"]}.items() <= cilium["egress"][0].items()
-    only = EgressNeed("team-a", (), (SERVER,), (SERVER,))
+    only = EgressNeed(namespace="a", named=(), fixed=(SERVER,), rules=(SERVER,))
     assert [list(e) for e in render(Engine.CILIUM, only)[0]["spec"]["egress"]] == [
         ["toCIDR", "toPorts"]
     ]
@@ -256,7 +259,8 @@ def test_aws_takes_the_name_and_sig_network_the_addresses() -> None:
 def test_istio_gets_an_entry_for_each_host_outside() -> None:
     """What the cluster has is in its registry."""
     named = (("mlflow.example.com", 443), ("mlflow.example.com", 5000))
-    (entry,) = render(Engine.ISTIO, EgressNeed("team-a", named, (), ()))
+    need = EgressNeed(namespace="team-a", named=named, fixed=(), rules=())
+    (entry,) = render(Engine.ISTIO, need)
 
     assert entry["metadata"]["name"] == "tracking-injector-mlflow-example-com"
     assert entry["spec"]["hosts"] == ["mlflow.example.com"]

@@ -134,12 +134,12 @@ ENFORCERS: Final = frozenset(
 
 
 def is_registry_only(mesh: Json) -> bool:
-    """Whether Istio's ConfigMap closes the mesh to what no ServiceEntry names."""
+    """Return whether Istio's ConfigMap closes the mesh but for its ServiceEntries."""
     return "REGISTRY_ONLY" in str((mesh.get("data") or {}).get("mesh", ""))
 
 
 def present(groups: Iterable[str]) -> frozenset[Engine]:
-    """The engines whose API is served."""
+    """Return the engines whose API is served."""
     served = frozenset(groups)
     return frozenset(c.engine for c in CONTROLS if c.group in served)
 
@@ -149,7 +149,7 @@ def _spec(body: Json) -> Json:
 
 
 def _cilium(body: Json) -> bool:
-    """One object may hold several rules; any of them closes unless it says not to."""
+    """Return whether any rule of the object closes; each does unless it says not to."""
     for spec in [_spec(body), *(body.get("specs") or ())]:
         closes = (spec.get("enableDefaultDeny") or {}).get("egress")
         if "egressDeny" in spec or closes or ("egress" in spec and closes is not False):
