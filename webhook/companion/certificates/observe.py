@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from certs.codec import decode_pair, decode_state
+from certs.model import Generation
 from certs.state import ClientTrust, ObservedState, ServingSecret, State
-from certs.validate import CertificateVerdict, load
+from certs.validate import load
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
@@ -190,7 +191,7 @@ class Observer:
         version = f"{metadata.uid(secret)}/{metadata.resource_version(secret)}"
         return ServingSecret(
             version=version,
-            generation=None if isinstance(found, CertificateVerdict) else found,
+            generation=found if isinstance(found, Generation) else None,
             held=self._held("pair", version),
         )
 
