@@ -117,7 +117,8 @@ class Observer:
         return tuple(sorted({one for _, many in slices.items.values() for one in many}))
 
     def _configuration(self, conditions: list[Condition]) -> Json | None:
-        name, about = self.names.configuration, self.names.about_configuration()
+        name = self.names.configuration
+        about = self.names.about(WEBHOOK_CONFIGURATION, name)
         try:
             return self.client.get(WEBHOOK_CONFIGURATION, name)
         except NotFound:
@@ -141,7 +142,7 @@ class Observer:
         try:
             return self._secret(name, reasons, conditions)
         except ClusterError as error:
-            conditions.append(condition_of(error, self.names.about_secret(name)))
+            conditions.append(condition_of(error, self.names.about(SECRET, name)))
             return None
 
     def _secret(
@@ -168,7 +169,7 @@ class Observer:
             reason = foreign
             label = f"{CONTENT_LABEL}={MANAGED_BY}"
             detail = f"{where} lacks the label {label} and is left alone"
-        about = self.names.about_secret(name, body)
+        about = self.names.about(SECRET, name, body)
         conditions.append(Condition(reason=reason, detail=detail, about=about))
         return None
 
