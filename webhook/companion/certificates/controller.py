@@ -111,7 +111,7 @@ class CertificateController:
                 result, progressed = self._pass(done, now)
             except ClusterError as error:
                 # What was written until now is reported all the same.
-                result, progressed = self._failed(error), False
+                result, progressed = self._failed(error, result), False
         if progressed:
             # Somebody else keeps writing.
             result = replace(result, requeue_after=_PENDING)
@@ -119,7 +119,7 @@ class CertificateController:
 
     def failure(self, key: str, error: Exception) -> CertificateResult:  # noqa: ARG002 - the only key
         """Return the result of a reconcile that raised: what was known stays."""
-        return self._finish(self._failed(error))
+        return self._finish(self._failed(error, self._last))
 
     def _pass(self, done: list[Cause], now: datetime) -> tuple[CertificateResult, bool]:
         """Observe and write once; return whether another pass will see changes."""
@@ -131,7 +131,7 @@ class CertificateController:
                 detail=str(error),
                 about=self._names.about(SECRET, self._names.state_secret),
             )
-            return self._hindered(newer), False
+            return _hindered(newer, self._last), False
         conditions = list(seen.conditions)
         clock = self._clock_condition(seen)
         if clock is None:
@@ -255,15 +255,9 @@ class CertificateController:
             notices=notices,
         )
 
-    def _failed(self, error: Exception) -> CertificateResult:
+    def _failed(self, error: Exception, last: CertificateResult) -> CertificateResult:
         about = self._names.about(SECRET, self._names.state_secret)
-        return self._hindered(condition_of(error, about))
-
-    def _hindered(self, condition: Condition) -> CertificateResult:
-        """Return a result without an observation: what was known before stays."""
-        return replace(
-            self._last, reason=condition.reason, conditions=(condition,), done=()
-        )
+        return _hindered(condition_of(error, about), last)
 
     def _finish(self, result: CertificateResult) -> CertificateResult:
         """Log what is new, and add what follows from the conditions."""
@@ -317,6 +311,11 @@ def certificate_informers(
         informer.subscribe(lambda _: queue.add(KEY, urgent=True))
     queue.add(KEY)
     return informers
+
+
+def _hindered(condition: Condition, last: CertificateResult) -> CertificateResult:
+    """Return a result without an observation: what was known before stays."""
+    return replace(last, reason=condition.reason, conditions=(condition,), done=())
 
 
 def _requeue_after(planned: RotationPlan, now: datetime) -> float:
