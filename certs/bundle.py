@@ -4,20 +4,13 @@ Canonical: the same set of certificates gives the same bytes, whatever order, sp
 or comments they were read with, so that comparing bytes is comparing trust.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from cryptography import x509
 
 from certs.model import Root, root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime, timedelta
-
-__all__ = ["first", "live", "parse", "render", "union"]
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
 

@@ -4,8 +4,6 @@ Decoding never raises on content: what is damaged counts as absent, and the rota
 repairs it. The exception is a state that a newer version wrote.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import json
@@ -17,10 +15,6 @@ from certs import bundle
 from certs.model import Generation, Material, PrivateKey
 from certs.state import SeenAt, State
 from certs.validate import load
-
-__all__ = [
-    "NewerFormatError", "decode_pair", "decode_state", "encode_pair", "encode_state",
-]  # fmt: skip
 
 FORMAT = 1
 """Of the state Secret; grows when an older version could misread it."""

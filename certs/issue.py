@@ -4,9 +4,7 @@ The CA's private key lives in one local variable of `issue` and is part of no va
 that leaves it, so it can be neither stored nor stolen.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,14 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.model import Generation, Material, PrivateKey
+from certs.policy import CertificatePolicy
 from certs.validate import load_strict
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from certs.policy import CertificatePolicy
-
-__all__ = ["issue"]
 
 _PEM = serialization.Encoding.PEM
 

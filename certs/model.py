@@ -4,19 +4,11 @@ No `repr`, `str` or `format` of anything here shows a private key; `reveal` is t
 way to one.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from cryptography import x509
-
-__all__ = ["Generation", "Material", "PrivateKey", "Root", "fingerprint", "root_of"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,11 @@
 """A rotation's plan: the writes that are due, each with its cause."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from certs.model import Generation
-    from certs.state import RotationPhase, State
-
-__all__ = [
-    "Cause",
-    "KeepState",
-    "RotationPlan",
-    "RotationStep",
-    "Stage",
-    "WriteBundle",
-    "WritePair",
-]
+from certs.model import Generation
+from certs.state import RotationPhase, State
 
 
 class Cause(StrEnum):

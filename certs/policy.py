@@ -4,12 +4,8 @@ Validated when built: a policy that could never be satisfied is rejected with th
 numbers that contradict each other, instead of causing a loop of renewals.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
-
-__all__ = ["CertificatePolicy", "PolicyError", "service_name"]
 
 
 class PolicyError(ValueError):

@@ -6,17 +6,9 @@ is issued, switched, retired or dropped; but a bundle or a pair that somebody em
 made whole again, for that takes no clock.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from certs import bundle
 from certs.plan import Cause, RotationPlan, RotationStep, WriteBundle, WritePair
-
-if TYPE_CHECKING:
-    from certs.state import ObservedState, State
-
-__all__ = ["recover"]
+from certs.state import ObservedState, State
 
 
 def recover(state: State, observed: ObservedState) -> RotationPlan:

@@ -8,22 +8,15 @@ processes can waste a generation but never break the order. When all is in order
 returns no step.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from certs import bundle
+from certs.model import Generation, Root
 from certs.plan import Cause, KeepState, RotationPlan, Stage, WriteBundle, WritePair
+from certs.policy import CertificatePolicy
 from certs.state import ObservedState, RotationPhase, SeenAt, State
 from certs.validate import CertificateReason, check
-
-if TYPE_CHECKING:
-    from certs.model import Generation, Root
-    from certs.policy import CertificatePolicy
-
-__all__ = ["MAX_DWELL", "plan"]
 
 MAX_DWELL = timedelta(days=1)
 """After this long by the wall clock a dwell is over even if the process's monotonic
@@ -87,8 +80,7 @@ class _Decision:
         pair = self.observed.pair
         if self.state.current or not (pair and pair.generation):
             return False
-        verdict = check(pair.generation, self.policy, self.now)
-        if verdict.reason in _UNUSABLE:
+        if check(pair.generation, self.policy, self.now) in _UNUSABLE:
             return False
         following = self.state.next
         if following and following.fingerprint == pair.generation.fingerprint:
@@ -130,7 +122,7 @@ class _Decision:
         current = self.state.current
         if current is None:
             return Cause.BOOTSTRAP
-        reason = check(current, self.policy, self.now).reason
+        reason = check(current, self.policy, self.now)
         if reason in {CertificateReason.EXPIRING, CertificateReason.EXPIRED}:
             return Cause.RENEWAL
         if reason is CertificateReason.WRONG_NAMES:
@@ -147,7 +139,7 @@ class _Decision:
         return None
 
     def _promote(self, following: Generation) -> Stage | KeepState | None:
-        if not check(following, self.policy, self.now).is_ok:
+        if check(following, self.policy, self.now) is not CertificateReason.OK:
             return self._stage(Cause.RENEWAL)
         if self.observed.trust is None or not self.in_every_bundle:
             return None
@@ -213,7 +205,7 @@ class _Decision:
         current, pair = self.state.current, self.observed.pair
         if current is None or pair is None or self._switched():
             return None
-        if check(current, self.policy, self.now).reason in _UNUSABLE:
+        if check(current, self.policy, self.now) in _UNUSABLE:
             return None
         if self._must_wait() and not self._known():
             return None
@@ -229,7 +221,7 @@ class _Decision:
             return False
         served = pair.generation
         return bool(self.state.retired) or not (
-            served is None or check(served, self.policy, self.now).reason in _UNUSABLE
+            served is None or check(served, self.policy, self.now) in _UNUSABLE
         )
 
     def _known(self) -> bool:
@@ -269,7 +261,7 @@ class _Decision:
         current = self.state.current
         if current is not None:
             past = self.now - self.policy.skew
-            if check(current, self.policy, past).reason not in _UNUSABLE:
+            if check(current, self.policy, past) not in _UNUSABLE:
                 return False
         self.attest = True
         served = self.observed.served

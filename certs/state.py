@@ -1,28 +1,12 @@
 """What a rotation is planned on: its stored state, and the observed state."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from certs import bundle
-
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
-    from certs.model import Generation, Root
-    from certs.policy import CertificatePolicy
-
-__all__ = [
-    "ClientTrust",
-    "ObservedState",
-    "ReplicaCertificate",
-    "RotationPhase",
-    "SeenAt",
-    "ServingSecret",
-    "State",
-]
+from certs.model import Generation, Root
+from certs.policy import CertificatePolicy
 
 
 class RotationPhase(StrEnum):

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from certs import bundle
 from certs.codec import decode_state
 from certs.model import Generation, Material, PrivateKey, Root
-from certs.validate import CertificateReason, CertificateVerdict
+from certs.validate import CertificateReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +61,9 @@ class Mint:
         self.roots[root.pem] = root
         return root
 
-    def load(self, material: Material) -> Generation | CertificateVerdict:
+    def load(self, material: Material) -> Generation | CertificateReason:
         """Stands for `certs.validate.load`."""
-        missing = CertificateVerdict(CertificateReason.MISSING, "nothing of the mint's")
-        return self.generations.get(material, missing)
+        return self.generations.get(material, CertificateReason.MISSING)
 
     def decode_state(self, data: dict[str, str] | None) -> State:
         """As the codec does, but once for each content: this is what costs most."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from certs import bundle
 from certs.codec import decode_pair
 from certs.model import Generation, Material
-from certs.validate import CertificateVerdict
+from certs.validate import CertificateReason
 from tests.property.rotation.parties import Replica, Server
 from tests.property.rotation.timeline import START, Timeline
 from webhook.companion.certificates.objects import ObjectNames
@@ -39,7 +39,7 @@ BUNDLE_LAG = 200.0
 MOUNT_LAG = 120.0
 
 
-Inspect = Callable[[Material], Generation | CertificateVerdict]
+Inspect = Callable[[Material], Generation | CertificateReason]
 
 
 class World(Timeline):

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.model import Material, PrivateKey
 from certs.policy import CertificatePolicy
-from certs.validate import CertificateReason, CertificateVerdict, check, load
+from certs.validate import CertificateReason, check, load
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 POLICY = CertificatePolicy(names=("injector.system.svc",))
@@ -89,9 +89,9 @@ class Case:
 def reason_of(material: Material) -> CertificateReason:
     """The first reason against a Secret's content, or `Ok`."""
     found = load(material)
-    if isinstance(found, CertificateVerdict):
-        return found.reason
-    return check(found, POLICY, NOW).reason
+    if isinstance(found, CertificateReason):
+        return found
+    return check(found, POLICY, NOW)
 
 
 def _draft(name: str, life: timedelta) -> x509.CertificateBuilder:

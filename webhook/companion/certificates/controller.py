@@ -8,6 +8,7 @@ from typing import Final
 
 from certs.codec import NewerFormatError
 from certs.issue import issue
+from certs.model import Generation
 from certs.plan import Cause, RotationPlan
 from certs.policy import CertificatePolicy
 from certs.recover import recover
@@ -18,7 +19,7 @@ from webhook.cluster.errors import ClusterError, Conflict
 from webhook.cluster.events import EventType
 from webhook.cluster.informer import WATCH_SECONDS, Informer
 from webhook.cluster.interface import KubeClient, ListOptions
-from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import SECRET, SERVICE, WEBHOOK_CONFIGURATION
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.certificates.objects import ObjectNames
 from webhook.companion.certificates.observe import Observation, Observer
@@ -29,7 +30,7 @@ from webhook.companion.certificates.result import (
     Condition,
     condition_of,
 )
-from webhook.companion.certificates.writer import CertificateWriter, Issue
+from webhook.companion.certificates.writes import body_of, target_of
 from webhook.companion.controller import Context, Notice
 
 KEY: Final = "certificates"
@@ -51,6 +52,8 @@ _SLACK: Final = 0.5
 
 Prober = Callable[[tuple[ReplicaAddress, ...], bytes], tuple[ReplicaCertificate, ...]]
 """Probes replicas for their certificate, given the bundle that API servers have."""
+Issue = Callable[[CertificatePolicy, datetime], Generation]
+"""Makes a new generation."""
 
 
 class CertificateController:
@@ -83,9 +86,7 @@ class CertificateController:
         self._names = names
         self._policy = policy
         self._probe = probe
-        self._writer = CertificateWriter(
-            client=context.client, names=names, policy=policy, issue=issue
-        )
+        self._issue = issue
         self._observer = Observer(
             client=context.client, names=names, clock=context.clock, monotonic=monotonic
         )
@@ -110,7 +111,7 @@ class CertificateController:
                 result, progressed = self._pass(done, now)
             except ClusterError as error:
                 # What was written until now is reported all the same.
-                result, progressed = self._failed(error), False
+                result, progressed = self._failed(error, result), False
         if progressed:
             # Somebody else keeps writing.
             result = replace(result, requeue_after=_PENDING)
@@ -118,7 +119,7 @@ class CertificateController:
 
     def failure(self, key: str, error: Exception) -> CertificateResult:  # noqa: ARG002 - the only key
         """Return the result of a reconcile that raised: what was known stays."""
-        return self._finish(self._failed(error))
+        return self._finish(self._failed(error, self._last))
 
     def _pass(self, done: list[Cause], now: datetime) -> tuple[CertificateResult, bool]:
         """Observe and write once; return whether another pass will see changes."""
@@ -128,9 +129,9 @@ class CertificateController:
             newer = Condition(
                 reason=RotationReason.STATE_NEWER,
                 detail=str(error),
-                about=self._names.about_secret(self._names.state_secret),
+                about=self._names.about(SECRET, self._names.state_secret),
             )
-            return self._hindered(newer), False
+            return _hindered(newer, self._last), False
         conditions = list(seen.conditions)
         clock = self._clock_condition(seen)
         if clock is None:
@@ -152,7 +153,9 @@ class CertificateController:
         try:
             replicas = self._observer.replicas()
         except ClusterError as error:
-            conditions.append(condition_of(error, self._names.about_service()))
+            conditions.append(
+                condition_of(error, self._names.about(SERVICE, self._names.service))
+            )
             return planned
         served = self._probe(replicas, seen.bundle)
         observed = replace(seen.observed, served=served)
@@ -178,7 +181,9 @@ class CertificateController:
         return Condition(
             reason=RotationReason.CLOCK_DIFFERS,
             detail=detail,
-            about=self._names.about_configuration(seen.configuration),
+            about=self._names.about(
+                WEBHOOK_CONFIGURATION, self._names.configuration, seen.configuration
+            ),
         )
 
     # --- writes ---
@@ -197,17 +202,23 @@ class CertificateController:
         """
         progressed = False
         for step in planned.steps:
+            kind, target = target_of(step, seen)
+            if target is None:
+                continue
+            body = body_of(step, target, lambda: self._issue(self._policy, seen.now))
             if not self._context.is_leader():
                 return False
             try:
-                if self._writer.write(step, seen):
-                    done.append(step.cause)
-                    self._writes[step.cause.value] += 1
-                    progressed = True
+                self._context.client.apply(kind, body)
             except Conflict:
                 progressed = True
             except ClusterError as error:
-                conditions.append(condition_of(error, self._writer.about(step, seen)))
+                about = self._names.about(kind, body["metadata"]["name"], target)
+                conditions.append(condition_of(error, about))
+            else:
+                progressed = True
+                done.append(step.cause)
+                self._writes[step.cause.value] += 1
         return progressed
 
     # --- results ---
@@ -228,7 +239,7 @@ class CertificateController:
             reason = RotationReason.ROTATION_UNDER_WAY
             name = self._names.state_secret
             under_way = Notice(
-                about=self._names.about_secret(name, seen.state_secret),
+                about=self._names.about(SECRET, name, seen.state_secret),
                 reason=reason.value,
                 message=f"{reason.sentence} Phase: {planned.phase.value}.",
                 type=EventType.NORMAL,
@@ -244,15 +255,9 @@ class CertificateController:
             notices=notices,
         )
 
-    def _failed(self, error: Exception) -> CertificateResult:
-        about = self._names.about_secret(self._names.state_secret)
-        return self._hindered(condition_of(error, about))
-
-    def _hindered(self, condition: Condition) -> CertificateResult:
-        """Return a result without an observation: what was known before stays."""
-        return replace(
-            self._last, reason=condition.reason, conditions=(condition,), done=()
-        )
+    def _failed(self, error: Exception, last: CertificateResult) -> CertificateResult:
+        about = self._names.about(SECRET, self._names.state_secret)
+        return _hindered(condition_of(error, about), last)
 
     def _finish(self, result: CertificateResult) -> CertificateResult:
         """Log what is new, and add what follows from the conditions."""
@@ -306,6 +311,11 @@ def certificate_informers(
         informer.subscribe(lambda _: queue.add(KEY, urgent=True))
     queue.add(KEY)
     return informers
+
+
+def _hindered(condition: Condition, last: CertificateResult) -> CertificateResult:
+    """Return a result without an observation: what was known before stays."""
+    return replace(last, reason=condition.reason, conditions=(condition,), done=())
 
 
 def _requeue_after(planned: RotationPlan, now: datetime) -> float:

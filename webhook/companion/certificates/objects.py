@@ -7,12 +7,7 @@ from certs.policy import CertificatePolicy, service_name
 from webhook.cluster import metadata
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import Json
-from webhook.cluster.resources import (
-    SECRET,
-    SERVICE,
-    WEBHOOK_CONFIGURATION,
-    ResourceType,
-)
+from webhook.cluster.resources import ResourceType
 from webhook.settings import CompanionSettings
 
 
@@ -45,21 +40,10 @@ class ObjectNames:
             pair_secret=settings.tls_secret,
         )
 
-    def about_service(self) -> ObjectReference:
-        """Return the webhook's Service, for an Event."""
-        return self._about(SERVICE, self.service)
-
-    def about_configuration(self, body: Json | None = None) -> ObjectReference:
-        """Return the webhook configuration, for an Event in the release namespace."""
-        return self._about(WEBHOOK_CONFIGURATION, self.configuration, body)
-
-    def about_secret(self, name: str, body: Json | None = None) -> ObjectReference:
-        """Return a Secret, for an Event."""
-        return self._about(SECRET, name, body)
-
-    def _about(
+    def about(
         self, kind: ResourceType, name: str, body: Json | None = None
     ) -> ObjectReference:
+        """Return an object for an Event, which goes to the release namespace."""
         return ObjectReference(
             api_version=kind.api_version,
             kind=kind.name,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from certs.codec import decode_pair, decode_state
+from certs.model import Generation
 from certs.state import ClientTrust, ObservedState, ServingSecret, State
-from certs.validate import CertificateVerdict, load
+from certs.validate import load
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
@@ -116,7 +117,8 @@ class Observer:
         return tuple(sorted({one for _, many in slices.items.values() for one in many}))
 
     def _configuration(self, conditions: list[Condition]) -> Json | None:
-        name, about = self.names.configuration, self.names.about_configuration()
+        name = self.names.configuration
+        about = self.names.about(WEBHOOK_CONFIGURATION, name)
         try:
             return self.client.get(WEBHOOK_CONFIGURATION, name)
         except NotFound:
@@ -140,7 +142,7 @@ class Observer:
         try:
             return self._secret(name, reasons, conditions)
         except ClusterError as error:
-            conditions.append(condition_of(error, self.names.about_secret(name)))
+            conditions.append(condition_of(error, self.names.about(SECRET, name)))
             return None
 
     def _secret(
@@ -167,7 +169,7 @@ class Observer:
             reason = foreign
             label = f"{CONTENT_LABEL}={MANAGED_BY}"
             detail = f"{where} lacks the label {label} and is left alone"
-        about = self.names.about_secret(name, body)
+        about = self.names.about(SECRET, name, body)
         conditions.append(Condition(reason=reason, detail=detail, about=about))
         return None
 
@@ -190,7 +192,7 @@ class Observer:
         version = f"{metadata.uid(secret)}/{metadata.resource_version(secret)}"
         return ServingSecret(
             version=version,
-            generation=None if isinstance(found, CertificateVerdict) else found,
+            generation=found if isinstance(found, Generation) else None,
             held=self._held("pair", version),
         )
 

@@ -338,3 +338,19 @@ def test_what_was_written_before_a_look_fails_is_told(settled: Site) -> None:
         tuple(cause.value for cause in outcome.done),
         [one.reason for one in outcome.conditions],
     )
+
+
+def test_what_was_read_before_a_look_fails_is_known(settled: Site) -> None:
+    """Also by a companion that has just started: the dates do not vanish."""
+    known = settled.step().state
+    reads = iter(range(100))
+    settled.trust("", "")
+    settled.restart()
+    settled.cluster.forbid(
+        lambda call: call.key.name == STATE and call.verb == "get" and next(reads) > 0
+    )
+
+    outcome = settled.step()
+
+    assert RotationReason.FORBIDDEN is outcome.reason
+    assert known == outcome.state

@@ -24,7 +24,7 @@ from webhook.cluster.errors import (
     Unavailable,
 )
 from webhook.cluster.events import EventType, ObjectReference
-from webhook.cluster.resources import ENDPOINT_SLICE, SECRET
+from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, SERVICE
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.certificates.controller import KEY, certificate_informers
 from webhook.companion.certificates.reasons import RotationReason
@@ -321,7 +321,7 @@ def test_a_change_queues_the_key_and_no_content_is_kept() -> None:
 )
 def test_an_error_has_its_reason(error: Exception, reason: str, detail: str) -> None:
     """Only the API server's own text is repeated."""
-    found = condition_of(error, PLACE.about_service())
+    found = condition_of(error, PLACE.about(SERVICE, PLACE.service))
 
     assert (reason, detail, error) == (found.reason, found.detail, found.error)
 
