@@ -1,10 +1,9 @@
 """Where the time of one request goes, in microseconds, and how it grows with its size.
 
-HTTP is what `Connection` and gunicorn's parser take beside the answer; TLS is OpenSSL's
+HTTP is what `Connection` and its parser take beside the answer; TLS is OpenSSL's
 part alone. The kernel and the event loop are the rest of what `tests.bench.run` sees.
 """
 
-import asyncio
 import json
 import ssl
 import statistics
@@ -18,17 +17,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import uvloop
 
 from tests.bench.measure import write_bodies
-from tests.server.framing import Bench, Wire
 from tests.server.pairs import HOST, issue
 from tests.server.process import trusting
 from webhook.injection.decision import decide
 from webhook.injection.review import answer, decode, parse
 from webhook.samples import reviews
+from webhook.server.app import create_app
 from webhook.server.certwatcher import Pair, load
-from webhook.server.connection import Connection
+from webhook.server.connection import Connection, Shared
 from webhook.server.handler import build, log_fields
 from webhook.server.responses import JSON
 from webhook.settings import Settings
@@ -58,25 +56,24 @@ def microseconds(work: Callable[[], object], turns: int = TURNS) -> float:
     return round(statistics.median(means), 2)
 
 
-async def profile(body: bytes) -> dict[str, float]:
+def profile(body: bytes) -> dict[str, float]:
     """The parts of one request."""
-    bench = Bench(asyncio.get_running_loop())
-    handler = bench.handler
-    wire: Any = Wire()
+    handler = build(Settings(), write=len)
+    app = create_app(Settings(), handler)
+    shared = Shared(handler=handler, app=app, probes=app)
     handler.log.start()
     review = decode(body)
     decision = decide(review, handler.policy)
-    connection = Connection(bench.worker, probes=False)
-    connection.connection_made(wire)
+    connection = Connection(shared, probes=False)
+    connection.opened()
     request = HEAD.format(len(body)).encode() + body
 
     def whole() -> None:
-        connection.data_received(request)
-        wire.written.clear()
+        connection.receive(request)
+        connection.out.clear()
 
     def count() -> None:
-        handler.metrics.decided("x", "ray-head", decision.reason)
-        handler.metrics.seconds.observe(0.0001)
+        handler.metrics.decided("x", "ray-head", decision.reason, 0.0001)
 
     def write() -> None:
         fields = log_fields(review, decision, 0.0001)
@@ -185,7 +182,7 @@ def main() -> None:
         for path in write_bodies(Path(name)):
             body = path.read_bytes()
             sys.stdout.write(f"{path.stem}, {len(body)} bytes, in microseconds\n")
-            result[path.stem] = uvloop.run(profile(body))
+            result[path.stem] = profile(body)
             for part, value in result[path.stem].items():
                 sys.stdout.write(f"  {value:8.2f}  {part}\n")
     sys.stdout.write(json.dumps(result) + "\n")

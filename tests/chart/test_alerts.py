@@ -17,7 +17,9 @@ HOURS: Final = 3
 _OWN: Final = f'namespace="{NAMESPACE}"'
 _PODS: Final = "tracking_injector_companion_task_pods"
 _SINCE: Final = "tracking_injector_companion_profile_problem_timestamp_seconds"
-_NOT_AFTER: Final = f"tracking_injector_certificate_not_after_seconds{{{_OWN}}}"
+_NOT_AFTER: Final = (
+    f"tracking_injector_certificate_not_after_timestamp_seconds{{{_OWN}}}"
+)
 _ROTATION: Final = (
     f"tracking_injector_companion_certificate_rotation_start_timestamp_seconds{{{_OWN}}}"
 )

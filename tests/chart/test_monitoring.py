@@ -78,7 +78,7 @@ def test_alerts_on_certificates_follow_the_times_that_are_set(chart: Chart) -> N
     ends = {
         rule["alert"]: float(rule["expr"].rsplit("<")[-1]) / 86400
         for rule in group["rules"]
-        if "certificate_not_after_seconds" in rule["expr"]
+        if "certificate_not_after_timestamp_seconds" in rule["expr"]
     }
 
     assert ends == {

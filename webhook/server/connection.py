@@ -10,7 +10,6 @@ import re
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
-from http import HTTPStatus
 from math import inf
 from typing import Any, Final
 
@@ -34,19 +33,13 @@ from webhook.server.limits import (
     UNREAD,
 )
 from webhook.server.metrics import Phase
-from webhook.server.responses import Answer, error
+from webhook.server.responses import CLOSE, Answer, error, on_the_wire
 from webhook.server.wsgi import call, environ_of
 
 _REVIEW: Final = (b"POST", MUTATE.encode())
 _METRICS: Final = METRICS.encode()
 _NOT_A_TARGET: Final = re.compile(rb"[^\x21-\x7e]").search
-_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
-    for status in HTTPStatus
-}
-_HEAD: Final = b"Content-Type: application/json\r\nContent-Length: %d\r\nDate: %s\r\n"
 _BEFORE_REQUEST: Final = frozenset({Phase.FIRST_REQUEST, Phase.IDLE})
-_CLOSE: Final = b"Connection: close\r\n\r\n"
 
 
 class Work(Enum):
@@ -196,24 +189,21 @@ class Connection:
 
     def respond(self) -> bytes:
         """The whole answer to the request that is next."""
-        handler, parser = self.shared.handler, self._parser
+        handler, parser, date = self.shared.handler, self._parser, self.shared.date
         self._is_last = handler.draining or not self._keeps_alive
-        if self._reviews and (self._method, self._path()) == _REVIEW:
-            content_type = parser.get_header(b"content-type") or b""
-            answer = handler.answer(self._body, content_type.decode("latin-1"))
-            return self._written(answer, _CLOSE if self._is_last else b"\r\n")
+        end = CLOSE if self._is_last else b""
         try:
+            if self._reviews and (self._method, self._path()) == _REVIEW:
+                content_type = parser.get_header(b"content-type") or b""
+                answer = handler.answer(self._body, content_type.decode("latin-1"))
+                return on_the_wire(answer, date, end)
             environ = environ_of(
                 self._method, self._target, parser.asgi_headers, bytes(self._body)
             )
-            status, headers, body = call(self._app, environ)
-        except Exception as problem:  # noqa: BLE001 - the client gets its 500
+            return call(self._app, environ, b"Date: %s\r\n%s" % (date, end))
+        except Exception as problem:  # noqa: BLE001 - it ends one connection
             self._is_last = True
-            return self._written(handler.failed(problem), _CLOSE)
-        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
-        lines.append(f"Date: {self.shared.date.decode()}\r\n")
-        end = _CLOSE if self._is_last else b"\r\n"
-        return "\r\n".join(lines).encode("latin-1") + end + body
+            return on_the_wire(handler.failed(problem), date, CLOSE)
 
     def finish(self, response: bytes) -> None:
         """Send an answer, and turn to what the client sent after its request."""
@@ -262,12 +252,8 @@ class Connection:
     def refuse(self, answer: Answer) -> None:
         """Answer what never became a request, and close."""
         retry = b"Retry-After: 1\r\n" if answer.status == 503 else b""
-        self.out += self._written(answer, retry + _CLOSE)
+        self.out += on_the_wire(answer, self.shared.date, retry + CLOSE)
         self.close()
-
-    def _written(self, answer: Answer, end: bytes) -> bytes:
-        head = _HEAD % (len(answer.body), self.shared.date)
-        return b"".join((_LINES[answer.status], head, end, answer.body))
 
     def _release(self) -> None:
         if self._held:

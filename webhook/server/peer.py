@@ -13,7 +13,7 @@ from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
 from typing import Any, Final
 
 from webhook.server.certwatcher import handshake_failure
-from webhook.server.connection import Connection, Shared
+from webhook.server.connection import Connection, Shared, Work
 from webhook.server.limits import FORGOTTEN, PIECE, READS
 from webhook.server.metrics import Handshake, Phase
 
@@ -108,32 +108,36 @@ class Peer(Connection):
 
     def flush(self) -> None:
         """Write what there is to write, and decide what to wait for."""
-        if self.out:
-            try:
-                sent = self._send(self.out)
-            except _NOT_NOW:
-                sent = 0
-            except OSError:
-                self.drop()
-                return
-            del self.out[:sent]
-        if self.out:
-            if self.phase is not Phase.CLOSING and self._mask != EPOLLOUT:
-                self.enter(Phase.ANSWER)
-            self._wait_for(EPOLLOUT)
-        elif self.phase is Phase.CLOSING:
+        if self.out and not self._write():
+            return
+        if self.phase is Phase.CLOSING:
             self._shut()
         elif self.work:
             self._wait_for(0)
             self._loop.working.append(self)
-        elif self._mask == EPOLLIN:
-            return
-        else:
-            self.phase = Phase.IDLE if self.phase is Phase.ANSWER else self.phase
+        elif self._mask != EPOLLIN:
+            if self.phase is Phase.ANSWER:
+                self.enter(Phase.IDLE)
             self._wait_for(EPOLLIN)
             self.advance()
             if self.out or self.work:
                 self.flush()
+
+    def _write(self) -> bool:
+        """Return whether that was all."""
+        try:
+            sent = self._send(self.out)
+        except _NOT_NOW:
+            sent = 0
+        except OSError:
+            self.drop()
+            return False
+        del self.out[:sent]
+        if self.out:
+            if self.phase is not Phase.CLOSING and self._mask != EPOLLOUT:
+                self.enter(Phase.ANSWER)
+            self._wait_for(EPOLLOUT)
+        return not self.out
 
     def end(self) -> None:
         """The phase's deadline has passed."""
@@ -153,10 +157,11 @@ class Peer(Connection):
             return
         if self.phase is Phase.HANDSHAKE:
             self.shared.handler.metrics.handshakes.labels(result).inc()
+        if self.work is not Work.RENDER:  # a thread may be about to use it
+            self._parser = None  # which refers back to this object
         self.close()
         del self._loop.peers[self._fd]
         self._sock.close()
-        self._parser = None  # it refers back to this object
 
     def _shut(self) -> None:
         """Say that this was all; what the client still sends is read and forgotten.

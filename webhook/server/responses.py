@@ -5,7 +5,8 @@ text. Neither repeats the request; a review's uid is the one exception, for the 
 server asks for it.
 """
 
-from typing import NamedTuple
+from http import HTTPStatus
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -39,6 +40,26 @@ SENTENCES = {
     503: ("Busy", "Too much of this at once; try again."),
 }
 """Machine reason and sentence of every error that has no rejection."""
+
+
+CLOSE: Final = b"Connection: close\r\n"
+_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+}
+_HEAD: Final = b"Content-Type: application/json\r\nContent-Length: %d\r\nDate: %s\r\n"
+
+
+def on_the_wire(answer: Answer, date: bytes, more: bytes = b"") -> bytes:
+    """An answer as HTTP/1.1, in one piece, of which TLS makes one record.
+
+    Args:
+        answer: What to say.
+        date: The time now, as HTTP has it.
+        more: Further header lines, each with its end.
+    """
+    head = _HEAD % (len(answer.body), date)
+    return b"".join((_LINES[answer.status], head, more, b"\r\n", answer.body))
 
 
 def rejected(rejection: Rejection) -> Answer:

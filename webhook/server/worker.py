@@ -10,26 +10,18 @@ import ctypes
 import errno
 import os
 import socket
-import threading
 import time
-from collections import deque
 from email.utils import formatdate
-from queue import SimpleQueue
 from select import EPOLLIN, epoll
 from typing import Any, Final
 
 from gunicorn.workers.base import Worker
 
 from webhook.server.connection import Work
-from webhook.server.limits import (
-    CROWD,
-    DRAIN_LIMIT,
-    QUIET_SECONDS,
-    RENDER_SHARE,
-    RENDERS,
-)
+from webhook.server.limits import CROWD, DRAIN_LIMIT, QUIET_SECONDS
 from webhook.server.metrics import Handshake, Phase
 from webhook.server.peer import Loop, Peer
+from webhook.server.renderer import Renderer
 from webhook.server.responses import error
 
 TICK_SECONDS: Final = 1.0
@@ -49,8 +41,6 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
         self._loop = Loop(
             handler=self.handler, app=self.wsgi, probes=self.app.probes, epoll=epoll()
         )
-        self._scrapes: SimpleQueue[Peer] = SimpleQueue()
-        self._rendered: deque[tuple[Peer, bytes]] = deque()
         self._next_tick, self._crowd = 0.0, 0
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -88,7 +78,7 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
             listener.setblocking(False)
         for descriptor in (*self._listeners, self.PIPE[0]):
             self._loop.epoll.register(descriptor, EPOLLIN)
-        threading.Thread(target=self._render, name="metrics", daemon=True).start()
+        self._renderer = Renderer(lambda: os.write(self.PIPE[1], b"r"))
 
     def _drain(self) -> None:
         """Serve until nobody asks any more.
@@ -121,9 +111,17 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
             elif descriptor in self._listeners:
                 self._accept(self._listeners[descriptor])
             else:
-                self._send_rendered()
+                self._woken()
         if loop.working:
             self._work_for(loop.working.popleft())
+
+    def _woken(self) -> None:
+        """Something was rendered, or there was a signal."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.PIPE[0], 4096)
+        for peer, response in self._renderer.finished():
+            if peer.is_open:
+                peer.proceed(response)
 
     def _work_for(self, peer: Peer) -> None:
         if not peer.is_open:
@@ -131,9 +129,7 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
         if peer.work is Work.LATER:
             peer.proceed(peer.respond())
             self._crowd = 2 * CROWD  # a large body swells the heap as well
-        elif self._scrapes.qsize() < RENDERS:
-            self._scrapes.put(peer)
-        else:
+        elif not self._renderer.takes(peer):
             peer.refuse(error(503))
             peer.flush()
 
@@ -207,24 +203,3 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
         if peers:
             self.handler.metrics.evictions.inc()
             min(peers, key=lambda one: one.last_answer).drop(Handshake.EVICTED)
-
-    # -- metrics -----------------------------------------------------------------
-
-    def _render(self) -> None:
-        """Render metrics for one after the other; a thread of its own runs this."""
-        while True:
-            peer = self._scrapes.get()
-            begun = time.perf_counter()
-            if peer.is_open:
-                self._rendered.append((peer, peer.respond()))
-                os.write(self.PIPE[1], b"r")
-            time.sleep((time.perf_counter() - begun) * RENDER_SHARE)
-
-    def _send_rendered(self) -> None:
-        """Something was rendered, or there was a signal."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.PIPE[0], 4096)
-        while self._rendered:
-            peer, response = self._rendered.popleft()
-            if peer.is_open:
-                peer.proceed(response)

@@ -8,18 +8,10 @@ could hold.
 import sys
 from collections.abc import Callable, Iterable
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask
-
-
-class WsgiResponse(NamedTuple):
-    """What an application answered."""
-
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
 
 
 def environ_of(
@@ -59,14 +51,23 @@ def environ_of(
     return environ
 
 
-def call(app: Flask, environ: dict[str, Any]) -> WsgiResponse:
-    """Run the application and keep all of its answer."""
-    started: list[tuple[str, list[tuple[str, str]]]] = []
+def call(app: Flask, environ: dict[str, Any], more: bytes) -> bytes:
+    """Run the application and return all of its answer, as HTTP/1.1.
+
+    Args:
+        app: The application.
+        environ: The request.
+        more: Further header lines, each with its end.
+    """
+    lines: list[str] = []
 
     def start_response(
         status: str, headers: list[tuple[str, str]], _: object = None
     ) -> Callable[[bytes], object]:
-        started.append((status, headers))
+        lines[:] = [
+            f"HTTP/1.1 {status}",
+            *(f"{one}: {value}" for one, value in headers),
+        ]
         return len  # PEP 3333's `write`, which Flask does not use
 
     parts = app(environ, start_response)
@@ -74,4 +75,5 @@ def call(app: Flask, environ: dict[str, Any]) -> WsgiResponse:
         body = b"".join(parts)
     finally:
         getattr(parts, "close", lambda: None)()
-    return WsgiResponse(*started[-1], body)
+    head = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+    return b"".join((head, more, b"\r\n", body))
