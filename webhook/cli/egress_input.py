@@ -24,7 +24,7 @@ from webhook.cluster.resources import (
     SECRET,
     ResourceType,
 )
-from webhook.companion.egress.elsewhere import look
+from webhook.companion.egress.engine_detection import detect_engines
 from webhook.companion.projections import (
     ComputeNamespace,
 )
@@ -211,7 +211,7 @@ def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> Egre
             findings={n: findings(n, one, limits) for n, one in cached.items()},
             all_resolved=release is None,
         ),
-        engines=look(client, discovery),
+        engines=detect_engines(client, discovery),
         keys=keys,
         pods=objects.pods,
     )

@@ -39,8 +39,9 @@ from webhook.companion.dns import Resolver, read_resolv_conf
 from webhook.companion.dns_controller import DnsController, LookUp
 from webhook.companion.dns_store import DnsStore
 from webhook.companion.egress.applier import Applier
-from webhook.companion.egress.controller import EgressController, EgressSources
+from webhook.companion.egress.controller import EgressController
 from webhook.companion.egress.engine_detection import EngineDetector
+from webhook.companion.egress.planner import EgressSources
 from webhook.companion.egress.service_index import ServiceIndexCache
 from webhook.companion.manager import Manager
 from webhook.companion.metrics import CompanionCollector, QueueMetrics

@@ -90,7 +90,9 @@ class Built:
             self.create(CONFIG_MAP, name)
         for name in (f"{NAME}-tls", f"{NAME}-tls-state"):
             self.create(SECRET, name, labels={CONTENT_LABEL: MANAGED_BY})
-        hooks = [{"name": name, "clientConfig": {}} for name in ("ray", "spark")]
+        hooks: list[Json] = [
+            {"name": name, "clientConfig": {}} for name in ("ray", "spark")
+        ]
         self.create(WEBHOOK_CONFIGURATION, NAME, "", webhooks=hooks)
         self.create(
             ENDPOINT_SLICE,

@@ -63,6 +63,16 @@ def labeled(**settings: Any) -> Case:
     return case
 
 
+def marked(*, profile: str = "", egress: str = "") -> Case:
+    """A labeled namespace with another label besides."""
+
+    def case(built: Built) -> None:
+        built.label(profile=profile, egress=egress)
+        built.start()
+
+    return case
+
+
 def gives(**keys: str) -> Case:
     """A labeled namespace whose profile gives these keys, and an isolating policy."""
 
@@ -308,12 +318,6 @@ def enforcement_unknown(built: Built) -> None:
     isolated(built)
 
 
-def odd_selector(built: Built) -> None:
-    """A label that is no mode."""
-    built.label(egress="sometimes")
-    built.start()
-
-
 def paced(built: Built) -> None:
     """Two rewrites in a short time."""
     isolated(built)
@@ -414,10 +418,7 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (MirrorReason.EXCLUDED_NAMESPACE, labeled(excluded_namespaces=("ray",))),
     (
         MirrorReason.UNKNOWN_PROFILE,
-        lambda built: (
-            built.label(profile="other"),
-            built.start(),
-        )[1],
+        marked(profile="other"),
     ),
     (
         MirrorReason.SOURCE_MISSING,
@@ -469,10 +470,7 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (EgressReason.NOT_ISOLATED, labeled()),
     (
         EgressReason.SWITCHED_OFF,
-        lambda built: (
-            built.label(egress="off"),
-            built.start(),
-        )[1],
+        marked(egress="off"),
     ),
     (EgressReason.NO_NETWORK_NEEDED, gives(TRACKING_URI="file:///tmp")),
     (EgressReason.KEYS_UNKNOWN, labeled(profiles='{"default": [{"secret": "none"}]}')),
@@ -491,7 +489,7 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (EgressReason.DATABASE_URI, gives(TRACKING_URI="postgresql://u@db.example.org/x")),
     (EgressReason.LEGACY_TRACKER, gives(**{"NEPTUNE_API_TOKEN": "x"})),
     (EgressReason.BASELINE_MISSING, labeled(egress_mode=EgressMode.ISOLATE)),
-    (EgressReason.SELECTOR_UNREADABLE, odd_selector),
+    (EgressReason.SELECTOR_UNREADABLE, marked(egress="sometimes")),
     (EgressReason.PENDING, paced),
     (EgressReason.WRITE_REFUSED, fails("apply", NETWORK_POLICY, Forbidden("no right"))),
     (EgressReason.OTHER_EGRESS_CONTROLS, other_controls),

@@ -156,7 +156,7 @@ def test_profiles_leave_room_for_namespaces() -> None:
     results = CompanionResults()
     for number in range(6000):
         results.mirrors.put(f"n-{number:04}", mirrored())
-    profiles = {f"{'p' * 50}-{n:05}": [] for n in range(9000)}
+    profiles: dict[str, list[str]] = {f"{'p' * 50}-{n:05}": [] for n in range(9000)}
     given = source(results, json.dumps(profiles | {"default": []}))
     text = render(given)
     found = json.loads(text)

@@ -60,9 +60,9 @@ class Published:
     def put(self, data: dict[str, str]) -> None:
         """Somebody writes the ConfigMap by hand."""
         meta = {"name": NAME, "namespace": HOME}
+        gone: dict[str, Any] = {FIELD: None}
         self.user.apply(CONFIG_MAP, {"metadata": meta, "data": data})
-        body = {"metadata": meta, "data": data or {FIELD: None}}
-        self.user.patch(CONFIG_MAP, body)
+        self.user.patch(CONFIG_MAP, {"metadata": meta, "data": data or gone})
 
     def step(self) -> int:
         """The watch catches up, the controller works; returns the writes it made."""
