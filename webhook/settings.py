@@ -205,6 +205,10 @@ class CompanionSettings(Readable):
         Precedence.FALLBACK,
         doc="The webhook's setting, so that the auditor knows which keys are shadowed.",
     )
+    enforced_keys: tuple[str, ...] = option(
+        (),
+        doc="The webhook's setting, so that a key that a mirror lacks is reported.",
+    )
     audit: Switch = option(
         Switch.ON,
         doc="`on`: task pods are followed, and those without keys are reported; needs"

@@ -111,7 +111,8 @@ class Informer(Generic[T]):
         """Call back, in the informer's thread, after each change; must not block.
 
         Args:
-            on_change: gets the key of each object whose projection changed.
+            on_change: gets the key of each object whose projection changed, or that
+                can no longer be read, or can again.
             on_health: called when it has synced, begins to fail or recovers.
         """
         self._on_change.append(on_change)
@@ -163,7 +164,7 @@ class Informer(Generic[T]):
         try:
             self._list()
         except ClusterError as error:
-            self._failing = error
+            self._failed(error)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set; every failure is only a pause."""
@@ -206,7 +207,7 @@ class Informer(Generic[T]):
         listing = self._client.list(self.options, self._projected)
         upto = int(listing.version) if listing.version.isdecimal() else 0
         with self._lock:
-            before = self._items
+            before, unreadable = self._items, self._unprojected
             self._items, self._by_namespace, self._unprojected = {}, {}, {}
             for key, (revision, item) in listing.items.items():
                 self._store(key, revision, item, before.get(key))
@@ -221,6 +222,7 @@ class Informer(Generic[T]):
                 for key in before.keys() | self._items.keys()
                 if _item(before, key) != _item(self._items, key)
             ]
+            changed += unreadable.keys() ^ self._unprojected.keys()
         self._version = listing.version
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads requests in time
         self._relist_at = time.monotonic() + _RELIST_SECONDS * jitter
@@ -269,8 +271,10 @@ class Informer(Generic[T]):
             if known is None and revision and revision <= newest:
                 return
             self._deleted.pop(key, None)
+            readable = key not in self._unprojected
             self._store(key, revision, item, known)
             changed = _item(self._items, key) != (known[1] if known else None)
+            changed |= readable != (key not in self._unprojected)
         if changed:
             self._changed([key])
 
