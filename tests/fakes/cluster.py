@@ -1,7 +1,8 @@
 """A cluster in memory: the `Resources` port with versions, watches, conflicts, rights.
 
 What it answers is held to a real API server by `tests.contracts.resources`. Faults are
-switched on by name: `forbid`, `outage`, `compact`, `stall`, `throttle`, `full`.
+switched on by name: `forbid`, `fail`, `outage`, `compact`, `stall`, `throttle`,
+`full`.
 """
 
 import copy
@@ -73,6 +74,7 @@ class FakeCluster:
         self._version = 100
         self._oldest = 0
         self._forbidden: list[Rule] = []
+        self._failing: list[tuple[Rule, Exception]] = []
         self._counter = 0
         self._meanwhile: tuple[str, Callable[[], object]] | None = None
         self.calls: list[Call] = []
@@ -97,9 +99,14 @@ class FakeCluster:
         """From now on a call for which the rule holds is refused."""
         self._forbidden.append(rule)
 
+    def fail(self, rule: Rule, error: Exception) -> None:
+        """From now on a call for which the rule holds fails with this error."""
+        self._failing.append((rule, error))
+
     def allow_all(self) -> None:
-        """Gives every right back."""
+        """Gives every right back, and ends what `fail` began."""
         self._forbidden.clear()
+        self._failing.clear()
 
     def compact(self) -> None:
         """Forgets the past: a watch from an older version gets 410."""
@@ -142,6 +149,9 @@ class FakeCluster:
             raise Throttled(f"{verb} {kind.plural}: too many", retry_after=0.01)
         if any(rule(call) for rule in self._forbidden):
             raise Forbidden(f"{verb} {kind.plural} {key}: a right is missing")
+        for rule, error in self._failing:
+            if rule(call):
+                raise error
 
     def find(self, kind: ResourceType, key: ObjectKey) -> Json:
         """The object itself, not a copy."""

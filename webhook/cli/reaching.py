@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from webhook.cli.release import Release
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import ObjectKey
+from webhook.companion.dns import ResolvConf, Resolver, read_resolv_conf
 from webhook.companion.egress.concern import Egress
 from webhook.companion.egress.elsewhere import Elsewhere
 from webhook.companion.egress.farewell import Farewell
@@ -22,7 +23,6 @@ from webhook.companion.egress.names import Names, Wakes
 from webhook.companion.egress.seen import watch
 from webhook.companion.loop import Concern
 from webhook.companion.means import Means
-from webhook.companion.resolver import ResolvConf, Resolver, read_resolv_conf
 from webhook.egress.baseline import parse_baseline
 from webhook.egress.destinations import parse_extra
 from webhook.egress.dns_cache import DnsLimits

@@ -54,7 +54,7 @@ def blocked_destinations(
     """
     found = []
     for place in destinations:
-        service = _service(place, caller, catalog)
+        service = _service(place, caller.namespace, catalog)
         closing = _closing(service, place, caller, catalog, policies)
         if service and closing:
             names, where = ", ".join(closing), service.namespace
@@ -67,13 +67,27 @@ def blocked_destinations(
     return tuple(found)
 
 
+def server_namespaces(
+    destinations: Iterable[Destination], namespace: str, catalog: ServiceIndex
+) -> frozenset[str]:
+    """Return the namespaces whose policies decide who gets in.
+
+    Args:
+        destinations: What task pods dial; those outside the cluster are passed over.
+        namespace: Of the task pods.
+        catalog: The cluster's Services.
+    """
+    services = (_service(place, namespace, catalog) for place in destinations)
+    return frozenset(service.namespace for service in services if service)
+
+
 def _service(
-    place: Destination, caller: ClientNamespace, catalog: ServiceIndex
+    place: Destination, namespace: str, catalog: ServiceIndex
 ) -> Service | None:
     network = place.network
     if network is not None:
         return catalog.owners.get(network.network_address)
-    return catalog.named(place.host, caller.namespace)
+    return catalog.named(place.host, namespace)
 
 
 def _closing(

@@ -123,6 +123,17 @@ class NamespacePlan:
         return self.policies if self.mode.writes else ()
 
 
+def required_destinations(
+    namespace: NamespaceInput, options: EgressOptions
+) -> tuple[Destination, ...]:
+    """Return everything that must be reachable from a namespace."""
+    mode = narrowed(options.mode, namespace.egress_label)
+    if mode is EgressMode.OFF or namespace.destinations is None:
+        return ()
+    closing = options.baseline.destinations if mode is EgressMode.ISOLATE else ()
+    return (*namespace.destinations, *closing)
+
+
 def plan_namespace(
     world: EgressWorld, namespace: NamespaceInput, options: EgressOptions
 ) -> NamespacePlan:
@@ -144,8 +155,7 @@ def plan_namespace(
             findings=tuple(sorted(own)),
             hold=mode.writes,
         )
-    closing = options.baseline.destinations if mode is EgressMode.ISOLATE else ()
-    destinations = (*namespace.destinations, *closing)
+    destinations = required_destinations(namespace, options)
     rules = world.rules(destinations, namespace.name, options.nameservers)
     need = _Need(
         destinations=destinations,

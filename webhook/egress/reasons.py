@@ -34,6 +34,8 @@ class EgressReason(StrEnum):
     LEGACY_TRACKER = "LegacyTracker"
     BASELINE_MISSING = "BaselineMissing"
     SELECTOR_UNREADABLE = "SelectorUnreadable"
+    PENDING = "Pending"
+    WRITE_REFUSED = "WriteRefused"
 
     @property
     def sentence(self) -> str:
@@ -105,6 +107,12 @@ _SENTENCES: Final = {
     ),
     EgressReason.SELECTOR_UNREADABLE: (
         "A policy or namespace carries a value this version does not know."
+    ),
+    EgressReason.PENDING: (
+        "A policy of ours is rewritten in a moment: rewrites of a namespace are paced."
+    ),
+    EgressReason.WRITE_REFUSED: (
+        "A policy of ours could not be written or deleted; it is tried again."
     ),
 }
 

@@ -11,7 +11,7 @@ import dns.rcode
 import pytest
 
 from tests.fakes.dns_server import DnsServer, Reply, Script
-from webhook.companion.resolver import Resolver, Search, read_resolv_conf
+from webhook.companion.dns import Resolver, Search, read_resolv_conf
 from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import (
     CachedName,
@@ -369,3 +369,26 @@ def test_a_name_that_fails_everywhere_fails_as_itself(serve: Serve) -> None:
     searching.close()
 
     assert lookup.outcome is DnsOutcome.SERVFAIL
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 64 + ".example", "a..b", ".".join(["a" * 60] * 5), "\udce4.example"]
+)
+def test_a_name_that_dns_cannot_carry_is_malformed(
+    resolver: Resolver, serve: Serve, name: str
+) -> None:
+    """It is an answer, not an error: no other name is kept waiting."""
+    lookup = resolver.look_up(name, where(serve(always("t. 60 IN A 8.8.8.8"))), NOW)
+
+    assert lookup == DnsAnswer(NOW, DnsOutcome.MALFORMED)
+
+
+def test_a_completion_that_dns_cannot_carry_is_passed_over(serve: Serve) -> None:
+    """A long name and a long search domain together exceed 255 characters."""
+    long = ".".join(["a" * 60] * 4)
+    searching = Resolver(Search(("corp.example",), 9), timedelta(seconds=10))
+    script = always(f"{long}. 60 IN A 8.8.8.8")
+    lookup = searching.look_up(long, where(serve(script)), NOW)
+    searching.close()
+
+    assert texts(lookup) == ["8.8.8.8"]

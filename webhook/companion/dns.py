@@ -1,4 +1,4 @@
-"""Asks every DNS server that task pods may be answered by, and merges what they say.
+"""Looks names up at every DNS server that may answer task pods, and merges the answers.
 
 One server failing never hides what another one answers, and an answer is taken only
 whole: through its chain of aliases to addresses, with the least TTL on the way.
@@ -44,7 +44,7 @@ _MOST_TELLING = (
     DnsOutcome.MALFORMED,
     DnsOutcome.TIMEOUT,
 )
-"""Of several servers: what one knows, another one need not."""
+"""Precedence when servers disagree, most informative first."""
 _OF_FAMILIES = (
     DnsOutcome.NOERROR,
     DnsOutcome.CHAIN,
@@ -55,12 +55,12 @@ _OF_FAMILIES = (
     DnsOutcome.NXDOMAIN,
     DnsOutcome.EMPTY,
 )
-"""Of the two families at one server."""
+"""Precedence between the two address families at one server."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What one server says of one name: in one family, or in both."""
+    """One server's answer for a name: in one family, or in both."""
 
     outcome: DnsOutcome
     addresses: tuple[Address, ...] = ()
@@ -75,15 +75,15 @@ class Search:
     """How short names are completed, as the C library does it.
 
     Attributes:
-        domains: Tried in this order.
-        ndots: A name with fewer dots is completed first and tried as it is last.
+        domains: tried in this order.
+        ndots: a name with fewer dots is completed first and tried as it is last.
     """
 
     domains: tuple[str, ...] = ()
     ndots: int = 1
 
     def candidates(self, name: str) -> tuple[str, ...]:
-        """What a name may mean, in the order in which it is tried."""
+        """Return what a name may mean, in the order in which it is tried."""
         completed = tuple(f"{name}.{domain}" for domain in self.domains)
         if name.count(".") < self.ndots:
             return (*completed, name)
@@ -98,7 +98,7 @@ class ResolvConf:
     search: Search
 
     def beyond(self, domain: str) -> Search:
-        """The search list without the cluster's own domains.
+        """Return the search list without the cluster's own domains.
 
         Those lead to Services, which are followed and need not be looked up; the first
         differs for each namespace. What is left comes from the node, for all alike.
@@ -108,7 +108,7 @@ class ResolvConf:
 
 
 def read_resolv_conf(text: str) -> ResolvConf:
-    """What a resolv.conf says, in its order."""
+    """Parse a resolv.conf."""
     resolver = dns.resolver.Resolver(configure=False)
     resolver.read_resolv_conf(io.StringIO(text))
     return ResolvConf(
@@ -126,31 +126,32 @@ class Resolver:
     def __init__(
         self, search: Search = Search(), timeout: timedelta = timedelta(seconds=2)
     ) -> None:
-        """Prepares.
+        """Create the pool of threads that queries run in.
 
         Args:
-            search: How names are completed.
-            timeout: Of each query; an answer cut short is asked for again over TCP.
+            search: how names are completed.
+            timeout: of each query; an answer cut short is asked for again over TCP.
         """
         self._search, self._timeout = search, timeout.total_seconds()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dns")
 
     def close(self) -> None:
-        """Lets running queries end and takes no more."""
+        """Let running queries end and take no more."""
         self._pool.shutdown()
 
     def look_up(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
     ) -> DnsAnswer:
-        """A and AAAA of a name, from every server.
+        """Return A and AAAA of a name, from every server.
 
         The first candidate of the search list with an address is what the name means;
-        one that fails is passed over, as the C library does it.
+        one that fails is passed over, as the C library does it. A name that DNS cannot
+        carry, such as one with a label of 64 characters, is `MALFORMED`.
 
         Args:
-            name: With or without its trailing dot.
-            servers: Address and port of each.
-            now: When; the lookup bears this time.
+            name: with or without its trailing dot.
+            servers: address and port of each.
+            now: the time that the answer bears.
         """
         bare = name.removesuffix(".")
         lookups: dict[str, DnsAnswer] = {}
@@ -164,7 +165,10 @@ class Resolver:
     def _absolute(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
     ) -> DnsAnswer:
-        absolute = dns.name.from_text(f"{name}.")
+        try:
+            absolute = dns.name.from_text(f"{name}.")
+        except (dns.exception.DNSException, UnicodeError):
+            return DnsAnswer(now, DnsOutcome.MALFORMED)
         answers = list(self._pool.map(lambda s: self._both(absolute, *s), servers))
         found = [answer for answer in answers if answer.addresses]
         outcomes = tuple(answer.outcome for answer in answers)
@@ -177,9 +181,9 @@ class Resolver:
         )
 
     def _both(self, name: dns.name.Name, address: Address, port: int) -> _Answer:
-        """One family may be missing; then the other one is the answer.
+        """Ask for both families: one may be missing, then the other is the answer.
 
-        Where one fails and the other one is empty, it failed: half an answer is none.
+        Where one fails and the other is empty, it failed: half an answer is none.
         """
         families = (dns.rdatatype.A, dns.rdatatype.AAAA)
         both = [self._one(name, kind, str(address), port) for kind in families]
@@ -193,7 +197,7 @@ class Resolver:
     def _one(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, where: str, port: int
     ) -> _Answer:
-        """Follows aliases across answers, for a server need not do it."""
+        """Follow aliases across answers, since a server need not do it."""
         aliases, ttl = 0, _NO_TTL
         while aliases <= _MAX_ALIASES:
             response = self._ask(name, kind, where, port)
