@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from webhook.cli.document import BadInputError
-from webhook.cli.egress_check import Surroundings, trace
+from webhook.cli.egress_check import trace
 from webhook.cli.egress_input import (
     EgressInput,
     Flags,
@@ -251,12 +251,8 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
     about = given.of(name)
     rules = given.rules(about)
     planned = plan_namespace(given.world, about, given.options)
-    around = Surroundings(
-        policies=[p for there in given.world.policies.values() for p in there],
-        pods=pods,
-        labels={name: one.labels for name, one in given.namespaces.items()},
-    )
-    hops = list(trace(around, found, rules.rules))
+    policies = [one for there in given.world.policies.values() for one in there]
+    hops = list(trace(policies, pods, found, rules.rules))
     table = Table("TO", "OPEN", "WHY", box=None, pad_edge=False)
     for hop in hops:
         table.add_row(hop.to, "yes" if hop.is_open else "no", hop.why)

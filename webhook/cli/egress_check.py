@@ -1,6 +1,6 @@
 """Traces a pod's way to all that it should reach, policy by policy. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from webhook.egress.evaluate import Target, egress, ingress
@@ -37,33 +37,36 @@ class Hop:
         return self.leaves and self.arrives
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What decides about a packet.
+def trace(
+    policies: Sequence[NetworkPolicy],
+    pods: Sequence[Pod],
+    pod: Pod,
+    rules: Iterable[Rule],
+) -> Iterator[Hop]:
+    """Yield every peer and port of the rules that a pod should be permitted.
 
-    Attributes:
+    Args:
         policies: All of the cluster.
         pods: All of the cluster; the first that a selector matches stands for it.
-        labels: Of each namespace, by its name.
+        pod: Where the way begins.
+        rules: What it should be permitted.
     """
-
-    policies: Sequence[NetworkPolicy]
-    pods: Sequence[Pod]
-    labels: Mapping[str, Mapping[str, str]]
-
-
-def trace(around: Surroundings, pod: Pod, rules: Sequence[Rule]) -> Iterator[Hop]:
-    """Yield every peer and port of the rules that a pod should be permitted."""
     for rule in rules:
         for peer in rule.peers:
             for port in rule.ports:
-                yield _hop(around, pod, peer, port)
+                yield _hop(policies, _target(pods, peer), pod, (peer, port))
 
 
-def _hop(around: Surroundings, pod: Pod, peer: Peer, port: Port) -> Hop:
+def _hop(
+    policies: Sequence[NetworkPolicy],
+    target: Target,
+    pod: Pod,
+    wanted: tuple[Peer, Port],
+) -> Hop:
+    peer, port = wanted
     number = port.port if isinstance(port.port, int) else 0
-    target, to = _target(around, peer), f"{_named(peer)} {port.protocol}/{number}"
-    out = egress(around.policies, pod, target, number, port.protocol)
+    to = f"{_named(peer)} {port.protocol}/{number}"
+    out = egress(policies, pod, target, number, port.protocol)
     if not out.allowed:
         isolated = ", ".join(out.isolated_by)
         why = f"isolated by {isolated}; no rule permits it"
@@ -73,7 +76,7 @@ def _hop(around: Surroundings, pod: Pod, peer: Peer, port: Port) -> Hop:
         why = f"permitted by rule {out.allowed_by[1] + 1} of {out.allowed_by[0]}"
     if target.pod is not None:
         source = Target(next(iter(pod.addresses), None), pod)
-        entry = ingress(around.policies, target.pod, source, number, port.protocol)
+        entry = ingress(policies, target.pod, source, number, port.protocol)
         if not entry.allowed:
             closed, where = ", ".join(entry.isolated_by), target.pod.namespace
             why = f"DestinationIngressBlocked: {closed} in {where}"
@@ -81,11 +84,11 @@ def _hop(around: Surroundings, pod: Pod, peer: Peer, port: Port) -> Hop:
     return Hop(to=to, leaves=True, arrives=True, why=why)
 
 
-def _target(around: Surroundings, peer: Peer) -> Target:
+def _target(pods: Sequence[Pod], peer: Peer) -> Target:
     """Return a pod there is, else one as the selector describes it."""
     if isinstance(peer, IpBlock):
         return Target(peer.network.network_address)
-    for pod in around.pods:
+    for pod in pods:
         spaces = peer.namespaces or Selector()
         if peer.pods.matches(pod.labels) and spaces.matches(pod.namespace_labels):
             return Target(next(iter(pod.addresses), None), pod)
@@ -95,7 +98,7 @@ def _target(around: Surroundings, peer: Peer) -> Target:
         namespace=name,
         name="any",
         labels=_labels(peer.pods),
-        namespace_labels={**space, **around.labels.get(name, {})},
+        namespace_labels=space,
     )
     return Target(None, described)
 

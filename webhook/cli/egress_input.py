@@ -177,14 +177,7 @@ def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> Egre
     """
     release = _release(client, flags.release)
     report = _report(release) if release else {}
-    published = (report.get("settings") or {}).get("egress")
-    options = EgressOptions()
-    if published is None:
-        message = "No companion publishes its settings: defaults and flags hold."
-        click.echo(message, err=True)
-    else:
-        options = EgressOptions.from_json(published)
-    profiles = report.get("profiles")
+    options, profiles = _published(report), report.get("profiles")
 
     def listed(kind: ResourceType) -> list[Json]:
         items = client.list(ListOptions(kind), dict).items
@@ -292,6 +285,19 @@ def _report(release: ReleaseLocation) -> Json:
     except (NotFound, ValueError):
         return {}
     return found
+
+
+def _published(report: Json) -> EgressOptions:
+    settings = (report.get("settings") or {}).get("egress")
+    if settings is None:
+        message = "No companion publishes its settings: defaults and flags hold."
+        click.echo(message, err=True)
+        return EgressOptions()
+    try:
+        return EgressOptions.from_json(settings)
+    except ValueError as error:
+        message = f"{error}: use the command of the installed version."
+        raise click.ClickException(message) from error
 
 
 def _cached(

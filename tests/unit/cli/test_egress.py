@@ -312,6 +312,7 @@ def publish(
     options: EgressOptions | None = None,
     release: str = "tracking-injector",
     profiles: tuple[str, ...] = ("default",),
+    **changed: str,
 ) -> None:
     """The companion's status, as the chart labels it."""
     options = options or EgressOptions(
@@ -320,7 +321,7 @@ def publish(
     report = {
         "schema": 1,
         "profiles": {name: {} for name in profiles},
-        "settings": {"egress": options.to_json()},
+        "settings": {"egress": options.to_json() | changed},
     }
     meta = {
         "name": f"{release}-status",
@@ -402,6 +403,18 @@ def test_published_settings_hold(world: World) -> None:
         "    ├── 10.0.0.99/32 TCP/53, UDP/53",
         "    └── 203.0.113.7/32 TCP/443",
     ]
+
+
+def test_settings_of_another_version_are_one_sentence(world: World) -> None:
+    """They are not guessed at."""
+    publish(world, mode="sometimes")
+    result = ask("plan")
+
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: 'sometimes' is not a valid EgressMode: use the command of the installed"
+        " version.\n",
+    )
 
 
 def test_a_mode_that_only_looks_on_writes_nothing(world: World) -> None:
