@@ -18,7 +18,7 @@ from webhook.cli.kubeconfig import cluster_options, connect, now, process_enviro
 from webhook.cli.status import is_in_order
 from webhook.cluster.errors import ClusterError
 from webhook.companion.build import Companion, Outside, build_companion
-from webhook.companion.cleanup import remove_all as clean_up
+from webhook.companion.cleanup import delete_mirrors, delete_policies
 from webhook.companion.health_server import HealthServer, pages
 from webhook.egress.reasons import EgressReason
 from webhook.jsonlog import JsonLog
@@ -134,3 +134,26 @@ def _report(built: Companion) -> int:
         click.echo(f"certificates: {one.detail or one.reason.sentence}", err=True)
     report = json.loads(built.status.text()) | {"companion": {"leader": "once"}}
     return 0 if is_in_order(report) and not waiting else 1
+
+
+def _remove(built: Companion) -> int:
+    click.echo(
+        "Removing the webhook's configuration, then mirrors and policies; a running "
+        "companion is stopped before that.",
+        err=True,
+    )
+    try:
+        left = delete_mirrors(
+            built.context,
+            built.caches.mirrors,
+            built.elector,
+            configuration=built.settings.webhook_name,
+            wait=time.sleep,
+        )
+        delete_policies(built.context)
+    except ClusterError as error:
+        click.echo(str(error), err=True)
+        return 1
+    for name, why in sorted(left.items()):
+        click.echo(f"{name}: {why}", err=True)
+    return 1 if left else 0

@@ -12,6 +12,7 @@ import yaml
 
 from certs.state import ReplicaCertificate
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.log import Lines
 from webhook.cluster.config import Connection
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import Json
@@ -46,18 +47,6 @@ KEYS = {"TRACKING_URI": "https://mlflow.example.org", "TRACKING_API_KEY": CANARY
 PROFILES = '{"default": [{"secret": "keys"}]}'
 HEAD = {"ray.io/node-type": "head"}
 DENY = "{podSelector: {}, policyTypes: [Egress]}"
-
-
-class Lines:
-    """A log in memory."""
-
-    def __init__(self) -> None:
-        """Empty."""
-        self.lines: list[tuple[str, dict[str, Any]]] = []
-
-    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        """Keep it."""
-        self.lines.append((event, fields))
 
 
 class Built:

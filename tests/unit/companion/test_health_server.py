@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.unit.companion.world import Lines
+from tests.fakes.log import Lines
 from webhook.companion import health_server
 from webhook.companion.health_server import HealthServer, Page, pages
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.cluster import FakeCluster
-from tests.unit.companion.world import Lines
+from tests.fakes.log import Lines
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.leader_election import LeaderElector, parse_lease

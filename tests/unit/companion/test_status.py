@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.log import Lines
 from tests.unit.companion.test_report import NOW, mirrored, source
-from tests.unit.companion.world import Lines
 from webhook.cluster.errors import Forbidden
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.informer import Informer

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.cluster import FakeCluster
-from tests.unit.companion.world import Lines
+from tests.fakes.log import Lines
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.resources import NAMESPACE, NODE, SERVICE
 from webhook.cluster.workqueue import WorkQueue

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from webhook.companion.means import Means
+
 from tests.fakes.cluster import FakeCluster
 from webhook.cluster.errors import NotFound
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import Json, ListOptions, ObjectKey
 from webhook.cluster.resources import CONFIG_MAP, EVENT, NAMESPACE, POD, SECRET
-from webhook.companion.means import Means
 from webhook.companion.mirrors import Mirrors
 from webhook.companion.observed import Interests, Wakes, observe
 from webhook.companion.supply import Supplies

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tests.fakes.cluster import FakeCluster
-from tests.unit.companion.world import Lines
+from tests.fakes.log import Lines
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import (
