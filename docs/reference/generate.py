@@ -22,8 +22,8 @@ from webhook.cli.main import COMMANDS, cli
 from webhook.cli.wiring import wire
 from webhook.cluster.config import Connection
 from webhook.cluster.rest import RestClient
+from webhook.companion.audit import AuditReason
 from webhook.companion.certificates import words
-from webhook.companion.verdicts import AuditReason
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from certs.state import RotationPhase, State
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
+from webhook.companion.audit import AuditReason
 from webhook.companion.certificates.words import Outcome
 from webhook.companion.metrics import Reports
-from webhook.companion.verdicts import AuditReason
 from webhook.telemetry import ServerMetrics
 
 FOREIGN = {"apiserver_admission_webhook_fail_open_count"}

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from webhook.cluster.interface import Json
-from webhook.companion.verdicts import AuditReason
+from webhook.companion.audit import AuditReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
 
 _ASLEEP: Final = 30

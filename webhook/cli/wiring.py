@@ -16,7 +16,7 @@ from webhook.cluster.events import EventRecorder
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.leader_election import LeaderElector
-from webhook.companion.audit import Auditor
+from webhook.companion.auditor import Auditor
 from webhook.companion.loop import Concern
 from webhook.companion.means import Log, Means, always
 from webhook.companion.mirrors import Mirrors

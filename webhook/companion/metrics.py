@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from webhook.cluster.events import EventRecorder
-from webhook.companion.audit import Auditor
+from webhook.companion.auditor import Auditor
 from webhook.companion.certificates.keeper import CertificateKeeper
 from webhook.companion.mirrors import Mirrors
 from webhook.companion.observed import Observed

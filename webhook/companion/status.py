@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from webhook import __version__
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
-from webhook.companion.audit import Auditor, PodsReport
+from webhook.companion.auditor import Auditor, PodsReport
 from webhook.companion.means import Means
 from webhook.companion.mirrors import Mirrors, NamespaceReport
 from webhook.companion.supply import Supplies

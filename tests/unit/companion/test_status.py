@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from click.testing import CliRunner
 from rich.console import Console
 
-from tests.unit.companion.test_audit import HEAD, Audited
+from tests.unit.companion.test_auditor import HEAD, Audited
 from tests.unit.companion.world import CANARY, RELEASE
 from webhook.cli.main import cli
 from webhook.cli.status import is_in_order
