@@ -1,5 +1,9 @@
 # Only names: every step is defined in .ci/run.
-.PHONY: help demo test lint types imports unit property server dns chart oracle cluster companion bench endurance fuzz lab lab-build lab-down node node-build node-down e2e reference
+steps := lint names loc types imports unit property property-quick server render dns chart oracle \
+  cluster check-cluster companion bench endurance fuzz lab lab-build lab-down node node-build \
+  node-down e2e-short e2e reference
+
+.PHONY: help demo test check $(steps)
 
 help: ## list the steps
 	@.ci/run help
@@ -7,8 +11,11 @@ help: ## list the steps
 demo: ## make the environment and run the main job on captured reviews
 	@.ci/run demo
 
-test: ## every check that needs no root
+test: ## what a contributor runs: no root, no Go; a minute and a half
 	@.ci/run test
 
-lint types imports unit property server dns chart oracle cluster companion bench endurance fuzz lab lab-build lab-down node node-build node-down e2e reference:
+check: ## everything else, tier by tier
+	@.ci/run check
+
+$(steps):
 	@.ci/run $@

@@ -22,7 +22,7 @@ from tests.lab.control_plane import ControlPlane, Options
 T = TypeVar("T")
 
 HOME: Final = "ml-tracking"
-REVIEWS: Final = Path(__file__).parents[2] / "webhook" / "captured"
+REVIEWS: Final = Path(__file__).parents[2] / "webhook" / "samples"
 _WRITERS: Final = 6
 """Clients that make the world; the API server's own work is what takes the time."""
 

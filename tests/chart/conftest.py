@@ -11,6 +11,17 @@ from tests.lab.tools import TOOLS
 HELMS = ("helm", "helm-4")
 
 
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """With a Helm given, leave out what needs a program that the lab builds."""
+    if config.getoption("--helm") is None:
+        return
+    built = [one for one in items if "toolbox" in getattr(one, "fixturenames", ())]
+    items[:] = [one for one in items if one not in built]
+    config.hook.pytest_deselected(items=built)
+
+
 @pytest.fixture(scope="session")
 def toolbox() -> Toolbox:
     """Both Helms and promtool, built if they are missing."""
@@ -21,9 +32,12 @@ def toolbox() -> Toolbox:
 
 
 @pytest.fixture(scope="session")
-def chart(toolbox: Toolbox) -> Chart:
-    """The chart, rendered by Helm 3."""
-    return Chart(toolbox.program("helm"))
+def chart(request: pytest.FixtureRequest) -> Chart:
+    """The chart, rendered by Helm 3, or by the Helm that was given."""
+    given = request.config.getoption("--helm")
+    if given is not None:
+        return Chart(given)
+    return Chart(request.getfixturevalue("toolbox").program("helm"))
 
 
 @pytest.fixture(scope="session", params=HELMS, ids=["helm-3", "helm-4"])

@@ -155,9 +155,6 @@ def test_a_namespace_that_is_not_labeled_is_said_to_be(
 @pytest.fixture
 def watching(release: Release) -> Iterator["Screen"]:
     """`status --watch` on a terminal."""
-    # A shell starts what runs in the background with the interrupt ignored, and what
-    # such a process starts would ignore it as well.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, "status", "--watch", f"--kubeconfig={release.plane.kubeconfig}"],
@@ -169,7 +166,6 @@ def watching(release: Release) -> Iterator["Screen"]:
     process.kill()
     process.wait()
     os.close(ours)
-    signal.signal(signal.SIGINT, before)
 
 
 def test_it_stays_and_shows_what_changes(

@@ -42,6 +42,13 @@ def build(*, node: bool) -> None:
 
 
 @main.command()
+@click.argument("name")
+def program(name: str) -> None:
+    """Print the path of a program that is built, or say that it is missing."""
+    click.echo(_TOOLBOX.program(name))
+
+
+@main.command()
 def up() -> None:
     """Start a control plane, print its kubeconfig, stay until Ctrl-C or `down`."""
     _RUNNING.parent.mkdir(parents=True, exist_ok=True)

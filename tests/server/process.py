@@ -133,11 +133,26 @@ class Server:
         lines = [one for one in text.splitlines() if one.startswith(name)]
         return sum(float(one.rpartition(" ")[2]) for one in lines)
 
-    def events(self, event: str) -> list[dict[str, Any]]:
-        """The log's lines of one kind, once those of the past have arrived."""
-        time.sleep(0.3)
-        found = [json.loads(line) for line in list(self.lines)]
-        return [line for line in found if line["event"] == event]
+    def events(
+        self, event: str, *, at_least: int = 1, **fields: str
+    ) -> list[dict[str, Any]]:
+        """The log's lines of one kind with these fields, once there are enough.
+
+        Lines arrive in order, but some time after the answer that they are about.
+        """
+        found: list[dict[str, Any]] = []
+
+        def arrived() -> bool:
+            lines = (json.loads(line) for line in list(self.lines))
+            found[:] = [
+                line
+                for line in lines
+                if line["event"] == event and fields.items() <= line.items()
+            ]
+            return len(found) >= at_least
+
+        wait_until(arrived)
+        return found
 
     def worker(self) -> int:
         """The process id of the worker."""

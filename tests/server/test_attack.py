@@ -168,7 +168,7 @@ def test_a_stopping_server_answers_until_it_is_quiet(
     folder: Path, pair: PemPair
 ) -> None:
     """Not ready, still accepting, and closing each connection that it answers."""
-    with serving(folder, pair, drain_seconds="2") as server:
+    with serving(folder, pair, drain_seconds="5") as server:
         kept = server.client()
         assert kept.mutate(RAY_HEAD).headers.get("connection") is None
         idle = server.client()
@@ -181,7 +181,7 @@ def test_a_stopping_server_answers_until_it_is_quiet(
             answer = fresh.mutate(RAY_HEAD)
         assert (200, "close") == (answer.status, answer.headers["connection"])
 
-        assert server.process.wait(20) == 0
+        assert server.process.wait(30) == 0
         assert idle.rest() == b""
         with pytest.raises(ConnectionRefusedError):
             silent(server.port)

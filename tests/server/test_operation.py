@@ -41,9 +41,7 @@ def test_a_decision_is_one_line_of_fixed_fields(server: Server) -> None:
     with server.client() as client:
         client.mutate(review(uid="one-of-a-kind"))
 
-    (line,) = [
-        one for one in server.events("decision") if one["uid"] == "one-of-a-kind"
-    ]
+    (line,) = server.events("decision", uid="one-of-a-kind")
     assert DECISION_FIELDS == set(line)
     assert ("patched", "Injected", "ray-head", ["head"], False) == (
         line["decision"],
@@ -71,6 +69,9 @@ def test_no_body_reaches_the_log(server: Server) -> None:
     with server.client() as client:
         client.raw(b"GET / HTTP/1.1\r\nHost: x\r\nA\x00: %s\r\n\r\n" % CANARY.encode())
 
+    with server.client() as client:
+        client.mutate(review(uid="after-the-canary"))
+    assert server.events("decision", uid="after-the-canary")
     assert server.events("rejected")
     assert CANARY.encode() not in b"".join(server.lines)
 

@@ -22,17 +22,20 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
+from hypothesis import settings
 
 from tests.property.rotation.histories import play
 
-HISTORIES = 10_000
+PER_EXAMPLE = 10
+"""Histories for each of the profile's examples: 10 000, or 1000 when it is quick."""
 CHUNK = 250
 
 
 def test_no_history_breaks_an_invariant() -> None:
     """Crashes, rivals, API errors, lag, skew and tampering, in any order."""
+    histories = PER_EXAMPLE * settings().max_examples
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        causes = set().union(*pool.map(causes_of, range(0, HISTORIES, CHUNK)))
+        causes = set().union(*pool.map(causes_of, range(0, histories, CHUNK)))
 
     # The histories reach what they are about, not only the fair-weather path.
     assert {
