@@ -1,0 +1,289 @@
+"""Task pods without keys, with older keys or with shadowed ones are found and told."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.companion.world import CANARY, World
+from webhook.cluster import metadata
+from webhook.cluster.errors import Unavailable
+from webhook.cluster.interface import ListOptions
+from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
+from webhook.companion.audit import AuditReason
+from webhook.companion.auditor import Auditor
+from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
+from webhook.injection.policy import Precedence
+from webhook.mirror.decide import NamespaceFilter
+
+HEAD = {"ray.io/node-type": "head"}
+OWNER = {
+    "apiVersion": "ray.io/v1",
+    "kind": "RayCluster",
+    "name": "cluster",
+    "uid": "uid-of-cluster",
+    "controller": True,
+}
+
+
+class Audited(World):
+    """A world whose auditor steps too."""
+
+    def __init__(self, precedence: Precedence = Precedence.FALLBACK) -> None:
+        """One labeled namespace with its mirror, and the auditor."""
+        super().__init__(config_maps=("michelangelo-config",))
+        self.auditor = Auditor(
+            self.means, self.observed, scope=NamespaceFilter(), precedence=precedence
+        )
+        self.label("ray")
+        self.step()
+        self.now += timedelta(seconds=10)
+
+    def run(self, name: str, labels: dict[str, str], **parts: Any) -> None:
+        """Somebody runs a pod with these labels."""
+        container = {"name": "head", "image": "i", **parts.pop("container", {})}
+        owner = parts.pop("owner", OWNER)
+        self.pod(
+            "ray",
+            name,
+            metadata={"labels": labels, "ownerReferences": [owner]},
+            spec={"containers": [container]},
+            status={"phase": "Running", **parts.pop("status", {})},
+        )
+
+    def audit(self) -> dict[AuditReason, int]:
+        """What the auditor counts now."""
+        self.now += timedelta(seconds=2)
+        for follower in self.observed.all():
+            follower.refresh()
+        self.auditor.step(self.now)
+        return dict(self.auditor.report["ray"].counts)
+
+
+@pytest.fixture(name="world")
+def _world() -> Audited:
+    return Audited()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (HEAD, AuditReason.MISSED),
+        (HEAD | {INJECTED_LABEL: "true"}, AuditReason.INJECTED),
+        (HEAD | {INJECT_LABEL: "disabled"}, AuditReason.OPTED_OUT),
+        ({"ray.io/node-type": "haed"}, AuditReason.WRONG_LABELS),
+        ({"spark-role": "driver"}, AuditReason.NO_TASK_CONTAINER),
+    ],
+)
+def test_each_task_pod_has_a_reason(
+    world: Audited, labels: dict[str, str], expected: AuditReason
+) -> None:
+    """What the webhook would say, and what became of it."""
+    world.run("p", labels)
+
+    assert world.audit() == {expected: 1}
+
+
+@pytest.mark.parametrize("role", ["redis-cleanup"])
+def test_pods_that_run_no_task_are_no_miss(world: Audited, role: str) -> None:
+    """The API server does not even send them."""
+    world.run("p", {"ray.io/node-type": role})
+
+    assert world.audit() == {}
+
+
+def test_a_pod_from_before_the_label_is_no_miss(world: Audited) -> None:
+    """It is counted, and no Event blames anybody."""
+    world.label("late", on=False)
+    world.pod(
+        "late",
+        "old",
+        metadata={"labels": HEAD},
+        spec={"containers": [{"name": "head", "image": "i"}]},
+        status={"phase": "Running"},
+    )
+    world.now += timedelta(seconds=10)
+    world.label("late")
+    world.step()
+    world.audit()
+
+    assert dict(world.auditor.report["late"].counts) == {
+        AuditReason.CREATED_BEFORE_LABEL: 1
+    }
+    assert world.events() == []
+
+
+def test_a_missed_pod_is_told_once_and_its_owner_once(world: Audited) -> None:
+    """However often it is audited, and however many pods an owner has."""
+    world.run("a", HEAD)
+    world.run("b", HEAD)
+    for _ in range(3):
+        world.audit()
+
+    assert world.events() == ["Missed", "Missed", "Missed"]
+
+
+def rayjob(world: Audited) -> None:
+    """A RayJob made the RayCluster."""
+    job = {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "name": "job",
+        "uid": "uid-of-job",
+        "controller": True,
+    }
+    meta = {"name": "cluster", "namespace": "ray", "ownerReferences": [job]}
+    world.user.apply(RAY_CLUSTER, {"metadata": meta})
+
+
+def told(world: Audited) -> list[str]:
+    """`Kind/name` of everything that an Event is about."""
+    listing = world.user.list(
+        ListOptions(EVENT),
+        lambda body: "{kind}/{name}".format(**body["involvedObject"]),
+    )
+    return sorted(about for _, about in listing.items.values())
+
+
+def test_the_rayjob_behind_a_raycluster_is_told_and_asked_for_once(
+    world: Audited,
+) -> None:
+    """That is what the user made; one request for each RayCluster."""
+    rayjob(world)
+    world.run("a", HEAD)
+    world.run("b", {"ray.io/node-type": "worker"})
+    for _ in range(3):
+        world.audit()
+
+    assert told(world) == ["Pod/a", "Pod/b", "RayCluster/cluster", "RayJob/job"]
+    asked = [call for call in world.cluster.calls if call.kind == RAY_CLUSTER]
+    assert [call.verb for call in asked] == ["apply", "get"]
+
+
+def test_without_the_right_to_see_rayclusters_the_walk_ends_there(
+    world: Audited,
+) -> None:
+    """The right is optional, and its absence costs one request."""
+    rayjob(world)
+    world.cluster.forbid(lambda call: call.kind == RAY_CLUSTER)
+    world.run("a", HEAD)
+    world.cluster.calls.clear()
+    for _ in range(3):
+        world.audit()
+
+    assert told(world) == ["Pod/a", "RayCluster/cluster"]
+    assert [call.kind for call in world.cluster.calls].count(RAY_CLUSTER) == 1
+
+
+def test_an_owner_that_cannot_be_asked_for_now_is_told_later(world: Audited) -> None:
+    """The step fails and is taken again; what was counted is reported all the same."""
+    rayjob(world)
+    world.run("a", HEAD)
+    world.cluster.meanwhile("get", lambda: setattr(world.cluster, "outage", True))
+    with pytest.raises(Unavailable):
+        world.audit()
+    assert dict(world.auditor.report["ray"].counts) == {AuditReason.MISSED: 1}
+
+    world.cluster.outage = False
+    world.audit()
+    assert told(world) == ["Pod/a", "RayCluster/cluster", "RayJob/job"]
+
+
+def test_an_executors_sparkapplication_is_found_through_its_driver(
+    world: Audited,
+) -> None:
+    """The driver itself was injected and is not blamed."""
+    application = {
+        "apiVersion": "sparkoperator.k8s.io/v1beta2",
+        "kind": "SparkApplication",
+        "name": "app",
+        "uid": "uid-of-app",
+        "controller": True,
+    }
+    driver = {"spark-role": "driver", INJECTED_LABEL: "true"}
+    world.run("driver", driver, owner=application)
+    uid = metadata.uid(world.user.get(POD, "driver", "ray"))
+    by_driver = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "name": "driver",
+        "uid": uid,
+        "controller": True,
+    }
+    executor = {"name": "spark-kubernetes-executor"}
+    labels = {"spark-role": "executor"}
+    world.run("exec-1", labels, owner=by_driver, container=executor)
+    world.audit()
+
+    assert told(world) == ["Pod/exec-1", "SparkApplication/app"]
+
+
+def test_pods_that_ended_do_not_count(world: Audited) -> None:
+    """Nobody can help them."""
+    world.run("p", HEAD, status={"phase": "Failed"})
+
+    assert world.audit() == {}
+
+
+def test_pods_older_than_their_keys_are_counted(world: Audited) -> None:
+    """From when their container started to when the mirror changed."""
+    started = "2026-01-02T03:04:10Z"
+    running = {"name": "head", "state": {"running": {"startedAt": started}}}
+    labels = HEAD | {INJECTED_LABEL: "true"}
+    world.run("p", labels, status={"containerStatuses": [running]})
+    world.audit()
+    assert world.auditor.report["ray"].outdated == 0
+
+    world.secret("keys", TRACKING_API_KEY="rotated")
+    world.step()
+    world.audit()
+    report = world.auditor.report["ray"]
+    assert report.outdated == 1
+    assert report.oldest is not None
+    assert f"{report.oldest:%H:%M:%S}" == "03:04:10"
+
+
+@pytest.mark.parametrize(
+    ("precedence", "expected"),
+    [
+        (Precedence.FALLBACK, {"TRACKING_URI": "ConfigMap/michelangelo-config"}),
+        (Precedence.OVERRIDE, {}),
+    ],
+)
+def test_shadowed_keys_are_named(
+    precedence: Precedence, expected: dict[str, str]
+) -> None:
+    """Where an older ConfigMap's value wins; values are not even kept."""
+    world = Audited(precedence)
+    meta = {"name": "michelangelo-config", "namespace": "ray"}
+    data = {"TRACKING_URI": CANARY, "OTHER": CANARY}
+    world.user.apply(CONFIG_MAP, {"metadata": meta, "data": data})
+    source = {"configMapRef": {"name": "michelangelo-config"}}
+    world.run("p", HEAD | {INJECTED_LABEL: "true"}, container={"envFrom": [source]})
+    world.audit()
+
+    assert world.auditor.report["ray"].shadowed == expected
+    assert CANARY not in repr(world.observed.config_maps[0].items())
+
+
+def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:
+    """That is no failure: the right is optional."""
+    world.restart()
+    world.cluster.forbid(lambda call: call.kind == POD)
+    auditor = Auditor(
+        world.means,
+        world.observed,
+        scope=NamespaceFilter(),
+        precedence=Precedence.FALLBACK,
+    )
+    for follower in world.observed.all():
+        follower.refresh()
+
+    assert auditor.step(world.now) == 1.0
+    assert auditor.state == "PodsUnreadable"
+
+
+@pytest.mark.parametrize("reason", list(AuditReason))
+def test_every_reason_has_a_sentence(reason: AuditReason) -> None:
+    """For Events and tables."""
+    assert reason.sentence.endswith(".")
