@@ -20,8 +20,8 @@ from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
 from webhook.companion.mirror_writer import MirrorWriter, meaning
 from webhook.companion.projections import MirrorState
+from webhook.egress.own_policy import is_own
 from webhook.egress.reasons import EgressReason
-from webhook.egress.shadow import is_own
 from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
 
 HELD_SECONDS: Final = 60
