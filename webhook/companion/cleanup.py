@@ -14,7 +14,7 @@ from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import ListOptions, ObjectKey, Preconditions
-from webhook.cluster.leader_election import LeaderElector
+from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
 from webhook.cluster.resources import NETWORK_POLICY, WEBHOOK_CONFIGURATION
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
@@ -26,9 +26,9 @@ from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
 
 HELD_SECONDS: Final = 60
 """How long nobody may lead; Helm deletes the Deployment within that."""
-_LAST_WRITES: Final = 12.0
-"""Seconds until whoever led has stopped, whatever it can reach: its fence of 10 s, and
-the time of a write; every API server has stopped asking the webhook long before."""
+_LAST_WRITES: Final = FENCE_SECONDS + 2.0
+"""Seconds until whoever led has stopped, and its last write ended; every API server has
+stopped asking the webhook long before."""
 _ROUNDS: Final = 5
 """Lists at most; the second only confirms, later ones follow a failure."""
 _OURS: Final = ListOptions(NETWORK_POLICY, labels=f"{MANAGED_BY_LABEL}={MANAGED_BY}")

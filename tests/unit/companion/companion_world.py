@@ -194,8 +194,7 @@ class World:
 
     def events(self, namespace: str = "") -> list[str]:
         """Reasons of the Events there are."""
-        flush = getattr(self.context.recorder, "flush", lambda: None)
-        flush()
+        self.context.recorder.flush()
         listing = self.user.list(
             ListOptions(EVENT, namespace), lambda body: body["reason"]
         )

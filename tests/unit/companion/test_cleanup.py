@@ -8,7 +8,7 @@ import pytest
 from tests.unit.companion.companion_world import World
 from webhook.cluster.errors import Forbidden, Unavailable
 from webhook.cluster.interface import ListOptions, ObjectKey
-from webhook.cluster.leader_election import LeaderElector
+from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
 from webhook.cluster.resources import (
     NETWORK_POLICY,
     SECRET,
@@ -19,8 +19,6 @@ from webhook.companion.controller import Controller, Result
 from webhook.mirror.reasons import MirrorReason
 
 CONFIGURATION = "tracking-injector"
-FENCE = 10.0
-"""For so long a leader may go on that nobody could tell."""
 
 
 @pytest.fixture(name="world")
@@ -83,7 +81,7 @@ def test_the_webhook_goes_before_the_first_mirror(world: World) -> None:
     deleted = [call.kind for call in world.cluster.calls if call.verb == "delete"]
 
     assert [WEBHOOK_CONFIGURATION, SECRET, SECRET] == deleted
-    assert waits[0] > FENCE
+    assert waits[0] > FENCE_SECONDS
 
 
 def test_without_the_right_to_the_webhook_every_mirror_stays(world: World) -> None:

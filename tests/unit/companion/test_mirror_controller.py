@@ -18,7 +18,8 @@ from webhook.cluster.errors import (
     Unavailable,
 )
 from webhook.cluster.interface import Json, ObjectKey
-from webhook.cluster.resources import NAMESPACE, POD, SECRET, ResourceType
+from webhook.cluster.resources import POD, SECRET, ResourceType
+from webhook.companion import projections
 from webhook.companion.mirror_controller import WORKERS
 from webhook.companion.mirror_writer import ContestedError
 from webhook.injection.names import MIRROR_SECRET, PROFILE_LABEL
@@ -705,12 +706,16 @@ def add_a_key(world: World, namespace: str) -> None:
     world.user.patch(SECRET, {"metadata": meta, "data": {"ADDED": "MQ=="}})
 
 
-def test_a_mirror_that_cannot_be_read_is_left_alone_and_told(world: World) -> None:
+def test_a_mirror_that_cannot_be_read_is_left_alone_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What was known of it stays, and the others go on."""
+    odd = unreadable(monkeypatch, "mirror_state")
+    world = World()
     for name in ("a", "odd"):
         world.label(name)
     world.step()
-    spoil(world, SECRET, key("odd"))
+    odd.add(key("odd"))
     world.secret("keys", TRACKING_API_KEY="rotated")
     world.step()
 
@@ -725,21 +730,26 @@ def test_a_mirror_that_cannot_be_read_is_left_alone_and_told(world: World) -> No
     assert world.mirror("odd") == BOTH
     assert world.reason("odd") is MirrorReason.PROJECTION_FAILED
 
-    world.user.delete(SECRET, MIRROR_SECRET, "odd")
+    odd.clear()
     world.step()
     assert world.mirror("odd") == world.mirror("a")
     assert world.reason("odd") is MirrorReason.MIRRORED
 
 
-def test_a_namespace_that_cannot_be_read_keeps_its_mirror(world: World) -> None:
+def test_a_namespace_that_cannot_be_read_keeps_its_mirror(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Also for a companion that never could: it may well be labeled."""
+    odd = unreadable(monkeypatch, "compute_namespace")
+    world = World()
     world.label("odd")
     world.step()
-    spoil(world, NAMESPACE, ObjectKey("", "odd"))
+    odd.add(ObjectKey("", "odd"))
     world.secret("keys", TRACKING_API_KEY="rotated")
     world.step()
     assert world.mirror("odd") == BOTH | {"TRACKING_API_KEY": "rotated"}
     assert world.reason("odd") is MirrorReason.PROJECTION_FAILED
+    assert world.events() == ["ProjectionFailed"]
 
     world.restart()
     world.step()
@@ -749,9 +759,18 @@ def test_a_namespace_that_cannot_be_read_keeps_its_mirror(world: World) -> None:
     assert world.events() == ["ProjectionFailed", "ProjectionFailed"]
 
 
-def spoil(world: World, kind: ResourceType, name: ObjectKey) -> None:
-    """Let an object have a field of a type that nobody expects."""
-    world.cluster.find(kind, name)["metadata"]["managedFields"] = 7
+def unreadable(monkeypatch: pytest.MonkeyPatch, name: str) -> set[ObjectKey]:
+    """Return a set of objects that a projection does not understand, empty yet."""
+    odd: set[ObjectKey] = set()
+    real = getattr(projections, name)
+
+    def project(body: Json) -> object:
+        if metadata.key(body) in odd:
+            raise TypeError("no value of it is told")
+        return real(body)
+
+    monkeypatch.setattr(projections, name, project)
+    return odd
 
 
 def test_one_namespace_costs_one_namespace(
