@@ -24,7 +24,7 @@ from webhook.cluster.resources import (
     SECRET,
     ResourceType,
 )
-from webhook.companion.egress.elsewhere import look
+from webhook.companion.egress.engine_detection import detect_engines
 from webhook.companion.projections import (
     ComputeNamespace,
 )
@@ -199,7 +199,7 @@ def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> Egre
         flags.settings.get("domain", options.domain),
         known | dict(flags.known),
         {n: findings(n, one, options.limits) for n, one in cached.items()},
-        look(client, discovery),
+        detect_engines(client, discovery),
     )
     return EgressInput(
         world=world,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from tests.unit.companion.egress.world import DENY, HOME, World
+from tests.unit.companion.egress.egress_world import DENY, HOME, EgressWorld
 from tests.unit.egress.sketch import ips
 from webhook.cli import egress as command
 from webhook.cli.egress import egress
@@ -292,9 +292,9 @@ def test_a_plan_says_who_closes_the_servers_door(run: Run) -> None:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def world(monkeypatch: pytest.MonkeyPatch) -> EgressWorld:
     """A cluster in memory, which the command connects to."""
-    made = World()
+    made = EgressWorld()
     made.label("team-a")
     made.policy(DENY)
     made.step()
@@ -308,7 +308,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def publish(
-    world: World,
+    world: EgressWorld,
     options: EgressOptions | None = None,
     release: str = "tracking-injector",
     profiles: tuple[str, ...] = ("default",),
@@ -340,7 +340,7 @@ def ask(*words: str) -> Result:
     return CliRunner().invoke(egress, list(words))
 
 
-def test_on_a_cluster_keys_and_addresses_are_found(world: World) -> None:
+def test_on_a_cluster_keys_and_addresses_are_found(world: EgressWorld) -> None:
     """The mirror has the ones, the companion's memory the others."""
     planned = yaml.safe_load(ask("plan", "-o", "yaml").stdout)
 
@@ -348,7 +348,7 @@ def test_on_a_cluster_keys_and_addresses_are_found(world: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", '{"mlflow.example.org": {}}'])
-def test_a_memory_that_cannot_be_read_is_none(world: World, text: str) -> None:
+def test_a_memory_that_cannot_be_read_is_none(world: EgressWorld, text: str) -> None:
     """Names then have no addresses, which is said."""
     meta = {"name": HOME.name, "namespace": HOME.namespace}
     world.user.apply(CONFIG_MAP, {"metadata": meta, "data": {"addresses.json": text}})
@@ -360,21 +360,21 @@ def test_a_memory_that_cannot_be_read_is_none(world: World, text: str) -> None:
     assert "Addresses of names are not known" in result.stderr
 
 
-def test_a_namespace_without_a_mirror_is_not_planned_yet(world: World) -> None:
+def test_a_namespace_without_a_mirror_is_not_planned_yet(world: EgressWorld) -> None:
     """No keys, and so no server that is known."""
     world.label("team-b")
 
     assert "team-b: KeysUnknown" in ask("plan").stdout
 
 
-def test_a_profile_that_the_companion_lacks_has_no_keys(world: World) -> None:
+def test_a_profile_that_the_companion_lacks_has_no_keys(world: EgressWorld) -> None:
     """What an earlier one mirrored is not what is planned for."""
     publish(world, profiles=("other",))
 
     assert ask("plan").stdout == "team-a: KeysUnknown\n"
 
 
-def test_published_settings_hold(world: World) -> None:
+def test_published_settings_hold(world: EgressWorld) -> None:
     """Hosts, mode, baseline, domain, allowed and excluded names; whatever the names."""
     world.label("team-b")
     world.label("lab")
@@ -403,7 +403,7 @@ def test_published_settings_hold(world: World) -> None:
     ]
 
 
-def test_settings_of_another_version_are_one_sentence(world: World) -> None:
+def test_settings_of_another_version_are_one_sentence(world: EgressWorld) -> None:
     """They are not guessed at."""
     publish(world, mode="sometimes")
     result = ask("plan")
@@ -415,7 +415,7 @@ def test_settings_of_another_version_are_one_sentence(world: World) -> None:
     )
 
 
-def test_a_mode_that_only_looks_on_writes_nothing(world: World) -> None:
+def test_a_mode_that_only_looks_on_writes_nothing(world: EgressWorld) -> None:
     """What would be written is shown, and not printed to be applied."""
     publish(world, EgressOptions(mode=EgressMode.OBSERVE, nameservers=ips("10.0.0.10")))
     shown, printed = ask("plan"), ask("plan", "-o", "yaml")
@@ -426,7 +426,7 @@ def test_a_mode_that_only_looks_on_writes_nothing(world: World) -> None:
     assert ask("plan", "-o", "yaml", "--mode", "additive").stdout != ""
 
 
-def test_flags_take_the_place_of_settings(world: World) -> None:
+def test_flags_take_the_place_of_settings(world: EgressWorld) -> None:
     """A baseline given closes what the release leaves open; a host comes on top."""
     baseline = (
         '{"peers": "namespace", "apiServer": [], "storage": [], "michelangelo": []}'
@@ -438,7 +438,7 @@ def test_flags_take_the_place_of_settings(world: World) -> None:
     assert "pods * SCTP/*, TCP/*, UDP/*" in result.stdout
 
 
-def test_without_a_companion_defaults_hold_and_it_is_said(world: World) -> None:
+def test_without_a_companion_defaults_hold_and_it_is_said(world: EgressWorld) -> None:
     """A name that nobody looked up has no address, then."""
     world.user.delete(CONFIG_MAP, "tracking-injector-status", HOME.namespace)
     result = ask("plan", "-n", "team-a")
@@ -447,7 +447,7 @@ def test_without_a_companion_defaults_hold_and_it_is_said(world: World) -> None:
     assert "No companion publishes its settings" in result.stderr
 
 
-def test_a_release_may_be_named(world: World) -> None:
+def test_a_release_may_be_named(world: EgressWorld) -> None:
     """One that is not there is an error; a status that is no JSON is none."""
     status = {"name": "odd-status", "namespace": HOME.namespace}
     world.user.apply(CONFIG_MAP, {"metadata": status, "data": {"status.json": "{"}})
@@ -460,7 +460,7 @@ def test_a_release_may_be_named(world: World) -> None:
 
 
 def test_an_object_of_a_cluster_that_cannot_be_read_is_passed_over(
-    world: World,
+    world: EgressWorld,
 ) -> None:
     """As the companion passes it over; a policy is told of by its own reason."""
     meta = {"name": "odd", "namespace": "team-a"}
@@ -473,7 +473,7 @@ def test_an_object_of_a_cluster_that_cannot_be_read_is_passed_over(
     assert "Sideways" in result.stdout
 
 
-def test_nodes_that_may_not_be_listed_are_not_known(world: World) -> None:
+def test_nodes_that_may_not_be_listed_are_not_known(world: EgressWorld) -> None:
     """Any endpoint may be on one, then."""
     world.cluster.forbid(lambda call: call.kind is NODE)
 
@@ -501,7 +501,7 @@ status: {podIPs: [{ip: 10.244.0.5}, {ip: odd}]}
     assert "closed in ml" in found.stdout
 
 
-def test_a_check_reads_the_clusters_pods(world: World) -> None:
+def test_a_check_reads_the_clusters_pods(world: EgressWorld) -> None:
     """And finds the way that the companion opened."""
     labels = {"tracking.michelangelo-ai.org/injected": "true"}
     meta = {"name": "worker", "namespace": "team-a", "labels": labels}
@@ -510,7 +510,7 @@ def test_a_check_reads_the_clusters_pods(world: World) -> None:
     assert ask("check", "worker", "-n", "team-a").exit_code == 0
 
 
-def test_what_may_not_be_listed_of_another_engine_is_said(world: World) -> None:
+def test_what_may_not_be_listed_of_another_engine_is_said(world: EgressWorld) -> None:
     """It is there, and nothing more is known."""
     world.cluster.served.add("k8s.ovn.org")
     world.cluster.forbid(lambda call: call.kind.group == "k8s.ovn.org")
@@ -520,7 +520,7 @@ def test_what_may_not_be_listed_of_another_engine_is_said(world: World) -> None:
     )
 
 
-def test_a_cluster_that_does_not_answer_is_one_sentence(world: World) -> None:
+def test_a_cluster_that_does_not_answer_is_one_sentence(world: EgressWorld) -> None:
     """Exit code 1."""
     world.cluster.outage = True
     result = ask("plan")

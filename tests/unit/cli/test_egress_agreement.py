@@ -115,6 +115,7 @@ def build(scenery: Scenery) -> EgressWorld:
         "dns_cache": f"{scenery.release}-addresses",
     }
     world.zone.records["other.example.org"] = scenery.other
+    world.zone.records["s3.example.org"] = ("203.0.113.30",)
     world.user.create(NAMESPACE, {"metadata": {"name": "ml"}})
     spec = "{clusterIP: 10.0.0.20, selector: {app: mlflow}, ports: [{port: 80}]}"
     world.apply(SERVICE, "mlflow", spec, "ml")
