@@ -263,3 +263,23 @@ def test_who_no_longer_leads_stops_in_the_middle(world: EgressWorld) -> None:
     assert meanwhile.reason is EgressReason.WRITE_REFUSED
     assert events == []
     assert world.result().reason is EgressReason.EGRESS_READY
+
+
+def test_a_policy_that_cannot_be_read_any_more_keeps_its_shadow(
+    world: EgressWorld,
+) -> None:
+    """It may isolate what it did, and then the shadow alone permits the server."""
+    world.step()
+    before = world.ours()
+    world.policy("{podSelector: {}, policyTypes: [Egress, Sideways]}")
+    world.step()
+
+    assert len(before) == 1
+    assert world.ours() == before
+    assert world.result().reason is EgressReason.SELECTOR_UNREADABLE
+    assert world.result().orphans == 0
+
+    world.delete()
+    world.step()
+
+    assert world.ours() == []
