@@ -273,8 +273,6 @@ def _notes(made: NamespacePlan) -> Iterator[str]:
     """Yield what a person has to know besides the policies."""
     for finding in made.findings:
         yield f"{finding.reason}: {finding.message}"
-    if made.waiting:
-        yield f"Waiting for the first lookup of {', '.join(sorted(made.names))}."
     if made.policies and not made.desired:
         yield f"Mode {made.mode} writes none of them; --mode additive would."
 

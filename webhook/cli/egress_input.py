@@ -34,10 +34,9 @@ from webhook.egress.destinations import Destination, derive
 from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache
 from webhook.egress.engines.detect import DetectedEngines
 from webhook.egress.engines.render import EgressNeed
-from webhook.egress.network_policy import NetworkPolicy, Pod
+from webhook.egress.network_policy import Pod
 from webhook.egress.options import EgressOptions
 from webhook.egress.plan import EgressWorld, NamespaceInput
-from webhook.egress.reasons import Finding
 from webhook.egress.rules import NAMESPACE_NAME_LABEL, EgressRules, rules_for
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
 from webhook.mirror.decide import NamespaceFilter
@@ -159,13 +158,15 @@ def from_manifests(
                 (found[kind.name] if kind else rest).append(body)
     objects = ObjectReader(list_=lambda kind: found[kind.name], strict=True)
     pods = objects.pods()
-    return _made(
-        objects,
-        _effective(EgressOptions(), flags),
-        _Names(known=flags.known, all_resolved=True),
-        engines=DetectedEngines.among(rest, namespace),
+    options, engines = EgressOptions(), DetectedEngines.among(rest, namespace)
+    domain = flags.settings.get("domain", options.domain)
+    world = objects.world(domain, flags.known, {}, engines)
+    return EgressInput(
+        world=world,
+        options=_effective(options, flags, world),
+        namespaces=objects.namespaces(),
         keys=lambda name: _given(name, flags.keys),
-        pods=lambda: pods,
+        list_pods=lambda: pods,
     )
 
 
@@ -192,76 +193,31 @@ def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> Egre
             return None  # the companion has nothing to give it
         return flags.keys if flags.keys is not None else _mirror(client, namespace)
 
-    options = _effective(options, flags)
     cached = _cached(client, release, options) if release else {}
-    limits = options.limits
-    return _made(
-        objects,
-        options,
-        _Names(
-            known={n: addresses(one, limits) for n, one in cached.items()}
-            | dict(flags.known),
-            findings={n: findings(n, one, limits) for n, one in cached.items()},
-            all_resolved=release is None,
-        ),
-        engines=detect_engines(client, discovery),
-        keys=keys,
-        pods=objects.pods,
+    known = {n: addresses(one, options.limits) for n, one in cached.items()}
+    world = objects.world(
+        flags.settings.get("domain", options.domain),
+        known | dict(flags.known),
+        {n: findings(n, one, options.limits) for n, one in cached.items()},
+        detect_engines(client, discovery),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Names:
-    """What is known of host names."""
-
-    known: Mapping[str, tuple[Address, ...]]
-    findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    all_resolved: bool
-
-    def resolved(self, names: Iterable[str]) -> bool:
-        """Return whether the companion has looked all of them up."""
-        return self.all_resolved or all(name in self.known for name in names)
-
-
-def _made(
-    objects: ObjectReader,
-    options: EgressOptions,
-    names: _Names,
-    *,
-    engines: DetectedEngines,
-    keys: Keys,
-    pods: Callable[[], Sequence[Pod]],
-) -> EgressInput:
-    index = objects.index(options.domain)
-    policies: dict[str, list[NetworkPolicy]] = {}
-    unreadable: dict[str, list[str]] = {}
-    for namespace, policy in objects.policies():
-        if isinstance(policy, NetworkPolicy):
-            policies.setdefault(namespace, []).append(policy)
-        else:
-            unreadable.setdefault(namespace, []).append(policy.problem)
-    if not options.nameservers:
-        dns = index.services.get(("kube-system", "kube-dns"))
-        options = replace(options, nameservers=dns.cluster_ips if dns else ())
     return EgressInput(
-        world=EgressWorld(
-            index=index,
-            addresses=names.known,
-            dns_findings=names.findings,
-            resolved=names.resolved,
-            policies=policies,
-            unreadable=unreadable,
-            engines=engines,
-        ),
-        options=options,
-        namespaces=objects.namespaces(),
+        world=world,
+        options=_effective(options, flags, world),
+        namespaces=spaces,
         keys=keys,
-        list_pods=pods,
+        list_pods=objects.pods,
     )
 
 
-def _effective(options: EgressOptions, flags: Flags) -> EgressOptions:
-    return replace(options, extra=(*options.extra, *flags.hosts), **flags.settings)
+def _effective(
+    options: EgressOptions, flags: Flags, world: EgressWorld
+) -> EgressOptions:
+    """Return the settings with flags in their place, and kube-dns where none says."""
+    extra = (*options.extra, *flags.hosts)
+    dns = world.index.services.get(("kube-system", "kube-dns"))
+    servers = options.nameservers or (dns.cluster_ips if dns else ())
+    return replace(options, **{"nameservers": servers, **flags.settings}, extra=extra)
 
 
 def _given(namespace: str, keys: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -305,11 +261,10 @@ def _cached(
 ) -> Mapping[str, CachedName]:
     """Return the names that the companion has looked up; none where unreadable."""
     try:
-        found = load_cache(client.get(CONFIG_MAP, options.dns_cache, release.home))
+        return load_cache(client.get(CONFIG_MAP, options.dns_cache, release.home))
     except (ClusterError, ValueError) as error:
         click.echo(f"Addresses of names are not known: {error}.", err=True)
         return {}
-    return {name: one for name, one in found.items() if one.last is not None}
 
 
 def _mirror(client: KubeClient, namespace: str) -> Mapping[str, str] | None:

@@ -27,7 +27,10 @@ from webhook.companion.projections import (
     network_policy,
 )
 from webhook.egress.addresses import Address, read_address
+from webhook.egress.engines.detect import DetectedEngines
 from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
+from webhook.egress.plan import EgressWorld
+from webhook.egress.reasons import Finding
 from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.egress.services import (
     EndpointSlice,
@@ -63,22 +66,41 @@ class ObjectReader:
         found = self._each(NAMESPACE, compute_namespace)
         return {one.name: one for one in found}
 
-    def policies(self) -> list[tuple[str, NetworkPolicy | UnreadablePolicy]]:
-        """Return all policies, each with its namespace."""
+    def world(
+        self,
+        domain: str,
+        known: Mapping[str, tuple[Address, ...]],
+        dns_findings: Mapping[str, tuple[Finding, ...]],
+        engines: DetectedEngines,
+    ) -> EgressWorld:
+        """Return all that plans are made from, as the companion would have it."""
         parse = NetworkPolicy.parse if self.strict else network_policy
 
         def placed(body: Json) -> tuple[str, NetworkPolicy | UnreadablePolicy]:
             return body["metadata"].get("namespace", "default"), parse(body)
 
-        return self._each(NETWORK_POLICY, placed)
-
-    def index(self, domain: str) -> ServiceIndex:
-        """Return Services, endpoints and nodes."""
-        return ServiceIndex.of(
+        policies: dict[str, list[NetworkPolicy]] = {}
+        unreadable: dict[str, list[str]] = {}
+        for namespace, policy in self._each(NETWORK_POLICY, placed):
+            if isinstance(policy, NetworkPolicy):
+                policies.setdefault(namespace, []).append(policy)
+            else:
+                unreadable.setdefault(namespace, []).append(policy.problem)
+        index = ServiceIndex.of(
             self._each(SERVICE, Service.parse),
             self._each(ENDPOINT_SLICE, EndpointSlice.parse),
             domain,
             self._nodes(),
+        )
+        return EgressWorld(
+            index=index,
+            addresses=known,
+            dns_findings=dns_findings,
+            # A companion waits for the first lookup for seconds: not worth telling.
+            resolved=lambda _: True,
+            policies=policies,
+            unreadable=unreadable,
+            engines=engines,
         )
 
     def pods(self) -> Sequence[Pod]:

@@ -121,7 +121,6 @@ class DnsController:
             new = {name for name in names - before if name not in self._wanted_by}
             for name in names - before:
                 self._wanted_by.setdefault(name, set()).add(namespace)
-                self._unwanted.pop(name, None)
             left = {name for name in before - names if self._drop(name, namespace)}
         for name in new | left:
             self._queue.add(name)

@@ -1,16 +1,12 @@
 """Stores what names resolved to in a ConfigMap, so that a restart forgets nothing."""
 
-import json
 from collections.abc import Mapping
-from typing import Final
 
 from webhook.cluster.errors import NotFound, Rejected
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.controller import Context
-from webhook.egress.dns_cache import CachedName, dump, load
-
-FIELD: Final = "addresses.json"
+from webhook.egress.dns_cache import CachedName, dump_cache, load_cache
 
 
 class DnsStore:
@@ -27,14 +23,12 @@ class DnsStore:
             Unavailable: nobody answered, so nothing is known of what was saved.
         """
         try:
-            body = self._context.client.get(
-                CONFIG_MAP, self.key.name, self.key.namespace
+            return load_cache(
+                self._context.client.get(CONFIG_MAP, self.key.name, self.key.namespace)
             )
-            raw = json.loads((body.get("data") or {}).get(FIELD, "{}"))
-            return {name: load(one) for name, one in raw.items()}
         except NotFound:
             return {}
-        except (Rejected, ValueError, AttributeError) as error:
+        except (Rejected, ValueError) as error:
             fields = {"at": str(self.key), "error": type(error).__name__}
             self._context.log.line("warning", "dns-cache-unreadable", fields)
             return {}
@@ -45,8 +39,7 @@ class DnsStore:
         Raises:
             ClusterError: it could not be written.
         """
-        text = json.dumps({name: dump(names[name]) for name in sorted(names)})
         meta = {"name": self.key.name, "namespace": self.key.namespace}
         self._context.client.apply(
-            CONFIG_MAP, {"metadata": meta, "data": {FIELD: text}}
+            CONFIG_MAP, {"metadata": meta, "data": dump_cache(names)}
         )

@@ -131,6 +131,7 @@ class UnreadablePolicy:
     """A NetworkPolicy with a value that this version does not know."""
 
     problem: str
+    uid: str = ""
 
 
 def compute_namespace(body: Json) -> ComputeNamespace:
@@ -180,7 +181,7 @@ def network_policy(body: Json) -> NetworkPolicy | UnreadablePolicy:
     try:
         return NetworkPolicy.parse(body)
     except ValueError as error:
-        return UnreadablePolicy(str(error))
+        return UnreadablePolicy(str(error), metadata.uid(body))
 
 
 def task_pod(body: Json) -> TaskPod:

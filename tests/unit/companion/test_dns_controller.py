@@ -51,7 +51,7 @@ def test_a_lookup_that_raises_is_its_names_error(world: EgressWorld) -> None:
 
     assert failed is not None
     assert isinstance(failed.error, RuntimeError)
-    assert unresolved.reason is EgressReason.UNRESOLVED
+    assert (unresolved.reason, unresolved.waiting) == (EgressReason.UNRESOLVED, False)
     assert open_meanwhile == ["203.0.113.9/32"]
     assert world.opened("team-a") == ["203.0.113.7/32"]
 
@@ -154,6 +154,50 @@ def test_a_name_needed_again_within_its_grace_is_looked_up_at_once(
     assert world.opened("team-b") == ["203.0.113.9/32", "203.0.113.10/32"]
 
 
+def test_a_name_needed_again_at_once_is_not_looked_up_again(
+    world: EgressWorld,
+) -> None:
+    """Its answer still holds."""
+    world.step()
+    world.label("team-b", on=False)
+    world.step(1)
+    world.label("team-b", profile="other")
+    world.step(1)
+
+    assert world.zone.asked.count(OTHER) == 1
+
+
+def test_a_saved_name_that_nobody_needs_after_a_restart_expires(
+    world: EgressWorld,
+) -> None:
+    """Its grace period begins when the cache is loaded."""
+    world.step()
+    world.label("team-b", on=False)
+    world.restart()
+    world.step()
+    world.step(6 * 3600 - 1)
+    within = set(world.dns.addresses())
+    world.step(2)
+
+    assert within == {NAME, OTHER}
+    assert set(world.dns.addresses()) == {NAME}
+
+
+def test_who_no_longer_leads_saves_nothing_and_does_not_spin(
+    world: EgressWorld,
+) -> None:
+    """It is tried again later, should it lead by then."""
+    world.step()
+    world.zone.records[NAME] = ("203.0.113.8",)
+    world.now = world.now.replace(minute=world.now.minute + 2)
+    world.leads = False
+    while world.dns_results.step():
+        pass
+
+    assert world.saved(NAME) == ["203.0.113.7"]
+    assert world.dns_results.queue.get(0) is None
+
+
 def test_what_is_known_is_saved_at_most_every_five_seconds(world: EgressWorld) -> None:
     """While a pool is still being learned."""
     world.zone.ttl = 1.0
@@ -172,10 +216,10 @@ def test_what_is_known_is_saved_at_most_every_five_seconds(world: EgressWorld) -
 
 def test_a_save_that_is_refused_is_noticed_and_tried_again(world: EgressWorld) -> None:
     """Nothing else waits for it."""
-    world.cluster.fail(
-        lambda c: (c.verb, c.kind) == ("apply", CONFIG_MAP), Forbidden("no")
-    )
     world.step()
+    world.zone.records[NAME] = ("203.0.113.8",)
+    fail(world, "apply", Forbidden("no"))
+    world.step(60)
     refused = world.dns_results.results.get(CACHE)
     told = [(reason, name) for reason, name, _ in world.events()]
     world.cluster.allow_all()
@@ -184,8 +228,8 @@ def test_a_save_that_is_refused_is_noticed_and_tried_again(world: EgressWorld) -
     assert refused is not None
     assert refused.reason is EgressReason.WRITE_REFUSED
     assert told == [("WriteRefused", HOME.name)]
-    assert world.opened() == ["203.0.113.7/32"]
-    assert world.saved(NAME) == ["203.0.113.7"]
+    assert world.opened() == ["203.0.113.7/32", "203.0.113.8/32"]
+    assert len(world.saved(NAME)) == 2
     assert world.dns_results.results.get(CACHE) is None
 
 
@@ -194,9 +238,7 @@ def test_nothing_is_decided_before_the_cache_is_loaded(world: EgressWorld) -> No
     world.zone.records[NAME] = ("203.0.113.7", "203.0.113.8")
     world.step()
     world.zone.records[NAME] = ("203.0.113.8",)
-    world.cluster.fail(
-        lambda c: (c.verb, c.kind) == ("get", CONFIG_MAP), Unavailable("no")
-    )
+    fail(world, "get", Unavailable("no"))
     world.restart()
     world.step(60)
     waiting = world.result()
@@ -226,9 +268,7 @@ def test_a_cache_that_may_not_be_read_is_logged_and_begun_anew(
     world: EgressWorld,
 ) -> None:
     """Without the right, egress works all the same."""
-    world.cluster.fail(
-        lambda c: (c.verb, c.kind) == ("get", CONFIG_MAP), Forbidden("no")
-    )
+    fail(world, "get", Forbidden("no"))
     world.step()
 
     assert "dns-cache-unreadable" in world.log.events()

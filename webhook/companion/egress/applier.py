@@ -125,8 +125,7 @@ class Applier:
         }
 
     def _orphans(self, namespace: str) -> frozenset[str]:
-        there = self._policies.items(namespace).values()
-        by_uid = {one.uid: one for one in there if isinstance(one, NetworkPolicy)}
+        by_uid = {one.uid: one for one in self._policies.items(namespace).values()}
         return frozenset(
             name
             for name, own in self._own(namespace).items()
@@ -178,15 +177,21 @@ class Applier:
         self._context.log.line("info", event, fields)
 
 
-def _has_no_owner(own: NetworkPolicy, policies: Mapping[str, NetworkPolicy]) -> bool:
+def _has_no_owner(
+    own: NetworkPolicy, policies: Mapping[str, NetworkPolicy | UnreadablePolicy]
+) -> bool:
     """Return whether a shadow isolates pods that none of its owners isolates any more.
 
-    They are gone, or select less than when it was made. The one that closes a namespace
-    has no owner and is no shadow.
+    They are gone, or select less than when it was made; one that cannot be read may
+    isolate what it did. The one that closes a namespace has no owner and is no shadow.
     """
     owners = (policies.get(uid) for uid in own.owners)
     return own.name != ISOLATING_NAME and not any(
-        Direction.EGRESS in owner.directions and own.selector.implies(owner.selector)
+        isinstance(owner, UnreadablePolicy)
+        or (
+            Direction.EGRESS in owner.directions
+            and own.selector.implies(owner.selector)
+        )
         for owner in owners
         if owner is not None
     )

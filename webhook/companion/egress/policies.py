@@ -42,9 +42,4 @@ def readable(policies: Policies, namespace: str) -> Sequence[NetworkPolicy]:
 def problems(policies: Policies, namespace: str) -> Sequence[str]:
     """Return why the others cannot be read."""
     there = sorted(policies.items(namespace).items())
-    known = [one.problem for _, one in there if isinstance(one, UnreadablePolicy)]
-    return known + [
-        f"NetworkPolicy {key} cannot be read: {error}"
-        for key, error in sorted(policies.health.unprojected.items())
-        if key.namespace == namespace
-    ]
+    return [one.problem for _, one in there if isinstance(one, UnreadablePolicy)]

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -129,7 +130,9 @@ class EgressWorld:
         self.log = Lines()
         self.zone, self.keys = Zone(), Keys()
         self.baseline = Baseline()
-        self.excluded = ("release",)
+        self.excluded: tuple[str, ...] = ("release",)
+        self.settings: dict[str, Any] = {}
+        """Further fields of the options."""
         self.leads = True
         for name in ("release", "kube-system"):
             self.user.create(NAMESPACE, {"metadata": {"name": name}})
@@ -164,12 +167,14 @@ class EgressWorld:
             baseline=self.baseline,
             excluded=self.excluded,
         )
+        self.options = replace(options, **self.settings)
+        options = self.options
         index = ServiceIndexCache(self.caches.egress, options.domain)
         self.dns = DnsController(
             self.context,
             dns_queue := self.queue("dns"),
             self.zone.look_up,
-            DnsStore(self.context, HOME),
+            DnsStore(self.context, ObjectKey(HOME.namespace, options.dns_cache)),
             limits=options.limits,
             jitter=lambda: 0.0,
         )

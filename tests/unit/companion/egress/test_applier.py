@@ -138,6 +138,24 @@ def test_a_foreign_policy_of_our_name_stays(world: EgressWorld) -> None:
     assert world.result().reason is EgressReason.WRITE_REFUSED
 
 
+def test_a_foreign_policy_that_took_the_name_meanwhile_stays(
+    world: EgressWorld,
+) -> None:
+    """A delete names the very object that was seen."""
+    world.step()
+    name = world.ours()[0]["metadata"]["name"]
+    world.delete()
+
+    def replace() -> None:
+        world.user.delete(NETWORK_POLICY, name, "team-a")
+        world.policy("{podSelector: {}, policyTypes: [Ingress]}", name)
+
+    world.cluster.meanwhile("delete", replace)
+    world.step()
+
+    assert [one["metadata"]["name"] for one in world.ours()] == [name]
+
+
 def test_what_refuses_does_not_stop_the_rest_of_its_namespace(
     world: EgressWorld,
 ) -> None:
@@ -245,3 +263,23 @@ def test_who_no_longer_leads_stops_in_the_middle(world: EgressWorld) -> None:
     assert meanwhile.reason is EgressReason.WRITE_REFUSED
     assert events == []
     assert world.result().reason is EgressReason.EGRESS_READY
+
+
+def test_a_policy_that_cannot_be_read_any_more_keeps_its_shadow(
+    world: EgressWorld,
+) -> None:
+    """It may isolate what it did, and then the shadow alone permits the server."""
+    world.step()
+    before = world.ours()
+    world.policy("{podSelector: {}, policyTypes: [Egress, Sideways]}")
+    world.step()
+
+    assert len(before) == 1
+    assert world.ours() == before
+    assert world.result().reason is EgressReason.SELECTOR_UNREADABLE
+    assert world.result().orphans == 0
+
+    world.delete()
+    world.step()
+
+    assert world.ours() == []

@@ -411,11 +411,15 @@ def test_a_service_costs_whose_rules_it_changes(three: EgressWorld) -> None:
 
 def test_a_write_of_ours_costs_no_plan(three: EgressWorld) -> None:
     """Nor does the watch that tells of it."""
-    three.policy(WORKERS, "more", "team-b")
+    three.user.delete(
+        NETWORK_POLICY, three.ours("team-b")[0]["metadata"]["name"], "team-b"
+    )
     three.refresh()
-    three.run()
+    before = three.writes()
+    assert three.egress_controller.step()
     three.refresh()
 
+    assert three.writes() > before
     assert queued(three) == set()
 
 
@@ -473,7 +477,10 @@ def test_without_the_right_to_nodes_addresses_are_permitted_beside_the_selector(
 def test_half_a_picture_changes_nothing(world: EgressWorld) -> None:
     """Before everything was listed, what is there stays."""
     world.policy(DENY)
+    world.label("team-gone")
+    world.policy(DENY, namespace="team-gone")
     world.step()
+    world.label("team-gone", on=False)
     before = world.writes()
     world.cluster.fail(
         lambda c: (c.verb, c.kind) == ("list", SERVICE), Unavailable("not now")
@@ -486,6 +493,7 @@ def test_half_a_picture_changes_nothing(world: EgressWorld) -> None:
 
     assert meanwhile == (before, {})
     assert world.result().reason is EgressReason.EGRESS_READY
+    assert world.ours("team-gone") == []
 
 
 def test_an_excluded_namespace_gets_nothing(world: EgressWorld) -> None:
@@ -508,3 +516,23 @@ def test_a_namespace_that_goes_is_left_to_go(world: EgressWorld) -> None:
 
     assert len(world.ours()) == 1
     assert world.egress_controller.results.items() == {}
+
+
+def test_what_is_common_is_built_once_for_all(
+    three: EgressWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand namespaces must not copy what is known of names a thousand times."""
+    built = []
+    addresses = three.dns.addresses
+
+    def counted() -> object:
+        built.append(1)
+        return addresses()
+
+    monkeypatch.setattr(three.dns, "addresses", counted)
+    for name in ("team-a", "team-b", "team-c"):
+        three.policy(WORKERS, "more", name)
+    three.refresh()
+    three.run()
+
+    assert built == []

@@ -40,9 +40,10 @@ def test_a_former_server_stays_for_the_grace_period() -> None:
 def test_a_server_that_is_named_again_is_former_no_more() -> None:
     """Its next grace period begins when it is left again."""
     tracker = DestinationTracker((), GRACE)
-    for hour, host in enumerate(("a.example", "b.example", "a.example", "b.example")):
-        hosts(tracker, host, NOW + hour * HOUR)
+    named = ("a.example", "b.example", "a.example", "b.example")
+    found = [hosts(tracker, host, NOW + n * HOUR) for n, host in enumerate(named)]
 
+    assert found[2] == ["a.example", "b.example"]
     assert hosts(tracker, "b.example", NOW + 8 * HOUR) == ["b.example", "a.example"]
     assert hosts(tracker, "b.example", NOW + 9 * HOUR) == ["b.example"]
 

@@ -1,5 +1,7 @@
 """Which other engines are found, when they are looked for, and what is said."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.unit.companion.egress.egress_world import DENY, EgressWorld
@@ -173,11 +175,16 @@ def test_an_object_that_cannot_be_read_may_restrict(
     assert EgressReason.OTHER_EGRESS_CONTROLS in reasons(world)
 
 
-def test_engines_that_come_and_go_cost_every_namespace_one_plan(
+def test_only_a_look_that_finds_something_else_queues_namespaces(
     world: EgressWorld,
 ) -> None:
-    """And a look that finds the same costs none."""
+    """An idle cluster costs no plan."""
     world.step()
-    world.step(1800)
+    queue, found = world.egress_controller.queue, []
+    for group in ("", "crd.antrea.io"):
+        world.cluster.served |= {group} - {""}
+        world.now += timedelta(seconds=1801)
+        assert world.engine_results.step()
+        found.append(queue.get(0))
 
-    assert world.egress_controller.queue.get(0) is None
+    assert found == [None, "team-a"]

@@ -104,3 +104,12 @@ def test_a_label_that_is_no_mode_is_told(world: EgressWorld) -> None:
     world.step()
 
     assert (world.ours(), reasons(world)) == ([], {EgressReason.SELECTOR_UNREADABLE})
+
+
+def test_that_no_server_is_needed_is_nothing_to_warn_of(world: EgressWorld) -> None:
+    """It is said in the result, and in no Event."""
+    world.keys.set("default", TRACKING_URI="file:/tmp/runs")
+    world.step()
+
+    assert reasons(world) == {EgressReason.NO_NETWORK_NEEDED}
+    assert world.events() == []
