@@ -6,6 +6,7 @@ unless somebody else owns it too.
 """
 
 import copy
+import marshal
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,14 @@ Path = tuple[str, ...]
 _SERVER_OWNED = frozenset(
     {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
 )
+
+
+def copied(body: Any) -> Any:
+    """A copy, of JSON as fast and as deep as can be."""
+    try:
+        return marshal.loads(marshal.dumps(body))  # noqa: S302 - what we just wrote
+    except ValueError:  # a member of an enumeration is no plain text
+        return copy.deepcopy(body)
 
 
 def paths(body: dict[str, Any]) -> set[Path]:
@@ -60,12 +69,12 @@ def patch(
     body: dict[str, Any], applied: dict[str, Any], gone: set[Path]
 ) -> dict[str, Any]:
     """The object after an apply: what was applied put in, what is gone taken out."""
-    result: dict[str, Any] = copy.deepcopy(body)
+    result: dict[str, Any] = copied(body)
     for path in gone:
         parent = read(result, path[:-1])
         if isinstance(parent, dict):
             parent.pop(path[-1], None)
-    return _into(result, copy.deepcopy(applied))
+    return _into(result, copied(applied))
 
 
 def _into(target: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +92,7 @@ def _into(target: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
 
 def patched(body: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """The object after a JSON merge patch, its version left as it was."""
-    result = copy.deepcopy(body)
+    result = copied(body)
     _patch(result, patch)
     result["metadata"]["resourceVersion"] = body["metadata"]["resourceVersion"]
     return result
@@ -96,7 +105,7 @@ def _patch(target: dict[str, Any], patch: dict[str, Any]) -> None:
         elif isinstance(value, dict):
             _patch(target.setdefault(key, {}), value)
         else:
-            target[key] = copy.deepcopy(value)
+            target[key] = copied(value)
 
 
 def tree(owned: set[Path]) -> dict[str, Any]:

@@ -1,0 +1,291 @@
+"""No object stops the companion or keeps another namespace waiting; each is named."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+import pytest
+
+from tests.scale import odd
+from tests.scale.live import BEARABLE, Live, live, tell, until
+from tests.scale.odd import ODD, Json, Path, odd_objects
+from tests.unit.companion.built import HOME, NAME
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import (
+    CONFIG_MAP,
+    ENDPOINT_SLICE,
+    LEASE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    RAY_CLUSTER,
+    SECRET,
+    SERVICE,
+    ResourceType,
+)
+from webhook.companion import projections
+from webhook.companion.caches import Caches, EgressCaches
+from webhook.companion.dns_store import DnsStore
+from webhook.companion.watches import WatchReason
+from webhook.egress.services import EndpointSlice, Service, node_addresses
+from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET
+from webhook.mirror.profile import SourceKind, SourceRef
+
+OTHERS: Final = tuple(f"other-{number}" for number in range(5))
+PROFILES: Final = json.dumps(
+    {
+        "default": [{"secret": "keys"}],
+        ODD: [{"secret": ODD}, {"configMap": ODD}],
+    }
+)
+BATCH: Final = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A followed kind.
+
+    Attributes:
+        kind: the kind.
+        good: makes a good one.
+        informer: who follows it.
+        project: what is kept of it; it may raise.
+        kept: what selects it.
+        at_once: how many there may be at a time.
+    """
+
+    kind: ResourceType
+    good: Callable[[int], Json]
+    informer: Callable[[Caches], Informer[Any]]
+    project: Callable[[Json], object]
+    kept: Sequence[Path] = ()
+    at_once: int = BATCH
+
+
+def _egress(caches: Caches) -> EgressCaches:
+    assert caches.egress is not None
+    return caches.egress
+
+
+def _source(kind: SourceKind) -> Callable[[Caches], Informer[Any]]:
+    return lambda caches: caches.sources[SourceRef(kind, ODD)]
+
+
+NAMED: Final = (("metadata", "name"), ("metadata", "namespace"))
+CASES: Final = {
+    "Namespace": Case(
+        kind=NAMESPACE,
+        good=odd.namespace,
+        informer=lambda caches: caches.namespaces,
+        project=projections.compute_namespace,
+        kept=(("metadata", "labels", INJECT_LABEL),),
+    ),
+    "mirror": Case(
+        kind=SECRET,
+        good=odd.mirror,
+        informer=lambda caches: caches.mirrors,
+        project=projections.mirror_state,
+        kept=NAMED,
+    ),
+    "source Secret": Case(
+        kind=SECRET,
+        good=odd.source_secret,
+        informer=_source(SourceKind.SECRET),
+        project=projections.secret_source,
+        kept=NAMED,
+        at_once=1,
+    ),
+    "source ConfigMap": Case(
+        kind=CONFIG_MAP,
+        good=odd.source_config_map,
+        informer=_source(SourceKind.CONFIG_MAP),
+        project=projections.config_map_source,
+        kept=NAMED,
+        at_once=1,
+    ),
+    "shadowing ConfigMap": Case(
+        kind=CONFIG_MAP,
+        good=odd.shadowing,
+        informer=lambda caches: caches.config_maps[0],
+        project=projections.config_map_keys,
+        kept=NAMED,
+    ),
+    "Pod": Case(
+        kind=POD,
+        good=odd.pod,
+        informer=lambda caches: caches.pods[0],
+        project=projections.task_pod,
+        kept=(("metadata", "labels", "ray.io/node-type"),),
+    ),
+    "NetworkPolicy": Case(
+        kind=NETWORK_POLICY,
+        good=odd.policy,
+        informer=lambda caches: _egress(caches).policies,
+        project=projections.network_policy,
+    ),
+    "Service": Case(
+        kind=SERVICE,
+        good=odd.service,
+        informer=lambda caches: _egress(caches).services,
+        project=Service.parse,
+    ),
+    "EndpointSlice": Case(
+        kind=ENDPOINT_SLICE,
+        good=odd.endpoint_slice,
+        informer=lambda caches: _egress(caches).slices,
+        project=EndpointSlice.parse,
+    ),
+    "Node": Case(
+        kind=NODE,
+        good=odd.node,
+        informer=lambda caches: _egress(caches).nodes,
+        project=node_addresses,
+    ),
+}
+
+
+@pytest.fixture(name="one", scope="module")
+def _one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Five namespaces as usual, and those in which odd things happen."""
+    names = (*OTHERS, ODD, *(f"{ODD}-{number}" for number in range(BATCH)))
+    folder = tmp_path_factory.mktemp("live")
+    with live(
+        folder,
+        OTHERS,
+        profiles=PROFILES,
+        shadowing_config_maps=("michelangelo-config",),
+    ) as one:
+        for name in names[len(OTHERS) :]:
+            one.compute(name, profile=ODD)
+        yield one
+
+
+class Progress:
+    """Changes what concerns the other namespaces, and measures how long they take."""
+
+    def __init__(self, one: Live) -> None:
+        """Nothing changed yet."""
+        self.one = one
+        self.changes = 0
+        self.worst = 0.0
+
+    def check(self) -> None:
+        """Each other namespace converges, and every thread lives."""
+        self.changes += 1
+        one, change = self.one, f"c-{id(self)}-{self.changes}"
+        one.secret("keys", TRACKING_URI="https://mlflow.example.org", CHANGE=change)
+        one.isolate(OTHERS[0], change)
+        one.miss(OTHERS[1], change)
+        took = [
+            until(
+                "every other namespace has the changed key",
+                lambda: all(one.holds(name, "CHANGE", change) for name in OTHERS),
+            ),
+            until("a new policy has its shadow", lambda: one.shadows(OTHERS[0], change)),
+            until("a missed pod has its Event", lambda: one.told(OTHERS[1], change)),
+        ]
+        self.worst = max(self.worst, sum(took))
+        one.user.delete(NETWORK_POLICY, change, OTHERS[0])
+        one.user.delete(POD, change, OTHERS[1])
+        one.check_alive()
+
+
+def is_kept(case: Case, informer: Informer[Any], key: ObjectKey, body: Json) -> bool:
+    """Whether an object is known, or that it cannot be read."""
+    try:
+        return bool(informer.get(key) == case.project(body))
+    except Exception as error:  # noqa: BLE001 - whichever it is, it is named
+        return informer.health.unprojected.get(key) == type(error).__name__
+
+
+def check_named(one: Live, informer: Informer[Any]) -> None:
+    """What cannot be read is in the status, in the log and in an Event."""
+    watch = str(informer.options)
+    unread = informer.health.unprojected
+    logged = {
+        fields["object"]
+        for event, fields in one.log.lines
+        if event == "projection-failed" and fields["watch"] == watch
+    }
+    assert {str(key) for key in unread} <= logged
+    if not unread:
+        return
+
+    def is_named() -> bool:
+        result = one.companion.results.watches.get(watch)
+        report = json.loads(one.published())["watches"]
+        objects = {each["object"] for each in report["objects"]}
+        return (
+            result is not None
+            and result.reason is WatchReason.PROJECTION_FAILED
+            and result.unprojected == unread
+            and objects == {str(key) for key in unread}
+        )
+
+    until("it is in the results and in the published report", is_named)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_object_stops_the_companion(one: Live, name: str) -> None:
+    """Nor keeps another namespace waiting; what cannot be read is named."""
+    case = CASES[name]
+    informer = case.informer(one.companion.caches)
+    progress = Progress(one)
+    bodies = list(odd_objects(case.good, case.kept))
+    unread = 0
+    for start in range(0, len(bodies), BATCH):
+        batch = bodies[start : start + BATCH]
+        keys: dict[ObjectKey, Json] = {}
+        for number in range(0, len(batch), case.at_once):
+            for body in batch[number : number + case.at_once]:
+                keys[one.cluster.put(case.kind, body)] = body
+            if case.at_once == 1:
+                wait_for(case, one, informer, keys)
+        progress.check()
+        wait_for(case, one, informer, keys)
+        check_named(one, informer)
+        unread += len(informer.health.unprojected)
+        for key in keys:
+            one.cluster.drop(case.kind, key)
+    until("nothing odd is left", lambda: not informer.health.unprojected)
+    progress.check()
+    check_errors(one, bodies)
+    tell(f"{name}, {len(bodies)} odd ones, {unread} not readable", progress.worst)
+
+
+def wait_for(
+    case: Case, one: Live, informer: Informer[Any], keys: dict[ObjectKey, Json]
+) -> None:
+    """Each odd object was looked at."""
+    for key, body in keys.items():
+        stored = one.stored(case.kind, key)
+        assert stored is not None, body
+        until(f"{key} is known or named", lambda: is_kept(case, informer, key, stored))
+
+
+def check_errors(one: Live, bodies: Sequence[Json]) -> None:
+    """An error belongs to the namespace of what is odd."""
+    odd_names = {
+        value
+        for body in bodies
+        for field in ("name", "namespace")
+        if isinstance(body.get("metadata"), dict)
+        and isinstance(value := body["metadata"].get(field), str)
+    }
+    elsewhere = [
+        fields
+        for event, fields in one.log.lines
+        if event == "reconcile-failed"
+        and not fields["key"].startswith(ODD)
+        and fields["key"] not in odd_names
+    ]
+    assert elsewhere == []
+    results = one.companion.results
+    for name in OTHERS:
+        mirror, egress = results.mirrors.get(name), results.egress.get(name)
+        assert mirror is not None and mirror.reason.is_in_order
+        assert egress is not None and egress.reason.is_in_order
