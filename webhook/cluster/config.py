@@ -32,7 +32,7 @@ class NoAccessError(Exception):
     """There is no usable credential; the message says which one was looked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """A connected cluster.
 
@@ -145,5 +145,8 @@ def _configuration() -> Configuration:
 def _connect(configuration: Configuration, namespace: str, manager: str) -> Connection:
     client = ApiClient(configuration)
     client.user_agent = manager
-    resources = RestClient(client, manager=manager)
-    return Connection(resources, namespace, configuration.host)
+    return Connection(
+        resources=RestClient(client, manager=manager),
+        namespace=namespace,
+        server=configuration.host,
+    )
