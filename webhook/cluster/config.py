@@ -32,7 +32,7 @@ class NoAccessError(Exception):
     """There is no usable credential; the message says which one was looked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Connection:
     """A connected cluster.
 

@@ -34,7 +34,7 @@ def installed() -> Site:
 def run(site: Site, *words: str) -> Result:
     """The command against the site, whose replicas answer for the network."""
     port: Any = site.cluster.client("tracking-injector-certs")
-    access = Connection(resources=port, namespace=HOME, server="https://api.example")
+    access = Connection(port, HOME, "https://api.example")
 
     def ask(self: Handshakes, replicas: tuple[Address, ...], pem: bytes) -> Any:
         del self
