@@ -314,6 +314,7 @@ class EgressWorld:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Return reason, object and message of every Event, in order."""
+        self.context.recorder.flush()
         listing = self.user.list(ListOptions(EVENT), dict)
         return sorted(
             (e["reason"], e["involvedObject"]["name"], e["message"])
