@@ -23,6 +23,7 @@ from webhook.egress.plan import (
     NamespaceInput,
     NamespacePlan,
     plan_namespace,
+    required_destinations,
 )
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.services import Service, ServiceIndex
@@ -380,6 +381,26 @@ def test_before_the_first_lookup_nothing_is_amiss() -> None:
     )
 
     assert (plan.reason, plan.findings, plan.waiting) == (UNRESOLVED, (), True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("off", []),
+        ("observe", ["t.example"]),
+        ("additive", ["t.example"]),
+        ("isolate", ["t.example", "s3.example"]),
+    ],
+)
+def test_the_baseline_is_required_where_a_namespace_is_closed(
+    mode: str, expected: list[str]
+) -> None:
+    """Of what is not known, nothing is."""
+    found = required_destinations(about(TRACKER), options(mode))
+    unknown = replace(about(), destinations=None)
+
+    assert [place.host for place in found] == expected
+    assert required_destinations(unknown, options(mode)) == ()
 
 
 def test_rules_are_computed_once_for_all_namespaces_with_equal_needs() -> None:
