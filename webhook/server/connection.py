@@ -139,8 +139,8 @@ class Connection:
         get, version = parser.get_header, parser.http_version
         self._method, self._target = parser.method, parser.path
         # What the parser would let pass, and gunicorn refuses.
-        is_coded = get(b"transfer-encoding") is not None
-        if _NOT_A_TARGET(self._target) or (is_coded and not parser.is_chunked):
+        unframed = get(b"transfer-encoding") is not None and not parser.is_chunked
+        if unframed or _NOT_A_TARGET(self._target):
             self.refuse(error(400))
             raise _RefusedError
         if (parser.content_length or 0) > BODY_LIMIT:
