@@ -46,7 +46,7 @@ class Work(Enum):
     """What a request needs beyond its client's turn."""
 
     LATER = auto()
-    """A turn of its own, once everybody's small requests are answered."""
+    """A turn of its own, once everybody has had one: it is large, or came too early."""
     RENDER = auto()
     """Rendering, which takes too long for the event loop."""
 
@@ -178,7 +178,7 @@ class Connection:
             and self._parser.is_complete
             and len(self.out) <= UNREAD
         ):
-            if len(self._body) > SMALL_BODY:
+            if self._pipelined or len(self._body) > SMALL_BODY:
                 self.work = Work.LATER
             elif not self._reviews and self._path() == _METRICS:
                 self.work = Work.RENDER
