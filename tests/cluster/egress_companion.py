@@ -85,6 +85,7 @@ def main(kubeconfig: str, home: str) -> None:
     concerns: tuple[Concern, ...] = (names, egress)
     runs = [follower.run for follower in watched.all()]
     runs += [Runner(one, woken[one.name], surroundings).run for one in concerns]
+    runs.append(announcer.run)
     threads = [threading.Thread(target=run, args=(stop,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
