@@ -108,9 +108,9 @@ class Keys:
             return None
         keys = self._keys[name]
         if keys is None:
-            return ProfileContent(None, None)
+            return ProfileContent()
         data = {k: SecretBytes(v.encode()) for k, v in keys.items()}
-        return ProfileContent(MergedKeys(data, str(keys), ()), None)
+        return ProfileContent(content=MergedKeys(data=data, digest=str(keys)))
 
     def subscribe(self, on_change: Callable[[str], None]) -> None:
         """Call back with a profile's name."""
