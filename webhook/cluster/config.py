@@ -145,5 +145,8 @@ def _configuration() -> Configuration:
 def _connect(configuration: Configuration, namespace: str, manager: str) -> Connection:
     client = ApiClient(configuration)
     client.user_agent = manager
-    resources = RestClient(client, manager=manager)
-    return Connection(resources, namespace, configuration.host)
+    return Connection(
+        resources=RestClient(client, manager=manager),
+        namespace=namespace,
+        server=configuration.host,
+    )

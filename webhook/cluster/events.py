@@ -149,7 +149,8 @@ class EventRecorder:
         self.written = 0
         self.dropped = 0
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """Return how many Events wait to be written."""
         with self._lock:
             return self._waiting

@@ -131,7 +131,7 @@ class PolicyCleanup:
     def failure(self, key: str, error: Exception) -> Result:
         """Return that policies may be left; they are tried again."""
         del key
-        return Result(reason=EgressReason.SWITCHED_OFF, detail=str(error), error=error)
+        return Result(reason=EgressReason.WRITE_REFUSED, error=error)
 
 
 def _disconnect(context: Context, configuration: str) -> bool:

@@ -16,7 +16,7 @@ from webhook.mirror.merge import Content, MergedKeys, merge
 from webhook.mirror.profile import Profile, SourceRef
 from webhook.mirror.reasons import MirrorReason
 
-_NOTHING_YET = ProfileContent(None, None)
+_NOTHING_YET = ProfileContent()
 
 
 class ProfileStore:
@@ -122,8 +122,12 @@ class ProfileStore:
                 self._changed[profile.name] = max(known, found.changed)
         merged = merge(profile, contents, listed=self._allowed_keys)
         if isinstance(merged, MergedKeys):
-            return ProfileContent(merged, None)
-        return ProfileContent(before.content, merged, before.since or self._clock())
+            return ProfileContent(content=merged)
+        return ProfileContent(
+            content=before.content,
+            problem=merged,
+            since=before.since or self._clock(),
+        )
 
     def _are_known(self, profile: Profile) -> bool:
         """Return whether each source was listed, or cannot be."""

@@ -64,7 +64,9 @@ class ComputeNamespace:
     @property
     def labeled(self) -> LabeledNamespace:
         """Return what is decided about."""
-        return LabeledNamespace(self.name, self.profile, self.terminating)
+        return LabeledNamespace(
+            name=self.name, profile=self.profile, terminating=self.terminating
+        )
 
     @property
     def reference(self) -> ObjectReference:

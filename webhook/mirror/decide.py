@@ -60,7 +60,7 @@ class NamespaceFilter:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledNamespace:
     """A namespace that carries the label, as far as mirrors care."""
 
@@ -77,7 +77,7 @@ class ExistingMirror:
     fingerprint: MirrorFingerprint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileContent:
     """What a profile has to give.
 
@@ -87,8 +87,8 @@ class ProfileContent:
         since: when it began to fail.
     """
 
-    content: MergedKeys | None
-    problem: MergeFailure | None
+    content: MergedKeys | None = None
+    problem: MergeFailure | None = None
     since: datetime | None = None
 
 

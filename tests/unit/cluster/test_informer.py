@@ -216,6 +216,7 @@ class Scripted:
         self.version = "100"
         self.events: list[WatchEvent] = []
         self.meanwhile: Callable[[], object] = lambda: None
+        self.opening: Callable[[], object] = lambda: None
         self.asked: list[str] = []
 
     def list(
@@ -235,6 +236,7 @@ class Scripted:
     ) -> Iterator[WatchEvent]:
         """Return `events`, each once."""
         self.asked.append(f"watch {version}")
+        self.opening()
         events, self.events = self.events, []
         return iter(events)
 
@@ -544,6 +546,25 @@ def test_one_namespace_is_found_by_its_name(port: KubeClient) -> None:
     assert "home" not in one._store._by_namespace
     one.refresh()
     assert one.items("home") == {key("a"): "1", key("b"): "1"}
+
+
+def test_an_outage_ends_with_a_list(script: Scripted) -> None:
+    """A restored etcd would answer an old version's watch with silence."""
+    one = still(script)
+    one.refresh()
+
+    def down() -> None:
+        raise Unavailable("nobody answers")
+
+    script.opening = down
+    for _ in range(3):
+        one.step()
+    script.opening = lambda: None
+    script.version = "50"
+    script.asked.clear()
+    one.step()
+
+    assert script.asked == ["list", "watch 50"]
 
 
 def test_a_watch_goes_on_where_the_last_one_ended(script: Scripted) -> None:

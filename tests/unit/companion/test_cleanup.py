@@ -16,6 +16,7 @@ from webhook.cluster.resources import (
 )
 from webhook.companion.cleanup import PolicyCleanup, delete_mirrors, delete_policies
 from webhook.companion.controller import Controller, Result
+from webhook.egress.reasons import EgressReason
 from webhook.mirror.reasons import MirrorReason
 
 CONFIGURATION = "tracking-injector"
@@ -192,6 +193,7 @@ def test_a_policy_that_cannot_be_deleted_is_tried_again_alone(
     assert policies(world) == ["deny", "mti-egress-deny", "mti-egress-of-somebody"]
     (result,) = cleanup.results.items().values()
     assert isinstance(result.error, Unavailable)
+    assert result.reason is EgressReason.WRITE_REFUSED
 
     world.cluster.allow_all()
     world.now += timedelta(seconds=15)

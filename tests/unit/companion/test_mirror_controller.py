@@ -834,3 +834,38 @@ def wait_for(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_the_grace_begins_anew_with_each_switching_off(world: World) -> None:
+    """Also where no worker saw that the namespace was on in between."""
+    world.label("ray")
+    world.step()
+    world.label("ray", on=False)
+    world.step()
+    world.now += timedelta(seconds=8)
+    world.label("ray")
+    world.refresh()
+    world.label("ray", on=False)
+    world.refresh()
+    world.now += timedelta(seconds=4)
+    world.work()
+    assert world.mirror("ray") == BOTH
+
+    world.step(10)
+    assert world.mirror("ray") is None
+
+
+def test_a_changed_profile_queues_its_own_namespaces_alone() -> None:
+    """Those of another profile are not even looked at."""
+    world = World('{"default": [{"configMap": "uri"}], "gpu": [{"secret": "keys"}]}')
+    for name in ("a", "b"):
+        world.label(name)
+        world.label(f"gpu-{name}", profile="gpu")
+    world.step()
+    before = world.mirrors.results.items()
+    world.secret("keys", TRACKING_API_KEY="rotated")
+    world.step()
+
+    after = world.mirrors.results.items()
+    changed = {name for name in before if before[name] is not after[name]}
+    assert changed == {"gpu-a", "gpu-b"}

@@ -18,18 +18,18 @@ from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.mirror.secret import MirrorFingerprint, fingerprint
 from webhook.secret_bytes import SecretBytes
 
-GOOD = MergedKeys({"A": SecretBytes(b"1")}, "digest-1", ())
-OTHER = MergedKeys({"A": SecretBytes(b"2")}, "digest-2", ())
-PROBLEM = MergeFailure(MirrorReason.SOURCE_MISSING, "Secret/s")
+GOOD = MergedKeys(data={"A": SecretBytes(b"1")}, digest="digest-1")
+OTHER = MergedKeys(data={"A": SecretBytes(b"2")}, digest="digest-2")
+PROBLEM = MergeFailure(reason=MirrorReason.SOURCE_MISSING, detail="Secret/s")
 
-ON = LabeledNamespace("ray", "default", terminating=False)
-GOING = LabeledNamespace("ray", "default", terminating=True)
+ON = LabeledNamespace(name="ray", profile="default", terminating=False)
+GOING = LabeledNamespace(name="ray", profile="default", terminating=True)
 
 OURS = ExistingMirror(owned=True, fingerprint=fingerprint(GOOD, "default"))
 OLD = ExistingMirror(owned=True, fingerprint=fingerprint(OTHER, "default"))
 FOREIGN = ExistingMirror(owned=False, fingerprint=fingerprint(GOOD, "default"))
 
-EMPTY = MergedKeys({}, "digest-0", ())
+EMPTY = MergedKeys(data={}, digest="digest-0")
 OURS_EMPTY = ExistingMirror(owned=True, fingerprint=fingerprint(EMPTY, "default"))
 OF_ANOTHER = ExistingMirror(owned=True, fingerprint=fingerprint(GOOD, "gpu"))
 EDITED = ExistingMirror(
@@ -40,11 +40,11 @@ BARE = ExistingMirror(
     fingerprint=MirrorFingerprint(type="t", digest="d", labels=(), annotations=()),
 )
 
-FRESH = ProfileContent(GOOD, None)
-NO_SOURCE = ProfileContent(EMPTY, None)
-STALE = ProfileContent(GOOD, PROBLEM)
-BROKEN = ProfileContent(None, PROBLEM)
-UNKNOWN = ProfileContent(None, None)
+FRESH = ProfileContent(content=GOOD)
+NO_SOURCE = ProfileContent(content=EMPTY)
+STALE = ProfileContent(content=GOOD, problem=PROBLEM)
+BROKEN = ProfileContent(problem=PROBLEM)
+UNKNOWN = ProfileContent()
 
 NOTHING, WRITE, REMOVE = Action.NOTHING, Action.WRITE, Action.REMOVE
 R = MirrorReason

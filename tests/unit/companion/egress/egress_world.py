@@ -108,9 +108,9 @@ class Keys:
             return None
         keys = self._keys[name]
         if keys is None:
-            return ProfileContent(None, None)
+            return ProfileContent()
         data = {k: SecretBytes(v.encode()) for k, v in keys.items()}
-        return ProfileContent(MergedKeys(data, str(keys), ()), None)
+        return ProfileContent(content=MergedKeys(data=data, digest=str(keys)))
 
     def subscribe(self, on_change: Callable[[str], None]) -> None:
         """Call back with a profile's name."""
@@ -152,7 +152,9 @@ class EgressWorld:
         self.context = Context(
             client=port,
             log=self.log,
-            recorder=EventRecorder(own, component="companion", instance="a"),
+            recorder=EventRecorder(
+                own, component="companion", instance="a", monotonic=self.monotonic
+            ),
             is_leader=lambda: self.leads,
             clock=self.clock,
         )
@@ -240,6 +242,7 @@ class EgressWorld:
             for controller in controllers if self.leads else ():
                 while controller.step():
                     pass
+        self.context.recorder.flush()
 
     def apply(self, kind: Any, name: str, spec: str, namespace: str) -> Json:
         """Let somebody apply an object."""
@@ -314,6 +317,7 @@ class EgressWorld:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Return reason, object and message of every Event, in order."""
+        self.context.recorder.flush()
         listing = self.user.list(ListOptions(EVENT), dict)
         return sorted(
             (e["reason"], e["involvedObject"]["name"], e["message"])
