@@ -62,7 +62,7 @@ class Call:
 
 Rule = Callable[[Call], bool]
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 10.0
 """Seconds after which a client gives up on a call that hangs."""
 
 
@@ -75,9 +75,7 @@ class FakeCluster:
         self._changed = threading.Condition()
         self._objects: dict[ResourceType, dict[ObjectKey, Json]] = {}
         self._owned: dict[tuple[ResourceType, str], dict[str, set[ownership.Path]]] = {}
-        self._history: dict[
-            ResourceType, list[tuple[int, WatchEventType, Json]]
-        ] = {}
+        self._history: dict[ResourceType, list[tuple[int, WatchEventType, Json]]] = {}
         self._version = 100
         self._oldest = 0
         self._forbidden: list[Rule] = []
@@ -404,7 +402,9 @@ class FakeKubeClient:
         self._lock = cluster._changed
 
     @contextmanager
-    def _admitted(self, verb: str, kind: ResourceType, key: ObjectKey) -> Iterator[None]:
+    def _admitted(
+        self, verb: str, kind: ResourceType, key: ObjectKey
+    ) -> Iterator[None]:
         """Hold the lock for a call that the faults let through."""
         call = Call(verb, kind, key)
         self._cluster.wait(call)

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from tests.unit.companion.built import DENY, HEAD, HOME, NAME, Built
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import (
@@ -120,7 +122,9 @@ class Live(Built):
 
     def isolate(self, namespace: str, name: str) -> None:
         """A policy isolates every pod there, so that a shadow is needed."""
-        self.spec(NETWORK_POLICY, name, DENY, namespace)
+        meta = {"name": name, "namespace": namespace, "uid": f"{namespace}-{name}"}
+        spec = yaml.safe_load(DENY)
+        self.cluster.put(NETWORK_POLICY, {"metadata": meta, "spec": spec})
 
     def shadows(self, namespace: str, owner: str) -> bool:
         """Whether there is a policy of ours that a policy of this name owns."""
@@ -134,6 +138,7 @@ class Live(Built):
     def miss(self, namespace: str, name: str, **more: Any) -> None:
         """A task pod that the webhook did not see."""
         meta = {"name": name, "namespace": namespace, "labels": HEAD} | more
+        meta["uid"] = f"{namespace}-{name}"
         body = {
             "metadata": meta | {"creationTimestamp": "2099-01-01T00:00:00Z"},
             "spec": {"containers": [{"name": "ray-head", "image": "i"}]},
@@ -158,8 +163,9 @@ class Live(Built):
 def live(folder: Path, names: tuple[str, ...], **settings: Any) -> Iterator[Live]:
     """A companion at work that keeps a mirror in each of these namespaces."""
     one = Live(folder)
-    for name in names:
-        one.compute(name)
+    # Where Events go that are about objects without a namespace.
+    for name in ("default", *names):
+        one.compute(name) if name in names else one.create(NAMESPACE, name, "")
     one.run(**settings)
     try:
         until(

@@ -114,7 +114,13 @@ STOPPERS: Final[Mapping[str, Sequence[tuple[Path, Any]]]] = {
     "NetworkPolicy": [
         (
             ("spec", "egress"),
-            [{"to": [{"ipBlock": {"cidr": "010.0.0.0/8", "except": ["010.1.0.0/16"]}}]}],
+            [
+                {
+                    "to": [
+                        {"ipBlock": {"cidr": "010.0.0.0/8", "except": ["010.1.0.0/16"]}}
+                    ]
+                }
+            ],
         )
     ],
 }
@@ -141,9 +147,7 @@ def _set(body: Any, path: Path, value: Any) -> None:
             body = body[step]
         else:
             return
-    if isinstance(body, dict):
-        body[path[-1]] = value
-    elif isinstance(body, list) and path[-1] in range(len(body)):
+    if isinstance(body, dict) or (isinstance(body, list) and path[-1] in range(len(body))):
         body[path[-1]] = value
 
 
@@ -222,7 +226,7 @@ def namespace(number: int) -> Json:
 
 def mirror(number: int) -> Json:
     """A Secret of the mirror's name, in a labeled namespace."""
-    return _data("Secret", MIRROR_SECRET, f"{ODD}-{number % 30}") | {"type": "Opaque"}
+    return _data("Secret", MIRROR_SECRET, f"{ODD}-{number % 50}") | {"type": "Opaque"}
 
 
 def _data(kind: str, name: str, home: str) -> Json:
@@ -243,7 +247,9 @@ def source_config_map(number: int) -> Json:
 def shadowing(number: int) -> Json:
     """A ConfigMap whose keys may win, in a labeled namespace."""
     name = "michelangelo-config"
-    return _data("ConfigMap", name, f"{ODD}-{number % 30}") | {"binaryData": {"B": "Yg=="}}
+    return _data("ConfigMap", name, f"{ODD}-{number % 50}") | {
+        "binaryData": {"B": "Yg=="}
+    }
 
 
 def report(number: int) -> Json:

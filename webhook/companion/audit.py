@@ -31,7 +31,7 @@ from webhook.injection.reasons import InjectionReason
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
 
-_PACE: Final = 1.0
+_PACE: Final = 0.25
 """Seconds between two audits of a namespace: ten thousand pods cost some 20 ms, and a
 burst of new ones must not make them cost a core."""
 _TOLD: Final = 100
@@ -152,7 +152,7 @@ class _Audited:
 
 
 class AuditController:
-    """The reconciler, for one worker."""
+    """The reconciler; safe for several workers: one may wait for an owner."""
 
     name = "audit"
 

@@ -20,7 +20,7 @@ from webhook.companion.report import ReportSource, render
 
 FIELD: Final = "status.json"
 KEY: Final = "status"
-_PACE: Final = 2.0
+_PACE: Final = 0.5
 """Seconds between two looks at whether a result has changed."""
 
 

@@ -122,6 +122,18 @@ def test_the_same_thing_is_written_once(cluster: FakeCluster) -> None:
     assert (one.written, one.dropped) == (1, 0)
 
 
+def test_objects_of_one_name_are_told_apart(cluster: FakeCluster) -> None:
+    """Each namespace has its own, also where nobody knows their UIDs."""
+    one = recorder(cluster)
+    for namespace in ("ray", "spark"):
+        for kind in ("Secret", "ConfigMap"):
+            about = ObjectReference("v1", kind, namespace, "michelangelo", uid="")
+            one.event(about, "ProjectionFailed", "It cannot be read.", now=NOW)
+    one.flush()
+
+    assert (one.written, one.dropped) == (4, 0)
+
+
 def test_another_companion_writes_nothing_twice(cluster: FakeCluster) -> None:
     """A restart does not repeat what is known, and drops nothing."""
     for written in (1, 0):
