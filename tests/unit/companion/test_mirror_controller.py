@@ -930,7 +930,8 @@ def test_what_was_queued_too_early_is_queued_again(
         world.label(name)
     world.step()
     world.label("off", on=False)
-    odd.add(ObjectKey("", "odd"))
+    world.label("bare")
+    odd.update((ObjectKey("", "odd"), ObjectKey("", "bare")))
     world.restart()
     world.caches.namespaces.refresh()
     world.caches.mirrors.refresh()
@@ -938,8 +939,9 @@ def test_what_was_queued_too_early_is_queued_again(
     assert world.mirrors.results.items() == {}
 
     world.step()
-    assert {name: world.reason(name) for name in ("on", "off", "odd")} == {
+    assert {name: world.reason(name) for name in ("on", "off", "odd", "bare")} == {
         "on": MirrorReason.MIRRORED,
         "off": MirrorReason.LEAVING,
         "odd": MirrorReason.PROJECTION_FAILED,
+        "bare": MirrorReason.PROJECTION_FAILED,
     }
