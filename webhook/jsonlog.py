@@ -53,13 +53,16 @@ class JsonLog:
             event: What happened, from a closed vocabulary or a fixed sentence.
             fields: JSON-able, and never the content of a request.
         """
+        head = {"time": self._clock(), "level": level, "event": event}
+        # Copied to its size: orjson cuts it from a KiB, whose rest nothing else fits.
+        self.add(bytes(memoryview(orjson.dumps(head | fields, option=_LINE))))
+
+    def add(self, line: bytes) -> None:
+        """Add a line that is encoded already."""
         if len(self._lines) >= LINE_LIMIT:
             self.dropped += 1
             return
-        head = {"time": self._clock(), "level": level, "event": event}
-        # Copied to its size: orjson cuts it from a KiB, whose rest nothing else fits.
-        text = orjson.dumps(head | fields, option=_LINE)
-        self._lines.append(bytes(memoryview(text)))
+        self._lines.append(line)
         if self._thread is None:
             self._flush()
 

@@ -27,7 +27,7 @@ from webhook.samples import reviews
 from webhook.server.app import create_app
 from webhook.server.certwatcher import Pair, load
 from webhook.server.connection import Connection, Shared
-from webhook.server.handler import build, log_fields
+from webhook.server.handler import build, log_line
 from webhook.server.responses import JSON
 from webhook.settings import Settings
 
@@ -76,8 +76,7 @@ def profile(body: bytes) -> dict[str, float]:
         handler.metrics.decided("x", "ray-head", decision.reason, 0.0001)
 
     def write() -> None:
-        fields = log_fields(review, decision, 0.0001)
-        handler.log.line("info", "decision", fields)
+        handler.log.add(log_line(review, decision, 0.0001, handler.clock()))
 
     parts = {
         "parse": microseconds(lambda: decode(body)),

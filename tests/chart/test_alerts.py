@@ -20,7 +20,10 @@ _SINCE: Final = "tracking_injector_companion_profile_problem_timestamp_seconds"
 _NOT_AFTER: Final = (
     f"tracking_injector_certificate_not_after_timestamp_seconds{{{_OWN}}}"
 )
-_ROTATION: Final = f"tracking_injector_companion_certificate_rotation_start_timestamp_seconds{{{_OWN}}}"
+_ROTATION: Final = (
+    "tracking_injector_companion_certificate_rotation_start_timestamp_seconds"
+    f"{{{_OWN}}}"
+)
 _PROBLEM: Final = (
     f'tracking_injector_companion_certificate_problem{{{_OWN},problem="Forbidden"}}'
 )

@@ -1,7 +1,8 @@
 """What one pod gets, and why: the product in one function."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
 from webhook.injection.patch import (
@@ -27,8 +28,7 @@ NEVER_INJECTED = "kube-system"
 """The cluster's own pods; the release's namespace is excluded as well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome for one pod.
 
     Attributes:

@@ -4,9 +4,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admis
 """
 
 import base64
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, Required, TypedDict
 
 import msgspec
@@ -36,8 +34,7 @@ class MalformedReviewError(ValueError):
         self.rejection = rejection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+class Review(msgspec.Struct, frozen=True, kw_only=True):
     """What the API server asks.
 
     Attributes:
@@ -105,7 +102,7 @@ def parse(body: bytes) -> Review:
         MalformedReviewError: As `decode`.
     """
     review = decode(body)
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         review, pod=_loads(body)["request"].get("object"), is_typed=False
     )
 

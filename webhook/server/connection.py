@@ -46,7 +46,7 @@ class Work(Enum):
     """What a request needs beyond its client's turn."""
 
     LATER = auto()
-    """A turn of its own, once everybody's small requests are answered."""
+    """A turn of its own, once everybody has had one: it is large, or came too early."""
     RENDER = auto()
     """Rendering, which takes too long for the event loop."""
 
@@ -139,8 +139,8 @@ class Connection:
         get, version = parser.get_header, parser.http_version
         self._method, self._target = parser.method, parser.path
         # What the parser would let pass, and gunicorn refuses.
-        is_coded = get(b"transfer-encoding") is not None
-        if _NOT_A_TARGET(self._target) or (is_coded and not parser.is_chunked):
+        unframed = get(b"transfer-encoding") is not None and not parser.is_chunked
+        if unframed or _NOT_A_TARGET(self._target):
             self.refuse(error(400))
             raise _RefusedError
         if (parser.content_length or 0) > BODY_LIMIT:
@@ -178,7 +178,7 @@ class Connection:
             and self._parser.is_complete
             and len(self.out) <= UNREAD
         ):
-            if len(self._body) > SMALL_BODY:
+            if self._pipelined or len(self._body) > SMALL_BODY:
                 self.work = Work.LATER
             elif not self._reviews and self._path() == _METRICS:
                 self.work = Work.RENDER

@@ -4,7 +4,6 @@ Both ways a request can take end in `AdmissionHandler.answer`. Once a review is 
 nothing that fails in here can keep its pod from being admitted.
 """
 
-import contextlib
 import os
 import select
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -28,6 +28,7 @@ from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.review import MalformedReviewError, Review, answer, decode
 from webhook.injection.selfcheck import selfcheck_errors
+from webhook.injection.workload import Workload
 from webhook.jsonlog import JsonLog, failure
 from webhook.server.certwatcher import CertWatcher
 from webhook.server.metrics import ServerMetrics
@@ -36,6 +37,8 @@ from webhook.settings import Settings
 
 CLIP: Final = 253
 """Characters of a logged name; Kubernetes allows no longer one."""
+CONTAINERS: Final = 16
+"""Containers that a line names; a pod of anybody's making may have any number."""
 
 
 def utc_now() -> datetime:
@@ -105,7 +108,7 @@ class AdmissionHandler:
         seconds = time.perf_counter() - started
         workload = decision.workload or "none"
         self.metrics.decided(review.namespace, workload, decision.reason, seconds)
-        self.log.line("info", "decision", log_fields(review, decision, seconds))
+        self.log.add(log_line(review, decision, seconds, self.clock()))
         return Answer(200, answered)
 
     def reject(self, rejection: Rejection) -> Answer:
@@ -220,30 +223,56 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def log_fields(review: Review, decision: Decision, seconds: float) -> dict[str, Any]:
-    """What a decision's log line says: names and outcomes, never a spec."""
+class DecisionLine(msgspec.Struct, kw_only=True):
+    """A decision's log line: names and outcomes, never a spec."""
+
+    time: datetime
+    level: str = "info"
+    event: str = "decision"
+    uid: str
+    namespace: str
+    pod: str
+    owner: str
+    workload: Workload | None
+    decision: str
+    reason: InjectionReason
+    containers: tuple[str, ...]
+    dry_run: bool
+    seconds: float
+
+
+def log_line(
+    review: Review, decision: Decision, seconds: float, now: datetime
+) -> bytes:
+    """What a decision's log line says, cut to what names may have."""
     pod, owner = _names(review.pod)
-    return {
-        "uid": review.uid[:CLIP],
-        "namespace": review.namespace[:CLIP],
-        "pod": pod[:CLIP],
-        "owner": owner[:CLIP],
-        "workload": decision.workload,
-        "decision": "patched" if decision.patch else "unchanged",
-        "reason": decision.reason,
-        "containers": [name[:CLIP] for name in decision.containers],
-        "dry_run": review.dry_run,
-        "seconds": round(seconds, 6),
-    }
+    line = DecisionLine(
+        time=now,
+        uid=review.uid[:CLIP],
+        namespace=review.namespace[:CLIP],
+        pod=pod[:CLIP],
+        owner=owner[:CLIP],
+        workload=decision.workload,
+        decision="patched" if decision.patch else "unchanged",
+        reason=decision.reason,
+        containers=tuple(name[:CLIP] for name in decision.containers[:CONTAINERS]),
+        dry_run=review.dry_run,
+        seconds=round(seconds, 6),
+    )
+    return _LINES.encode_lines((line,))
+
+
+_LINES: Final = msgspec.json.Encoder()
 
 
 def _names(pod: Any) -> tuple[str, str]:
     """The pod's name, or the start of one, and its owner's, whatever its shape."""
     # Whatever a pod's shape is, logging it cannot be what fails.
-    with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError):
+    try:
         metadata = pod["metadata"]
         name = metadata.get("name") or metadata.get("generateName") or ""
         owners = metadata.get("ownerReferences")
         owner = f"{owners[0]['kind']}/{owners[0]['name']}" if owners else ""
         return name if isinstance(name, str) else "", owner
-    return "", ""
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return "", ""

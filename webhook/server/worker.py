@@ -126,9 +126,10 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
     def _work_for(self, peer: Peer) -> None:
         if not peer.is_open:
             return
+        if self._loop.large_bodies:
+            self._crowd = 2 * CROWD  # they swell the heap as well
         if peer.work is Work.LATER:
             peer.proceed(peer.respond())
-            self._crowd = 2 * CROWD  # a large body swells the heap as well
         elif not self._renderer.takes(peer):
             peer.refuse(error(503))
             peer.flush()

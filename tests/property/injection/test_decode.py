@@ -1,11 +1,11 @@
 """Reading a part of a review changes no decision and refuses the same bodies."""
 
-import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from webhook.injection.decision import decide
 from webhook.injection.policy import InjectionPolicy, Precedence
@@ -46,7 +46,7 @@ def outcome(body: bytes, read: object) -> object:
     texts = [named.get(key) for key in ("name", "generateName")]
     seen = [text if isinstance(text, str) else None for text in texts]
     decisions = [decide(review, policy) for policy in POLICIES]
-    return decisions, seen, dataclasses.replace(review, pod=None, is_typed=False)
+    return decisions, seen, structs.replace(review, pod=None, is_typed=False)
 
 
 @pytest.mark.parametrize("name", reviews())

@@ -163,7 +163,15 @@ class Built:
             "ray",
             labels=labels,
             spec={"containers": [{"name": container, "image": "i", **more}]},
-            status={"phase": "Running"},
+            status={
+                "phase": "Running",
+                "containerStatuses": [
+                    {
+                        "name": container,
+                        "state": {"running": {"startedAt": f"{self.now:%FT%TZ}"}},
+                    }
+                ],
+            },
         )
 
     def service(self, name: str, text: str, addresses: tuple[str, ...] = ()) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.companion.built import DENY, HEAD, HOME, NAME, Built
+from tests.unit.companion.built import DENY, HEAD, HOME, KEYS, NAME, Built
 from webhook.cluster.errors import Forbidden, Invalid, Unavailable
 from webhook.cluster.resources import (
     CONFIG_MAP,
@@ -552,11 +552,25 @@ def test_each_reason_of_the_reference_has_a_case() -> None:
     assert {name_of(reason) for reason, _ in CASES} == listed
 
 
+def older_pods(built: Built) -> None:
+    """A pod runs with keys from before the last change, and an older value wins."""
+    name = "michelangelo-config"
+    built.label()
+    built.start(shadowing_config_maps=(name,))
+    built.create(CONFIG_MAP, name, "ray", data={"TRACKING_URI": "http://older"})
+    source = [{"configMapRef": {"name": name}}]
+    built.pod(HEAD | {INJECTED_LABEL: "true"}, envFrom=source)
+    built.settle(60)
+    built.secret("keys", **KEYS | {"MORE": "a"})
+    built.settle(60)
+    built.settle(5)
+
+
 def test_each_metric_of_the_reference_is_served(tmp_path: Path) -> None:
     """And no other is; each has a sample in one of these cases."""
     served: set[str] = set()
     known: set[str] = set()
-    for number, (_, case) in enumerate(CASES):
+    for number, case in enumerate([older_pods, *(case for _, case in CASES)]):
         folder = tmp_path / str(number)
         folder.mkdir()
         built = Built(folder)

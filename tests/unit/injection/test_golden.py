@@ -4,11 +4,11 @@ A case is a folder: `policy.json` and, of each captured review, the expected pat
 patched pod is compared as well: what jsonpatch makes of it must decide to nothing.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.pods import apply
 from webhook import __version__
@@ -49,5 +49,5 @@ def test_a_captured_review_gets_the_expected_patch(
         file.write_text(actual)
     assert file.read_text() == actual
     after = apply(review.pod, decision)
-    assert () == decide(dataclasses.replace(review, pod=after), policy).patch
+    assert () == decide(structs.replace(review, pod=after), policy).patch
     assert (after == review.pod) is name.startswith(NOT_A_TASK)
