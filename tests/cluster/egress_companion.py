@@ -97,7 +97,6 @@ def main(kubeconfig: str, home: str) -> None:
     stop = threading.Event()
     runs = [informer.run for informer in caches.all()]
     runs += [controller.run, names.run]
-    runs.append(context.recorder.run)
     threads = [threading.Thread(target=run, args=(stop,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
