@@ -49,7 +49,7 @@ class FixedProfiles:
         """Return keys that name a server."""
         del name
         keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
-        return ProfileContent(MergedKeys(keys, "1", ()), None)
+        return ProfileContent(content=MergedKeys(data=keys, digest="1"))
 
     def subscribe(self, on_change: Callable[[str], None]) -> None:
         """Never call back."""

@@ -42,6 +42,22 @@ class EgressReason(StrEnum):
         """Return one sentence for a table."""
         return _SENTENCES[self]
 
+    @property
+    def is_in_order(self) -> bool:
+        """Return whether nobody has to do anything about a namespace's egress."""
+        return self in _IN_ORDER
+
+
+_IN_ORDER: Final = frozenset(
+    {
+        EgressReason.EGRESS_READY,
+        EgressReason.NOT_ISOLATED,
+        EgressReason.SWITCHED_OFF,
+        EgressReason.NO_NETWORK_NEEDED,
+        EgressReason.PENDING,
+    }
+)
+
 
 _SENTENCES: Final = {
     EgressReason.EGRESS_READY: "Every destination is permitted to every injected pod.",

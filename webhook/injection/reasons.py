@@ -78,7 +78,7 @@ class Rejection(StrEnum):
 
 _REJECTION_SENTENCES = {
     Rejection.EMPTY_BODY: "The body is empty.",
-    Rejection.TOO_LARGE: "The body is larger than 7 MiB.",
+    Rejection.TOO_LARGE: "The body is larger than a pod's creation can be.",
     Rejection.TRUNCATED: "The body is shorter than its Content-Length.",
     Rejection.WRONG_CONTENT_TYPE: "The content type is not application/json.",
     Rejection.NOT_JSON: "The body is not JSON in UTF-8.",

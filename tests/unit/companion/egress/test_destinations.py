@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 def keys(host: str) -> MergedKeys:
     """Return keys that name a server."""
     uri = SecretBytes(f"https://{host}".encode())
-    return MergedKeys({"TRACKING_URI": uri}, host, ())
+    return MergedKeys(data={"TRACKING_URI": uri}, digest=host)
 
 
 def hosts(tracker: DestinationTracker, host: str, now: datetime) -> list[str]:
