@@ -102,9 +102,9 @@ class EndpointSlice:
             e for e in held if (e.get("conditions") or {}).get("ready") is not False
         ]
         ports = (
-            (_text(p.get("name") or ""), _number(p["port"]), _protocol(p))
+            (_text(p.get("name") or ""), p["port"], _protocol(p))
             for p in raw.get("ports") or ()
-            if p.get("port") is not None
+            if isinstance(p.get("port"), int)
         )
         return cls(
             namespace=_text(meta.get("namespace", "default")),
@@ -237,11 +237,13 @@ def _protocol(raw: Mapping[str, Any]) -> Protocol:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{type(value).__name__} instead of a text")  # noqa: TRY004 - what the API server would say
+        message = f"{type(value).__name__} instead of a text"
+        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
     return value
 
 
 def _number(value: Any) -> int:
     if not isinstance(value, int):
-        raise ValueError(f"{type(value).__name__} instead of a number")  # noqa: TRY004
+        message = f"{type(value).__name__} instead of a number"
+        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
     return value

@@ -326,6 +326,16 @@ def test_ten_thousand_missed_pods_starve_no_other_namespace(world: Audited) -> N
     assert "Missed" in world.events("late")
 
 
+def test_the_newest_missed_pods_are_told(world: Audited) -> None:
+    """It is them that somebody looks at."""
+    for number in range(120):
+        world.run(f"p{number:03}", HEAD)
+        world.now += timedelta(seconds=1)
+    names = {one.about.name for one in world.audit().notices}
+
+    assert {f"p{number:03}" for number in range(20, 120)} == names - {"cluster"}
+
+
 def test_a_mistake_in_one_namespace_stays_there(world: Audited) -> None:
     """It is told as ours, and the others are audited."""
     world.label("other")

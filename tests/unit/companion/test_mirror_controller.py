@@ -126,7 +126,10 @@ def test_a_mirror_that_does_not_stay_as_written_is_told_and_left_for_a_while(
     """Another webhook may change every write: that must become no endless loop."""
     world.label("ray")
     world.cluster.admission = lambda body: body["data"].pop("TRACKING_URI", None)
-    world.step()
+    world.refresh()
+    world.mirrors.step()
+    assert world.reason("ray") is MirrorReason.CONTESTED
+    assert "mirror-created" not in world.log.events()
     for _ in range(50):
         world.step(0.1)
 
@@ -186,7 +189,18 @@ def test_a_switched_off_namespace_loses_its_mirror(world: World) -> None:
     world.label("ray", on=False)
     world.step()
     assert world.result("ray").requeue_after == 10.0
-    world.step(9.9)
+    world.step(5)
+    add_a_key(world, "ray")
+    world.step(4.9)
+    assert world.mirror("ray") == BOTH | {"ADDED": "1"}
+    world.user.patch(
+        SECRET,
+        {
+            "metadata": {"name": MIRROR_SECRET, "namespace": "ray"},
+            "data": {"ADDED": None},
+        },
+    )
+    world.step()
     assert (world.mirror("ray"), world.reason("ray")) == (BOTH, MirrorReason.LEAVING)
     world.step(0.1)
 
@@ -464,6 +478,7 @@ def test_new_namespaces_come_before_updates(world: World) -> None:
         world.label(f"n{number:03}")
     world.step()
     world.secret("keys", TRACKING_API_KEY="rotated")
+    world.refresh()
     world.label("zz-new")
     world.refresh()
     world.mirrors.step()
@@ -533,6 +548,7 @@ def test_leadership_that_ends_within_a_step_stops_its_writes() -> None:
     world.step()
     assert world.mirror("ray") is None
     assert world.reason("ray") is MirrorReason.PENDING
+    assert world.events() == []
 
     world.leads = True
     world.step(1)
@@ -869,3 +885,63 @@ def test_a_changed_profile_queues_its_own_namespaces_alone() -> None:
     after = world.mirrors.results.items()
     changed = {name for name in before if before[name] is not after[name]}
     assert changed == {"gpu-a", "gpu-b"}
+
+
+def test_a_mirror_that_was_edited_meanwhile_is_looked_at_again(world: World) -> None:
+    """Nothing is deleted that was not seen as it is."""
+    world.label("ray")
+    world.step()
+    world.label("ray", on=False)
+    world.step()
+    world.cluster.meanwhile("delete", lambda: add_a_key(world, "ray"))
+    world.now += timedelta(seconds=10)
+    world.work()
+    assert world.mirror("ray") == BOTH | {"ADDED": "1"}
+
+    world.step(15)
+    assert world.mirror("ray") is None
+
+
+def test_a_contest_that_is_over_is_forgotten(world: World) -> None:
+    """Who edits a mirror a minute later sees it change back at once."""
+    world.label("ray")
+    world.step()
+    for _ in range(100):
+        add_a_key(world, "ray")
+        world.step(0.1)
+    assert world.reason("ray") is MirrorReason.CONTESTED
+
+    world.step(16)
+    world.step(120)
+    for _ in range(2):
+        add_a_key(world, "ray")
+        world.step(0.3)
+        assert world.mirror("ray") == BOTH
+        assert world.reason("ray") is MirrorReason.MIRRORED
+
+
+def test_what_was_queued_too_early_is_queued_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before everything was listed nobody knows what a namespace should have."""
+    odd = unreadable(monkeypatch, "compute_namespace")
+    world = World()
+    for name in ("on", "off", "odd"):
+        world.label(name)
+    world.step()
+    world.label("off", on=False)
+    world.label("bare")
+    odd.update((ObjectKey("", "odd"), ObjectKey("", "bare")))
+    world.restart()
+    world.caches.namespaces.refresh()
+    world.caches.mirrors.refresh()
+    world.work()
+    assert world.mirrors.results.items() == {}
+
+    world.step()
+    assert {name: world.reason(name) for name in ("on", "off", "odd", "bare")} == {
+        "on": MirrorReason.MIRRORED,
+        "off": MirrorReason.LEAVING,
+        "odd": MirrorReason.PROJECTION_FAILED,
+        "bare": MirrorReason.PROJECTION_FAILED,
+    }

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.companion.companion_world import CANARY, RELEASE, START, World
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.resources import CONFIG_MAP, SECRET
+from webhook.companion import profiles
 from webhook.mirror.decide import ProfileContent
 from webhook.mirror.profile import SourceRef
 from webhook.mirror.reasons import KeyReason, MirrorReason
@@ -146,3 +147,14 @@ def test_reserved_keys_are_left_out_with_a_finding(world: World) -> None:
     assert merged is not None
     assert list(merged.data) == ["A", "TRACKING_URI"]
     assert [one.reason for one in merged.findings] == [KeyReason.KEY_RESERVED]
+
+
+def test_what_did_not_change_is_not_merged_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mebibyte for each of a thousand namespaces would cost a core."""
+    world.refresh()
+    before = content(world, "default").content
+    monkeypatch.setattr(profiles, "merge", None)
+
+    assert content(world, "default").content is before
