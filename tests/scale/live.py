@@ -1,4 +1,4 @@
-"""The built companion with its real threads, clock and listener, on the fake cluster."""
+"""The built companion with real threads, clock and listener, on the fake cluster."""
 
 import base64
 import sys
@@ -42,7 +42,7 @@ class Live(Built):
     manager: Manager
     server: HealthServer
 
-    @property  # type: ignore[override] # it passes by itself here
+    @property
     def now(self) -> datetime:
         """The time."""
         return datetime.now(UTC)  # noqa: TID251 - the threads wait for real

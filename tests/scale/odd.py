@@ -84,7 +84,7 @@ _VALUES: Final[Sequence[Any]] = (
 
 def managed(time: str) -> Json:
     """Managed fields as their owner may write them: API servers check no year."""
-    fields = {"f:data": {".": {}, "f:A": {}}}
+    fields: Json = {"f:data": {".": {}, "f:A": {}}}
     return {
         "manager": "x",
         "operation": "Update",
@@ -138,23 +138,28 @@ def _paths(value: Any, at: Path = ()) -> Iterator[Path]:
             yield from _paths(child, (*at, index))
 
 
-def _set(body: Any, path: Path, value: Any) -> None:
-    """Put a value at a path, if the changes so far have left a place for it."""
+def _parent(body: Any, path: Path) -> Any:
+    """What holds the end of a path, if the changes so far have left it."""
     for step in path[:-1]:
         if isinstance(body, dict):
             body = body.get(step)
-        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
-            body = body[step]
+        elif isinstance(body, list) and step in range(len(body)):
+            body = body[int(step)]
         else:
-            return
-    if isinstance(body, dict) or (isinstance(body, list) and path[-1] in range(len(body))):
-        body[path[-1]] = value
+            return None
+    return body
+
+
+def _set(body: Any, path: Path, value: Any) -> None:
+    parent, last = _parent(body, path), path[-1]
+    if isinstance(parent, dict):
+        parent[last] = value
+    elif isinstance(parent, list) and last in range(len(parent)):
+        parent[int(last)] = value
 
 
 def _remove(body: Any, path: Path) -> None:
-    for step in path[:-1]:
-        body = body[step] if isinstance(body, (dict, list)) else None
-    del body[path[-1]]
+    del _parent(body, path)[path[-1]]
 
 
 def odd_objects(
@@ -172,7 +177,7 @@ def odd_objects(
         body = copied(good(number))
         _set(body, path, copied(value))
         yield body
-    chance = random.Random(good(0)["kind"])
+    chance = random.Random(good(0)["kind"])  # noqa: S311 - the same ones each time
     for number in range(len(stoppers), count):
         body = copied(good(number))
         for _ in range(chance.choice((1, 1, 1, 2, 3))):

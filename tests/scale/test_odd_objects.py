@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -10,22 +11,28 @@ import pytest
 from tests.scale import odd
 from tests.scale.live import Live, live, tell, until
 from tests.scale.odd import ODD, Json, Path, odd_objects
+from tests.unit.companion.built import HOME, NAME
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import (
     CONFIG_MAP,
     ENDPOINT_SLICE,
+    LEASE,
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
     POD,
+    RAY_CLUSTER,
     SECRET,
     SERVICE,
     ResourceType,
 )
 from webhook.companion import projections
+from webhook.companion.audit import AuditReason
 from webhook.companion.caches import Caches, EgressCaches
+from webhook.companion.dns_store import DnsStore
 from webhook.companion.watches import WatchReason
+from webhook.egress.dns_cache import CACHE_FIELD
 from webhook.egress.services import EndpointSlice, Service, node_addresses
 from webhook.injection.names import INJECT_LABEL
 from webhook.mirror.profile import SourceKind, SourceRef
@@ -279,7 +286,8 @@ def wait_for(
     for key, body in keys.items():
         stored = one.stored(case.kind, key)
         assert stored is not None, body
-        until(f"{key} is known or named", lambda: is_kept(case, informer, key, stored))
+        looked_at = partial(is_kept, case, informer, key, stored)
+        until(f"{key} is known or named", looked_at)
 
 
 def check_errors(one: Live, bodies: Sequence[Json], said: int) -> None:
@@ -302,5 +310,63 @@ def check_errors(one: Live, bodies: Sequence[Json], said: int) -> None:
     results = one.companion.results
     for name in OTHERS:
         mirror, egress = results.mirrors.get(name), results.egress.get(name)
-        assert mirror is not None and mirror.reason.is_in_order
-        assert egress is not None and egress.reason.is_in_order
+        assert mirror is not None
+        assert egress is not None
+        assert mirror.reason.is_in_order
+        assert egress.reason.is_in_order
+
+
+def test_no_lease_stops_leader_election(one: Live) -> None:
+    """Whatever it holds: no step raises, and it is led again once it is gone."""
+    home = ObjectKey(HOME, f"{NAME}-companion")
+    for body in odd_objects(odd.lease, NAMED):
+        one.cluster.put(LEASE, body)
+        one.companion.elector.step()
+    one.cluster.drop(LEASE, home)
+    progress = Progress(one)
+    until("it leads again", lambda: one.companion.elector.is_leader)
+    progress.check()
+
+
+def test_no_report_stays_unwritten(one: Live) -> None:
+    """Whatever somebody makes of its ConfigMap."""
+    bodies = list(odd_objects(odd.report, NAMED))
+    progress = Progress(one)
+    for start in range(0, len(bodies), BATCH):
+        for body in bodies[start : start + BATCH]:
+            one.cluster.put(CONFIG_MAP, body)
+        until("it is written again", lambda: '"namespaces"' in one.published())
+    progress.check()
+
+
+def test_no_owner_keeps_a_pod_from_being_counted(one: Live) -> None:
+    """RayClusters are not watched; one is asked who made it."""
+    progress = Progress(one)
+    bodies = list(odd_objects(odd.ray_cluster, NAMED))
+    for start in range(0, len(bodies), BATCH):
+        batch = bodies[start : start + BATCH]
+        for number, body in enumerate(batch, start):
+            one.cluster.put(RAY_CLUSTER, body)
+            owners = odd.pod(number)["metadata"]["ownerReferences"]
+            one.miss(ODD, f"of-{number}", ownerReferences=owners)
+        progress.check()
+        until("they are counted", partial(_counts, one, len(batch)))
+        for number in range(start, start + len(batch)):
+            one.cluster.drop(POD, ObjectKey(ODD, f"of-{number}"))
+    check_errors(one, bodies, 0)
+
+
+def _counts(one: Live, missed: int) -> bool:
+    found = one.companion.results.audits.get(ODD)
+    return found is not None and found.counts[AuditReason.MISSED] == missed
+
+
+def test_no_remembered_address_is_more_than_forgotten(one: Live) -> None:
+    """What cannot be read counts as nothing, and is logged."""
+    store = DnsStore(one.companion.context, ObjectKey(HOME, ODD))
+    meta = {"name": ODD, "namespace": HOME}
+    for body in odd_objects(odd.addresses):
+        del body["kind"]
+        data = {CACHE_FIELD: json.dumps(body)}
+        one.cluster.put(CONFIG_MAP, {"metadata": meta, "data": data})
+        store.load()
