@@ -137,6 +137,7 @@ class FakeCluster:
                 odd["metadata"].setdefault("resourceVersion", str(self._version))
             key = metadata.key(odd)
             self._objects.setdefault(kind, {})[key] = odd
+            self._owned.pop((kind, metadata.uid(odd)), None)
             self._tell(kind, WatchEventType.UPSERT, odd)
             return key
 
@@ -301,7 +302,7 @@ class FakeCluster:
             return self._store(kind, made)
         if wanted and wanted != metadata.resource_version(current):
             raise Conflict(f"{kind.plural} {key}: written in between")
-        owned = self._owned[kind, metadata.uid(current)]
+        owned = self._owned.get((kind, metadata.uid(current)), {})
         theirs = {m: p for m, p in owned.items() if m != me}
         changes = {
             p for p in mine if ownership.read(current, p) != ownership.read(applied, p)
@@ -335,7 +336,7 @@ class FakeCluster:
             return copied(current)
         _check_immutable(kind, current, result)
         me = f"{manager}/Update"
-        before = self._owned[kind, metadata.uid(current)]
+        before = self._owned.get((kind, metadata.uid(current)), {})
         owners = {m: p - given for m, p in before.items()}
         owners[me] = owners.pop(me, set()) | (given - gone)
         self._own(kind, result, {m: p for m, p in owners.items() if p})
@@ -346,10 +347,9 @@ class FakeCluster:
     ) -> None:
         uid = metadata.uid(body)
         before = self._owned.get((kind, uid), {})
-        times = {
-            (e["manager"], e["operation"]): e["time"]
-            for e in body["metadata"].get("managedFields", ())
-        }
+        # Of what was only `put`, nobody's fields are known.
+        known = body["metadata"].get("managedFields", ()) if before else ()
+        times = {(e["manager"], e["operation"]): e["time"] for e in known}
         now = _stamp(self._clock())
         entries: list[dict[str, Any]] = []
         writer = list(owners)[-1]

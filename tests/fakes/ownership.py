@@ -57,7 +57,8 @@ def read(body: dict[str, Any], path: Path) -> Any:
     for step in path:
         if isinstance(found, list):
             name = step.removeprefix("name=")
-            found = next((e for e in found if e["name"] == name), None)
+            named = (e for e in found if isinstance(e, dict) and e.get("name") == name)
+            found = next(named, None)
         elif isinstance(found, dict):
             found = found.get(step)
         else:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path as FilePath
 from typing import Any, Final
 
 import pytest
@@ -151,13 +152,12 @@ CASES: Final = {
 }
 
 
-@pytest.fixture(name="one", scope="module")
-def _one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+@pytest.fixture(name="one")
+def _one(tmp_path: FilePath) -> Iterator[Live]:
     """Five namespaces as usual, and those in which odd things happen."""
-    folder = tmp_path_factory.mktemp("live")
     shadowing = ("michelangelo-config",)
     with live(
-        folder, OTHERS, profiles=PROFILES, shadowing_config_maps=shadowing
+        tmp_path, OTHERS, profiles=PROFILES, shadowing_config_maps=shadowing
     ) as one:
         one.compute(ODD, profile=ODD)
         for number in range(BATCH):
@@ -213,7 +213,7 @@ def is_kept(case: Case, informer: Informer[Any], key: ObjectKey, body: Json) -> 
         return unread == type(error).__name__
 
 
-def check_named(one: Live, informer: Informer[Any]) -> None:
+def check_named(one: Live, informer: Informer[Any], *, events: bool) -> None:
     """What cannot be read is in the status, in the log and in an Event."""
     watch = str(informer.options)
     unread = informer.health.unprojected
@@ -233,13 +233,17 @@ def check_named(one: Live, informer: Informer[Any]) -> None:
         return (
             result is not None
             and result.reason is WatchReason.PROJECTION_FAILED
-            and result.unprojected == unread
+            and result.unprojected.keys() == unread.keys()
             and objects == {str(key) for key in unread}
         )
 
     until("it is in the results and in the published report", is_named)
     # One for each namespace, whose Events are limited; none about what has no name.
-    first = {key.namespace: key for key in sorted(unread, reverse=True) if key.name}
+    first = {
+        key.namespace: key
+        for key in sorted(unread, reverse=True)
+        if key.name and events
+    }
     for namespace, key in first.items():
         until(
             f"there is an Event about {key}",
@@ -268,7 +272,8 @@ def test_no_object_stops_the_companion(one: Live, name: str) -> None:
                     progress.check()
                 wait_for(case, one, informer, keys)
                 unread += len(informer.health.unprojected)
-            check_named(one, informer)
+            # A namespace's Events are limited to 100, and then to one in a second.
+            check_named(one, informer, events=unread < 80)
         finally:
             for key in keys:
                 one.cluster.drop(case.kind, key)
@@ -366,7 +371,7 @@ def test_no_remembered_address_is_more_than_forgotten(one: Live) -> None:
     store = DnsStore(one.companion.context, ObjectKey(HOME, ODD))
     meta = {"name": ODD, "namespace": HOME}
     for body in odd_objects(odd.addresses):
-        del body["kind"]
+        body.pop("kind", None)
         data = {CACHE_FIELD: json.dumps(body)}
         one.cluster.put(CONFIG_MAP, {"metadata": meta, "data": data})
         store.load()
