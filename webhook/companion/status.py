@@ -20,8 +20,9 @@ from webhook.companion.report import ReportSource, render
 
 FIELD: Final = "status.json"
 KEY: Final = "status"
-_PACE: Final = 2.0
-"""Seconds between two looks at whether a result has changed."""
+_PACE: Final = 0.5
+"""Seconds between two looks at whether a result has changed, which costs nothing; so
+often at most the report is written while many change."""
 
 
 class StatusReason(StrEnum):
