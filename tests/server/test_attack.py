@@ -16,6 +16,7 @@ from tests.bench.measure import memory_mib
 from tests.server.bodies import RAY_HEAD
 from tests.server.pairs import HOST, PemPair
 from tests.server.process import Client, Server, serving, trusting, wait_until
+from webhook.server.limits import BODY_LIMIT, LARGE_BODIES
 
 HALF_REQUEST = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
@@ -108,9 +109,9 @@ def test_large_bodies_share_a_bounded_memory(folder: Path, pair: PemPair) -> Non
         b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n"
     )
-    almost = (7 << 20) - 1
+    almost = BODY_LIMIT - 1
     with serving(folder, pair) as server:
-        holders = [server.client() for _ in range(9)]
+        holders = [server.client() for _ in range(LARGE_BODIES // BODY_LIMIT)]
         for client in holders:
             client.sock.sendall(head % (almost + 1) + b" " * almost)
         with server.client() as late:
@@ -129,7 +130,7 @@ def test_large_bodies_share_a_bounded_memory(folder: Path, pair: PemPair) -> Non
             client.close()
         with server.client() as after:
             content = json.loads(RAY_HEAD)
-            content["request"]["oldObject"] = "x" * (6 << 20)
+            content["request"]["oldObject"] = "x" * (3 << 20)
             assert after.mutate(json.dumps(content)).status == 200
 
 

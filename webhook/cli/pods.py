@@ -5,12 +5,12 @@ and can be changed there. The pods of KubeRay's and spark-operator's resources d
 exist yet: what is said of them is what would be.
 """
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from webhook.cli.document import BadInputError, Field
 from webhook.cli.manifests import Document
@@ -86,7 +86,7 @@ def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
         origin=node.origin,
         title=f"Pod {name}" if name else "Pod without a name",
         pointer=pointer,
-        review=dataclasses.replace(review, namespace=namespace, pod=node.value),
+        review=structs.replace(review, namespace=namespace, pod=node.value),
     )
 
 

@@ -47,7 +47,7 @@ class Rejection(Reason):
     """Why a request's body is not a review that can be answered."""
 
     EMPTY_BODY = "EmptyBody", "The body is empty."
-    TOO_LARGE = "TooLarge", "The body is larger than 7 MiB."
+    TOO_LARGE = "TooLarge", "The body is larger than a pod's creation can be."
     TRUNCATED = "Truncated", "The body is shorter than its Content-Length."
     WRONG_CONTENT_TYPE = "WrongContentType", "The content type is not application/json."
     NOT_JSON = "NotJson", "The body is not JSON in UTF-8."
