@@ -25,7 +25,7 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Constraint:
     """What a value must be; of a list, each entry.
 
     Attributes:
@@ -37,7 +37,7 @@ class Rule:
     wanted: str
 
 
-def option(default: Any, *, doc: str, rule: Rule | None = None) -> Any:
+def option(default: Any, *, doc: str, rule: Constraint | None = None) -> Any:
     """Declare one setting.
 
     Args:
@@ -48,14 +48,14 @@ def option(default: Any, *, doc: str, rule: Rule | None = None) -> Any:
     return field(default=default, metadata={"doc": doc, "rule": rule})
 
 
-def within(least: float, most: float) -> Rule:
+def within(least: float, most: float) -> Constraint:
     """Return the rule for numbers of a range; NaN is in none."""
-    return Rule(lambda value: least <= value <= most, f"from {least} to {most}")
+    return Constraint(lambda value: least <= value <= most, f"from {least} to {most}")
 
 
-def _matches(pattern: str, wanted: str) -> Rule:
+def _matches(pattern: str, wanted: str) -> Constraint:
     found = re.compile(pattern)
-    return Rule(lambda text: found.fullmatch(text) is not None, wanted)
+    return Constraint(lambda text: found.fullmatch(text) is not None, wanted)
 
 
 def _is_address(text: str) -> bool:
@@ -71,7 +71,7 @@ def _is_address(text: str) -> bool:
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _DOMAIN: Final = rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*"
-BIND: Final = Rule(_is_address, "ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
+BIND: Final = Constraint(_is_address, "ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
 OBJECT: Final = _matches(_DOMAIN, "the name of an object")
 NAMESPACE: Final = _matches(rf"({_LABEL})?", "the name of a namespace")
 PATTERN: Final = _matches(r"[-a-z0-9*?\[\]!]{1,63}", "a namespace or a pattern")
@@ -139,7 +139,7 @@ def _show(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _read(variable: str, text: str, kind: Any, rule: Rule | None) -> Any:
+def _read(variable: str, text: str, kind: Any, rule: Constraint | None) -> Any:
     """Read `text` as the type of the setting's field, and hold it to its rule."""
     if kind == tuple[str, ...]:
         parts = (part.strip() for part in text.split(","))

@@ -20,7 +20,7 @@ from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
 from webhook.cli.main import COMMANDS, cli
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.rest import RestClient
 from webhook.companion.audit import AuditReason
 from webhook.companion.build import Outside, build_companion
@@ -157,7 +157,7 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
 def _metrics() -> str:
     webhook = CollectorRegistry()
     ServerMetrics(webhook)
-    nowhere = Connection(RestClient(ApiClient(Configuration()), manager=""), "", "")
+    nowhere = ClusterConnection(RestClient(ApiClient(Configuration()), manager=""), "")
     clock = partial(datetime.min.replace, tzinfo=UTC)
     outside = Outside(log=JsonLog(len, clock), clock=clock)
     companion = build_companion(nowhere, CompanionSettings(), outside).registry

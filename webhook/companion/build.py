@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.events import EventRecorder, ObjectReference
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import Json, ListOptions, ObjectKey
@@ -137,7 +137,7 @@ class Companion:
 
 
 def build_companion(
-    connection: Connection,
+    connection: ClusterConnection,
     settings: CompanionSettings,
     outside: Outside,
     *,
@@ -166,7 +166,7 @@ class _Builder:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ClusterConnection,
         settings: CompanionSettings,
         outside: Outside,
         *,
