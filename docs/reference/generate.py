@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
 
 import click
 import yaml
@@ -33,6 +32,7 @@ from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.jsonlog import JsonLog
 from webhook.mirror import secret
 from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.reason import Reason
 from webhook.server.metrics import ServerMetrics
 from webhook.settings import CompanionSettings, Readable, Settings
 
@@ -109,14 +109,6 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of the companion's report
 
 {_table(StatusReason)}"""
-
-
-class Reason(Protocol):
-    """A member of any vocabulary."""
-
-    @property
-    def sentence(self) -> str:
-        """Return its meaning."""
 
 
 def _table(reasons: Iterable[Reason]) -> str:

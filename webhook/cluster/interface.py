@@ -157,12 +157,8 @@ class KubeClient(Protocol):
     ) -> None:
         """Delete if `only` still holds, else `Conflict`."""
 
-
-class Discovery(Protocol):
-    """Discovery of what a cluster serves."""
-
     def groups(self) -> frozenset[str]:
-        """Return the API groups, the core one apart.
+        """Return the API groups that are served, the core one apart.
 
         Every authenticated client may ask; it shows what is installed without a right
         to any of its objects.

@@ -305,7 +305,7 @@ class _Builder:
         index = ServiceIndexCache(self.caches.egress, options.domain)
         engines = self._add(
             EngineDetector.name,
-            lambda queue: EngineDetector(self.context, self.client, queue),
+            lambda queue: EngineDetector(self.context, queue),
             self.results.engines,
         )
         resolver = Resolver(conf.beyond(options.domain))

@@ -181,7 +181,7 @@ class EgressWorld:
             jitter=lambda: 0.0,
         )
         self.engines = EngineDetector(
-            self.context, own, engines_queue := self.queue("engines")
+            self.context, engines_queue := self.queue("engines")
         )
         sources = EgressSources(
             profiles=self.keys, index=index, dns=self.dns, engines=self.engines
