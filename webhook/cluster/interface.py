@@ -6,7 +6,7 @@ Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -46,6 +46,7 @@ class ListOptions:
     """
 
     kind: ResourceType
+    _: KW_ONLY
     namespace: str = ""
     name: str = ""
     labels: str = ""

@@ -412,7 +412,7 @@ class _Builder:
     def _inform(self, config_map: str) -> Informer[str]:
         informer = Informer(
             self.client,
-            ListOptions(CONFIG_MAP, self.home, config_map),
+            ListOptions(CONFIG_MAP, namespace=self.home, name=config_map),
             digest,
             watch_seconds=self.settings.watch_seconds,
         )
