@@ -8,21 +8,24 @@ unless somebody else owns it too.
 import copy
 import marshal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 Path = tuple[str, ...]
+T = TypeVar("T")
 
 _SERVER_OWNED = frozenset(
     {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
 )
 
 
-def copied(body: Any) -> Any:
+def copied(body: T) -> T:
     """A copy, of JSON as fast and as deep as can be."""
+    plain: Any = body
     try:
-        return marshal.loads(marshal.dumps(body))  # noqa: S302 - what we just wrote
+        made: T = marshal.loads(marshal.dumps(plain))  # noqa: S302 - what we just wrote
     except ValueError:  # a member of an enumeration is no plain text
         return copy.deepcopy(body)
+    return made
 
 
 def paths(body: dict[str, Any]) -> set[Path]:

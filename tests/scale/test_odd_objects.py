@@ -208,7 +208,7 @@ def is_kept(case: Case, informer: Informer[Any], key: ObjectKey, body: Json) -> 
     if not key.name or case.kind.namespaced is not bool(key.namespace):
         return unread == "Nameless"
     try:
-        return bool(informer.get(key) == case.project(body))
+        return bool(informer.get(key) == case.project(body)) and unread is None
     except Exception as error:  # noqa: BLE001 - whichever it is, it is named
         return unread == type(error).__name__
 

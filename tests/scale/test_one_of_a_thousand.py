@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +17,7 @@ from tests.fakes.ownership import copied
 from tests.scale.live import BEARABLE, Live, live, tell, until
 from tests.unit.companion.built import HOME, NAME
 from webhook.cli import status as command
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.errors import ClusterError, Unavailable, from_status
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import (
@@ -182,7 +182,8 @@ def report(one: Live) -> Json:
 
 def exit_code(one: Live, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Of the command `status` on this cluster."""
-    connection = Connection(one.cluster.client("reader"), HOME, "")  # type: ignore[arg-type] # the fake implements what is asked
+    client = cast("Any", one.cluster.client("reader"))
+    connection = ClusterConnection(client, HOME)
     monkeypatch.setattr(command, "connect", lambda *_, **__: connection)
     release = ("--release", f"{HOME}/{NAME}")
     return CliRunner().invoke(command.status, [*release, *arguments]).exit_code

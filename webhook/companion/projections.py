@@ -226,12 +226,16 @@ def controller_of(body: Json) -> ObjectReference | None:
     if owner is None:
         return None
     return ObjectReference(
-        sys.intern(owner.get("apiVersion", "")),
-        sys.intern(owner.get("kind", "")),
-        sys.intern(metadata.key(body).namespace),
-        sys.intern(owner.get("name", "")),
-        sys.intern(owner.get("uid", "")),
+        _interned(owner.get("apiVersion")),
+        _interned(owner.get("kind")),
+        _interned(metadata.key(body).namespace),
+        _interned(owner.get("name")),
+        _interned(owner.get("uid")),
     )
+
+
+def _interned(value: object) -> str:
+    return sys.intern(value) if isinstance(value, str) else ""
 
 
 def pod_reference(namespace: str, name: str, pod: TaskPod) -> ObjectReference:
