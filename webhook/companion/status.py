@@ -19,8 +19,9 @@ from webhook.reason import Reason
 
 FIELD: Final = "status.json"
 KEY: Final = "status"
-_PACE: Final = 2.0
-"""Seconds between two looks at whether a result has changed."""
+_PACE: Final = 0.5
+"""Seconds between two looks at whether a result has changed, which costs nothing; so
+often at most the report is written while many change."""
 
 
 class StatusReason(Reason):
