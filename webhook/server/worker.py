@@ -145,7 +145,7 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
         self._loop.date = formatdate(usegmt=True).encode()
         for peer in list(self._loop.peers.values()):
             if peer.deadline < now:
-                peer.end()
+                peer.expire()
         self.handler.reload_certificate()
         self._give_back()
 
