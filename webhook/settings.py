@@ -5,15 +5,17 @@ a variable with that prefix that no field knows is an error, so that a typing mi
 never passes for a default. The table in the reference is made from these fields.
 """
 
+import ipaddress
+import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
 from webhook.egress.mode import EgressMode
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 PREFIX: Final = "MTI_"
 
@@ -22,14 +24,61 @@ class SettingError(ValueError):
     """A setting cannot be used; the message is one sentence that names it."""
 
 
-def option(default: Any, *, doc: str) -> Any:
-    """Declares one setting.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value must be; of a list, each entry.
+
+    Attributes:
+        holds: whether a value is.
+        wanted: the same for people, after "it must be".
+    """
+
+    holds: Callable[[Any], bool]
+    wanted: str
+
+
+def option(default: Any, *, doc: str, rule: Rule | None = None) -> Any:
+    """Declare one setting.
 
     Args:
         default: the value without a variable; its type rules how text is read.
         doc: what it changes and why the default is what it is, for people.
+        rule: what a value must be, beyond being of that type.
     """
-    return field(default=default, metadata={"doc": doc})
+    return field(default=default, metadata={"doc": doc, "rule": rule})
+
+
+def within(least: float, most: float) -> Rule:
+    """Return the rule for numbers of a range; NaN is in none."""
+    return Rule(lambda value: least <= value <= most, f"from {least} to {most}")
+
+
+def _matches(pattern: str, wanted: str) -> Rule:
+    found = re.compile(pattern)
+    return Rule(lambda text: found.fullmatch(text) is not None, wanted)
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        version = ipaddress.ip_address(host[1:-1] if bracketed else host).version
+    except ValueError:
+        return False
+    decimal = port.isascii() and port.isdecimal()
+    return bracketed == (version == 6) and decimal and int(port) <= 65535
+
+
+_LABEL: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_DOMAIN: Final = rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*"
+BIND: Final = Rule(_is_address, "ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
+OBJECT: Final = _matches(_DOMAIN, "the name of an object")
+NAMESPACE: Final = _matches(rf"({_LABEL})?", "the name of a namespace")
+PATTERN: Final = _matches(r"[-a-z0-9*?\[\]!]{1,63}", "a namespace or a pattern")
+DOMAIN: Final = _matches(_DOMAIN, "a DNS domain")
+VARIABLE: Final = _matches(
+    "[-._a-zA-Z][-._a-zA-Z0-9]{0,252}", "a name that a variable may have"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +96,13 @@ class Readable:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Reads the settings from `environ`, in which other names are ignored.
+        """Read the settings from `environ`, in which other names are ignored.
 
         Raises:
-            SettingError: for an unknown `MTI_*` name or a value of the wrong shape.
+            SettingError: for an unknown `MTI_*` name or a value that cannot be.
         """
         kinds = typing.get_type_hints(cls)
-        known = {PREFIX + one.name.upper(): one.name for one in fields(cls)}
+        known = {PREFIX + one.name.upper(): one for one in fields(cls)}
         unknown = sorted(
             name for name in environ if name.startswith(PREFIX) and name not in known
         )
@@ -62,20 +111,27 @@ class Readable:
             raise SettingError(message)
         return cls(
             **{
-                name: _read(variable, environ[variable], kinds[name])
-                for variable, name in known.items()
+                one.name: _read(
+                    variable,
+                    environ[variable],
+                    kinds[one.name],
+                    one.metadata["rule"],
+                )
+                for variable, one in known.items()
                 if variable in environ
             }
         )
 
     @classmethod
     def table(cls) -> Iterator[Row]:
-        """The rows of the reference, in the order of the fields."""
+        """Return the rows of the reference, in the order of the fields."""
         for one in fields(cls):
+            rule = one.metadata["rule"]
+            must = f" Must be {rule.wanted}." if rule else ""
             yield Row(
                 variable=PREFIX + one.name.upper(),
                 default=_show(one.default),
-                doc=one.metadata["doc"],
+                doc=one.metadata["doc"] + must,
             )
 
 
@@ -83,20 +139,30 @@ def _show(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _read(variable: str, text: str, kind: Any) -> Any:
-    """Reads `text` as the type of the setting's field."""
+def _read(variable: str, text: str, kind: Any, rule: Rule | None) -> Any:
+    """Read `text` as the type of the setting's field, and hold it to its rule."""
     if kind == tuple[str, ...]:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    try:
-        return kind(text)
-    except ValueError:
-        raise SettingError(f"{variable} is {text!r}; {_wanted(kind)}.") from None
+        parts = (part.strip() for part in text.split(","))
+        value: Any = tuple(dict.fromkeys(part for part in parts if part))
+    else:
+        try:
+            value = kind(text)
+        except ValueError:
+            wanted = _wanted(kind)
+            raise SettingError(
+                f"{variable} is {text!r}; it must be {wanted}."
+            ) from None
+    for one in value if isinstance(value, tuple) else (value,):
+        if rule is not None and not rule.holds(one):
+            said = f"has {one!r}" if isinstance(value, tuple) else f"is {text!r}"
+            raise SettingError(f"{variable} {said}; it must be {rule.wanted}.")
+    return value
 
 
 def _wanted(kind: Any) -> str:
     if issubclass(kind, StrEnum):
-        return f"it must be one of {', '.join(kind)}"
-    return "it must be a number" if kind in {int, float} else f"it must be a {kind}"
+        return f"one of {', '.join(kind)}"
+    return "a whole number" if kind is int else "a number"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +172,12 @@ class Settings(Readable):
     bind: str = option(
         "0.0.0.0:8443",
         doc="Address of the HTTPS listener that kube-apiserver calls.",
+        rule=BIND,
     )
     health_bind: str = option(
         "0.0.0.0:8080",
         doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`.",
+        rule=BIND,
     )
     cert_dir: Path = option(
         Path("/etc/tracking-injector/tls"),
@@ -125,6 +193,7 @@ class Settings(Readable):
         (),
         doc="Keys that also become explicit `env` entries, so that they hold whatever"
         " a pod sets; comma separated.",
+        rule=VARIABLE,
     )
     on_missing: OnMissing = option(
         OnMissing.WAIT,
@@ -134,17 +203,20 @@ class Settings(Readable):
     release_namespace: str = option(
         "",
         doc="The namespace this runs in, whose pods are never injected.",
+        rule=NAMESPACE,
     )
     max_connections: int = option(
         1000,
         doc="Open connections. When all are taken, the oldest that never sent a whole"
         " request makes room, so that silent peers cannot keep others out.",
+        rule=within(1, 100_000),
     )
     drain_seconds: float = option(
         10.0,
         doc="How long a stopping replica still accepts after SIGTERM: not ready, and"
         " closing each connection it answers. It outlasts the time that endpoints"
         " take to leave every node and every client.",
+        rule=within(0, 3600),
     )
 
     def policy(self) -> InjectionPolicy:
@@ -180,6 +252,7 @@ class CompanionSettings(Readable):
         "",
         doc="The namespace that holds the sources, the Lease and the status; the pod's"
         " own, or the kubeconfig context's, when empty.",
+        rule=NAMESPACE,
     )
     profiles: str = option(
         '{"default": []}',
@@ -191,19 +264,28 @@ class CompanionSettings(Readable):
         (),
         doc="Names or patterns such as `team-*` of the namespaces that may be labeled;"
         " empty means any.",
+        rule=PATTERN,
     )
     excluded_namespaces: tuple[str, ...] = option(
         ("kube-system",),
         doc="Namespaces that never get keys, besides the release's own.",
+        rule=PATTERN,
     )
     allowed_keys: tuple[str, ...] = option(
         (),
         doc="Keys that are mirrored although they begin with `KUBERNETES_`, `RAY_`,"
         " `SPARK_` or `MA_`.",
+        rule=VARIABLE,
     )
     precedence: Precedence = option(
         Precedence.FALLBACK,
         doc="The webhook's setting, so that the auditor knows which keys are shadowed.",
+    )
+    enforced_keys: tuple[str, ...] = option(
+        (),
+        doc="The webhook's setting, so that a mirror that lacks one of these keys is"
+        " reported; comma separated.",
+        rule=VARIABLE,
     )
     audit: Switch = option(
         Switch.ON,
@@ -214,14 +296,17 @@ class CompanionSettings(Readable):
         (),
         doc="Names of ConfigMaps in compute namespaces that may hold older values, such"
         " as `michelangelo-config`; the names of their keys are read.",
+        rule=OBJECT,
     )
     lease_name: str = option(
         "tracking-injector-companion",
         doc="Name of the Lease by which one replica leads.",
+        rule=OBJECT,
     )
     status_configmap: str = option(
         "tracking-injector-status",
         doc="Name of the ConfigMap that holds the report.",
+        rule=OBJECT,
     )
     identity: str = option(
         "",
@@ -241,11 +326,13 @@ class CompanionSettings(Readable):
     egress_grace_hours: float = option(
         6.0,
         doc="How long an address stays permitted after DNS last had it.",
+        rule=within(1, 168),
     )
     egress_addresses_per_name: int = option(
         2048,
         doc="Addresses permitted for one name, the newest first. Pools of 1000 that"
         " change fit; 2048 are 90 kB in each policy, of the 1.5 MiB that etcd takes.",
+        rule=within(1, 8192),
     )
     egress_baseline: str = option(
         "{}",
@@ -256,20 +343,24 @@ class CompanionSettings(Readable):
     dns_cache_configmap: str = option(
         "tracking-injector-addresses",
         doc="The ConfigMap in the release namespace that remembers addresses.",
+        rule=OBJECT,
     )
     cluster_domain: str = option(
         "cluster.local",
         doc="The cluster's DNS domain.",
+        rule=DOMAIN,
     )
     health_bind: str = option(
         "0.0.0.0:9090",
         doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`;"
         " `[::]` takes both families.",
+        rule=BIND,
     )
     watch_seconds: float = option(
         40.0,
         doc="How long a watch lives. Its connection's silent death is noticed 5 s after"
         " that at the latest; each end costs the API server one request.",
+        rule=within(1, 3600),
     )
     certificates: Issuer = option(
         Issuer.COMPANION,
@@ -279,30 +370,39 @@ class CompanionSettings(Readable):
     webhook_name: str = option(
         "tracking-injector",
         doc="Name of the webhook's Service and of its MutatingWebhookConfiguration.",
+        rule=OBJECT,
     )
     tls_secret: str = option(
         "tracking-injector-tls",
         doc="Name of the Secret that the webhook mounts; the Secret of that name with"
         " `-state` added is never mounted.",
+        rule=OBJECT,
     )
     certificate_days: float = option(
-        90.0, doc="How long a certificate is valid; its CA ends with it."
+        90.0,
+        doc="How long a certificate is valid; its CA ends with it.",
+        rule=within(1, 3650),
     )
     certificate_renew_days: float = option(
-        30.0, doc="A rotation starts when less than this is left."
+        30.0,
+        doc="A rotation starts when less than this is left.",
+        rule=within(1, 3650),
     )
     certificate_skew_seconds: float = option(
         300.0,
         doc="How far any two clocks of the control plane and of the companions may"
         " differ from the true time; each wait of a rotation is longer by twice that.",
+        rule=within(0, 86_400),
     )
     certificate_bundle_seconds: float = option(
         240.0,
         doc="How long API servers get to see a new root before it is relied on. Longer"
         " where the control plane caches webhook configurations for longer.",
+        rule=within(0, 86_400),
     )
     certificate_serve_seconds: float = option(
         300.0,
         doc="How long mounts get to show a new certificate before replicas are asked"
         " and the old root is dropped.",
+        rule=within(0, 86_400),
     )

@@ -9,21 +9,24 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 import click
 import yaml
 from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
-from webhook.cli.companion import registry_of
 from webhook.cli.main import COMMANDS, cli
-from webhook.cli.wiring import wire
 from webhook.cluster.config import Connection
 from webhook.cluster.rest import RestClient
+from webhook.companion.audit import AuditReason
+from webhook.companion.build import Outside, build_companion
 from webhook.companion.certificates.reasons import RotationReason
-from webhook.companion.verdicts import AuditReason
+from webhook.companion.status import StatusReason
+from webhook.companion.watches import WatchReason
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
@@ -99,20 +102,24 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 {_table(EgressReason)}
 ## Of the webhook's certificates
 
-{_table(RotationReason)}"""
+{_table(RotationReason)}
+## Of a watch of the companion
+
+{_table(WatchReason)}
+## Of the companion's report
+
+{_table(StatusReason)}"""
 
 
-def _table(
-    reasons: Iterable[
-        InjectionReason
-        | Rejection
-        | MirrorReason
-        | AuditReason
-        | KeyReason
-        | EgressReason
-        | RotationReason
-    ],
-) -> str:
+class Reason(Protocol):
+    """A member of any vocabulary."""
+
+    @property
+    def sentence(self) -> str:
+        """Return its meaning."""
+
+
+def _table(reasons: Iterable[Reason]) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
 
@@ -151,8 +158,9 @@ def _metrics() -> str:
     webhook = CollectorRegistry()
     ServerMetrics(webhook)
     nowhere = Connection(RestClient(ApiClient(Configuration()), manager=""), "", "")
-    journal = JsonLog(len, lambda: datetime.min.replace(tzinfo=UTC))
-    companion = registry_of(wire(nowhere, CompanionSettings(), journal))
+    clock = partial(datetime.min.replace, tzinfo=UTC)
+    outside = Outside(log=JsonLog(len, clock), clock=clock)
+    companion = build_companion(nowhere, CompanionSettings(), outside).registry
     return f"""# Metrics
 
 What `/metrics` tells, of each process. A label's values are in

@@ -3,8 +3,8 @@
     python -m tests.bench.egress
 
 Prints one line of JSON: seconds and CPU seconds of one whole plan, mebibytes that it
-takes on top of the policies it is made from, seconds of the companion's own judgment
-for all namespaces and after one policy came, requests of an idle hour, and what the
+takes on top of the policies it is made from, seconds of the companion's own full pass
+over all namespaces and after one policy came, requests of an idle hour, and what the
 longest list of addresses costs the engine of kindnet for a packet.
 """
 
@@ -20,17 +20,16 @@ from typing import Any
 
 from tests.lab.build import Toolbox
 from tests.oracle.programs import engine
-from tests.unit.companion.egress.world import DENY, START, World
-from webhook.companion.egress.elsewhere import Elsewhere
-from webhook.companion.egress.judge import Judge, Options
+from tests.unit.companion.egress.egress_world import DENY, EgressWorld
+from webhook.cluster.resources import NAMESPACE
 from webhook.egress.destinations import Destination
 from webhook.egress.dns_cache import DnsLimits
 from webhook.egress.network_policy import NetworkPolicy
+from webhook.egress.own_policy import OwnPolicy
 from webhook.egress.rules import rules_for
 from webhook.egress.services import ServiceIndex
-from webhook.egress.shadow import PolicyPlan, additive
+from webhook.egress.shadow import isolating, shadows
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
-from webhook.mirror.decide import NamespaceFilter
 
 NAMESPACES, POLICIES, DESTINATIONS = 1000, 20, 5
 KEYS = (
@@ -61,14 +60,14 @@ def policies(namespace: str) -> list[NetworkPolicy]:
     return [NetworkPolicy.parse(body(namespace, number)) for number in range(POLICIES)]
 
 
-def plans(given: dict[str, list[NetworkPolicy]]) -> list[PolicyPlan]:
+def plans(given: dict[str, list[NetworkPolicy]]) -> list[tuple[OwnPolicy, ...]]:
     """One plan for each namespace; all dial the same servers, as a profile says."""
     places = [Destination(f"t{n}.example", 443, "k") for n in range(DESTINATIONS)]
     known = {p.host: (ip_address(f"203.0.113.{n}"),) for n, p in enumerate(places)}
     servers = [ip_address("10.0.0.10")]
     catalog = ServiceIndex.of([])
     rules = rules_for(places, "", catalog, known, servers).rules
-    return [additive(name, own, rules) for name, own in given.items()]
+    return [shadows(name, isolating(own), rules) for name, own in given.items()]
 
 
 def planned() -> dict[str, float]:
@@ -77,7 +76,7 @@ def planned() -> dict[str, float]:
     started, used = time.perf_counter(), time.process_time()
     made = plans(given)
     seconds, cpu = time.perf_counter() - started, time.process_time() - used
-    shadows = sum(len(plan.policies) for plan in made)
+    count = sum(len(plan) for plan in made)
     del made
     tracemalloc.start()
     kept = plans(given)
@@ -85,55 +84,55 @@ def planned() -> dict[str, float]:
     tracemalloc.stop()
     return {
         "namespaces": len(kept),
-        "shadows": shadows,
+        "shadows": count,
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu, 3),
         "mebibytes": round(peak / 2**20, 1),
     }
 
 
-def judged() -> dict[str, float]:
-    """The companion's judgment: of everything, and again when one policy came."""
-    world = World()
-    world.keys = {key: f"https://t{n}.example" for n, key in enumerate(KEYS)}
+def reconciled() -> dict[str, float]:
+    """Measure the controller: all namespaces again, and one after a policy came."""
+    world = EgressWorld()
+    uris = {key: f"https://t{n}.example" for n, key in enumerate(KEYS)}
+    world.keys.set("default", **uris)
     world.zone.records = {
         f"t{n}.example": (f"203.0.113.{n}",) for n in range(DESTINATIONS)
     }
-    for n in range(NAMESPACES):
-        meta = {"name": f"ns-{n}", "labels": {INJECT_LABEL: INJECT_ENABLED}}
-        world.watched.places.update({"metadata": meta})
+    world.refresh()
+    names = [f"ns-{n}" for n in range(NAMESPACES)]
+    caches, controller = world.caches, world.egress_controller
+    assert caches.egress is not None
+    for name in names:
+        world.user.apply(NAMESPACE, {"metadata": {"name": name}})
+        meta = {"name": name, "labels": {INJECT_LABEL: INJECT_ENABLED}}
+        caches.namespaces.update({"metadata": meta})
         for number in range(POLICIES):
-            world.watched.policies.update(body(f"ns-{n}", number))
-    port = world.cluster.client()
-    options = Options(nameservers=(ip_address("10.0.0.10"),))
-    judge = Judge(
-        world.watched,
-        world.names,
-        Elsewhere(port, port),
-        scope=NamespaceFilter(),
-        options=options,
-    )
-    judge.judge(world.supplies(), START)
-    world.names.step(START)
+            caches.egress.policies.update(body(name, number))
+    world.run()
+    for name in names:
+        controller.queue.add(name)
     started = time.perf_counter()
-    wanted = judge.judge(world.supplies(), START).wanted
+    while controller.step():
+        pass
     whole = time.perf_counter() - started
     changes = []
-    for n in range(15):
-        world.watched.policies.update(body(f"ns-{n}", POLICIES))
+    for name in names[:15]:
+        caches.egress.policies.update(body(name, POLICIES))
         started = time.perf_counter()
-        judge.judge(world.supplies(), START)
+        while controller.step():
+            pass
         changes.append(time.perf_counter() - started)
     return {
-        "judged": len(wanted),
-        "judge_seconds": round(whole, 3),
-        "change_seconds": round(statistics.median(changes), 3),
+        "policies": sum(one.policies for one in controller.results.items().values()),
+        "full_pass_seconds": round(whole, 3),
+        "change_seconds": round(statistics.median(changes), 5),
     }
 
 
 def idle_requests() -> int:
     """Requests in an hour of steps and lookups in which nothing changes."""
-    world = World()
+    world = EgressWorld()
     for number in range(10):
         world.label(f"team-{number}")
         world.policy(DENY, namespace=f"team-{number}")
@@ -191,7 +190,7 @@ def main() -> None:
     """Measures and prints."""
     result = {
         **planned(),
-        **judged(),
+        **reconciled(),
         "idle_requests": idle_requests(),
         "packet_microseconds": {
             n: packet_microseconds(n) for n in (1, DnsLimits().cap)

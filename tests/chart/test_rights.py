@@ -91,6 +91,21 @@ def test_modes_that_write_nothing_have_no_right_to(chart: Chart) -> None:
         assert verbs & {"create", "patch", "delete"} == {"delete"}
 
 
+def test_nodes_are_followed_where_egress_is_and_nowhere_else(chart: Chart) -> None:
+    """A server on a node's network is found by the node's address."""
+
+    def verbs(mode: str) -> list[str]:
+        return [
+            verb
+            for rule in chart.render({"egress": {"mode": mode}}).rules()
+            if "nodes" in rule["resources"]
+            for verb in rule["verbs"]
+        ]
+
+    assert verbs("additive") == verbs("observe") == ["get", "list", "watch"]
+    assert verbs("off") == []
+
+
 def test_other_engines_are_listed_only_where_an_operator_says_so(chart: Chart) -> None:
     """And every kind that is looked at, then."""
     asked = {(c.group, c.plural) for c in CONTROLS}

@@ -7,7 +7,7 @@ fixed, all else is the product's.
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,17 +16,19 @@ from typing import Any
 from webhook.cluster.config import load_kubeconfig
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import ObjectKey
-from webhook.companion.egress.concern import Egress
-from webhook.companion.egress.elsewhere import Elsewhere
-from webhook.companion.egress.judge import Judge, Options
-from webhook.companion.egress.names import Names, Wakes
-from webhook.companion.egress.seen import watch
-from webhook.companion.loop import Concern, Runner, Surroundings
-from webhook.companion.means import Means
-from webhook.egress.dns_cache import DnsAnswer, DnsLimits, DnsOutcome
-from webhook.egress.network_policy import Address
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.caches import Interests, build_caches
+from webhook.companion.controller import Context, Controller
+from webhook.companion.dns_controller import DnsController
+from webhook.companion.dns_store import DnsStore
+from webhook.companion.egress.controller import EgressController, EgressResult
+from webhook.companion.egress.engine_detection import EngineDetector
+from webhook.companion.egress.planner import EgressSources
+from webhook.companion.egress.service_index import ServiceIndexCache
+from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
+from webhook.egress.options import EgressOptions
 from webhook.injection.names import FIELD_MANAGER
-from webhook.mirror.decide import NamespaceFilter, ProfileContent
+from webhook.mirror.decide import ProfileContent
 from webhook.mirror.merge import MergedKeys
 from webhook.secret_bytes import SecretBytes
 
@@ -40,60 +42,73 @@ class Quiet:
             sys.stderr.write(f"{event} {fields}\n")
 
 
-class Fixed:
-    """DNS with one answer."""
+class FixedProfiles:
+    """One profile, which never changes."""
 
-    def look_up(
-        self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
-    ) -> DnsAnswer:
-        """The answer."""
-        del name, servers
-        found = (ip_address("203.0.113.7"),)
-        return DnsAnswer(now, DnsOutcome.NOERROR, found, timedelta(seconds=60))
+    def content(self, name: str) -> ProfileContent | None:
+        """Return keys that name a server."""
+        del name
+        keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
+        return ProfileContent(content=MergedKeys(data=keys, digest="1"))
+
+    def subscribe(self, on_change: Callable[[str], None]) -> None:
+        """Never call back."""
+
+
+def look_up(name: str, now: datetime) -> DnsAnswer:
+    """Return the one answer."""
+    del name
+    found = (ip_address("203.0.113.7"),)
+    return DnsAnswer(now, DnsOutcome.NOERROR, found, timedelta(seconds=60))
 
 
 def main(kubeconfig: str, home: str) -> None:
-    """Runs until it is killed; says when it has decided for the first time."""
+    """Run until it is killed; say when it has decided for the first time."""
     access = load_kubeconfig(manager=FIELD_MANAGER, path=Path(kubeconfig))
-    port, log = access.resources, Quiet()
-    announcer = EventRecorder(port, component="companion", instance="a")
-    means = Means(resources=port, announcer=announcer, log=log)
-    woken = {"names": threading.Event(), "egress": threading.Event()}
-    watched = watch(port, woken["egress"].set)
-    addresses = ObjectKey(home, "tracking-injector-addresses")
-    names = Names(
-        means,
-        addresses,
-        Fixed(),
-        limits=DnsLimits(),
-        jitter=lambda: 0.0,
-        wakes=Wakes(names=woken["names"].set, egress=woken["egress"].set),
-    )
-    keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
-    supplies = {"default": ProfileContent(MergedKeys(keys, "1", ()), None)}
-    options = Options(nameservers=(ip_address("10.0.0.10"),))
-    elsewhere = Elsewhere(port, port)
-    judge = Judge(watched, names, elsewhere, scope=NamespaceFilter(), options=options)
-    egress = Egress(means, watched, judge, elsewhere, lambda: supplies)
-    surroundings = Surroundings(
-        leads=lambda: True,
+    port = access.resources
+    context = Context(
+        client=port,
+        log=Quiet(),
+        recorder=EventRecorder(port, component="companion", instance="a"),
+        is_leader=lambda: True,
         clock=lambda: datetime.now(UTC),  # noqa: TID251 - an entry point
-        log=log,
-        failed=lambda _: None,
     )
+    caches = build_caches(port, Interests(release_namespace=home, pods=False))
+    assert caches.egress is not None
+    options = EgressOptions(nameservers=(ip_address("10.0.0.10"),))
+    dns_queue, queue = WorkQueue("dns"), WorkQueue("egress")
+    dns = DnsController(
+        context,
+        dns_queue,
+        look_up,
+        DnsStore(context, ObjectKey(home, options.dns_cache)),
+        limits=options.limits,
+        jitter=lambda: 0.0,
+    )
+    sources = EgressSources(
+        profiles=FixedProfiles(),
+        index=ServiceIndexCache(caches.egress, options.domain),
+        dns=dns,
+        engines=EngineDetector(context, port, WorkQueue("engines")),
+    )
+    egress = EgressController(context, caches, queue, sources, options)
+    controller = Controller(reconciler=egress, queue=queue, context=context)
+    names = Controller(reconciler=dns, queue=dns_queue, context=context)
     stop = threading.Event()
-    concerns: tuple[Concern, ...] = (names, egress)
-    runs = [follower.run for follower in watched.all()]
-    runs += [Runner(one, woken[one.name], surroundings).run for one in concerns]
-    runs.append(announcer.run)
+    runs = [informer.run for informer in caches.all()]
+    runs += [controller.run, names.run]
     threads = [threading.Thread(target=run, args=(stop,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
-    while egress.is_waiting:
+    while not _has_decided(controller.results.items()):
         time.sleep(0.01)
     sys.stdout.write("following\n")
     sys.stdout.flush()
     threads[0].join()
+
+
+def _has_decided(results: Mapping[str, EgressResult]) -> bool:
+    return bool(results) and not any(one.waiting for one in results.values())
 
 
 if __name__ == "__main__":

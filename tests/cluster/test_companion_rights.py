@@ -25,6 +25,7 @@ RIGHTS: tuple[Question, ...] = (
     ("get list watch", "networking.k8s.io", "networkpolicies", "", ""),
     ("get list watch", "", "services", "", ""),
     ("get list watch", "discovery.k8s.io", "endpointslices", "", ""),
+    ("get list watch", "", "nodes", "", ""),
     # What it writes in compute namespaces.
     ("patch delete", "", "secrets", "", MIRROR),
     ("create", "", "secrets", "", ""),
@@ -80,7 +81,7 @@ MAY_NOT: tuple[Question, ...] = (
     ("create", "", "serviceaccounts/token", RAY, "default"),
     ("create", "", "serviceaccounts", HOME, ""),
     ("impersonate", "", "users", "", "admin"),
-    ("list", "", "nodes", "", ""),
+    ("patch", "", "nodes", "", ""),
     ("get", "", "nodes/proxy", "", "node"),
     ("list", "", "events", "", ""),
     ("delete", "", "events", RAY, ""),

@@ -23,7 +23,7 @@ from webhook.cluster.interface import Json, KubeClient, ListOptions, WatchEventT
 from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NETWORK_POLICY, POD
 from webhook.egress.evaluate import Target, egress
 from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
-from webhook.egress.shadow import is_own
+from webhook.egress.own_policy import is_own
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, INJECTED_LABEL
 
 CYCLES = 200
@@ -115,7 +115,11 @@ class Witness:
 def pod_of(body: Json) -> Pod:
     """A pod as policies see it."""
     meta = body["metadata"]
-    return Pod(meta["namespace"], meta["name"], meta.get("labels") or {})
+    return Pod(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        labels=meta.get("labels") or {},
+    )
 
 
 @dataclass(slots=True)

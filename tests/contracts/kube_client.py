@@ -264,6 +264,20 @@ class KubeClientContract:
         assert caught.value.fields == ("type",)
         assert port.get(SECRET, "s", home)["data"] == {"A": "MQ=="}
 
+    def test_an_immutable_secret_never_changes(
+        self, port: KubeClient, other: KubeClient, home: str
+    ) -> None:
+        """Neither an apply nor a merge changes its data; the refusal names `data`."""
+        port.apply(SECRET, secret(home, A="MQ=="))
+        other.patch(SECRET, secret(home, B="Mg==") | {"immutable": True})
+
+        with pytest.raises(Invalid) as applied:
+            port.apply(SECRET, secret(home, A="Mg=="))
+        with pytest.raises(Invalid) as merged:
+            port.patch(SECRET, secret(home) | {"data": {"B": None}})
+        assert applied.value.fields == merged.value.fields == ("data",)
+        assert port.get(SECRET, "s", home)["data"] == {"A": "MQ==", "B": "Mg=="}
+
     def test_a_terminating_namespace_takes_nothing_new(
         self, port: KubeClient, terminating: str
     ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import (
     CachedName,
     DnsAnswer,
@@ -24,7 +25,6 @@ from webhook.egress.dns_cache import (
     next_lookup,
     update,
 )
-from webhook.egress.network_policy import Address
 from webhook.egress.reasons import EgressReason
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

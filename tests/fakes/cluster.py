@@ -1,8 +1,8 @@
 """A cluster in memory, with versions, watches, conflicts and rights.
 
 What its client answers is held to a real API server by `tests.contracts.kube_client`.
-Faults are switched on by name: `forbid`, `outage`, `compact`, `stall`, `throttle`,
-`full`.
+Faults are switched on by name: `forbid`, `fail`, `outage`, `compact`, `stall`,
+`throttle`, `full`.
 """
 
 import copy
@@ -74,6 +74,7 @@ class FakeCluster:
         self._version = 100
         self._oldest = 0
         self._forbidden: list[Rule] = []
+        self._failing: list[tuple[Rule, Exception]] = []
         self._counter = 0
         self._meanwhile: tuple[str, Callable[[], object]] | None = None
         self.calls: list[Call] = []
@@ -100,9 +101,14 @@ class FakeCluster:
         """From now on a call for which the rule holds is refused."""
         self._forbidden.append(rule)
 
+    def fail(self, rule: Rule, error: Exception) -> None:
+        """From now on a call for which the rule holds fails with this error."""
+        self._failing.append((rule, error))
+
     def allow_all(self) -> None:
-        """Gives every right back."""
+        """Gives every right back, and ends what `fail` began."""
         self._forbidden.clear()
+        self._failing.clear()
 
     def compact(self) -> None:
         """Forgets the past: a watch from an older version gets 410."""
@@ -147,6 +153,9 @@ class FakeCluster:
             )
         if any(rule(call) for rule in self._forbidden):
             raise Forbidden(f"{verb} {kind.plural} {key}: a right is missing")
+        for rule, error in self._failing:
+            if rule(call):
+                raise error
 
     def find(self, kind: ResourceType, key: ObjectKey) -> Json:
         """The object itself, not a copy."""
@@ -246,6 +255,7 @@ class FakeCluster:
         result = ownership.patch(current, applied, gone)
         if kind == SECRET and result.get("type") != current.get("type"):
             raise Invalid(f"{kind.plural} {key}: type", fields=("type",))
+        _check_immutable(kind, current, result)
         owners = {m: p - taken for m, p in theirs.items()} | {me: mine}
         if not changes and not gone and owners == owned:
             return copy.deepcopy(current)
@@ -264,6 +274,7 @@ class FakeCluster:
         result = ownership.patched(current, body)
         if result == current:
             return copy.deepcopy(current)
+        _check_immutable(kind, current, result)
         me = f"{manager}/Update"
         before = self._owned[kind, metadata.uid(current)]
         owners = {m: p - given for m, p in before.items()}
@@ -309,6 +320,17 @@ class FakeCluster:
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
         self._tell(kind, WatchEventType.DELETED, body)
+
+
+def _check_immutable(kind: ResourceType, before: Json, after: Json) -> None:
+    """Of a Secret that is `immutable`, neither that nor the data ever changes."""
+    if kind != SECRET or not before.get("immutable"):
+        return
+    changed = [
+        name for name in ("immutable", "data") if before.get(name) != after.get(name)
+    ]
+    if changed:
+        raise Invalid(f"{kind.plural}: immutable", fields=tuple(changed))
 
 
 class FakeKubeClient:

@@ -16,7 +16,7 @@ from tests.oracle.worlds import NAMESPACES, World, for_analyzer, labels, worlds
 from webhook.egress.destinations import Destination
 from webhook.egress.rules import rules_for
 from webhook.egress.services import Service, ServiceIndex
-from webhook.egress.shadow import additive
+from webhook.egress.shadow import isolating, shadows
 from webhook.injection.names import INJECTED_LABEL, INJECTED_TRUE
 
 _NAMESERVER = "10.0.0.10"
@@ -75,8 +75,8 @@ def planned(world: World, wish: Wish) -> list[Json]:
         reached = rules_for(
             destinations, name, catalog, known, [ip_address(_NAMESERVER)]
         )
-        plan = additive(name, own, reached.rules)
-        written += [policy.manifest() for policy in plan.policies]
+        made = shadows(name, isolating(own), reached.rules)
+        written += [policy.manifest() for policy in made]
     return written
 
 

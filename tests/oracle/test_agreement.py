@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.oracle.judges import Json, Judge
 from tests.oracle.worlds import KINDS, OUTSIDE, World, for_analyzer, worlds
+from webhook.egress.addresses import Address
 from webhook.egress.evaluate import Target, egress, ingress
-from webhook.egress.network_policy import Address, NetworkPolicy, Pod, Protocol
+from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
 
 _SETTINGS = settings(
     max_examples=2000,

@@ -41,7 +41,7 @@ def policy(**spec: Any) -> dict[str, Any]:
 def ours(policy: dict[str, Any], destination: str) -> bool:
     """Whether pod p may dial an address on 80, by our reading."""
     target = Target(ip_address(destination))
-    source = Pod("a", "p", addresses=(ip_address("10.244.0.1"),))
+    source = Pod(namespace="a", name="p", addresses=(ip_address("10.244.0.1"),))
     return egress(
         [NetworkPolicy.parse(policy)], source, target, 80, Protocol.TCP
     ).allowed
@@ -147,8 +147,10 @@ def test_a_mere_key_is_looked_for_in_the_policys_own_namespace_by_the_analyzer_o
         | {"policies": [allowed], "asIs": False}
         | {"packets": [{**packet, "port": 80, "protocol": "TCP"}]}
     )
-    source = Pod("a", "p", addresses=(ip_address("10.244.0.1"),))
-    target = Target(ip_address("10.244.0.3"), Pod("b", "r", {"app": "x"}))
+    source = Pod(namespace="a", name="p", addresses=(ip_address("10.244.0.1"),))
+    target = Target(
+        ip_address("10.244.0.3"), Pod(namespace="b", name="r", labels={"app": "x"})
+    )
     ours_says = egress([NetworkPolicy.parse(allowed)], source, target, 80, Protocol.TCP)
 
     assert ours_says.allowed

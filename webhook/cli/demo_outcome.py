@@ -18,7 +18,8 @@ from webhook.injection.names import (
     INJECTED_TRUE,
     INJECTION_ANNOTATION,
 )
-from webhook.injection.patch import InjectionPolicy, reference
+from webhook.injection.patch import reference
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.review import Review, parse
 from webhook.samples import NOT_A_TASK, PROMISED
 

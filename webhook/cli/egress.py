@@ -1,8 +1,10 @@
 """`egress`: which policies a namespace should have, and what a pod can reach."""
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -10,15 +12,146 @@ from rich.table import Table
 from rich.tree import Tree
 
 from webhook.cli.document import BadInputError
-from webhook.cli.egress_question import Question, with_question
-from webhook.cli.egress_walk import walk
+from webhook.cli.egress_check import trace
+from webhook.cli.egress_input import (
+    EgressInput,
+    Flags,
+    from_cluster,
+    from_manifests,
+)
+from webhook.cli.kubeconfig import cluster_options, connect, process_environ
 from webhook.cli.manifests import as_yaml
+from webhook.cli.source_files import given_sources
+from webhook.cluster.errors import ClusterError
+from webhook.egress.addresses import Address, read_address
+from webhook.egress.baseline import parse_baseline
+from webhook.egress.destinations import parse_extra
 from webhook.egress.engines.detect import Engine
 from webhook.egress.engines.render import render
-from webhook.egress.mode import EgressMode, narrowed
-from webhook.egress.reasons import EgressReason, Finding
-from webhook.egress.shadow import PolicyPlan, additive
-from webhook.injection.names import EGRESS_LABEL
+from webhook.egress.mode import EgressMode
+from webhook.egress.own_policy import OwnPolicy
+from webhook.egress.plan import NamespacePlan, plan_namespace
+from webhook.egress.reasons import WITHOUT_RULE
+from webhook.injection.names import MIRROR_SECRET
+
+_OPTIONS = (
+    click.option(
+        "-f",
+        "--filename",
+        "files",
+        type=click.File("rb"),
+        multiple=True,
+        metavar="FILE",
+        help="Manifests of policies, Services, EndpointSlices, pods, nodes and"
+        " namespaces, instead of a cluster. May be given again.",
+    ),
+    click.option(
+        "-n", "--namespace", default="", help="The namespace; all that there are."
+    ),
+    click.option(
+        "--release",
+        metavar="NAMESPACE[/NAME]",
+        default="",
+        help="The release whose settings hold; searched otherwise.",
+    ),
+    click.option(
+        "--secret",
+        type=click.File("rb"),
+        multiple=True,
+        metavar="FILE",
+        help="A Secret or ConfigMap with tracking keys, instead of the mirror. Later"
+        " ones win.",
+    ),
+    click.option(
+        "--address",
+        "pairs",
+        multiple=True,
+        metavar="NAME=IP",
+        help="What a name resolves to, instead of what the companion remembers. May be"
+        " given again.",
+    ),
+    click.option(
+        "--host",
+        "hosts",
+        multiple=True,
+        metavar="HOST[:PORT]",
+        help="One more host or CIDR to permit. May be given again.",
+    ),
+    click.option(
+        "--nameserver",
+        "nameservers",
+        multiple=True,
+        metavar="IP",
+        help="As in a task pod's resolv.conf; as published, or the Service kube-dns,"
+        " otherwise.",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice([mode.value for mode in EgressMode]),
+        help="Of the release; as published, or additive, otherwise.",
+    ),
+    click.option(
+        "--baseline",
+        metavar="JSON",
+        help="What stays reachable under isolate; as published otherwise.",
+    ),
+    click.option("--domain", help="The cluster's DNS domain; as published otherwise."),
+    cluster_options,
+)
+
+
+def with_input(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command its `given`: a cluster, or manifests."""
+
+    @wraps(command)
+    def reading(  # noqa: PLR0913 - one for each flag
+        *,
+        files: tuple[IO[bytes], ...],
+        namespace: str,
+        release: str,
+        secret: tuple[IO[bytes], ...],
+        pairs: tuple[str, ...],
+        hosts: tuple[str, ...],
+        nameservers: tuple[str, ...],
+        mode: str | None,
+        baseline: str | None,
+        domain: str | None,
+        kubeconfig: Path | None,
+        context: str | None,
+        **others: Any,
+    ) -> None:
+        try:
+            settings = {
+                "mode": EgressMode(mode) if mode else None,
+                "baseline": parse_baseline(baseline, "--baseline")
+                if baseline
+                else None,
+                "domain": domain,
+                "nameservers": tuple(map(_address, nameservers)),
+            }
+            flags = Flags(
+                settings={name: value for name, value in settings.items() if value},
+                hosts=tuple(parse_extra(host, "--host") for host in hosts),
+                known=_known(pairs),
+                keys=_keys(secret) if secret else None,
+                release=release,
+            )
+        except ValueError as error:
+            raise BadInputError(f"{error}.") from error
+        try:
+            if files:
+                given = from_manifests(files, namespace or "default", flags)
+            else:
+                environ = process_environ()
+                access = connect(environ, kubeconfig=kubeconfig, context=context)
+                given = from_cluster(access.resources, access.resources, flags)
+            command(given=given, namespace=namespace, **others)
+        except ClusterError as error:
+            raise click.ClickException(str(error)) from error
+
+    for option in reversed(_OPTIONS):
+        reading = option(reading)
+    return reading
 
 
 @click.group()
@@ -27,7 +160,7 @@ def egress() -> None:
 
 
 @egress.command()
-@with_question
+@with_input
 @click.option(
     "-o",
     "--output",
@@ -41,12 +174,15 @@ def egress() -> None:
     type=click.Choice([engine.value for engine in Engine]),
     help="Print, as YAML, what the owner of another engine has to add instead.",
 )
-def plan(*, question: Question, output: str, engine: str | None) -> None:
+def plan(
+    *, given: EgressInput, namespace: str, output: str, engine: str | None
+) -> None:
     """Show what would be written for each namespace, and why.
 
     A policy of ours selects only pods that another policy isolates already, so it
     adds permissions and takes none away; where nothing isolates, nothing is written.
-    Without a namespace it is about the labeled ones, or about all where none is.
+    Without a namespace it is about the labeled ones, or about all where none is. The
+    companion's own settings hold, as its status has them; flags take their place.
 
     \b
     Examples:
@@ -61,38 +197,38 @@ def plan(*, question: Question, output: str, engine: str | None) -> None:
       0  planned, whatever the plan is
       2  bad arguments, or input that is no manifest
     """  # noqa: D301 - \b is the character that click looks for
-    spaces = [question.namespace] if question.namespace else question.scene.compute()
+    names = [namespace] if namespace else given.compute()
     if engine is not None:
-        advice = [
-            body
-            for name in spaces
-            for body in render(Engine(engine), question.need(name))
-        ]
-        click.echo(as_yaml(advice) if advice else "", nl=False)
+        _echo_yaml(
+            [b for name in names for b in render(Engine(engine), given.need(name))]
+        )
         return
-    plans = [_plan(question, name) for name in spaces]
+    plans = {
+        name: plan_namespace(given.world, given.of(name), given.options)
+        for name in names
+    }
     if output == "yaml":
-        bodies = [own.manifest() for made, _ in plans for own in made.policies]
-        click.echo(as_yaml(bodies) if bodies else "", nl=False)
-        for line in sorted({f.message for _, findings in plans for f in findings}):
+        _echo_yaml([own.manifest() for made in plans.values() for own in made.desired])
+        lines = {line for made in plans.values() for line in _notes(made)}
+        for line in sorted(lines):
             click.echo(line, err=True)
         return
     console = Console(highlight=False, soft_wrap=True)
-    for made, findings in plans:
-        console.print(_tree(made))
-        for finding in findings:
-            click.echo(f"  {finding.reason}: {finding.message}")
-    for name, unseen in question.scene.others.engines.items():
+    for name, made in plans.items():
+        console.print(_tree(name, made))
+        for line in _notes(made):
+            click.echo(f"  {line}")
+    for other, unseen in given.world.engines.engines.items():
         if unseen:
             listed = ", ".join(unseen)
-            click.echo(f"{name} is here; its {listed} may not be listed.", err=True)
+            click.echo(f"{other} is here; its {listed} may not be listed.", err=True)
 
 
 @egress.command()
 @click.argument("pod")
-@with_question
-def check(*, question: Question, pod: str) -> None:
-    """Walk from a pod to the tracking server through every policy, without a packet.
+@with_input
+def check(*, given: EgressInput, namespace: str, pod: str) -> None:
+    """Trace a pod's way to the tracking server through every policy, without a packet.
 
     Says for each address and port, DNS included: which policies isolate the pod, which
     rule permits the packet or that none does, and whether the other end lets it in.
@@ -105,43 +241,59 @@ def check(*, question: Question, pod: str) -> None:
     \b
     Exit codes:
       0  every way is open
-      1  one is not, or there is nothing to reach
+      1  one is not or is not known, or there is nothing to reach
       2  bad arguments, no such pod, or input that is no manifest
     """  # noqa: D301 - \b is the character that click looks for
-    space = question.namespace or "default"
-    found = question.scene.pod(space, pod)
+    name, pods = namespace or "default", given.list_pods()
+    found = next((p for p in pods if (p.namespace, p.name) == (name, pod)), None)
     if found is None:
-        raise BadInputError(f"There is no pod {pod} in namespace {space}.")
-    findings, reached = question.reach(space)
-    legs = list(walk(question.scene, found, reached))
+        raise BadInputError(f"There is no pod {pod} in namespace {name}.")
+    about = given.of(name)
+    rules = given.rules(about)
+    planned = plan_namespace(given.world, about, given.options)
+    policies = [one for there in given.world.policies.values() for one in there]
+    hops = list(trace(policies, pods, found, rules.rules))
     table = Table("TO", "OPEN", "WHY", box=None, pad_edge=False)
-    for leg in legs:
-        table.add_row(leg.to, "yes" if leg.is_open else "no", leg.why)
+    for hop in hops:
+        table.add_row(hop.to, "yes" if hop.is_open else "no", hop.why)
     Console(highlight=False, soft_wrap=True).print(table)
+    findings = sorted({*about.findings, *rules.findings, *planned.findings})
     for finding in findings:
         click.echo(f"{finding.reason}: {finding.message}", err=True)
-    sys.exit(0 if legs and all(leg.is_open for leg in legs) else 1)
+    unknown = any(finding.reason in WITHOUT_RULE for finding in findings)
+    is_open = bool(hops) and not unknown and all(hop.is_open for hop in hops)
+    sys.exit(0 if is_open else 1)
 
 
-def _plan(question: Question, namespace: str) -> tuple[PolicyPlan, tuple[Finding, ...]]:
-    label = question.scene.labels.get(namespace, {}).get(EGRESS_LABEL)
-    if narrowed(EgressMode.ADDITIVE, label) is EgressMode.OFF:
-        return PolicyPlan(namespace, EgressReason.SWITCHED_OFF), ()
-    findings, found = question.reach(namespace)
-    policies = question.scene.policies_of(namespace)
-    return additive(namespace, policies, found.rules), findings
+def _echo_yaml(bodies: list[dict[str, Any]]) -> None:
+    click.echo(as_yaml(bodies) if bodies else "", nl=False)
 
 
-def _tree(made: PolicyPlan) -> Tree:
-    tree = Tree(f"{made.namespace}: {made.reason}")
+def _notes(made: NamespacePlan) -> Iterator[str]:
+    """Yield what a person has to know besides the policies."""
+    for finding in made.findings:
+        yield f"{finding.reason}: {finding.message}"
+    if made.policies and not made.desired:
+        yield f"Mode {made.mode} writes none of them; --mode additive would."
+
+
+def _tree(namespace: str, made: NamespacePlan) -> Tree:
+    tree = Tree(f"{namespace}: {made.reason}")
     for own in made.policies:
-        owners = ", ".join(name for name, _ in own.owners)
-        branch = tree.add(f"{own.name}, on top of {owners}")
+        branch = tree.add(f"{own.name}, {_basis(own)}")
         for rule in own.manifest()["spec"]["egress"]:
-            ports = ", ".join(f"{p['protocol']}/{p['port']}" for p in rule["ports"])
+            ports = ", ".join(
+                f"{p['protocol']}/{p.get('port', '*')}" for p in rule["ports"]
+            )
             for peer in rule["to"]:
                 branch.add(f"{_words(peer)} {ports}")
     return tree
+
+
+def _basis(own: OwnPolicy) -> str:
+    if not own.owners:
+        return "which closes injected pods to all else"
+    return "on top of " + ", ".join(name for name, _ in own.owners)
 
 
 def _words(peer: Mapping[str, Any]) -> str:
@@ -151,4 +303,26 @@ def _words(peer: Mapping[str, Any]) -> str:
         **peer.get("podSelector", {}).get("matchLabels", {}),
         **peer.get("namespaceSelector", {}).get("matchLabels", {}),
     }
-    return "pods " + ", ".join(f"{k}={v}" for k, v in sorted(labels.items()))
+    return "pods " + (", ".join(f"{k}={v}" for k, v in sorted(labels.items())) or "*")
+
+
+def _keys(files: tuple[IO[bytes], ...]) -> Mapping[str, str]:
+    sources, findings = given_sources((), (), files)
+    for finding in findings:
+        click.echo(str(finding), err=True)
+    return sources.secrets.get(MIRROR_SECRET) or {}
+
+
+def _known(pairs: tuple[str, ...]) -> Mapping[str, tuple[Address, ...]]:
+    known: dict[str, tuple[Address, ...]] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        known[name] = (*known.get(name, ()), _address(text))
+    return known
+
+
+def _address(text: str) -> Address:
+    address = read_address(text)
+    if address is None:
+        raise BadInputError(f"{text!r} is not an IP address.")
+    return address

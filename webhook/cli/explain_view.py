@@ -26,7 +26,7 @@ from webhook.injection.environment import (
     environment,
 )
 from webhook.injection.names import MIRROR_SECRET
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 
 _MIRROR = f"Secret {MIRROR_SECRET}"

@@ -22,7 +22,10 @@ from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.leader_election import parse_lease
 from webhook.cluster.resources import CONFIG_MAP, LEASE
-from webhook.companion.status import FIELD, SCHEMA
+from webhook.companion.audit import AuditReason
+from webhook.companion.report import SCHEMA
+from webhook.companion.status import FIELD
+from webhook.egress.reasons import EgressReason
 from webhook.mirror.reasons import MirrorReason
 
 _EVERY: Final = 2.0
@@ -107,7 +110,10 @@ def status(
     access = connect(process_environ(), kubeconfig=kubeconfig, context=context)
     wide = output == "wide"
     try:
-        place = _search(access.resources, *release.split("/", 1))
+        place = find_release(access.resources, *release.split("/", 1))
+        if place is None:
+            where = f"in {release}" if release else "in the cluster"
+            raise click.UsageError(f"No release {where}: is the chart installed?")
         if watch:
             _watch(place, namespace, wide=wide)
             return
@@ -128,8 +134,10 @@ def _console() -> Console:
     return console
 
 
-def _search(resources: KubeClient, namespace: str, name: str = "") -> ReleaseLocation:
-    """The one release there is, in a namespace or anywhere; named, it is not asked."""
+def find_release(
+    resources: KubeClient, namespace: str, name: str = ""
+) -> ReleaseLocation | None:
+    """Return the one release in a namespace or anywhere; a name is taken as it is."""
     if name:
         return ReleaseLocation(resources, namespace, name)
     selection = ListOptions(CONFIG_MAP, namespace=namespace, labels=_LABELS)
@@ -143,13 +151,10 @@ def _search(resources: KubeClient, namespace: str, name: str = "") -> ReleaseLoc
         for key in sorted(found)
         if key.name.endswith(_STATUS)
     ]
-    if not places:
-        where = f"in {namespace}" if namespace else "in the cluster"
-        raise click.UsageError(f"No release {where}: is the chart installed?")
     if len(places) > 1:
         names = ", ".join(f"{one.home}/{one.release}" for one in places)
         raise click.UsageError(f"Releases found: {names}. Say which with --release.")
-    return places[0]
+    return places[0] if places else None
 
 
 def _read(place: ReleaseLocation, namespace: str | None) -> Json:
@@ -205,17 +210,25 @@ def _document(report: Json, output: str) -> str:
 
 
 def is_in_order(report: Json) -> bool:
-    """Whether nobody has to look into anything that the report tells."""
-    if any("problem" in profile for profile in report["profiles"].values()):
+    """Return whether nobody has to look into anything that the report tells.
+
+    Of all namespaces the counts by reason are asked: they are complete also where the
+    report was cut.
+    """
+    watches, asked = report["watches"], report.get("asked")
+    if watches["failing"] or watches["unreadable"] or not report["companion"]["leader"]:
         return False
-    if "problems" in report.get("certificates", {}):
+    if not all(one["inOrder"] for one in report["profiles"].values()):
         return False
-    if not report["companion"]["leader"]:
+    if "problems" in report["certificates"]:
         return False
-    asked = report.get("asked")
-    return asked in (None, *report["namespaces"]) and all(
-        MirrorReason(one["reason"]).is_in_order and not one.get("missed")
-        for one in report["namespaces"].values()
+    if asked is not None:
+        return any(one["inOrder"] for one in report["namespaces"].values())
+    reasons = report["reasons"]
+    return (
+        all(MirrorReason(one).is_in_order for one in reasons["mirror"])
+        and all(EgressReason(one).is_in_order for one in reasons["egress"])
+        and not any(AuditReason(one).is_missed for one in reasons["pods"])
     )
 
 

@@ -145,7 +145,7 @@ class Informer(Generic[T]):
         try:
             self._list()
         except ClusterError as error:
-            self._failing = error
+            self._failed(error)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set; every failure is only a pause."""

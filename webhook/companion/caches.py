@@ -29,7 +29,8 @@ from webhook.companion.projections import (
     TaskPod,
     UnreadablePolicy,
 )
-from webhook.egress.network_policy import Address, NetworkPolicy
+from webhook.egress.addresses import Address
+from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.services import EndpointSlice, Service, node_addresses
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
 from webhook.injection.workload import RAY_LABEL, SPARK_LABEL
@@ -157,9 +158,10 @@ class Caches:
         informer = self.sources.get(ref)
         if informer is None:
             return MirrorReason.SOURCE_MISSING
-        failing, options = informer.health.failing, informer.options
+        health, options = informer.health, informer.options
         found = informer.get(ObjectKey(options.namespace, options.name))
-        if isinstance(failing, Rejected) or (failing is not None and found is None):
+        refused = isinstance(health.failing, Rejected)
+        if refused or health.unprojected or (health.failing and found is None):
             return MirrorReason.SOURCE_UNREADABLE
         # While the API server is away, what it said last is still the newest there is.
         return MirrorReason.SOURCE_MISSING if found is None else found

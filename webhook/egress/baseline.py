@@ -11,8 +11,8 @@ from typing import Any
 
 from webhook.egress.destinations import Destination, parse_extra
 from webhook.egress.network_policy import PodPeer, Port, Protocol, Rule
+from webhook.egress.own_policy import INJECTED
 from webhook.egress.selector import EVERYTHING
-from webhook.egress.shadow import INJECTED
 
 
 class Peers(StrEnum):
@@ -25,7 +25,7 @@ class Peers(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """What must stay reachable; `None` means that nobody said.
 
@@ -42,24 +42,38 @@ class Baseline:
     michelangelo: tuple[Destination, ...] | None = None
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """The groups nobody spoke about, as the settings name them."""
-        groups = {
-            "peers": self.peers,
+    def groups(self) -> dict[str, tuple[Destination, ...] | None]:
+        """Return the groups of servers, as the settings name them."""
+        return {
             "apiServer": self.api_server,
             "storage": self.storage,
             "michelangelo": self.michelangelo,
         }
-        return tuple(name for name, said in groups.items() if said is None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Return the groups nobody spoke about, as the settings name them."""
+        said = {"peers": self.peers, **self.groups}
+        return tuple(name for name, group in said.items() if group is None)
 
     @property
     def destinations(self) -> tuple[Destination, ...]:
-        """The servers of all groups."""
-        groups = (self.api_server, self.storage, self.michelangelo)
-        return tuple(place for group in groups for place in group or ())
+        """Return the servers of all groups."""
+        return tuple(place for group in self.groups.values() for place in group or ())
+
+    @property
+    def text(self) -> str:
+        """Return it as the setting writes it; `parse_baseline` reads it back."""
+        said = {} if self.peers is None else {"peers": str(self.peers)}
+        groups = {
+            name: [place.text for place in group]
+            for name, group in self.groups.items()
+            if group is not None
+        }
+        return json.dumps(said | groups)
 
     def among_pods(self) -> tuple[Rule, ...]:
-        """The rule for pods of the same namespace."""
+        """Return the rule for pods of the same namespace."""
         if self.peers in (None, Peers.NONE):
             return ()
         pods = INJECTED if self.peers is Peers.INJECTED else EVERYTHING
@@ -68,7 +82,7 @@ class Baseline:
 
 
 def parse_baseline(text: str, origin: str) -> Baseline:
-    """Reads the setting: JSON with `peers`, `apiServer`, `storage`, `michelangelo`.
+    """Read the setting: JSON with `peers`, `apiServer`, `storage`, `michelangelo`.
 
     Args:
         text: Such as `{"peers": "injected", "apiServer": ["kubernetes.default.svc"],

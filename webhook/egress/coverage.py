@@ -27,7 +27,7 @@ class RequiredRules:
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        """Takes egress rules with peers and ports."""
+        """Take egress rules with peers and ports."""
         self._rules = [
             (rule, any(isinstance(peer, PodPeer) for peer in rule.peers))
             for rule in rules
@@ -36,7 +36,7 @@ class RequiredRules:
     def subtract(
         self, existing: Iterable[tuple[NetworkPolicy, Rule]]
     ) -> tuple[Rule, ...]:
-        """What is left when peers that are permitted anyway are taken out.
+        """Return what is left without the peers that are permitted anyway.
 
         Args:
             existing: Egress rules, each with the policy it is part of.
@@ -102,7 +102,7 @@ def _contains(wide: IpBlock, narrow: IpBlock) -> bool:
 
 
 def _is_in(peer: PodPeer, namespace: str) -> bool:
-    """Whether every pod of a peer is in the namespace."""
+    """Return whether every pod of a peer is in the namespace."""
     return peer.namespaces is not None and any(
         r.key == NAMESPACE_NAME_LABEL
         and r.operator is Operator.IN

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
 
-from webhook.egress.network_policy import Network
+from webhook.egress.addresses import Network
 from webhook.egress.proxies import Proxies
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.trackers import (
@@ -52,8 +52,14 @@ class Destination:
     origin: str
 
     @property
+    def text(self) -> str:
+        """Return it as the settings write it; `parse_extra` reads it back."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
     def network(self) -> Network | None:
-        """The addresses, when no name has to be looked up."""
+        """Return the addresses, when no name has to be looked up."""
         if not self.host[-1].isdigit() and ":" not in self.host:
             return None  # most are names, and to fail at reading one takes its time
         try:
@@ -78,7 +84,7 @@ class DerivedDestinations:
 def derive(
     keys: Mapping[str, str], extra: Iterable[Destination] = ()
 ) -> DerivedDestinations:
-    """The destinations that tracking keys imply, plus those of the settings.
+    """Return the destinations that tracking keys imply, and those of the settings.
 
     Args:
         keys: The merged tracking keys with their values.
@@ -110,7 +116,7 @@ def derive(
 
 
 def parse_extra(text: str, origin: str) -> Destination:
-    """Reads `HOST[:PORT]` or `CIDR[:PORT]` of the settings; the port is 443 by default.
+    """Read `HOST[:PORT]` or `CIDR[:PORT]` of the settings; the port is 443 by default.
 
     Args:
         text: IPv6 goes in brackets when a port follows: `[2001:db8::/32]:443`.
@@ -160,13 +166,13 @@ def _outcomes(keys: Mapping[str, str]) -> Iterator[tuple[str, ServerAddress | Fi
         trigger = default.applies(keys)
         if trigger is not None:
             for host in default.hosts:
-                yield trigger, ServerAddress("https", host, 443)
+                yield trigger, ServerAddress(scheme="https", host=host, port=443)
 
 
 def _tracking_uri(
     key: str, value: str, keys: Mapping[str, str]
 ) -> ServerAddress | Finding:
-    """MLflow's registered schemes, and the generic contract's plain URL."""
+    """Read MLflow's registered schemes, and the generic contract's plain URL."""
     scheme = value.lower() if value.lower() in INDIRECT else scheme_of(value)
     if scheme == "uc" and "//" in value:
         return _url(key, value.partition(":")[2], "http")
@@ -193,7 +199,7 @@ def _url(key: str, value: str, default_scheme: str) -> ServerAddress | Finding:
 
 
 def _encoded(key: str, value: str, field: str) -> ServerAddress | Finding:
-    """A URL inside base64-encoded JSON inside a credential."""
+    """Read a URL inside base64-encoded JSON inside a credential."""
     try:
         decoded = json.loads(base64.b64decode(value + "=" * (-len(value) % 4)))
         url = decoded[field]

@@ -5,6 +5,7 @@ ours see others. So an address stays permitted for a grace period after it was l
 seen, and time stands still while lookups fail: nothing shrinks on a failure.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,10 +13,11 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
-from webhook.egress.network_policy import Address
+from webhook.egress.addresses import Address, address_key
 from webhook.egress.reasons import EgressReason, Finding
-from webhook.egress.services import address_key
 
+CACHE_FIELD: Final = "addresses.json"
+"""In the ConfigMap that remembers: every name as JSON."""
 _FIRST_RETRIES: Final = 10
 _REMEMBERED: Final = 2
 """Addresses remembered, as a multiple of those permitted: a bound for hostile DNS."""
@@ -63,7 +65,7 @@ class DnsAnswer:
     servers: tuple[DnsOutcome, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DnsLimits:
     """How lookups are remembered and repeated; all from the settings.
 
@@ -72,7 +74,6 @@ class DnsLimits:
         cap: Addresses per name. The largest pools known show some 1000, and those that
             left within a grace period come on top. A policy of 2048 is 90 kB; etcd
             takes 1.5 MiB, and Cilium 16384 entries for a pod.
-        deny_private: Leave private addresses out too.
     """
 
     grace: timedelta = timedelta(hours=6)
@@ -81,10 +82,9 @@ class DnsLimits:
     latest: timedelta = timedelta(seconds=300)
     retry: timedelta = timedelta(seconds=5)
     slowest_retry: timedelta = timedelta(seconds=120)
-    deny_private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CachedName:
     """What is known of one name.
 
@@ -110,14 +110,14 @@ class CachedName:
 
     @classmethod
     def empty(cls) -> "CachedName":
-        """Before the first lookup."""
-        return cls({})
+        """Return what is known before the first lookup."""
+        return cls(seen={})
 
 
-def is_unsafe(address: Address, limits: DnsLimits) -> bool:
-    """Whether no tracking server can have an address, whatever DNS says."""
+def is_unsafe(address: Address) -> bool:
+    """Return whether no tracking server can have an address, whatever DNS says."""
     if isinstance(address, IPv6Address) and address in _NAT64:
-        return is_unsafe(IPv4Address(int(address) & 0xFFFFFFFF), limits)
+        return is_unsafe(IPv4Address(int(address) & 0xFFFFFFFF))
     mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
     reserved = isinstance(address, IPv4Address) and address.is_reserved
     return (
@@ -128,14 +128,13 @@ def is_unsafe(address: Address, limits: DnsLimits) -> bool:
         or address.is_loopback
         or address.is_link_local
         or address.is_multicast
-        or (limits.deny_private and address.is_private)
     )
 
 
 def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedName:
-    """What is known after a lookup."""
+    """Return what is known after a lookup."""
     unsafe = tuple(
-        sorted({a for a in lookup.addresses if is_unsafe(a, limits)}, key=address_key)
+        sorted({a for a in lookup.addresses if is_unsafe(a)}, key=address_key)
     )
     safe = set(lookup.addresses) - set(unsafe)
     if not safe:
@@ -161,12 +160,12 @@ def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedNa
 
 
 def addresses(memory: CachedName, limits: DnsLimits) -> tuple[Address, ...]:
-    """The addresses to permit, sorted: at most the cap, the newest first to stay."""
+    """Return the addresses to permit, sorted: the newest, and at most the cap."""
     return tuple(sorted(_newest(memory.seen, limits.cap), key=address_key))
 
 
 def findings(name: str, memory: CachedName, limits: DnsLimits) -> tuple[Finding, ...]:
-    """What an operator should know of a name."""
+    """Return what an operator should know of a name."""
     found: list[Finding] = []
     if memory.failures and memory.seen:
         message = (
@@ -196,7 +195,7 @@ def findings(name: str, memory: CachedName, limits: DnsLimits) -> tuple[Finding,
 
 
 def next_lookup(memory: CachedName, limits: DnsLimits, jitter: float) -> timedelta:
-    """How long until a name is looked up again.
+    """Return how long until a name is looked up again.
 
     Args:
         memory: Of the name.
@@ -211,8 +210,28 @@ def next_lookup(memory: CachedName, limits: DnsLimits, jitter: float) -> timedel
     return pause * (1 + jitter / 10)
 
 
+def dump_cache(names: Mapping[str, CachedName]) -> dict[str, str]:
+    """Return the `data` of the ConfigMap that remembers names over a restart."""
+    return {
+        CACHE_FIELD: json.dumps({name: dump(names[name]) for name in sorted(names)})
+    }
+
+
+def load_cache(body: Mapping[str, Any]) -> dict[str, CachedName]:
+    """Read the ConfigMap that `dump_cache` filled.
+
+    Raises:
+        ValueError: It holds something else.
+    """
+    raw = json.loads((body.get("data") or {}).get(CACHE_FIELD, "{}"))
+    try:
+        return {name: load(one) for name, one in raw.items()}
+    except AttributeError as error:
+        raise ValueError("remembered addresses are no object by name") from error
+
+
 def dump(memory: CachedName) -> dict[str, Any]:
-    """A memory as JSON: what has to survive a restart.
+    """Return a name's state as JSON: what has to survive a restart.
 
     Addresses stand under the time they were last seen: an answer brings several.
     """
@@ -230,7 +249,7 @@ def dump(memory: CachedName) -> dict[str, Any]:
 
 
 def load(raw: Mapping[str, Any]) -> CachedName:
-    """Reads what `dump` wrote.
+    """Read what `dump` wrote.
 
     Raises:
         ValueError: It is something else.
@@ -254,7 +273,7 @@ def load(raw: Mapping[str, Any]) -> CachedName:
 
 
 def _newest(seen: Mapping[Address, datetime], count: int) -> Mapping[Address, datetime]:
-    """The addresses seen last, the lowest first where times are equal."""
+    """Return the addresses seen last, the lowest first where times are equal."""
     if len(seen) <= count:
         return seen
     by_address = sorted(seen, key=address_key)
@@ -265,7 +284,7 @@ def _newest(seen: Mapping[Address, datetime], count: int) -> Mapping[Address, da
 
 
 def _rotating(memory: CachedName, limits: DnsLimits) -> bool:
-    """Said for a grace period, so that it does not come and go with each lookup."""
+    """Return whether it rotated within the grace period, so that it is not flapping."""
     return (
         memory.rotated is not None
         and memory.succeeded is not None

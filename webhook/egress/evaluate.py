@@ -7,11 +7,11 @@ how kindnet and Calico read it. Cilium and some analyzers let it match addresses
 outside the cluster only; a `Target` without `address` gives their reading.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from webhook.egress.addresses import Address
 from webhook.egress.network_policy import (
-    Address,
     Direction,
     IpBlock,
     NetworkPolicy,
@@ -37,11 +37,11 @@ class Target:
 
     @property
     def seen(self) -> Pod | None:
-        """The pod as policies see it: one on the host's network is but an address."""
+        """Return the pod as policies see it; on the host's network it is an address."""
         return None if self.pod is None or self.pod.host_network else self.pod
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PacketVerdict:
     """Whether a packet passes in one direction, and why.
 
@@ -58,7 +58,7 @@ class PacketVerdict:
 
 
 def selects(policy: NetworkPolicy, pod: Pod, direction: Direction) -> bool:
-    """Whether a policy isolates a pod for a direction."""
+    """Return whether a policy isolates a pod for a direction."""
     return (
         direction in policy.directions
         and policy.namespace == pod.namespace
@@ -74,15 +74,13 @@ def egress(
     port: int,
     protocol: Protocol,
 ) -> PacketVerdict:
-    """Whether a pod may open a connection to a target, as far as its own side goes."""
-    isolating = [p for p in policies if selects(p, pod, Direction.EGRESS)]
-    for policy in isolating:
-        for index, rule in enumerate(policy.egress):
-            if _ports(rule, port, protocol, target.seen) and _peers(
-                rule, target, policy
-            ):
-                return PacketVerdict(True, _names(isolating), (policy.name, index))
-    return PacketVerdict(not isolating, _names(isolating))
+    """Return whether a pod may open a connection, as far as its own side goes."""
+
+    def permits(policy: NetworkPolicy, rule: Rule) -> bool:
+        ports = _ports(rule, port, protocol, target.seen)
+        return ports and _peers(rule, target, policy)
+
+    return _verdict(policies, pod, Direction.EGRESS, permits)
 
 
 def ingress(
@@ -92,17 +90,30 @@ def ingress(
     port: int,
     protocol: Protocol,
 ) -> PacketVerdict:
-    """Whether a pod may receive a connection from a source, as far as its side goes."""
-    isolating = [p for p in policies if selects(p, pod, Direction.INGRESS)]
+    """Return whether a pod may receive a connection, as far as its own side goes."""
+
+    def permits(policy: NetworkPolicy, rule: Rule) -> bool:
+        return _ports(rule, port, protocol, pod) and _peers(rule, source, policy)
+
+    return _verdict(policies, pod, Direction.INGRESS, permits)
+
+
+def _verdict(
+    policies: Iterable[NetworkPolicy],
+    pod: Pod,
+    direction: Direction,
+    permits: Callable[[NetworkPolicy, Rule], bool],
+) -> PacketVerdict:
+    isolating = [p for p in policies if selects(p, pod, direction)]
+    names = tuple(sorted(p.name for p in isolating))
     for policy in isolating:
-        for index, rule in enumerate(policy.ingress):
-            if _ports(rule, port, protocol, pod) and _peers(rule, source, policy):
-                return PacketVerdict(True, _names(isolating), (policy.name, index))
-    return PacketVerdict(not isolating, _names(isolating))
-
-
-def _names(policies: Iterable[NetworkPolicy]) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in policies))
+        rules = policy.egress if direction is Direction.EGRESS else policy.ingress
+        for index, rule in enumerate(rules):
+            if permits(policy, rule):
+                return PacketVerdict(
+                    allowed=True, isolated_by=names, allowed_by=(policy.name, index)
+                )
+    return PacketVerdict(allowed=not isolating, isolated_by=names)
 
 
 def _peers(rule: Rule, target: Target, policy: NetworkPolicy) -> bool:
@@ -127,7 +138,7 @@ def _ports(rule: Rule, number: int, protocol: Protocol, receiver: Pod | None) ->
 
 
 def _port(port: Port, number: int, protocol: Protocol, receiver: Pod | None) -> bool:
-    """A port's name means what the receiving pod's containers say it means."""
+    """Return whether a port is meant; a name is what the receiver's containers say."""
     if port.protocol is not protocol:
         return False
     if port.port is None:

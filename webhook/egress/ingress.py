@@ -17,9 +17,9 @@ from webhook.egress.network_policy import (
     Protocol,
     Rule,
 )
+from webhook.egress.own_policy import INJECTED
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.services import Service, ServiceIndex
-from webhook.egress.shadow import INJECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def blocked_destinations(
     catalog: ServiceIndex,
     policies: Policies,
 ) -> tuple[Finding, ...]:
-    """A finding for each destination in this cluster that lets no task pod in.
+    """Return a finding for each destination in this cluster that lets no task pod in.
 
     Args:
         destinations: What task pods dial; those outside the cluster are passed over.
@@ -54,7 +54,7 @@ def blocked_destinations(
     """
     found = []
     for place in destinations:
-        service = _service(place, caller, catalog)
+        service = _service(place, caller.namespace, catalog)
         closing = _closing(service, place, caller, catalog, policies)
         if service and closing:
             names, where = ", ".join(closing), service.namespace
@@ -67,13 +67,27 @@ def blocked_destinations(
     return tuple(found)
 
 
+def server_namespaces(
+    destinations: Iterable[Destination], namespace: str, catalog: ServiceIndex
+) -> frozenset[str]:
+    """Return the namespaces whose policies decide who gets in.
+
+    Args:
+        destinations: What task pods dial; those outside the cluster are passed over.
+        namespace: Of the task pods.
+        catalog: The cluster's Services.
+    """
+    services = (_service(place, namespace, catalog) for place in destinations)
+    return frozenset(service.namespace for service in services if service)
+
+
 def _service(
-    place: Destination, caller: ClientNamespace, catalog: ServiceIndex
+    place: Destination, namespace: str, catalog: ServiceIndex
 ) -> Service | None:
     network = place.network
     if network is not None:
         return catalog.owners.get(network.network_address)
-    return catalog.named(place.host, caller.namespace)
+    return catalog.named(place.host, namespace)
 
 
 def _closing(
@@ -83,7 +97,7 @@ def _closing(
     catalog: ServiceIndex,
     policies: Policies,
 ) -> tuple[str, ...]:
-    """The policies that close the door; none when one might open it."""
+    """Return the policies that let nobody in; none when one might."""
     selector = service.selector if service else None
     if service is None or selector is None:
         return ()
@@ -106,12 +120,12 @@ def _closing(
 
 
 def _numbers(service: Service, number: int, catalog: ServiceIndex) -> Iterator[int]:
-    """The ports that the server's pods listen on for it; none when unknown."""
+    """Yield the ports that the server's pods listen on for it; none when unknown."""
     if not service.cluster_ips:
         yield number
     for port in service.ports:
         if port.port == number and port.protocol is Protocol.TCP:
-            yield from catalog.endpoints(service, port)[1]
+            yield from catalog.endpoint_ports(service, port)
 
 
 def _may_admit(

@@ -15,17 +15,22 @@ class EgressMode(StrEnum):
     ISOLATE = "isolate"
     """Injected pods are closed to everything that is not declared."""
 
+    @property
+    def writes(self) -> bool:
+        """Return whether policies are written, and not only reported or taken away."""
+        return self in (EgressMode.ADDITIVE, EgressMode.ISOLATE)
+
 
 _ORDER = list(EgressMode)
 
 
 def is_known(label: str) -> bool:
-    """Whether a label's value is a mode."""
+    """Return whether a label's value is a mode."""
     return label in _ORDER
 
 
 def narrowed(release: EgressMode, label: str | None) -> EgressMode:
-    """The mode of a namespace: its label may only take away.
+    """Return the mode of a namespace: its label may only take away.
 
     A value that this version does not know means `observe`: whoever wrote it wanted
     something other than the release's mode.

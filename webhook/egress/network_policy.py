@@ -8,19 +8,10 @@ the order of lists and to the forms that the API declares equal.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_network,
-)
 from typing import Any
 
+from webhook.egress.addresses import Address, Network, read_network
 from webhook.egress.selector import EVERYTHING, Json, Selector
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 
 class Protocol(StrEnum):
@@ -46,7 +37,7 @@ class IpBlock:
     excepts: tuple[Network, ...] = ()
 
     def contains(self, address: Address) -> bool:
-        """Whether an address is in the range and in none of its holes."""
+        """Return whether an address is in the range and in none of its holes."""
         return address in self.network and not any(address in e for e in self.excepts)
 
 
@@ -89,13 +80,13 @@ class Rule:
     ports: tuple[Port, ...] = ()
 
     def render(self) -> dict[str, Any]:
-        """The egress rule as the API takes it."""
+        """Return the egress rule as the API takes it."""
         return ({"to": [_peer(p) for p in self.peers]} if self.peers else {}) | (
             {"ports": [_port(p) for p in self.ports]} if self.ports else {}
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPolicy:
     """A NetworkPolicy.
 
@@ -117,7 +108,7 @@ class NetworkPolicy:
 
     @classmethod
     def parse(cls, raw: Json) -> "NetworkPolicy":
-        """Reads a NetworkPolicy as the API or a manifest gives it.
+        """Read a NetworkPolicy as the API or a manifest gives it.
 
         A missing `policyTypes` is filled as the API server fills it: always
         Ingress, and Egress when there are egress rules.
@@ -145,12 +136,12 @@ class NetworkPolicy:
                 labels=meta.get("labels") or {},
                 owners=tuple(o["uid"] for o in meta.get("ownerReferences") or ()),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"NetworkPolicy {where} cannot be read: {error}"
             raise ValueError(message) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """What a policy can see of a pod.
 
@@ -178,8 +169,8 @@ def _rule(raw: Json, peers: str) -> Rule:
 def _read_peer(raw: Json) -> Peer:
     block = raw.get("ipBlock")
     if block is not None:
-        excepts = (ip_network(e, strict=False) for e in block.get("except") or ())
-        return IpBlock(ip_network(block["cidr"], strict=False), tuple(excepts))
+        excepts = tuple(read_network(e) for e in block.get("except") or ())
+        return IpBlock(read_network(block["cidr"]), excepts)
     pods, namespaces = raw.get("podSelector"), raw.get("namespaceSelector")
     if pods is None and namespaces is None:
         raise ValueError("a peer names neither pods nor namespaces nor an ipBlock")

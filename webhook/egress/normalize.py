@@ -7,11 +7,11 @@ nothing changed.
 from collections.abc import Iterable, Iterator
 from ipaddress import collapse_addresses
 
-from webhook.egress.network_policy import IpBlock, Network, Peer, Port, Rule
+from webhook.egress.network_policy import IpBlock, Peer, Port, Rule
 
 
 def normalize(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The same permissions in canonical form: byte for byte, whatever the order.
+    """Return the same permissions in canonical form, whatever the order.
 
     Rules with the same peers share a line, then rules with the same ports do. Ranges
     that together are exactly a larger one become that one; never a wider one.
@@ -31,14 +31,15 @@ def normalize(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 def _joined(peers: Iterable[Peer]) -> Iterator[Peer]:
-    """The same peers with adjacent ranges as one: a pool often has whole runs."""
-    ranges: dict[int, list[Network]] = {4: [], 6: []}
+    """Yield the same peers with adjacent ranges as one: a pool often has whole runs."""
+    ranges = []
     for peer in peers:
         if isinstance(peer, IpBlock) and not peer.excepts:
-            ranges[peer.network.version].append(peer.network)
+            ranges.append(peer.network)
         else:
             yield peer
-    for family in ranges.values():
+    for version in (4, 6):
+        family = (network for network in ranges if network.version == version)
         # One family at a time, which is more than its type can say.
         yield from (IpBlock(n) for n in collapse_addresses(family))  # type: ignore[type-var]
 

@@ -35,7 +35,7 @@ class Proxies:
 
     @classmethod
     def read(cls, keys: Mapping[str, str]) -> tuple["Proxies", list[Finding]]:
-        """Reads the proxy variables among the keys; bad ones become findings."""
+        """Read the proxy variables among the keys; bad ones become findings."""
         by_scheme: dict[str, Proxy] = {}
         findings: list[Finding] = []
         for scheme in ("http", "https"):
@@ -52,7 +52,7 @@ class Proxies:
         return cls(by_scheme, tuple(e for e in entries if e)), findings
 
     def for_server(self, target: ServerAddress) -> Proxy | None:
-        """The proxy that a client dials to reach a server, if it does."""
+        """Return the proxy that a client dials to reach a server, if it does."""
         proxy = self.by_scheme.get(target.scheme)
         if proxy is None or any(_exempts(entry, target) for entry in self.exempt):
             return None

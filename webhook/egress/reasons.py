@@ -1,6 +1,6 @@
 """The words in which egress decisions are told, in every place the same.
 
-A `EgressReason` is the metric label, the log field, the Event reason and the column of
+An `EgressReason` is the metric label, the log field, the Event reason and the column of
 `tracking-injector status` at once.
 """
 
@@ -16,6 +16,7 @@ class EgressReason(StrEnum):
     NOT_ISOLATED = "NotIsolated"
     SWITCHED_OFF = "SwitchedOff"
     NO_NETWORK_NEEDED = "NoNetworkNeeded"
+    KEYS_UNKNOWN = "KeysUnknown"
     UNRESOLVED = "Unresolved"
     RESOLUTION_STALE = "ResolutionStale"
     ROTATING_ADDRESSES = "RotatingAddresses"
@@ -33,11 +34,29 @@ class EgressReason(StrEnum):
     LEGACY_TRACKER = "LegacyTracker"
     BASELINE_MISSING = "BaselineMissing"
     SELECTOR_UNREADABLE = "SelectorUnreadable"
+    PENDING = "Pending"
+    WRITE_REFUSED = "WriteRefused"
 
     @property
     def sentence(self) -> str:
-        """One sentence for a table."""
+        """Return one sentence for a table."""
         return _SENTENCES[self]
+
+    @property
+    def is_in_order(self) -> bool:
+        """Return whether nobody has to do anything about a namespace's egress."""
+        return self in _IN_ORDER
+
+
+_IN_ORDER: Final = frozenset(
+    {
+        EgressReason.EGRESS_READY,
+        EgressReason.NOT_ISOLATED,
+        EgressReason.SWITCHED_OFF,
+        EgressReason.NO_NETWORK_NEEDED,
+        EgressReason.PENDING,
+    }
+)
 
 
 _SENTENCES: Final = {
@@ -51,7 +70,14 @@ _SENTENCES: Final = {
     EgressReason.NO_NETWORK_NEEDED: (
         "The tracking URI names a file or nothing: no destination follows from it."
     ),
-    EgressReason.UNRESOLVED: "A name never resolved, so it has no rule yet.",
+    EgressReason.KEYS_UNKNOWN: (
+        "The profile's sources were never read, so no server is known; what is there"
+        " stays."
+    ),
+    EgressReason.UNRESOLVED: (
+        "A destination has no rule yet: its name never resolved, or its Service is not"
+        " there or leads nowhere."
+    ),
     EgressReason.RESOLUTION_STALE: (
         "The last lookup failed; the addresses known before it stay."
     ),
@@ -82,7 +108,9 @@ _SENTENCES: Final = {
     EgressReason.NODE_ADDRESS: (
         "The backend lives on a node's address; some engines match no CIDR there."
     ),
-    EgressReason.MALFORMED_URI: "A key that should name a server does not.",
+    EgressReason.MALFORMED_URI: (
+        "A key that should name a server does not, or its name is none that DNS takes."
+    ),
     EgressReason.HOST_NEEDED: (
         "A key points to a server only indirectly; its host has to be configured."
     ),
@@ -96,7 +124,21 @@ _SENTENCES: Final = {
     EgressReason.SELECTOR_UNREADABLE: (
         "A policy or namespace carries a value this version does not know."
     ),
+    EgressReason.PENDING: (
+        "A policy of ours is rewritten in a moment: rewrites of a namespace are paced."
+    ),
+    EgressReason.WRITE_REFUSED: (
+        "A policy of ours could not be written or deleted; it is tried again."
+    ),
 }
+
+
+WITHOUT_RULE: Final = (
+    EgressReason.UNRESOLVED,
+    EgressReason.PORT_MISMATCH,
+    EgressReason.MALFORMED_URI,
+)
+"""Reasons of destinations that have no rule, the one to say first in front."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -27,7 +27,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether labels meet the condition."""
+        """Return whether labels meet the condition."""
         match self.operator:
             case Operator.IN:
                 return labels.get(self.key) in self.values
@@ -56,17 +56,17 @@ class Selector:
 
     @classmethod
     def of(cls, *requirements: Requirement) -> "Selector":
-        """A selector in canonical form."""
+        """Return a selector in canonical form."""
         return cls(tuple(sorted(set(requirements), key=_ORDER)))
 
     @classmethod
     def labels(cls, labels: Mapping[str, str]) -> "Selector":
-        """The selector that asks for exactly these labels."""
+        """Return the selector that asks for exactly these labels."""
         return cls.of(*(Requirement(k, Operator.IN, (v,)) for k, v in labels.items()))
 
     @classmethod
     def parse(cls, raw: Json) -> "Selector":
-        """Reads a LabelSelector.
+        """Read a LabelSelector.
 
         Raises:
             ValueError: An operator is unknown.
@@ -81,15 +81,15 @@ class Selector:
         return cls.of(*found)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an object with these labels is selected."""
+        """Return whether an object with these labels is selected."""
         return all(requirement.matches(labels) for requirement in self.requirements)
 
     def __and__(self, other: "Selector") -> "Selector":
-        """The selector of what both select."""
+        """Return the selector of what both select."""
         return Selector.of(*self.requirements, *other.requirements)
 
     def implies(self, other: "Selector") -> bool:
-        """Whether whatever this selects, `other` is sure to select too.
+        """Return whether `other` is sure to select whatever this selects.
 
         Read off the text: `False` may also mean that it cannot be told.
         """
@@ -97,7 +97,7 @@ class Selector:
 
     @property
     def contradictory(self) -> bool:
-        """Whether no labels can meet all requirements."""
+        """Return whether no labels can meet all requirements."""
         if len({r.key for r in self.requirements}) == len(self.requirements):
             return False
         by_key: dict[str, list[Requirement]] = {}
@@ -106,7 +106,7 @@ class Selector:
         return not all(_satisfiable(group) for group in by_key.values())
 
     def render(self) -> dict[str, Any]:
-        """The LabelSelector as the API takes it."""
+        """Return the LabelSelector as the API takes it."""
         labels: dict[str, str] = {}
         expressions: list[dict[str, Any]] = []
         for item in self.requirements:
@@ -128,7 +128,7 @@ EVERYTHING: Final = Selector()
 
 
 def _satisfiable(group: Sequence[Requirement]) -> bool:
-    """Whether one label can meet requirements that all speak of its key."""
+    """Return whether one label can meet requirements that all speak of its key."""
     candidates = {v for r in group if r.operator is Operator.IN for v in r.values}
     key = group[0].key
     if any(r.operator is Operator.IN for r in group):

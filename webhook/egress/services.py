@@ -6,17 +6,17 @@ after others do. What a catalog answers therefore always has both forms.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Final
 
-from webhook.egress.network_policy import Address, Protocol
+from webhook.egress.addresses import Address, address_key, read_address
+from webhook.egress.network_policy import Protocol
 from webhook.egress.selector import Json, Selector
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 """On an EndpointSlice: the Service it belongs to."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePort:
     """A port of a Service.
 
@@ -25,21 +25,23 @@ class ServicePort:
         target: The container's port, by number or name; `None` means `port`.
     """
 
-    name: str
+    name: str = ""
     port: int
     protocol: Protocol = Protocol.TCP
     target: int | str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A Service.
+
+    Load balancers' and external addresses are left out: whoever may write a Service
+    may claim any of them.
 
     Attributes:
         cluster_ips: Empty for a headless Service and for an ExternalName.
         selector: `None` when its endpoints are kept by hand.
         external_name: The DNS name an ExternalName stands for.
-        outside: Load balancer and external addresses.
     """
 
     namespace: str
@@ -48,15 +50,12 @@ class Service:
     selector: Selector | None = None
     ports: tuple[ServicePort, ...] = ()
     external_name: str | None = None
-    outside: tuple[Address, ...] = ()
 
     @classmethod
     def parse(cls, raw: Json) -> "Service":
-        """Reads a Service as the API gives it."""
+        """Read a Service as the API gives it."""
         meta, spec = raw["metadata"], raw.get("spec") or {}
-        balancer = (raw.get("status") or {}).get("loadBalancer") or {}
         given = spec.get("clusterIPs") or [spec.get("clusterIP")]
-        outside = [i.get("ip") for i in balancer.get("ingress") or ()]
         labels = spec.get("selector")
         return cls(
             namespace=meta.get("namespace", "default"),
@@ -64,12 +63,11 @@ class Service:
             cluster_ips=_addresses(given),
             selector=Selector.labels(labels) if labels else None,
             ports=tuple(_service_port(p) for p in spec.get("ports") or ()),
-            external_name=spec.get("externalName"),
-            outside=_addresses([*outside, *(spec.get("externalIPs") or ())]),
+            external_name=spec.get("externalName") or None,
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSlice:
     """Some of the endpoints of a Service.
 
@@ -87,7 +85,7 @@ class EndpointSlice:
 
     @classmethod
     def parse(cls, raw: Json) -> "EndpointSlice":
-        """Reads a discovery.k8s.io/v1 EndpointSlice as the API gives it."""
+        """Read a discovery.k8s.io/v1 EndpointSlice as the API gives it."""
         meta = raw["metadata"]
         # Slices of type FQDN hold names.
         held = () if raw.get("addressType") == "FQDN" else raw.get("endpoints") or ()
@@ -102,19 +100,19 @@ class EndpointSlice:
         return cls(
             namespace=meta.get("namespace", "default"),
             service=(meta.get("labels") or {}).get(SERVICE_NAME_LABEL, ""),
-            addresses=_addresses(a for e in held for a in e["addresses"]),
+            addresses=_addresses(a for e in held for a in e.get("addresses") or ()),
             ports=tuple(ports),
-            ready=_addresses(a for e in ready for a in e["addresses"]),
+            ready=_addresses(a for e in ready for a in e.get("addresses") or ()),
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceIndex:
-    """The Services of a cluster, by name and by address.
+    """The Services of a cluster, by name and by cluster IP.
 
     Attributes:
         domain: The cluster's DNS domain.
-        nodes: Addresses of nodes, where known.
+        nodes: Addresses of nodes; None where they may not be seen.
     """
 
     services: Mapping[tuple[str, str], Service] = field(default_factory=dict)
@@ -123,7 +121,7 @@ class ServiceIndex:
     )
     owners: Mapping[Address, Service] = field(default_factory=dict)
     domain: str = "cluster.local"
-    nodes: frozenset[Address] = frozenset()
+    nodes: frozenset[Address] | None = None
 
     @classmethod
     def of(
@@ -131,9 +129,9 @@ class ServiceIndex:
         services: Iterable[Service],
         slices: Iterable[EndpointSlice] = (),
         domain: str = "cluster.local",
-        nodes: Iterable[Address] = (),
+        nodes: Iterable[Address] | None = None,
     ) -> "ServiceIndex":
-        """Files Services and slices under the names and addresses they have."""
+        """File Services and slices under the names and addresses they have."""
         by_name = {(s.namespace, s.name): s for s in services}
         grouped: dict[tuple[str, str], list[EndpointSlice]] = {}
         for item in slices:
@@ -141,20 +139,25 @@ class ServiceIndex:
         owners = {
             address: service
             for _, service in sorted(by_name.items())
-            for address in (*service.cluster_ips, *service.outside)
+            for address in service.cluster_ips
         }
-        kept = {key: tuple(value) for key, value in grouped.items()}
-        return cls(by_name, kept, owners, domain, frozenset(nodes))
+        return cls(
+            services=by_name,
+            slices={key: tuple(value) for key, value in grouped.items()},
+            owners=owners,
+            domain=domain,
+            nodes=None if nodes is None else frozenset(nodes),
+        )
 
     @property
     def families(self) -> frozenset[int]:
-        """The IP versions that Services of this cluster have."""
+        """Return the IP versions that Services of this cluster have."""
         return frozenset(
             a.version for service in self.services.values() for a in service.cluster_ips
         )
 
     def named(self, host: str, namespace: str) -> Service | None:
-        """The Service that a host name means to a pod of a namespace.
+        """Return the Service that a host name means to a pod of a namespace.
 
         Understands `svc`, `svc.ns`, `svc.ns.svc` and `svc.ns.svc.<domain>`.
         """
@@ -168,33 +171,32 @@ class ServiceIndex:
                 return None
 
     def slices_of(self, service: Service) -> tuple[EndpointSlice, ...]:
-        """The endpoints of a Service."""
+        """Return the endpoints of a Service."""
         return self.slices.get((service.namespace, service.name), ())
 
     def inside(self, host: str) -> bool:
-        """Whether a name can only be one of this cluster's."""
+        """Return whether a name can only be one of this cluster's."""
         return host.endswith((".svc", f".svc.{self.domain}"))
 
-    def endpoints(
-        self, service: Service, port: ServicePort
-    ) -> tuple[tuple[Address, ...], tuple[int, ...]]:
-        """Addresses and port numbers behind a Service's port, sorted.
+    def endpoint_ports(self, service: Service, port: ServicePort) -> tuple[int, ...]:
+        """Return the port numbers behind a Service's port, sorted.
 
         Without endpoints, a numeric target still tells the number.
         """
-        addresses: set[Address] = set()
-        numbers: set[int] = set()
-        for item in self.slices_of(service):
-            found = {
-                n
-                for name, n, proto in item.ports
-                if (name, proto) == (port.name, port.protocol)
-            }
-            numbers |= found
-            addresses.update(item.addresses if found else ())
+        numbers = {
+            number
+            for item in self.slices_of(service)
+            for name, number, protocol in item.ports
+            if (name, protocol) == (port.name, port.protocol)
+        }
         if not numbers and not isinstance(port.target, str):
             numbers = {port.target or port.port}
-        return tuple(sorted(addresses, key=address_key)), tuple(sorted(numbers))
+        return tuple(sorted(numbers))
+
+    def endpoint_addresses(self, service: Service) -> tuple[Address, ...]:
+        """Return the addresses of a Service's endpoints, sorted."""
+        found = {a for item in self.slices_of(service) for a in item.addresses}
+        return tuple(sorted(found, key=address_key))
 
 
 def node_addresses(raw: Json) -> tuple[Address, ...]:
@@ -204,19 +206,16 @@ def node_addresses(raw: Json) -> tuple[Address, ...]:
     return tuple(sorted(_addresses(found), key=address_key))
 
 
-def address_key(address: Address) -> tuple[int, int]:
-    """Sorts IPv4 before IPv6, each by number."""
-    return address.version, int(address)
-
-
-def _addresses(given: Iterable[str | None]) -> tuple[Address, ...]:
-    return tuple(ip_address(a) for a in given if a and a != "None")
+def _addresses(given: Iterable[Any]) -> tuple[Address, ...]:
+    """Return those that can be read; one that cannot must not cost the object."""
+    found = map(read_address, given)
+    return tuple(address for address in found if address is not None)
 
 
 def _service_port(raw: Mapping[str, Any]) -> ServicePort:
     return ServicePort(
-        raw.get("name") or "",
-        raw["port"],
-        Protocol(raw.get("protocol") or "TCP"),
-        raw.get("targetPort"),
+        name=raw.get("name") or "",
+        port=raw["port"],
+        protocol=Protocol(raw.get("protocol") or "TCP"),
+        target=raw.get("targetPort"),
     )

@@ -44,7 +44,7 @@ INDIRECT: Final[Mapping[str, str | None]] = {
 """Schemes that name no host, with the key that does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerDefault:
     """Hosts a client dials when its credential is there and no URL is.
 
@@ -61,7 +61,7 @@ class TrackerDefault:
     embeds: str | None = None
 
     def applies(self, keys: Mapping[str, str]) -> str | None:
-        """The credential that brings the hosts in, if one does."""
+        """Return the credential that brings the hosts in, if one does."""
         if any(keys.get(key) for key in self.unless):
             return None
         trigger = next((key for key in self.credentials if keys.get(key)), None)
@@ -75,26 +75,29 @@ _CLEARML: Final = ("CLEARML_API_ACCESS_KEY", "CLEARML_AUTH_TOKEN")
 DEFAULTS: Final = (
     # The default moved between two minor releases: either may be in the image.
     TrackerDefault(
-        ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"),
-        ("WANDB_BASE_URL",),
-        ("api.forge.coreweave.com", "api.wandb.ai"),
+        credentials=("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"),
+        unless=("WANDB_BASE_URL",),
+        hosts=("api.forge.coreweave.com", "api.wandb.ai"),
     ),
     TrackerDefault(
-        ("COMET_API_KEY",), ("COMET_URL_OVERRIDE",), ("www.comet.com",), "*"
+        credentials=("COMET_API_KEY",),
+        unless=("COMET_URL_OVERRIDE",),
+        hosts=("www.comet.com",),
+        embeds="*",
     ),
     TrackerDefault(
-        _CLEARML,
-        ("CLEARML_API_HOST", "TRAINS_API_HOST", "CLEARML_NO_DEFAULT_SERVER"),
-        ("api.clear.ml",),
+        credentials=_CLEARML,
+        unless=("CLEARML_API_HOST", "TRAINS_API_HOST", "CLEARML_NO_DEFAULT_SERVER"),
+        hosts=("api.clear.ml",),
     ),
     TrackerDefault(
-        _CLEARML,
-        ("CLEARML_FILES_HOST", "TRAINS_FILES_HOST", "CLEARML_NO_DEFAULT_SERVER"),
-        ("files.clear.ml",),
+        credentials=_CLEARML,
+        unless=("CLEARML_FILES_HOST", "TRAINS_FILES_HOST", "CLEARML_NO_DEFAULT_SERVER"),
+        hosts=("files.clear.ml",),
     ),
     TrackerDefault(
-        ("DVC_STUDIO_TOKEN", "STUDIO_TOKEN"),
-        ("DVC_STUDIO_URL", "STUDIO_ENDPOINT"),
-        ("studio.datachain.ai",),
+        credentials=("DVC_STUDIO_TOKEN", "STUDIO_TOKEN"),
+        unless=("DVC_STUDIO_URL", "STUDIO_ENDPOINT"),
+        hosts=("studio.datachain.ai",),
     ),
 )

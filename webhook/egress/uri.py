@@ -32,7 +32,7 @@ class MalformedUriError(ValueError):
     """A value is no URI of a server; the message never repeats it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAddress:
     """What is left of a URI: where to connect, and how.
 
@@ -48,7 +48,7 @@ class ServerAddress:
 
 
 def scheme_of(value: str) -> str:
-    """The scheme of a URI in lower case, without a driver; empty for a path.
+    """Return the scheme of a URI in lower case, without a driver; empty for a path.
 
     `host:5000` has none, although it looks like one.
     """
@@ -60,7 +60,7 @@ def scheme_of(value: str) -> str:
 
 
 def server(value: str, default_scheme: str = "http") -> ServerAddress:
-    """Reads the URI of a server.
+    """Read the URI of a server.
 
     Args:
         value: A URI, or `host` or `host:port` with the default scheme.
@@ -85,11 +85,13 @@ def server(value: str, default_scheme: str = "http") -> ServerAddress:
         raise MalformedUriError("its scheme is not one of a server")
     if port == 0:
         raise MalformedUriError("its port is 0")
-    return ServerAddress(scheme, canonical_host(host or ""), port or PORTS[scheme])
+    return ServerAddress(
+        scheme=scheme, host=canonical_host(host or ""), port=port or PORTS[scheme]
+    )
 
 
 def canonical_host(host: str) -> str:
-    """The one spelling of a host: lower case, ASCII, no trailing dot.
+    """Return the one spelling of a host: lower case, ASCII, no trailing dot.
 
     Raises:
         MalformedUriError: It is neither a DNS name nor an IP address.
@@ -100,7 +102,7 @@ def canonical_host(host: str) -> str:
         pass
     try:
         name = host.encode("idna").decode("ascii").lower().removesuffix(".")
-    except UnicodeError:
+    except UnicodeError:  # a label of more than 63 characters among them
         raise MalformedUriError("its host is not a DNS name") from None
     # All digits and dots is an address somebody mistyped, never a name.
     if len(name) > 253 or not _NAME.fullmatch(name) or re.fullmatch(r"[\d.]+", name):

@@ -6,7 +6,6 @@ import msgspec
 
 from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
 from webhook.injection.patch import (
-    InjectionPolicy,
     Operation,
     env_from_operations,
     env_operations,
@@ -14,6 +13,7 @@ from webhook.injection.patch import (
     stamp_operations,
     stamped_containers,
 )
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.review import Review
 from webhook.injection.validate import is_pod

@@ -11,7 +11,7 @@ Source: kubernetes `pkg/kubelet/kubelet_pods.go` (`makeEnvironmentVariables`) an
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -238,21 +238,3 @@ class _Builder:
             value=value,
             shadowed=(*earlier.shadowed, earlier.source) if earlier else (),
         )
-
-
-def shadowed_keys(env: Environment, keys: Iterable[str]) -> Sequence[str]:
-    """Tracking keys whose value comes from somewhere else than the mirror.
-
-    Args:
-        env: A task container's environment.
-        keys: The mirror's key names.
-
-    Returns:
-        Those of the keys that another source wins, in the order given.
-    """
-    return [
-        key
-        for key in keys
-        if key in env.variables
-        and env.variables[key].kind is not VariableSource.TRACKING
-    ]

@@ -10,7 +10,8 @@ import jsonpatch
 from msgspec import structs
 
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy, reference
+from webhook.injection.patch import reference
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.review import parse
 
 

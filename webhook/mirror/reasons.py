@@ -21,6 +21,8 @@ class MirrorReason(StrEnum):
     SOURCE_UNREADABLE = "SourceUnreadable"
     TOO_LARGE = "TooLarge"
     NO_KEYS = "NoKeys"
+    NO_SOURCES = "NoSources"
+    ENFORCED_KEY_MISSING = "EnforcedKeyMissing"
     FOREIGN_SECRET = "ForeignSecret"  # noqa: S105 - a reason, not a password
     TERMINATING = "Terminating"
     LEAVING = "Leaving"
@@ -31,15 +33,17 @@ class MirrorReason(StrEnum):
     REFUSED = "Refused"
     CONTESTED = "Contested"
     UNAVAILABLE = "Unavailable"
+    PROJECTION_FAILED = "ProjectionFailed"
+    INTERNAL_ERROR = "InternalError"
 
     @property
     def sentence(self) -> str:
-        """One sentence for an Event, a log line or a table."""
+        """Return one sentence for an Event, a log line or a table."""
         return _SENTENCES[self]
 
     @property
     def is_in_order(self) -> bool:
-        """Whether nobody has to do anything about it."""
+        """Return whether nobody has to do anything about it."""
         return self in _IN_ORDER
 
 
@@ -52,7 +56,8 @@ _SENTENCES = MappingProxyType(
         MirrorReason.MIRRORED: "The mirror equals its sources.",
         MirrorReason.PENDING: "The mirror is about to be written.",
         MirrorReason.STALE: (
-            "A source is missing or unusable; the last good keys stay in place."
+            "The profile or a source of it is missing or unusable; the last good keys "
+            "stay in place."
         ),
         MirrorReason.NOT_ALLOWED: (
             "The namespace is labeled, but the release's list of allowed namespaces "
@@ -71,6 +76,13 @@ _SENTENCES = MappingProxyType(
         ),
         MirrorReason.TOO_LARGE: "The merged keys exceed 1 MiB, a Secret's limit.",
         MirrorReason.NO_KEYS: "The profile's sources have no usable key.",
+        MirrorReason.NO_SOURCES: (
+            "The profile has no source; the mirror is empty, so that no pod waits for "
+            "it."
+        ),
+        MirrorReason.ENFORCED_KEY_MISSING: (
+            "The mirror lacks a key that the release enforces; pods start without it."
+        ),
         MirrorReason.FOREIGN_SECRET: (
             "A Secret of the mirror's name exists that the companion did not make; it "
             "is left alone."
@@ -98,7 +110,16 @@ _SENTENCES = MappingProxyType(
             "The mirror does not stay as written: another webhook or controller "
             "changes it."
         ),
-        MirrorReason.UNAVAILABLE: "The API server could not be reached; it is retried.",
+        MirrorReason.UNAVAILABLE: (
+            "The API server could not be reached, or not do it now; it is retried."
+        ),
+        MirrorReason.PROJECTION_FAILED: (
+            "The namespace or its mirror has a field that the companion cannot read; "
+            "what was known before stays."
+        ),
+        MirrorReason.INTERNAL_ERROR: (
+            "An error of the companion's own, which its log names; it is retried."
+        ),
     }
 )
 
@@ -118,7 +139,7 @@ class KeyReason(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """One sentence; it never repeats a value."""
+        """Return one sentence; it never repeats a value."""
         return _FINDING_SENTENCES[self]
 
 

@@ -24,7 +24,7 @@ from prometheus_client import (
 
 from webhook import samples
 from webhook.injection.decision import Decision, decide
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.review import MalformedReviewError, Review, answer, decode
 from webhook.injection.selfcheck import selfcheck_errors

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy, Precedence
+from webhook.injection.policy import InjectionPolicy, Precedence
 from webhook.injection.reasons import Rejection
 from webhook.injection.review import MalformedReviewError, Review, decode, parse
 from webhook.samples import reviews

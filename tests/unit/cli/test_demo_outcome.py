@@ -8,7 +8,7 @@ import pytest
 
 from webhook.cli.demo_outcome import demo_outcome
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy, Precedence
+from webhook.injection.policy import InjectionPolicy, Precedence
 from webhook.injection.review import answer, parse
 from webhook.samples import NOT_A_TASK, PROMISED, reviews
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
+from webhook.egress.addresses import Address
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
-from webhook.egress.network_policy import Address, NetworkPolicy, Pod, Protocol, Rule
+from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol, Rule
 from webhook.egress.services import EndpointSlice, Service
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -39,7 +40,13 @@ def pod(
     """A pod whose namespace carries the label that every namespace carries."""
     named = {"kubernetes.io/metadata.name": namespace}
     return Pod(
-        namespace, "p", labels or {}, named, (ip_address(at),), ports, host_network
+        namespace=namespace,
+        name="p",
+        labels=labels or {},
+        namespace_labels=named,
+        addresses=(ip_address(at),),
+        ports=ports,
+        host_network=host_network,
     )
 
 

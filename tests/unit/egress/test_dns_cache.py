@@ -14,8 +14,10 @@ from webhook.egress.dns_cache import (
     DnsOutcome,
     addresses,
     dump,
+    dump_cache,
     findings,
     load,
+    load_cache,
     next_lookup,
     update,
 )
@@ -166,13 +168,11 @@ def test_a_translated_address_is_judged_by_what_it_stands_for() -> None:
     )
 
 
-def test_private_addresses_are_left_out_on_request() -> None:
-    """Trackers often are internal, so it is not the default."""
-    strict = DnsLimits(deny_private=True)
+def test_private_addresses_are_permitted() -> None:
+    """Trackers often are internal."""
     lookup = answer("10.0.0.1", "8.8.8.8")
 
     assert addresses(after(lookup), LIMITS) == ips("8.8.8.8", "10.0.0.1")
-    assert addresses(after(lookup, limits=strict), strict) == ips("8.8.8.8")
 
 
 def test_the_newest_addresses_stay_when_there_are_too_many() -> None:
@@ -212,3 +212,22 @@ def test_nothing_asked_is_nothing_found() -> None:
         (),
     )
     assert NOW.tzinfo is not None
+
+
+def test_a_cache_is_read_back_by_name() -> None:
+    """It has outlived a restart, and the command line plans with it."""
+    names = {"t.example": after(answer("203.0.113.7")), "s.example": CachedName.empty()}
+    again = load_cache({"data": dump_cache(names)})
+
+    assert {n: addresses(one, LIMITS) for n, one in again.items()} == {
+        "s.example": (),
+        "t.example": ips("203.0.113.7"),
+    }
+    assert load_cache({}) == load_cache({"data": None}) == {}
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"t.example": {}}', '{"t.example": 5}'])
+def test_something_else_is_no_cache(text: str) -> None:
+    """Somebody edited it."""
+    with pytest.raises(ValueError, match=r"."):
+        load_cache({"data": {"addresses.json": text}})

@@ -8,6 +8,7 @@ import yaml
 from tests.unit.egress.sketch import rule
 from webhook.egress.engines.detect import (
     CONTROLS,
+    DetectedEngines,
     Engine,
     is_registry_only,
     present,
@@ -25,7 +26,10 @@ MINIO = rule(
     " podSelector: {matchLabels: {app: minio}}}], ports: [{port: 9000}]}"
 )
 NEED = EgressNeed(
-    "team-a", (("mlflow.example.com", 443),), (DNS, MINIO), (DNS, MINIO, SERVER)
+    namespace="team-a",
+    named=(("mlflow.example.com", 443),),
+    fixed=(DNS, MINIO),
+    rules=(DNS, MINIO, SERVER),
 )
 INJECTED = {"matchLabels": {"tracking.michelangelo-ai.org/injected": "true"}}
 
@@ -35,6 +39,36 @@ def test_an_engine_shows_itself_by_its_api() -> None:
     groups = ["apps", "cilium.io", "k8s.ovn.org"]
 
     assert present(groups) == {Engine.CILIUM, Engine.OVN}
+
+
+def test_objects_at_hand_show_engines_too() -> None:
+    """Those of other kinds are passed over; Istio's own namespace is the whole mesh."""
+    text = """
+{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}
+---
+{apiVersion: k8s.ovn.org/v1, kind: EgressFirewall, metadata: {name: default},
+ spec: {egress: [{type: Deny}]}}
+---
+{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: c},
+ spec: {egress: []}}
+---
+{apiVersion: networking.istio.io/v1, kind: Sidecar,
+ metadata: {name: s, namespace: istio-system},
+ spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}
+---
+{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: open}}
+"""
+    found = DetectedEngines.among(yaml.safe_load_all(text), "team-a")
+
+    assert found.engines == dict.fromkeys((Engine.OVN, Engine.CILIUM, Engine.ISTIO), ())
+    assert found.restricting == {
+        "team-a": ((Engine.OVN, "EgressFirewall team-a/default"),),
+        "": (
+            (Engine.CILIUM, "CiliumClusterwideNetworkPolicy c"),
+            (Engine.ISTIO, "Sidecar istio-system/s"),
+        ),
+    }
+    assert [f.subject for f in found.findings("team-b")] == ["cilium", "istio"]
 
 
 def closes(kind: str, engine: Engine, body: str) -> bool:
@@ -136,7 +170,7 @@ def test_cilium_learns_the_names_addresses_and_denies_nothing() -> None:
         ]
     ]
     assert {"toCIDR": ["10.0.0.10/32"]}.items() <= cilium["egress"][0].items()
-    only = EgressNeed("team-a", (), (SERVER,), (SERVER,))
+    only = EgressNeed(namespace="a", named=(), fixed=(SERVER,), rules=(SERVER,))
     assert [list(e) for e in render(Engine.CILIUM, only)[0]["spec"]["egress"]] == [
         ["toCIDR", "toPorts"]
     ]
@@ -225,7 +259,8 @@ def test_aws_takes_the_name_and_sig_network_the_addresses() -> None:
 def test_istio_gets_an_entry_for_each_host_outside() -> None:
     """What the cluster has is in its registry."""
     named = (("mlflow.example.com", 443), ("mlflow.example.com", 5000))
-    (entry,) = render(Engine.ISTIO, EgressNeed("team-a", named, (), ()))
+    need = EgressNeed(namespace="team-a", named=named, fixed=(), rules=())
+    (entry,) = render(Engine.ISTIO, need)
 
     assert entry["metadata"]["name"] == "tracking-injector-mlflow-example-com"
     assert entry["spec"]["hosts"] == ["mlflow.example.com"]

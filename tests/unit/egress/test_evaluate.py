@@ -25,7 +25,7 @@ def test_a_pod_that_nothing_selects_may_do_anything() -> None:
     other = policy("{podSelector: {matchLabels: {a: b}}, policyTypes: [Egress]}")
 
     assert egress([other], pod(WORKER), to("203.0.113.7"), 443, TCP) == PacketVerdict(
-        True
+        allowed=True
     )
 
 
@@ -39,10 +39,10 @@ def test_a_selected_pod_may_do_what_rules_permit_and_nothing_else() -> None:
     allow = policy(spec, "allow")
 
     assert egress([deny, allow], pod(), to("203.0.113.7"), 80, TCP) == PacketVerdict(
-        True, ("allow", "deny"), ("allow", 1)
+        allowed=True, isolated_by=("allow", "deny"), allowed_by=("allow", 1)
     )
     assert egress([deny, allow], pod(), to("203.0.113.7"), 81, TCP) == PacketVerdict(
-        False, ("allow", "deny")
+        allowed=False, isolated_by=("allow", "deny")
     )
 
 
@@ -146,7 +146,7 @@ def test_ingress_rules_are_read_with_the_receiving_pods_ports() -> None:
     open_door = policy(spec, "door", "ml")
 
     assert ingress([open_door], TRACKER, to(pod()), 5000, TCP) == PacketVerdict(
-        True, ("door",), ("door", 1)
+        allowed=True, isolated_by=("door",), allowed_by=("door", 1)
     )
     assert not ingress([open_door], TRACKER, to(pod()), 5001, TCP).allowed
 

@@ -4,7 +4,11 @@ import pytest
 
 from tests.unit.egress.sketch import endpoints, ips, policy, service
 from webhook.egress.destinations import Destination
-from webhook.egress.ingress import ClientNamespace, blocked_destinations
+from webhook.egress.ingress import (
+    ClientNamespace,
+    blocked_destinations,
+    server_namespaces,
+)
 from webhook.egress.reasons import EgressReason
 from webhook.egress.services import ServiceIndex
 
@@ -131,3 +135,12 @@ def test_an_unknown_port_number_is_no_reason() -> None:
 
     assert blocked_destinations(places, CALLER, bare, {"ml": there}) == ()
     assert ips("10.0.7.7") == MLFLOW.cluster_ips
+
+
+def test_a_server_stands_where_its_service_is() -> None:
+    """One outside of the cluster stands nowhere."""
+    hosts = ("mlflow.ml", "10.0.7.8/32", "mlflow.example.com", "203.0.113.7/32")
+    places = [Destination(host, 80, "k") for host in hosts]
+
+    assert server_namespaces(places, "team-a", CATALOG) == {"ml"}
+    assert server_namespaces(places[2:], "team-a", CATALOG) == frozenset()

@@ -5,15 +5,14 @@ from collections.abc import Iterable
 import pytest
 
 from tests.unit.egress.sketch import endpoints, ips, rendered, service
+from webhook.egress.addresses import Address
 from webhook.egress.destinations import Destination
-from webhook.egress.network_policy import Address
 from webhook.egress.normalize import normalize
 from webhook.egress.reasons import EgressReason
 from webhook.egress.rules import (
     EgressRules,
     dns_rules,
     dns_servers,
-    names_to_look_up,
     rules_for,
 )
 from webhook.egress.services import EndpointSlice, Service, ServiceIndex
@@ -51,7 +50,7 @@ def go(
     services: Iterable[Service] = (),
     slices: Iterable[EndpointSlice] = (),
     known: tuple[Address, ...] = (),
-    nodes: tuple[Address, ...] = (),
+    nodes: tuple[Address, ...] | None = (),
 ) -> EgressRules:
     """One destination from namespace team-a, with no nameserver."""
     catalog = ServiceIndex.of(services, slices, nodes=nodes)
@@ -86,7 +85,7 @@ def test_a_name_that_never_resolved_has_no_rule() -> None:
     reached = go("t.example", 443)
 
     assert (reached.rules, reasons(reached)) == ((), [EgressReason.UNRESOLVED])
-    assert reached.names == ("t.example",)
+    assert reached.names == {"t.example"}
 
 
 def test_an_address_or_a_range_needs_no_name() -> None:
@@ -98,7 +97,7 @@ def test_an_address_or_a_range_needs_no_name() -> None:
     ]
     reached = rules_for(targets, "team-a", catalog, {}, ips("10.0.0.10"))
 
-    assert reached == EgressRules(reached.rules)
+    assert reached == EgressRules(rules=reached.rules)
     assert rendered(reached.rules) == [
         {"to": [block("198.51.100.0/24"), block("203.0.113.7/32")], "ports": tcp(80)}
     ]
@@ -220,7 +219,9 @@ def test_the_name_behind_an_external_name_is_looked_up() -> None:
     hosts = "alias.ml", "a.ml", "mlflow.ml", "gone.ml.svc", "8.8.8.8", "s3.example"
     targets = [Destination(host, 443, "k") for host in hosts]
 
-    assert names_to_look_up(targets, "team-a", catalog) == {"t.example", "s3.example"}
+    reached = rules_for(targets, "team-a", catalog, {}, [])
+
+    assert reached.names == {"t.example", "s3.example"}
 
 
 def test_external_names_in_a_loop_end() -> None:
@@ -265,35 +266,81 @@ def test_a_headless_service_without_ports_takes_the_uris() -> None:
     ]
 
 
-@pytest.mark.parametrize("where", ["status", "externalIPs"])
-def test_a_load_balancer_of_this_cluster_is_reached_behind_too(where: str) -> None:
-    """The packet may never leave the node."""
-    outside = {
-        "status": "status: {loadBalancer: {ingress:"
-        " [{hostname: x}, {ip: 203.0.113.7}]}}, spec: {",
-        "externalIPs": "spec: {externalIPs: [203.0.113.7],",
-    }
-    balanced = service(
-        f"{{{outside[where]} clusterIP: 10.0.0.20, selector: {{app: mlflow}},"
-        " ports: [{port: 443, targetPort: 5000}]}}"
-    )
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "{spec: {clusterIP: 10.0.0.21, externalIPs: [203.0.113.7], selector: {app: x},"
+        " ports: [{port: 443, targetPort: 5000}]}}",
+        "{status: {loadBalancer: {ingress: [{hostname: x}, {ip: 203.0.113.7}]}}, spec:"
+        " {clusterIP: 10.0.0.21, selector: {app: x}, ports: [{port: 443}]}}",
+        "{spec: {clusterIP: None, externalIPs: [10.0.0.10], selector: {app: x},"
+        " ports: [{port: 53, protocol: UDP}]}}",
+    ],
+)
+def test_an_address_belongs_to_a_service_by_its_cluster_ip_alone(claim: str) -> None:
+    """Whoever may write a Service may claim any other address, DNS's too."""
+    index = ServiceIndex.of([service(claim, namespace="tenant")])
+    known = {"t.example": ips("203.0.113.7")}
+    target = [Destination("t.example", 443, "k")]
+    dns = ips("10.0.0.10")
+    reached = rules_for(target, "team-a", index, known, dns)
 
-    assert rendered(
-        go("t.example", 443, [balanced], known=ips("203.0.113.7")).rules
-    ) == [
+    assert rendered(reached.rules) == [
+        {"to": [block("10.0.0.10/32")], "ports": DNS_PORTS},
         {"to": [block("203.0.113.7/32")], "ports": tcp(443)},
-        {"to": [ML_PODS], "ports": tcp(5000)},
     ]
+    assert dns_servers(dns, index) == ((dns[0], 53),)
 
 
-def test_a_balancers_address_on_another_port_is_only_an_address() -> None:
-    """Somebody else's server may share it."""
-    balanced = service(
-        "{spec: {clusterIP: 10.0.0.20, externalIPs: [203.0.113.7],"
-        " selector: {app: mlflow}, ports: [{port: 80}]}}"
+def test_each_of_a_services_cluster_ips_is_its_own() -> None:
+    """One for each family."""
+    both = service(
+        "{spec: {clusterIPs: [10.0.0.20, 'fd00::20'], selector: {app: mlflow},"
+        " ports: [{port: 80, targetPort: 5000}]}}"
     )
+    index = ServiceIndex.of([both])
 
-    assert len(go("t.example", 443, [balanced], known=ips("203.0.113.7")).rules) == 1
+    assert [index.owners[a] for a in ips("10.0.0.20", "fd00::20")] == [both, both]
+
+
+def test_a_cluster_ip_on_another_port_is_only_an_address() -> None:
+    """Nothing of the Service stands behind it."""
+    assert len(go("10.0.0.20", 443, [MLFLOW]).rules) == 1
+
+
+def test_a_cluster_ip_leads_to_the_pods_behind_it() -> None:
+    """Given as an address, or as what a name outside resolves to."""
+    slices = [endpoints(["10.244.0.7"], [("http", 5000)])]
+    by_name = go("t.example", 80, [MLFLOW], slices, known=ips("10.0.0.20"))
+
+    assert go("10.0.0.20", 80, [MLFLOW], slices).rules == by_name.rules
+    assert rendered(by_name.rules)[1] == {"to": [ML_PODS], "ports": tcp(5000)}
+
+
+def test_where_nodes_may_not_be_seen_any_endpoint_may_be_on_one() -> None:
+    """So its address is permitted beside the selector; nothing is claimed."""
+    slices = [endpoints(["192.0.2.1", "10.244.0.7"], [("http", 5000)])]
+    reached = go("mlflow.ml", 80, [MLFLOW], slices, nodes=None)
+
+    assert rendered(reached.rules)[1]["to"] == [
+        block("10.244.0.7/32"),
+        block("192.0.2.1/32"),
+        ML_PODS,
+    ]
+    assert reached.findings == ()
+
+
+@pytest.mark.parametrize("name", ["a" * 64 + ".example", "", "a..example", "-.example"])
+def test_a_name_that_dns_cannot_have_is_a_finding_and_not_looked_up(name: str) -> None:
+    """API servers take such an `externalName`; the resolver must not get it."""
+    alias = service(f"{{spec: {{externalName: {name or '.'!r}}}}}")
+    reached = go("mlflow.ml", 80, [alias])
+
+    assert (reached.rules, reached.names) == ((), frozenset())
+    assert [(f.reason, f.subject) for f in reached.findings] == [
+        (EgressReason.MALFORMED_URI, "mlflow.ml")
+    ]
+    assert "a" * 64 not in reached.findings[0].message
 
 
 def test_a_backend_on_a_nodes_address_is_permitted_and_reported() -> None:
@@ -409,7 +456,7 @@ def test_dns_is_permitted_as_the_platform_has_it(
     expected: list[object],
 ) -> None:
     """From the pods' own resolv.conf, without knowing the platform."""
-    catalog = ServiceIndex.of(services, slices)
+    catalog = ServiceIndex.of(services, slices, nodes=())
 
     assert rendered(normalize(dns_rules(ips(nameserver), catalog))) == expected
 
@@ -462,7 +509,7 @@ def test_an_fqdn_slice_has_no_addresses() -> None:
         "ports": [{"name": "any"}],
     }
 
-    assert EndpointSlice.parse(raw) == EndpointSlice("default", "")
+    assert EndpointSlice.parse(raw) == EndpointSlice(namespace="default", service="")
 
 
 def test_a_longer_name_is_no_service() -> None:

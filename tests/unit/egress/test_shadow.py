@@ -2,21 +2,11 @@
 
 import json
 
-import pytest
-
 from tests.unit.egress.sketch import INJECTED, ips, pod, policy, rule
 from webhook.egress.evaluate import Target, egress
 from webhook.egress.network_policy import NetworkPolicy, Protocol
-from webhook.egress.normalize import normalize
-from webhook.egress.reasons import EgressReason
-from webhook.egress.shadow import (
-    ISOLATING_NAME,
-    OwnPolicy,
-    PolicyPlan,
-    additive,
-    is_own,
-    isolate,
-)
+from webhook.egress.own_policy import OwnPolicy
+from webhook.egress.shadow import isolating, shadows
 
 TRACKER = rule("{to: [{ipBlock: {cidr: 203.0.113.7/32}}], ports: [{port: 443}]}")
 DNS = rule(
@@ -30,12 +20,14 @@ WORKERS = (
 )
 
 
-def shadows(plan: PolicyPlan) -> list[tuple[dict[str, object], tuple[str, ...]]]:
+def plan(given: list[NetworkPolicy]) -> tuple[OwnPolicy, ...]:
+    """The shadows of a namespace's policies."""
+    return shadows("team-a", isolating(given), RULES)
+
+
+def selected(made: tuple[OwnPolicy, ...]) -> list[tuple[object, tuple[str, ...]]]:
     """Each shadow's selector and the names of its owners."""
-    return [
-        (p.selector.render(), tuple(name for name, _ in p.owners))
-        for p in plan.policies
-    ]
+    return [(p.selector.render(), tuple(name for name, _ in p.owners)) for p in made]
 
 
 def read_back(own: OwnPolicy) -> NetworkPolicy:
@@ -47,29 +39,26 @@ def test_an_open_namespace_gets_nothing() -> None:
     """A policy there would cut what is open now."""
     ingress_only = policy("{podSelector: {}, policyTypes: [Ingress]}")
 
-    assert additive("team-a", [ingress_only], RULES) == PolicyPlan(
-        "team-a", EgressReason.NOT_ISOLATED
-    )
+    assert isolating([ingress_only]) == []
 
 
 def test_a_default_deny_gets_one_shadow() -> None:
     """For all injected pods, owned by the policy it leans on."""
-    plan = additive("team-a", [policy(DENY), policy(WORKERS, "workers")], RULES)
+    made = plan([policy(DENY), policy(WORKERS, "workers")])
 
-    assert plan.reason is EgressReason.EGRESS_READY
-    assert shadows(plan) == [({"matchLabels": INJECTED}, ("deny",))]
-    assert plan.policies[0].rules == RULES
+    assert selected(made) == [({"matchLabels": INJECTED}, ("deny",))]
+    assert made[0].rules == RULES
 
 
 def test_a_shadow_selects_only_what_is_isolated() -> None:
     """The head keeps all its egress."""
     deny = policy(WORKERS)
-    plan = additive("team-a", [deny], RULES)
-    after = [deny, *map(read_back, plan.policies)]
+    made = plan([deny])
+    after = [deny, *map(read_back, made)]
     head = pod(INJECTED | {"ray.io/node-type": "head"})
     elsewhere = Target(ips("198.51.100.1")[0])
 
-    assert shadows(plan) == [
+    assert selected(made) == [
         ({"matchLabels": INJECTED | {"ray.io/node-type": "worker"}}, ("deny",))
     ]
     assert egress(after, head, elsewhere, 80, Protocol.TCP).allowed
@@ -81,9 +70,9 @@ def test_each_of_kuberays_policies_gets_a_shadow() -> None:
         "{{podSelector: {{matchLabels: {{ray.io/group: {0}}}}}, policyTypes: [Egress]}}"
     )
     names = ["head", "small", "large"]
-    plan = additive("team-a", [policy(spec.format(n), n) for n in names], RULES)
+    made = plan([policy(spec.format(n), n) for n in names])
 
-    assert sorted(owners for _, owners in shadows(plan)) == [
+    assert sorted(owners for _, owners in selected(made)) == [
         ("head",),
         ("large",),
         ("small",),
@@ -92,12 +81,10 @@ def test_each_of_kuberays_policies_gets_a_shadow() -> None:
 
 def test_policies_with_one_selector_share_a_shadow() -> None:
     """It goes with the last of them."""
-    plan = additive("team-a", [policy(WORKERS, "b"), policy(WORKERS, "a")], RULES)
+    made = plan([policy(WORKERS, "b"), policy(WORKERS, "a")])
 
-    assert shadows(plan)[0][1] == ("a", "b")
-    assert [
-        r["uid"] for r in plan.policies[0].manifest()["metadata"]["ownerReferences"]
-    ] == [
+    assert selected(made)[0][1] == ("a", "b")
+    assert [r["uid"] for r in made[0].manifest()["metadata"]["ownerReferences"]] == [
         "uid-a",
         "uid-b",
     ]
@@ -109,25 +96,25 @@ def test_policies_that_select_the_same_injected_pods_share_a_shadow_too() -> Non
         "{podSelector: {matchLabels: {tracking.michelangelo-ai.org/injected: 'true'}},"
         " policyTypes: [Egress]}"
     )
-    plan = additive("team-a", [policy(DENY, "a"), policy(asks, "b")], RULES)
+    made = plan([policy(DENY, "a"), policy(asks, "b")])
 
-    assert shadows(plan) == [({"matchLabels": INJECTED}, ("a", "b"))]
+    assert selected(made) == [({"matchLabels": INJECTED}, ("a", "b"))]
 
 
 def test_a_narrowed_selector_gets_another_shadow() -> None:
     """What is no longer planned has to go, or it isolates the released pod."""
-    wide = additive("team-a", [policy(WORKERS)], RULES).policies
+    wide = plan([policy(WORKERS)])
     spec = "{podSelector: {matchLabels: {ray.io/group: small}}, policyTypes: [Egress]}"
-    narrow = additive("team-a", [policy(spec)], RULES).policies
+    narrow = plan([policy(spec)])
 
     assert {p.name for p in wide}.isdisjoint(p.name for p in narrow)
 
 
 def test_a_policy_without_types_but_with_egress_rules_isolates() -> None:
     """Ours always says `[Egress]`, so ingress stays as it is."""
-    plan = additive("team-a", [policy("{egress: [{to: [{podSelector: {}}]}]}")], RULES)
+    made = plan([policy("{egress: [{to: [{podSelector: {}}]}]}")])
 
-    assert plan.policies[0].manifest()["spec"]["policyTypes"] == ["Egress"]
+    assert made[0].manifest()["spec"]["policyTypes"] == ["Egress"]
 
 
 def test_what_is_permitted_already_is_not_permitted_again() -> None:
@@ -136,9 +123,9 @@ def test_what_is_permitted_already_is_not_permitted_again() -> None:
         "{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 53},"
         " {port: 53, protocol: UDP}]}, {to: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}"
     )
-    plan = additive("team-a", [policy(spec)], RULES)
+    made = plan([policy(spec)])
 
-    assert plan == PolicyPlan("team-a", EgressReason.EGRESS_READY)
+    assert made == ()
 
 
 def test_only_what_is_missing_is_added() -> None:
@@ -147,9 +134,9 @@ def test_only_what_is_missing_is_added() -> None:
         "{policyTypes: [Egress],"
         " egress: [{ports: [{port: 53}, {port: 53, protocol: UDP}]}]}"
     )
-    plan = additive("team-a", [policy(spec)], RULES)
+    made = plan([policy(spec)])
 
-    assert plan.policies[0].rules == (TRACKER,)
+    assert made[0].rules == (TRACKER,)
 
 
 def test_what_is_permitted_to_other_pods_does_not_count() -> None:
@@ -158,11 +145,9 @@ def test_what_is_permitted_to_other_pods_does_not_count() -> None:
         "{podSelector: {matchLabels: {ray.io/node-type: head}},"
         " policyTypes: [Egress], egress: [{}]}"
     )
-    plan = additive(
-        "team-a", [policy(WORKERS, "workers"), policy(heads, "heads")], RULES
-    )
+    made = plan([policy(WORKERS, "workers"), policy(heads, "heads")])
 
-    assert [(p.owners[0][0], p.rules) for p in plan.policies] == [("workers", RULES)]
+    assert [(p.owners[0][0], p.rules) for p in made] == [("workers", RULES)]
 
 
 def test_what_is_permitted_to_fewer_pods_does_not_count() -> None:
@@ -172,15 +157,15 @@ def test_what_is_permitted_to_fewer_pods_does_not_count() -> None:
         " policyTypes: [Egress], egress: [{}]}"
     )
     given = [policy(WORKERS, "workers"), policy(fewer, "fewer")]
-    plan = additive("team-a", given, RULES)
+    made = plan(given)
 
-    assert [(p.owners[0][0], p.rules) for p in plan.policies] == [("workers", RULES)]
+    assert [(p.owners[0][0], p.rules) for p in made] == [("workers", RULES)]
 
 
 def test_a_pod_that_was_not_injected_gains_nothing() -> None:
     """The shadow asks for our label."""
     deny = policy(DENY)
-    after = [deny, *map(read_back, additive("team-a", [deny], RULES).policies)]
+    after = [deny, *map(read_back, plan([deny]))]
     tracker = Target(ips("203.0.113.7")[0])
 
     assert egress(after, pod(INJECTED), tracker, 443, Protocol.TCP).allowed
@@ -194,37 +179,20 @@ def test_a_policy_that_excludes_injected_pods_gets_no_shadow() -> None:
         " operator: DoesNotExist}]}, policyTypes: [Egress]}"
     )
 
-    assert additive("team-a", [policy(spec)], RULES).reason is EgressReason.NOT_ISOLATED
+    assert isolating([policy(spec)]) == []
 
 
 def test_without_addresses_there_is_no_rule() -> None:
     """An empty list of peers would mean the whole world."""
-    assert additive("team-a", [policy(DENY)], ()) == PolicyPlan(
-        "team-a", EgressReason.UNRESOLVED
-    )
+    assert shadows("team-a", [policy(DENY)], ()) == ()
 
 
 def test_our_own_policies_are_not_shadowed() -> None:
     """A plan made of what a plan wrote is the same plan."""
     deny = policy(DENY)
-    first = additive("team-a", [deny], RULES)
+    first = plan([deny])
 
-    assert additive("team-a", [deny, *map(read_back, first.policies)], RULES) == first
-
-
-@pytest.mark.parametrize(
-    ("labels", "name", "own"),
-    [
-        ({"app.kubernetes.io/managed-by": "tracking-injector"}, "mti-egress-1", True),
-        ({"app.kubernetes.io/managed-by": "tracking-injector"}, "deny", False),
-        ({}, "mti-egress-1", False),
-    ],
-)
-def test_a_policy_is_ours_by_label_and_by_name(
-    labels: dict[str, str], name: str, own: bool
-) -> None:
-    """One of them alone may be somebody's copy."""
-    assert is_own(labels, name) == own
+    assert plan([deny, *map(read_back, first)]) == first
 
 
 def test_output_is_the_same_byte_for_byte() -> None:
@@ -239,28 +207,6 @@ def test_output_is_the_same_byte_for_byte() -> None:
     ]
 
     def written(given: list[NetworkPolicy]) -> str:
-        return json.dumps(
-            [p.manifest() for p in additive("team-a", given, RULES).policies]
-        )
+        return json.dumps([p.manifest() for p in plan(given)])
 
     assert written(policies[::-1]) == written(policies)
-
-
-def test_an_owner_without_identity_is_not_referred_to() -> None:
-    """Manifests have no uid, and the API wants one."""
-    deny = NetworkPolicy.parse(
-        {"metadata": {"name": "d"}, "spec": {"policyTypes": ["Egress"]}}
-    )
-    own = additive("default", [deny], RULES).policies[0]
-
-    assert "ownerReferences" not in own.manifest()["metadata"]
-
-
-def test_isolation_closes_injected_pods_to_everything_else() -> None:
-    """One policy, whatever else is there."""
-    plan = isolate("team-a", RULES)
-    (own,) = plan.policies
-
-    assert (plan.reason, own.name) == (EgressReason.EGRESS_READY, ISOLATING_NAME)
-    assert own.selector.render() == {"matchLabels": INJECTED}
-    assert own.rules == normalize(RULES)

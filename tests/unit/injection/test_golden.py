@@ -13,7 +13,7 @@ from msgspec import structs
 from tests.pods import apply
 from webhook import __version__
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 from webhook.injection.review import parse
 from webhook.samples import NOT_A_TASK, reviews
 

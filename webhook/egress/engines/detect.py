@@ -4,10 +4,12 @@ An API that is served shows that an engine is there. Whether it restricts anythi
 in its objects, which the companion may or may not be allowed to list.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+from webhook.egress.reasons import EgressReason, Finding
 
 Json = Mapping[str, Any]
 
@@ -24,11 +26,12 @@ class Engine(StrEnum):
     CLUSTER_NETWORK_POLICY = "cluster-network-policy"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineControl:
     """One kind of object that can restrict egress.
 
     Attributes:
+        engine: Whose object it is.
         group: Of the API that shows the engine.
         version: Which of its versions is read.
         kind: As the object says it.
@@ -44,6 +47,72 @@ class EngineControl:
     plural: str
     restricts: Callable[[Json], bool]
     namespaced: bool = True
+
+    def scope(self, namespace: str) -> str:
+        """Return where an object holds: a namespace, or everywhere when empty.
+
+        A Sidecar in Istio's own namespace holds in the whole mesh.
+        """
+        wide = self.engine is Engine.ISTIO and namespace == MESH[0]
+        return namespace if self.namespaced and not wide else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectedEngines:
+    """The engines that were found.
+
+    Attributes:
+        enforced: Whether a network plugin that enforces NetworkPolicy shows itself;
+            `None` before the first look.
+        engines: Those whose API is served, each with what could not be looked at.
+        restricting: Engine and object that restrict egress, by namespace; under an
+            empty name those that hold everywhere, or may.
+    """
+
+    enforced: bool | None = None
+    engines: Mapping[Engine, tuple[str, ...]] = field(default_factory=dict)
+    restricting: Mapping[str, tuple[tuple[Engine, str], ...]] = field(
+        default_factory=dict
+    )
+
+    @classmethod
+    def among(cls, bodies: Iterable[Json], namespace: str) -> "DetectedEngines":
+        """Return what objects of any kind show, such as those of manifests.
+
+        Args:
+            bodies: The objects.
+            namespace: Of those that name none.
+        """
+        by_kind = {(f"{c.group}/{c.version}", c.kind): c for c in CONTROLS}
+        engines: dict[Engine, tuple[str, ...]] = {}
+        restricting: dict[str, list[tuple[Engine, str]]] = {}
+        for body in bodies:
+            control = by_kind.get((body.get("apiVersion", ""), body.get("kind", "")))
+            if control is None:
+                continue
+            engines[control.engine] = ()
+            meta = body.get("metadata") or {}
+            home = meta.get("namespace") or namespace if control.namespaced else ""
+            if control.restricts(body):
+                where = f"{home}/{meta.get('name')}" if home else meta.get("name")
+                found = control.engine, f"{control.kind} {where}"
+                restricting.setdefault(control.scope(home), []).append(found)
+        return cls(
+            engines=engines,
+            restricting={name: tuple(found) for name, found in restricting.items()},
+        )
+
+    def findings(self, namespace: str) -> Iterator[Finding]:
+        """Yield one for each engine that restricts egress of a namespace."""
+        here = self.restricting.get(namespace, ())
+        found = (*self.restricting.get("", ()), *here)
+        for engine in sorted({engine for engine, _ in found}):
+            names = ", ".join(sorted(name for one, name in found if one is engine))
+            message = (
+                f"{names} may restrict egress; its owner adds what `tracking-injector"
+                f" egress plan -n {namespace} --engine {engine}` prints"
+            )
+            yield Finding(EgressReason.OTHER_EGRESS_CONTROLS, engine, message)
 
 
 MESH: Final = ("istio-system", "istio")
@@ -65,12 +134,12 @@ ENFORCERS: Final = frozenset(
 
 
 def is_registry_only(mesh: Json) -> bool:
-    """Whether Istio's ConfigMap closes the mesh to what no ServiceEntry names."""
+    """Return whether Istio's ConfigMap closes the mesh but for its ServiceEntries."""
     return "REGISTRY_ONLY" in str((mesh.get("data") or {}).get("mesh", ""))
 
 
 def present(groups: Iterable[str]) -> frozenset[Engine]:
-    """The engines whose API is served."""
+    """Return the engines whose API is served."""
     served = frozenset(groups)
     return frozenset(c.engine for c in CONTROLS if c.group in served)
 
@@ -80,7 +149,7 @@ def _spec(body: Json) -> Json:
 
 
 def _cilium(body: Json) -> bool:
-    """One object may hold several rules; any of them closes unless it says not to."""
+    """Return whether any rule of the object closes; each does unless it says not to."""
     for spec in [_spec(body), *(body.get("specs") or ())]:
         closes = (spec.get("enableDefaultDeny") or {}).get("egress")
         if "egressDeny" in spec or closes or ("egress" in spec and closes is not False):
@@ -111,104 +180,50 @@ def _sidecar(body: Json) -> bool:
     return outbound.get("mode") == "REGISTRY_ONLY"
 
 
-def _wide(
-    engine: Engine, group: str, version: str, kind: str, plural: str
-) -> EngineControl:
-    """A cluster-wide policy in the form that SIG Network gave it."""
-    return EngineControl(
-        engine, group, version, kind, plural, _denies, namespaced=False
-    )
-
-
 _SIG: Final = "policy.networking.k8s.io"
 _AWS: Final = "networking.k8s.aws"
 _CALICO: Final = "crd.projectcalico.org"
 _ANTREA: Final = "crd.antrea.io"
+_ISTIO: Final = "networking.istio.io"
+_CNP: Final = Engine.CLUSTER_NETWORK_POLICY
 
-CONTROLS: Final = (
-    EngineControl(
-        Engine.CILIUM,
-        "cilium.io",
-        "v2",
-        "CiliumNetworkPolicy",
-        "ciliumnetworkpolicies",
-        _cilium,
-    ),
-    EngineControl(
-        Engine.CILIUM,
-        "cilium.io",
-        "v2",
-        "CiliumClusterwideNetworkPolicy",
-        "ciliumclusterwidenetworkpolicies",
-        _cilium,
-        namespaced=False,
-    ),
-    EngineControl(
-        Engine.CALICO, _CALICO, "v1", "NetworkPolicy", "networkpolicies", _calico
-    ),
-    EngineControl(
-        Engine.CALICO,
-        _CALICO,
-        "v1",
-        "GlobalNetworkPolicy",
-        "globalnetworkpolicies",
-        _calico,
-        namespaced=False,
-    ),
-    EngineControl(
-        Engine.ANTREA,
-        _ANTREA,
-        "v1beta1",
-        "NetworkPolicy",
-        "networkpolicies",
-        _any_egress,
-    ),
-    EngineControl(
-        Engine.ANTREA,
-        _ANTREA,
-        "v1beta1",
-        "ClusterNetworkPolicy",
-        "clusternetworkpolicies",
-        _any_egress,
-        namespaced=False,
-    ),
-    EngineControl(
-        Engine.OVN, "k8s.ovn.org", "v1", "EgressFirewall", "egressfirewalls", _denies
-    ),
-    EngineControl(
-        Engine.AWS,
-        _AWS,
-        "v1alpha1",
-        "ApplicationNetworkPolicy",
-        "applicationnetworkpolicies",
-        _isolates,
-    ),
-    _wide(
-        Engine.AWS, _AWS, "v1alpha1", "ClusterNetworkPolicy", "clusternetworkpolicies"
-    ),
-    EngineControl(
-        Engine.ISTIO, "networking.istio.io", "v1", "Sidecar", "sidecars", _sidecar
-    ),
-    _wide(
-        Engine.CLUSTER_NETWORK_POLICY,
-        _SIG,
-        "v1alpha2",
-        "ClusterNetworkPolicy",
-        "clusternetworkpolicies",
-    ),
-    _wide(
-        Engine.CLUSTER_NETWORK_POLICY,
-        _SIG,
-        "v1alpha1",
-        "AdminNetworkPolicy",
-        "adminnetworkpolicies",
-    ),
-    _wide(
-        Engine.CLUSTER_NETWORK_POLICY,
-        _SIG,
-        "v1alpha1",
-        "BaselineAdminNetworkPolicy",
-        "baselineadminnetworkpolicies",
-    ),
-)
+
+def _controls() -> Iterator[EngineControl]:
+    rows: tuple[tuple[Engine, str, str, str, Callable[[Json], bool], bool], ...] = (
+        # engine, group, version, kind, what restricts, in its own namespace only
+        (Engine.CILIUM, "cilium.io", "v2", "CiliumNetworkPolicy", _cilium, True),
+        (
+            Engine.CILIUM,
+            "cilium.io",
+            "v2",
+            "CiliumClusterwideNetworkPolicy",
+            _cilium,
+            False,
+        ),
+        (Engine.CALICO, _CALICO, "v1", "NetworkPolicy", _calico, True),
+        (Engine.CALICO, _CALICO, "v1", "GlobalNetworkPolicy", _calico, False),
+        (Engine.ANTREA, _ANTREA, "v1beta1", "NetworkPolicy", _any_egress, True),
+        (Engine.ANTREA, _ANTREA, "v1beta1", "ClusterNetworkPolicy", _any_egress, False),
+        (Engine.OVN, "k8s.ovn.org", "v1", "EgressFirewall", _denies, True),
+        (Engine.AWS, _AWS, "v1alpha1", "ApplicationNetworkPolicy", _isolates, True),
+        (Engine.AWS, _AWS, "v1alpha1", "ClusterNetworkPolicy", _denies, False),
+        (Engine.ISTIO, _ISTIO, "v1", "Sidecar", _sidecar, True),
+        (_CNP, _SIG, "v1alpha2", "ClusterNetworkPolicy", _denies, False),
+        (_CNP, _SIG, "v1alpha1", "AdminNetworkPolicy", _denies, False),
+        (_CNP, _SIG, "v1alpha1", "BaselineAdminNetworkPolicy", _denies, False),
+    )
+    for engine, group, version, kind, restricts, namespaced in rows:
+        plural = kind.lower().removesuffix("y") + ("ies" if kind.endswith("y") else "s")
+        yield EngineControl(
+            engine=engine,
+            group=group,
+            version=version,
+            kind=kind,
+            plural=plural,
+            restricts=restricts,
+            namespaced=namespaced,
+        )
+
+
+CONTROLS: Final = tuple(_controls())
 """Everything that is looked at; a version that is not served counts as no object."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from webhook.egress.engines.detect import Engine
 from webhook.egress.network_policy import IpBlock, PodPeer, Port, Protocol, Rule
+from webhook.egress.own_policy import INJECTED
 from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.egress.selector import Operator, Selector
-from webhook.egress.shadow import INJECTED
 
 Json = dict[str, Any]
 NAME: Final = "tracking-injector"
@@ -21,7 +21,7 @@ _LISTED: Final = 25
 """Networks in one rule of a ClusterNetworkPolicy."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EgressNeed:
     """What injected pods of a namespace should reach.
 
@@ -38,7 +38,7 @@ class EgressNeed:
 
 
 def render(engine: Engine, need: EgressNeed) -> list[Json]:
-    """The objects to add; for OVN, the rules to put first into the one there is."""
+    """Return the objects to add; for OVN, rules to put first into the one there is."""
     return _WRITERS[engine](need)
 
 
@@ -79,7 +79,7 @@ def _text(port: Port) -> Json:
 
 
 def _calico(need: EgressNeed) -> list[Json]:
-    """A tier of its own passes on what it does not permit."""
+    """Return a policy, and its own tier, which passes on what it does not permit."""
     egress: list[Json] = []
     for rule in need.rules:
         for protocol, numbers in _by_protocol(rule.ports):
@@ -130,7 +130,7 @@ def _antrea(need: EgressNeed) -> list[Json]:
 
 
 def _ovn(need: EgressNeed) -> list[Json]:
-    """A namespace has one EgressFirewall; it judges what leaves the cluster only."""
+    """Return rules for a namespace's one EgressFirewall, which judges what leaves."""
     egress: list[Json] = [
         {"type": "Allow", "to": {"dnsName": host}, "ports": _tcp([port])}
         for port, hosts in _by_port(need.named)
@@ -201,7 +201,7 @@ def _wide_peers(rule: Rule) -> Iterator[Json]:
 
 
 def _wide_policy(api: str, namespace: str, egress: list[Json]) -> Json:
-    """Cluster-wide, so its subject has to name the namespace."""
+    """Return a cluster-wide policy, whose subject has to name the namespace."""
     home = Selector.labels({NAMESPACE_NAME_LABEL: namespace}).render()
     subject = {"pods": {"namespaceSelector": home, "podSelector": INJECTED.render()}}
     spec = {"tier": "Admin", "priority": 100, "subject": subject, "egress": egress}
@@ -211,7 +211,7 @@ def _wide_policy(api: str, namespace: str, egress: list[Json]) -> Json:
 
 
 def _istio(need: EgressNeed) -> list[Json]:
-    """Services of the cluster are in the registry already; what lies outside is not."""
+    """Return entries for what lies outside; Services are in the registry already."""
     hosts: dict[str, list[int]] = {}
     for host, port in need.named:
         hosts.setdefault(host, []).append(port)
@@ -254,7 +254,7 @@ def _pods(rule: Rule) -> list[PodPeer]:
 
 
 def _labels(selector: Selector) -> Mapping[str, str]:
-    """Ours are made of single labels: a Service's selector, a namespace's name."""
+    """Return the single labels that our selectors are made of."""
     return {
         r.key: r.values[0] for r in selector.requirements if r.operator is Operator.IN
     }

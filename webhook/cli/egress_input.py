@@ -1,0 +1,289 @@
+"""What the `egress` commands plan from: a cluster, or manifests.
+
+On a cluster the companion's status has the settings, its ConfigMap of addresses what
+names resolve to, and a namespace's mirror its keys. From manifests all of that is
+given by flags.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
+
+import click
+
+from webhook.cli.document import BadInputError
+from webhook.cli.egress_objects import KINDS, ObjectReader
+from webhook.cli.manifests import read
+from webhook.cli.status import ReleaseLocation, find_release
+from webhook.cluster.errors import ClusterError, NotFound
+from webhook.cluster.interface import Discovery, KubeClient, ListOptions
+from webhook.cluster.resources import (
+    CONFIG_MAP,
+    SECRET,
+    ResourceType,
+)
+from webhook.companion.egress.engine_detection import detect_engines
+from webhook.companion.projections import (
+    ComputeNamespace,
+)
+from webhook.companion.status import FIELD
+from webhook.egress.addresses import Address
+from webhook.egress.destinations import Destination, derive
+from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache
+from webhook.egress.engines.detect import DetectedEngines
+from webhook.egress.engines.render import EgressNeed
+from webhook.egress.network_policy import Pod
+from webhook.egress.options import EgressOptions
+from webhook.egress.plan import EgressWorld, NamespaceInput
+from webhook.egress.rules import NAMESPACE_NAME_LABEL, EgressRules, rules_for
+from webhook.egress.services import ServiceIndex
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
+from webhook.mirror.decide import NamespaceFilter
+
+Json = dict[str, Any]
+Keys = Callable[[str], Mapping[str, str] | None]
+"""The tracking keys of a namespace; None while it has none from the companion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line says instead of the cluster.
+
+    Attributes:
+        settings: Fields of `EgressOptions` to put in the place of the published ones.
+        hosts: Destinations besides those of the settings.
+        known: Addresses by host name.
+        keys: The tracking keys of every namespace, instead of the mirrors'.
+        release: Namespace, or namespace and name, of the release to ask.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    hosts: tuple[Destination, ...] = ()
+    known: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    keys: Mapping[str, str] | None = None
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressInput:
+    """What a plan is made from, for any namespace.
+
+    Attributes:
+        world: What the companion would know of the cluster.
+        options: The settings in effect.
+        namespaces: Every namespace there is.
+        keys: The tracking keys of a namespace.
+        list_pods: Reads all pods; only a check needs them.
+    """
+
+    world: EgressWorld
+    options: EgressOptions
+    namespaces: Mapping[str, ComputeNamespace]
+    keys: Keys
+    list_pods: Callable[[], Sequence[Pod]]
+
+    @property
+    def _index(self) -> ServiceIndex:
+        index = self.world.index
+        return replace(index, nodes=index.nodes or frozenset())
+
+    def compute(self) -> list[str]:
+        """Return the namespaces that the companion plans for; all where none is."""
+        scope = NamespaceFilter(self.options.allowed, self.options.excluded)
+        labeled = [
+            name
+            for name, one in self.namespaces.items()
+            if one.labels.get(INJECT_LABEL) == INJECT_ENABLED
+        ]
+        everywhere = {*self.namespaces, *self.world.policies}
+        return sorted(
+            name
+            for name in labeled or everywhere
+            if scope.exclusion(name) is None
+            and not (name in self.namespaces and self.namespaces[name].terminating)
+        )
+
+    def of(self, namespace: str) -> NamespaceInput:
+        """Return what is known of one namespace."""
+        there, keys = self.namespaces.get(namespace), self.keys(namespace)
+        derived = None if keys is None else derive(keys, self.options.extra)
+        return NamespaceInput(
+            name=namespace,
+            labels=there.labels if there else {NAMESPACE_NAME_LABEL: namespace},
+            egress_label=there.egress if there else None,
+            destinations=derived.destinations if derived else None,
+            findings=derived.findings if derived else (),
+        )
+
+    def rules(self, namespace: NamespaceInput) -> EgressRules:
+        """Return how its tracking server is reached, whatever the mode.
+
+        Endpoints' addresses, which a plan permits where nodes may not be seen, are a
+        precaution: nobody has to permit them.
+        """
+        places, servers = namespace.destinations or (), self.options.nameservers
+        index, known = self._index, self.world.addresses
+        return rules_for(places, namespace.name, index, known, servers)
+
+    def need(self, name: str) -> EgressNeed:
+        """Return what another engine has to be told about a namespace."""
+        namespace, index = self.of(name), self._index
+        places, servers = namespace.destinations or (), self.options.nameservers
+        named = {
+            (host, place.port)
+            for place in places
+            for host in rules_for((place,), name, index, {}, servers).names
+        }
+        return EgressNeed(
+            namespace=name,
+            named=tuple(sorted(named)),
+            fixed=rules_for(places, name, index, {}, servers).rules,
+            rules=self.rules(namespace).rules,
+        )
+
+
+def from_manifests(
+    files: Iterable[IO[bytes]], namespace: str, flags: Flags
+) -> EgressInput:
+    """Read manifests; objects that have no part in it are passed over.
+
+    Args:
+        files: YAML or JSON.
+        namespace: Of what names none.
+        flags: Settings, keys and addresses, none of which a manifest has.
+
+    Raises:
+        BadInputError: A file is no manifest, or an object cannot be read.
+    """
+    found: dict[str, list[Json]] = {name: [] for name in KINDS}
+    rest: list[Json] = []
+    for file in files:
+        for document in read(file):
+            listed = document.content.get("kind") == "List"
+            for body in document.content["items"] if listed else [document.content]:
+                kind = KINDS.get(body.get("kind", ""))
+                if kind is not None and kind.namespaced:
+                    body.setdefault("metadata", {}).setdefault("namespace", namespace)
+                (found[kind.name] if kind else rest).append(body)
+    objects = ObjectReader(list_=lambda kind: found[kind.name], strict=True)
+    pods = objects.pods()
+    options, engines = EgressOptions(), DetectedEngines.among(rest, namespace)
+    domain = flags.settings.get("domain", options.domain)
+    world = objects.world(domain, flags.known, {}, engines)
+    return EgressInput(
+        world=world,
+        options=_effective(options, flags, world),
+        namespaces=objects.namespaces(),
+        keys=lambda name: _given(name, flags.keys),
+        list_pods=lambda: pods,
+    )
+
+
+def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> EgressInput:
+    """Read what the companion reads, and what it published.
+
+    Raises:
+        ClusterError: It cannot be read.
+    """
+    release = _release(client, flags.release)
+    report = _report(release) if release else {}
+    options, profiles = _published(report), report.get("profiles")
+
+    def listed(kind: ResourceType) -> list[Json]:
+        items = client.list(ListOptions(kind), dict).items
+        return [body for _, (_, body) in sorted(items.items())]
+
+    objects = ObjectReader(list_=listed, strict=False)
+    spaces = objects.namespaces()
+
+    def keys(namespace: str) -> Mapping[str, str] | None:
+        profile = spaces[namespace].profile if namespace in spaces else None
+        if flags.keys is None and profiles and profile and profile not in profiles:
+            return None  # the companion has nothing to give it
+        return flags.keys if flags.keys is not None else _mirror(client, namespace)
+
+    cached = _cached(client, release, options) if release else {}
+    known = {n: addresses(one, options.limits) for n, one in cached.items()}
+    world = objects.world(
+        flags.settings.get("domain", options.domain),
+        known | dict(flags.known),
+        {n: findings(n, one, options.limits) for n, one in cached.items()},
+        detect_engines(client, discovery),
+    )
+    return EgressInput(
+        world=world,
+        options=_effective(options, flags, world),
+        namespaces=spaces,
+        keys=keys,
+        list_pods=objects.pods,
+    )
+
+
+def _effective(
+    options: EgressOptions, flags: Flags, world: EgressWorld
+) -> EgressOptions:
+    """Return the settings with flags in their place, and kube-dns where none says."""
+    extra = (*options.extra, *flags.hosts)
+    dns = world.index.services.get(("kube-system", "kube-dns"))
+    servers = options.nameservers or (dns.cluster_ips if dns else ())
+    return replace(options, **{"nameservers": servers, **flags.settings}, extra=extra)
+
+
+def _given(namespace: str, keys: Mapping[str, str] | None) -> Mapping[str, str]:
+    if keys is None:
+        raise BadInputError(f"Give --secret: no manifest says what {namespace} has.")
+    return keys
+
+
+def _release(client: KubeClient, asked: str) -> ReleaseLocation | None:
+    """Return the release to ask; None where there is none and none was asked for."""
+    release = find_release(client, *asked.split("/", 1))
+    if asked and release is None:
+        raise click.UsageError(f"No release in {asked}: is the chart installed?")
+    return release
+
+
+def _report(release: ReleaseLocation) -> Json:
+    try:
+        body = release.resources.get(CONFIG_MAP, release.report.name, release.home)
+        found: Json = json.loads((body.get("data") or {}).get(FIELD) or "{}")
+    except (NotFound, ValueError):
+        return {}
+    return found
+
+
+def _published(report: Json) -> EgressOptions:
+    settings = (report.get("settings") or {}).get("egress")
+    if settings is None:
+        message = "No companion publishes its settings: defaults and flags hold."
+        click.echo(message, err=True)
+        return EgressOptions()
+    try:
+        return EgressOptions.from_json(settings)
+    except ValueError as error:
+        message = f"{error}: use the command of the installed version."
+        raise click.ClickException(message) from error
+
+
+def _cached(
+    client: KubeClient, release: ReleaseLocation, options: EgressOptions
+) -> Mapping[str, CachedName]:
+    """Return the names that the companion has looked up; none where unreadable."""
+    try:
+        return load_cache(client.get(CONFIG_MAP, options.dns_cache, release.home))
+    except (ClusterError, ValueError) as error:
+        click.echo(f"Addresses of names are not known: {error}.", err=True)
+        return {}
+
+
+def _mirror(client: KubeClient, namespace: str) -> Mapping[str, str] | None:
+    try:
+        body = client.get(SECRET, MIRROR_SECRET, namespace)
+    except NotFound:
+        return None
+    return {
+        key: base64.b64decode(text).decode("utf-8", "replace")
+        for key, text in (body.get("data") or {}).items()
+    }

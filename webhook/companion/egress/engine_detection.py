@@ -1,0 +1,178 @@
+"""Detects engines that restrict egress with objects of their own.
+
+Which APIs are served every client may ask. Their objects are listed where the right is
+given; where it is not, that is reported, and nothing is guessed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from webhook.cluster.errors import Forbidden, NotFound
+from webhook.cluster.interface import Discovery, Json, KubeClient, ListOptions
+from webhook.cluster.resources import CONFIG_MAP, ResourceType
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.controller import Context, Result
+from webhook.egress.engines.detect import (
+    CONTROLS,
+    ENFORCERS,
+    MESH,
+    DetectedEngines,
+    Engine,
+    EngineControl,
+    is_registry_only,
+    present,
+)
+from webhook.egress.reasons import EgressReason, Finding
+
+KEY: Final = "cluster"
+"""The only key: what is detected holds for the whole cluster."""
+_AGAIN: Final = 1800.0
+"""Seconds between two looks, as often as informers list anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineResult(Result):
+    """What is known of other engines.
+
+    Attributes:
+        detected: by the last look that worked.
+        findings: what holds for the whole cluster.
+    """
+
+    detected: DetectedEngines
+    findings: tuple[Finding, ...] = ()
+
+
+class EngineDetector:
+    """The reconciler of the only key."""
+
+    name = "engines"
+
+    def __init__(
+        self,
+        context: Context,
+        discovery: Discovery,
+        queue: WorkQueue,
+    ) -> None:
+        """Queue the first look; nothing is asked yet.
+
+        Args:
+            context: what all controllers share.
+            discovery: says which API groups are served.
+            queue: of this controller.
+        """
+        self._client, self._discovery = context.client, discovery
+        self._on_change: list[Callable[[], None]] = []
+        self.detected = DetectedEngines()
+        """As of the last look that worked."""
+        queue.add(KEY)
+
+    def subscribe(self, on_change: Callable[[], None]) -> None:
+        """Call back when something else is detected than before."""
+        self._on_change.append(on_change)
+
+    def reconcile(self, key: str, now: datetime) -> EngineResult:
+        """Look, and again in half an hour."""
+        del key, now
+        detected = detect_engines(self._client, self._discovery)
+        changed, self.detected = detected != self.detected, detected
+        for on_change in self._on_change if changed else ():
+            on_change()
+        findings = tuple(_cluster_findings(detected))
+        reason = EgressReason.EGRESS_READY
+        if findings:
+            reason = findings[0].reason
+        elif detected.restricting:
+            reason = EgressReason.OTHER_EGRESS_CONTROLS
+        return EngineResult(
+            reason=reason, requeue_after=_AGAIN, detected=detected, findings=findings
+        )
+
+    def failure(self, key: str, error: Exception) -> EngineResult:
+        """Keep what was detected before; it is looked for again after a backoff."""
+        del key
+        reason = EgressReason.ENFORCEMENT_UNKNOWN
+        findings = tuple(_cluster_findings(self.detected))
+        return EngineResult(
+            reason=reason, error=error, detected=self.detected, findings=findings
+        )
+
+
+def detect_engines(client: KubeClient, discovery: Discovery) -> DetectedEngines:
+    """Ask which APIs are served, and list what may be listed.
+
+    Raises:
+        ClusterError: the server does not say, for another reason than a missing right.
+    """
+    groups = discovery.groups()
+    engines: dict[Engine, list[str]] = {engine: [] for engine in present(groups)}
+    restricting: dict[str, list[tuple[Engine, str]]] = {}
+    for control in CONTROLS:
+        if control.group not in groups:
+            continue
+        try:
+            for namespace, name in _restricting(client, control):
+                restricting.setdefault(namespace, []).append((control.engine, name))
+        except Forbidden:
+            engines[control.engine].append(f"{control.plural}.{control.group}")
+    if Engine.ISTIO in engines:
+        unseen = _mesh(client, restricting)
+        engines[Engine.ISTIO] += [unseen] if unseen else []
+    return DetectedEngines(
+        enforced=bool(groups & ENFORCERS),
+        engines={engine: tuple(engines[engine]) for engine in sorted(engines)},
+        restricting={name: tuple(found) for name, found in restricting.items()},
+    )
+
+
+def _cluster_findings(detected: DetectedEngines) -> Iterator[Finding]:
+    if detected.enforced is False:
+        message = "no network plugin that enforces NetworkPolicy shows itself"
+        yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message)
+
+
+def _restricting(
+    client: KubeClient, control: EngineControl
+) -> Iterator[tuple[str, str]]:
+    """Return namespace and name of each object of a kind that restricts."""
+    kind = ResourceType(
+        control.group,
+        control.version,
+        control.kind,
+        control.plural,
+        namespaced=control.namespaced,
+    )
+    try:
+        listing = client.list(ListOptions(kind), partial(_may_restrict, control))
+    except NotFound:
+        return  # this version or kind is not served
+    for key, (_, restricts) in sorted(listing.items.items()):
+        if restricts:
+            yield control.scope(key.namespace), f"{control.kind} {key}"
+
+
+def _may_restrict(control: EngineControl, body: Json) -> bool:
+    """Return whether an object restricts egress; one that cannot be read may."""
+    try:
+        return control.restricts(body)
+    except (AttributeError, TypeError):
+        return True
+
+
+def _mesh(
+    client: KubeClient, restricting: dict[str, list[tuple[Engine, str]]]
+) -> str | None:
+    namespace, name = MESH
+    try:
+        mesh: Json = client.get(CONFIG_MAP, name, namespace)
+    except Forbidden:
+        return f"ConfigMap {namespace}/{name}"
+    except NotFound:
+        return None
+    if is_registry_only(mesh):
+        found = (Engine.ISTIO, f"REGISTRY_ONLY in ConfigMap {namespace}/{name}")
+        restricting.setdefault("", []).append(found)
+    return None
