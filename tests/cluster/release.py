@@ -81,6 +81,8 @@ class Release:
         values = {
             "fullnameOverride": fullname,
             "tracking": {"existingConfigMap": "uri", "existingSecret": "keys"},
+            # Tests edit mirrors and squat on them, to see what the companion does.
+            "policies": {"rejectForeignMirror": False},
         }
         self.install(values)
         self.source("uri", {"TRACKING_URI": URI})
