@@ -104,7 +104,7 @@ def owned_pods() -> Iterator[Object]:
         [("RayCluster", "victim"), ("Pod", "pod-1"), ("Node", "x"), ("Secret", MIRROR)]
     ):
         body = pod(f"owned-{number}", HEAD)
-        owner = {"apiVersion": "ray.io/v1" if number == 0 else "v1", "kind": kind}
+        owner: Object = {"apiVersion": "ray.io/v1" if number == 0 else "v1", "kind": kind}
         owner |= {"name": name, "uid": f"uid-{number}", "controller": True}
         body["metadata"]["ownerReferences"] = [owner]
         yield body

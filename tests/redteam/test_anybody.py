@@ -127,7 +127,7 @@ def under(attack: Attack, port: int) -> Iterator[None]:
 
 def waits(ask: Callable[[], bool]) -> list[float]:
     """How long each of some answers takes; all are right."""
-    found = []
+    found: list[float] = []
     end = time.monotonic() + SECONDS
     while len(found) < REVIEWS and (time.monotonic() < end or len(found) < 10):
         begun = time.perf_counter()
