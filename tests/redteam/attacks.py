@@ -104,8 +104,9 @@ def owned_pods() -> Iterator[Object]:
         [("RayCluster", "victim"), ("Pod", "pod-1"), ("Node", "x"), ("Secret", MIRROR)]
     ):
         body = pod(f"owned-{number}", HEAD)
-        owner: Object = {"apiVersion": "ray.io/v1" if number == 0 else "v1", "kind": kind}
-        owner |= {"name": name, "uid": f"uid-{number}", "controller": True}
+        version = "ray.io/v1" if number == 0 else "v1"
+        owner: Object = {"apiVersion": version, "kind": kind, "name": name}
+        owner |= {"uid": f"uid-{number}", "controller": True}
         body["metadata"]["ownerReferences"] = [owner]
         yield body
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -30,8 +29,9 @@ from webhook.injection.policy import Precedence
 from webhook.injection.reasons import InjectionReason
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
+from webhook.reason import Reason
 
-_PACE: Final = 1.0
+_PACE: Final = 0.25
 """Seconds between two audits of a namespace: ten thousand pods cost some 20 ms, and a
 burst of new ones must not make them cost a core."""
 _TOLD: Final = 100
@@ -39,23 +39,44 @@ _TOLD: Final = 100
 status counts all of them."""
 
 
-class AuditReason(StrEnum):
+class AuditReason(Reason):
     """Why a task pod of a compute namespace has the keys, or has not."""
 
-    INJECTED = "Injected"
-    ALREADY_REFERENCED = "AlreadyReferenced"
-    OPTED_OUT = "OptedOut"
-    CREATED_BEFORE_LABEL = "CreatedBeforeLabel"
-    MISSED = "Missed"
-    WRONG_LABELS = "WrongLabels"
-    NO_TASK_CONTAINER = "NoTaskContainer"
-    REFERENCE_MISSING = "ReferenceMissing"
-    FOREIGN_MIRROR = "ForeignMirror"
-
-    @property
-    def sentence(self) -> str:
-        """Return one sentence for an Event or a table."""
-        return _SENTENCES[self]
+    INJECTED = "Injected", "The task containers were given the tracking keys."
+    ALREADY_REFERENCED = (
+        "AlreadyReferenced",
+        "The pod refers to the tracking Secret by itself.",
+    )
+    OPTED_OUT = "OptedOut", "The pod's label switches injection off."
+    CREATED_BEFORE_LABEL = (
+        "CreatedBeforeLabel",
+        "The pod is older than the namespace's label; a new one gets the keys.",
+    )
+    MISSED = (
+        "Missed",
+        "The pod runs without the tracking keys: when it was created, the API "
+        "server did not get an answer from the webhook.",
+    )
+    WRONG_LABELS = (
+        "WrongLabels",
+        "The pod runs without the tracking keys: its label ray.io/node-type or "
+        "spark-role has a value that no task pod has.",
+    )
+    NO_TASK_CONTAINER = (
+        "NoTaskContainer",
+        "The pod runs without the tracking keys: its labels mark a task pod, but "
+        "no container is recognizable as Ray's or Spark's.",
+    )
+    REFERENCE_MISSING = (
+        "ReferenceMissing",
+        "The pod runs without the tracking keys: it bears the webhook's label, but a "
+        "task container of it does not refer to the tracking Secret.",
+    )
+    FOREIGN_MIRROR = (
+        "ForeignMirror",
+        "The pod runs with what a Secret of the mirror's name holds that this release "
+        "did not make; these are not the tracking keys.",
+    )
 
     @property
     def is_missed(self) -> bool:
@@ -73,38 +94,6 @@ _MISSED = frozenset(
     }
 )
 
-_SENTENCES = MappingProxyType(
-    {
-        AuditReason.INJECTED: "The task containers were given the tracking keys.",
-        AuditReason.ALREADY_REFERENCED: (
-            "The pod refers to the tracking Secret by itself."
-        ),
-        AuditReason.OPTED_OUT: "The pod's label switches injection off.",
-        AuditReason.CREATED_BEFORE_LABEL: (
-            "The pod is older than the namespace's label; a new one gets the keys."
-        ),
-        AuditReason.MISSED: (
-            "The pod runs without the tracking keys: when it was created, the API "
-            "server did not get an answer from the webhook."
-        ),
-        AuditReason.WRONG_LABELS: (
-            "The pod runs without the tracking keys: its label ray.io/node-type or "
-            "spark-role has a value that no task pod has."
-        ),
-        AuditReason.NO_TASK_CONTAINER: (
-            "The pod runs without the tracking keys: its labels mark a task pod, but "
-            "no container is recognizable as Ray's or Spark's."
-        ),
-        AuditReason.REFERENCE_MISSING: (
-            "The pod runs without the tracking keys: it bears the webhook's label, but "
-            "a task container of it does not refer to the tracking Secret."
-        ),
-        AuditReason.FOREIGN_MIRROR: (
-            "The pod runs with what a Secret of the mirror's name holds that this "
-            "release did not make; these are not the tracking keys."
-        ),
-    }
-)
 
 _BY_DECISION = MappingProxyType(
     {
@@ -177,7 +166,7 @@ class _Audited:
 
 
 class AuditController:
-    """The reconciler, for one worker."""
+    """The reconciler; safe for several workers: one may wait for an owner."""
 
     name = "audit"
 

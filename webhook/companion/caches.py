@@ -191,7 +191,7 @@ def build_caches(client: KubeClient, interests: Interests) -> Caches:
             partial(projections.mirror_state, release=interests.release),
         ),
         sources={
-            ref: inform(ListOptions(kind, home, ref.name), project)
+            ref: inform(ListOptions(kind, namespace=home, name=ref.name), project)
             for ref in interests.sources
             for kind, project in (_SOURCES[ref.kind],)
         },
