@@ -5,6 +5,7 @@ tenant's namespace is not labeled; all attacks stay in place while it goes on.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -19,6 +20,7 @@ from tests.cluster.release import (
     Running,
     companion,
     eventually,
+    tell,
 )
 from tests.lab.api import Api, ApiError, Object
 from tests.lab.control_plane import ControlPlane
@@ -29,6 +31,7 @@ from webhook.companion.audit import AuditReason
 VICTIM: Final = "victim"
 PLAIN: Final = "plain"
 HOME: Final = "ml-tracking"
+FLOOD: Final = 400
 MEMORY_MIB: Final = 256
 """Half of what the chart allows the companion."""
 PLURALS: Final = {
@@ -113,6 +116,47 @@ def test_a_tenant_changes_nothing_of_anybody_elses(
     assert running.ask("/healthz")[0] == 200
     assert running.memory("VmHWM") < MEMORY_MIB
     assert release.leaks() == []
+
+
+def test_policies_in_one_namespace_delay_no_others(
+    release: Release, running: Running
+) -> None:
+    """Hundreds wait for their shadows while another namespace's first one gets its."""
+    flooded = release.compute("flooded")
+    deny = {"podSelector": {}, "policyTypes": ["Egress"]}
+    for number in range(FLOOD):
+        body = {"metadata": {"name": f"deny-{number}"}, "spec": deny}
+        body["spec"] = deny | {"podSelector": {"matchLabels": {"n": str(number)}}}
+        release.admin.create(path("NetworkPolicy", flooded), body)
+
+    calm = release.compute("calm")
+    release.admin.create(
+        path("NetworkPolicy", calm), {"metadata": {"name": "deny"}, "spec": deny}
+    )
+    took = eventually("a shadow", lambda: shadows(release, calm) == 1, seconds=30)
+    behind = FLOOD - shadows(release, flooded)
+    tell(f"a shadow after {took:.2f} s, {behind} of {FLOOD} others still to come")
+
+    assert took < 3
+
+
+def shadows(release: Release, namespace: str) -> int:
+    """How many policies of ours are there."""
+    found = release.admin.get(path("NetworkPolicy", namespace))["items"]
+    return sum(one["metadata"]["name"].startswith("mti-egress-") for one in found)
+
+
+def test_the_policies_believe_a_label_as_soon_as_the_companion(
+    release: Release, running: Running
+) -> None:
+    """Otherwise each new namespace would begin with a refusal and an Event."""
+    names = [release.plane.namespace(f"late-{number}") for number in range(25)]
+    for name in names:
+        release.label(name)
+        eventually(f"the mirror of {name}", partial(release.holds, name), seconds=10)
+    failed = [one for one in running.lines() if one["event"] == "reconcile-failed"]
+
+    assert [one for one in failed if one["key"].startswith("late-")] == []
 
 
 def test_who_starts_among_the_attacks_serves_everybody(
