@@ -10,6 +10,7 @@ from tests.redteam.attacks import ATTACKS, DNS, TENANT, TRACKER
 from tests.unit.companion.built import CANARY, DENY, KEYS, Built
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import Json, ListOptions
+from webhook.cluster.metadata import key
 from webhook.cluster.resources import (
     CONFIG_MAP,
     ENDPOINT_SLICE,
@@ -45,7 +46,12 @@ def attack(built: Built, name: str) -> list[Json]:
     done = []
     for body in ATTACKS[name]():
         kind = KINDS[body["kind"]]
-        done.append(built.user.apply(kind, body))
+        stored = built.user.apply(kind, body)
+        claimed = body["metadata"].get("managedFields")
+        if claimed:  # an apply keeps its own; who replaces an object writes any
+            found = built.cluster.find(kind, key(stored))
+            found["metadata"]["managedFields"] = claimed
+        done.append(stored)
     return done
 
 
