@@ -23,6 +23,7 @@ from webhook.companion.projections import MirrorState
 from webhook.egress.own_policy import is_own
 from webhook.egress.reasons import EgressReason
 from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
+from webhook.mirror.secret import is_of_release
 
 HELD_SECONDS: Final = 60
 """How long nobody may lead; Helm deletes the Deployment within that."""
@@ -88,6 +89,7 @@ def delete_policies(context: Context) -> int:
         (key, metadata.uid(body))
         for key, (_, body) in sorted(listing.items.items())
         if is_own(metadata.labels(body), key.name)
+        and is_of_release(metadata.labels(body), context.release)
     ]
     failed: list[ClusterError] = []
     for key, uid in own:

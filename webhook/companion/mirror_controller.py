@@ -150,7 +150,14 @@ class MirrorController:
         profile: ProfileContent | None,
     ) -> MirrorDecision:
         labeled = namespace.labeled if namespace else None
-        return decide(labeled, existing, profile, self._filter, self._enforced_keys)
+        return decide(
+            labeled,
+            existing,
+            profile,
+            self._filter,
+            self._enforced_keys,
+            release=self._context.release,
+        )
 
     def _remove(
         self, key: str, mirror: MirrorState, decision: MirrorDecision, now: datetime
