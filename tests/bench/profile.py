@@ -174,7 +174,7 @@ def show_growth(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Print the growth and both profiles, and all of it as one line of JSON."""
+    """Print the growth and both profiles, and all of it as JSON, to a file if named."""
     result: dict[str, Any] = {"growth": growth()}
     show_growth(result["growth"])
     with tempfile.TemporaryDirectory() as name:
@@ -184,7 +184,10 @@ def main() -> None:
             result[path.stem] = profile(body)
             for part, value in result[path.stem].items():
                 sys.stdout.write(f"  {value:8.2f}  {part}\n")
-    sys.stdout.write(json.dumps(result) + "\n")
+    text = json.dumps(result)
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(text)
+    sys.stdout.write(text + "\n")
 
 
 if __name__ == "__main__":

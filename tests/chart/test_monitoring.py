@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.companion.audit import AuditReason
 from webhook.companion.build import Outside, build_companion
 from webhook.jsonlog import JsonLog
@@ -35,7 +35,7 @@ def known_metrics() -> set[str]:
     ServerMetrics(registry)
     client: Any = FakeCluster().client()
     companion = build_companion(
-        Connection(client, "release", ""),
+        ClusterConnection(client, "release"),
         CompanionSettings(),
         Outside(log=JsonLog(len, datetime.now), clock=datetime.now),  # noqa: TID251 - never called
     )

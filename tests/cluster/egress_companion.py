@@ -89,7 +89,7 @@ def main(kubeconfig: str, home: str) -> None:
         profiles=FixedProfiles(),
         index=ServiceIndexCache(caches.egress, options.domain),
         dns=dns,
-        engines=EngineDetector(context, port, WorkQueue("engines")),
+        engines=EngineDetector(context, WorkQueue("engines")),
     )
     egress = EgressController(context, caches, queue, sources, options)
     controller = Controller(reconciler=egress, queue=queue, context=context)

@@ -19,7 +19,6 @@ from webhook.cluster.errors import (
     Terminating,
 )
 from webhook.cluster.interface import (
-    Discovery,
     Json,
     KubeClient,
     ListOptions,
@@ -77,7 +76,7 @@ class KubeClientContract:
         assert port.get(CONFIG_MAP, "c", home)["data"] == {"a": "1"}
 
     def test_what_is_served_can_be_asked(
-        self, port: Discovery, other: KubeClient
+        self, port: KubeClient, other: KubeClient
     ) -> None:
         """By group; the core one has no name."""
         other.apply(WEBHOOK_CONFIGURATION, webhook_configuration("groups"))

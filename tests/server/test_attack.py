@@ -38,6 +38,18 @@ def open_files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def under_way(port: int) -> int:
+    """Bytes that were sent to a port and not read there."""
+    queues = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    ours, unread = f":{port:04X}", 0
+    for _, local, remote, state, queue, *_ in queues[1:]:
+        if state == "01" and local.endswith(ours):
+            unread += int(queue.partition(":")[2], 16)
+        elif state == "01" and remote.endswith(ours):
+            unread += int(queue.partition(":")[0], 16)
+    return unread
+
+
 def threads(pid: int) -> int:
     """The number of a process's threads."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
@@ -114,6 +126,7 @@ def test_large_bodies_share_a_bounded_memory(folder: Path, pair: PemPair) -> Non
         holders = [server.client() for _ in range(LARGE_BODIES // BODY_LIMIT)]
         for client in holders:
             client.sock.sendall(head % (almost + 1) + b" " * almost)
+        wait_until(lambda: under_way(server.port) == 0)
         with server.client() as late:
             late.sock.sendall(head % almost)
             with contextlib.suppress(OSError):

@@ -1,11 +1,15 @@
 """Settings come from a mapping, whole or not at all."""
 
+import runpy
 from pathlib import Path
 
 import pytest
 
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 from webhook.settings import CompanionSettings, Readable, SettingError, Settings
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "generate.py"
+variables = runpy.run_path(str(REFERENCE))["variables"]
 
 
 def test_every_default() -> None:
@@ -139,14 +143,14 @@ def test_an_address_of_either_family_can_be_bound(bind: str) -> None:
 @pytest.mark.parametrize("settings", [Settings, CompanionSettings])
 def test_every_default_keeps_its_own_rule(settings: type[Readable]) -> None:
     """What the reference shows as a default can be written as a variable."""
-    shown = {row.variable: row.default for row in settings.table()}
+    shown = {row.variable: row.default for row in variables(settings)}
 
     assert settings.from_environ(shown) == settings()
 
 
 def test_the_table_has_a_row_for_every_setting() -> None:
     """With its variable, its default and its meaning."""
-    rows = list(Settings.table())
+    rows = list(variables(Settings))
 
     assert "MTI_BIND" == rows[0].variable
     assert {True} == {bool(row.doc) for row in rows}

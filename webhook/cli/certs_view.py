@@ -1,23 +1,18 @@
 """The view of `certs show`: one report for JSON, and the same report as tables."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 
 from certs import bundle
+from certs.model import Root
+from certs.state import ReplicaCertificate
+from webhook.companion.certificates.observe import Observation
 from webhook.companion.certificates.reasons import RotationReason
 from webhook.settings import Issuer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from certs.model import Root
-    from certs.state import ReplicaCertificate
-    from webhook.companion.certificates.observe import Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +108,9 @@ class CertificateView:
 def tables(report: dict[str, Any]) -> list[Any]:
     """Return the report for a terminal."""
     facts = Table(box=None, show_header=False, pad_edge=False)
-    rows = (
-        *("issuer", "secret", "phase", "generation", "notAfter"),
-        *("daysUntilForcedOutage", "next"),
-    )
-    for name in rows:
-        value = report[name]
-        facts.add_row(name, "-" if value is None else str(value)[:64])
+    for name, value in report.items():
+        if not isinstance(value, list):
+            facts.add_row(name, "-" if value is None else str(value)[:64])
     trusted = Table("TRUSTED ROOT", "UNTIL", "OF", box=None, pad_edge=False)
     for root in report["bundle"]:
         trusted.add_row(root["root"][:16], root["notAfter"], root["of"])

@@ -144,7 +144,7 @@ def with_input(command: Callable[..., None]) -> Callable[..., None]:
             else:
                 environ = process_environ()
                 access = connect(environ, kubeconfig=kubeconfig, context=context)
-                given = from_cluster(access.resources, access.resources, flags)
+                given = from_cluster(access.resources, flags)
             command(given=given, namespace=namespace, **others)
         except ClusterError as error:
             raise click.ClickException(str(error)) from error

@@ -18,7 +18,7 @@ from webhook.cli.egress_objects import KINDS, ObjectReader
 from webhook.cli.manifests import read
 from webhook.cli.status import ReleaseLocation, find_release
 from webhook.cluster.errors import ClusterError, NotFound
-from webhook.cluster.interface import Discovery, KubeClient, ListOptions
+from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import (
     CONFIG_MAP,
     SECRET,
@@ -181,7 +181,7 @@ def from_manifests(
     )
 
 
-def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> EgressInput:
+def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
     """Read what the companion reads, and what it published.
 
     Raises:
@@ -210,7 +210,7 @@ def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> Egre
         flags.settings.get("domain", options.domain),
         known | dict(flags.known),
         {n: findings(n, one, options.limits) for n, one in cached.items()},
-        detect_engines(client, discovery),
+        detect_engines(client),
     )
     return EgressInput(
         world=world,

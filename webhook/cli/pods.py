@@ -5,7 +5,7 @@ and can be changed there. The pods of KubeRay's and spark-operator's resources d
 exist yet: what is said of them is what would be.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,23 +13,11 @@ import orjson
 from msgspec import structs
 
 from webhook.cli.document import BadInputError, Field
-from webhook.cli.kuberay import ray_cluster, ray_job, ray_service
 from webhook.cli.manifests import Document
-from webhook.cli.spark import scheduled_spark_application, spark_application
+from webhook.cli.operators import OPERATORS, Pods
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
 from webhook.injection.validate import first_error
-
-_Expansion = Callable[[Field, str], Iterator[tuple[str, dict[str, Any]]]]
-
-OPERATORS: dict[tuple[str, str], _Expansion] = {
-    ("ray.io", "RayCluster"): ray_cluster,
-    ("ray.io", "RayJob"): ray_job,
-    ("ray.io", "RayService"): ray_service,
-    ("sparkoperator.k8s.io", "SparkApplication"): spark_application,
-    ("sparkoperator.k8s.io", "ScheduledSparkApplication"): scheduled_spark_application,
-}
-"""By API group and kind: what gives the pods that the operator would create."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +73,15 @@ def _found(node: Field, pointer: str, namespace: str) -> Iterator[PodInManifest]
             kinds = {"kind": kind.removesuffix("List"), **item.map()}
             typed = Field(kinds, item.origin, item.path)
             yield from _found(typed, f"{pointer}/items/{index}", namespace)
-    elif expansion := OPERATORS.get((group, kind)):
-        yield from _expected(node, expansion, namespace)
+    elif (group, kind) in OPERATORS:
+        pods = OPERATORS[group, kind](node.at("spec"), _name(node))
+        yield from _expected(node, pods, namespace)
 
 
 def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
     _check(node)
-    metadata = node.at("metadata")
-    name = metadata.at("name").text() or metadata.at("generateName").text()
-    namespace = metadata.at("namespace").text() or review.namespace
+    name = _name(node)
+    namespace = node.at("metadata").at("namespace").text() or review.namespace
     return PodInManifest(
         origin=node.origin,
         title=f"Pod {name}" if name else "Pod without a name",
@@ -120,20 +108,22 @@ def _reviewed(node: Field, pointer: str) -> PodInManifest:
     return _standing(pod, f"{pointer}/request/object", review)
 
 
-def _expected(
-    node: Field, expansion: _Expansion, namespace: str
-) -> Iterator[PodInManifest]:
-    metadata = node.at("metadata")
-    name = metadata.at("name").text() or metadata.at("generateName").text()
-    namespace = metadata.at("namespace").text() or namespace
-    for what, pod in expansion(node.at("spec"), name):
+def _expected(node: Field, pods: Pods, namespace: str) -> Iterator[PodInManifest]:
+    title = f"{node.at('kind').text()} {_name(node)}"
+    namespace = node.at("metadata").at("namespace").text() or namespace
+    for what, pod in pods:
         _check(Field(pod, node.origin, f"({what})"))
         yield PodInManifest(
             origin=node.origin,
-            title=f"{node.at('kind').text()} {name}, {what}",
+            title=f"{title}, {what}",
             pointer=None,
             review=Review(uid="", namespace=namespace, pod=pod),
         )
+
+
+def _name(node: Field) -> str:
+    metadata = node.at("metadata")
+    return metadata.at("name").text() or metadata.at("generateName").text()
 
 
 def _check(pod: Field) -> None:

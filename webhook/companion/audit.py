@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -30,6 +29,7 @@ from webhook.injection.policy import Precedence
 from webhook.injection.reasons import InjectionReason
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
+from webhook.reason import Reason
 
 _PACE: Final = 1.0
 """Seconds between two audits of a namespace: ten thousand pods cost some 20 ms, and a
@@ -39,21 +39,34 @@ _TOLD: Final = 100
 status counts all of them."""
 
 
-class AuditReason(StrEnum):
+class AuditReason(Reason):
     """Why a task pod of a compute namespace has the keys, or has not."""
 
-    INJECTED = "Injected"
-    ALREADY_REFERENCED = "AlreadyReferenced"
-    OPTED_OUT = "OptedOut"
-    CREATED_BEFORE_LABEL = "CreatedBeforeLabel"
-    MISSED = "Missed"
-    WRONG_LABELS = "WrongLabels"
-    NO_TASK_CONTAINER = "NoTaskContainer"
-
-    @property
-    def sentence(self) -> str:
-        """Return one sentence for an Event or a table."""
-        return _SENTENCES[self]
+    INJECTED = "Injected", "The task containers were given the tracking keys."
+    ALREADY_REFERENCED = (
+        "AlreadyReferenced",
+        "The pod refers to the tracking Secret by itself.",
+    )
+    OPTED_OUT = "OptedOut", "The pod's label switches injection off."
+    CREATED_BEFORE_LABEL = (
+        "CreatedBeforeLabel",
+        "The pod is older than the namespace's label; a new one gets the keys.",
+    )
+    MISSED = (
+        "Missed",
+        "The pod runs without the tracking keys: when it was created, the API "
+        "server did not get an answer from the webhook.",
+    )
+    WRONG_LABELS = (
+        "WrongLabels",
+        "The pod runs without the tracking keys: its label ray.io/node-type or "
+        "spark-role has a value that no task pod has.",
+    )
+    NO_TASK_CONTAINER = (
+        "NoTaskContainer",
+        "The pod runs without the tracking keys: its labels mark a task pod, but "
+        "no container is recognizable as Ray's or Spark's.",
+    )
 
     @property
     def is_missed(self) -> bool:
@@ -65,30 +78,6 @@ _MISSED = frozenset(
     {AuditReason.MISSED, AuditReason.WRONG_LABELS, AuditReason.NO_TASK_CONTAINER}
 )
 
-_SENTENCES = MappingProxyType(
-    {
-        AuditReason.INJECTED: "The task containers were given the tracking keys.",
-        AuditReason.ALREADY_REFERENCED: (
-            "The pod refers to the tracking Secret by itself."
-        ),
-        AuditReason.OPTED_OUT: "The pod's label switches injection off.",
-        AuditReason.CREATED_BEFORE_LABEL: (
-            "The pod is older than the namespace's label; a new one gets the keys."
-        ),
-        AuditReason.MISSED: (
-            "The pod runs without the tracking keys: when it was created, the API "
-            "server did not get an answer from the webhook."
-        ),
-        AuditReason.WRONG_LABELS: (
-            "The pod runs without the tracking keys: its label ray.io/node-type or "
-            "spark-role has a value that no task pod has."
-        ),
-        AuditReason.NO_TASK_CONTAINER: (
-            "The pod runs without the tracking keys: its labels mark a task pod, but "
-            "no container is recognizable as Ray's or Spark's."
-        ),
-    }
-)
 
 _BY_DECISION = MappingProxyType(
     {

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.events import EventRecorder, ObjectReference
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import Json, ListOptions, ObjectKey
@@ -137,7 +137,7 @@ class Companion:
 
 
 def build_companion(
-    connection: Connection,
+    connection: ClusterConnection,
     settings: CompanionSettings,
     outside: Outside,
     *,
@@ -166,7 +166,7 @@ class _Builder:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ClusterConnection,
         settings: CompanionSettings,
         outside: Outside,
         *,
@@ -305,7 +305,7 @@ class _Builder:
         index = ServiceIndexCache(self.caches.egress, options.domain)
         engines = self._add(
             EngineDetector.name,
-            lambda queue: EngineDetector(self.context, self.client, queue),
+            lambda queue: EngineDetector(self.context, queue),
             self.results.engines,
         )
         resolver = Resolver(conf.beyond(options.domain))
@@ -347,9 +347,8 @@ class _Builder:
     def _watches(self, report: Informer[str]) -> None:
         """Follow every informer; all of them are there by now."""
         options = report.options
-        about = ObjectReference(
-            "v1", CONFIG_MAP.name, options.namespace, options.name, uid=""
-        )
+        key = ObjectKey(options.namespace, options.name)
+        about = ObjectReference.to(options.kind, key)
         self._add(
             WatchController.name,
             lambda queue: WatchController(
@@ -412,7 +411,7 @@ class _Builder:
     def _inform(self, config_map: str) -> Informer[str]:
         informer = Informer(
             self.client,
-            ListOptions(CONFIG_MAP, self.home, config_map),
+            ListOptions(CONFIG_MAP, namespace=self.home, name=config_map),
             digest,
             watch_seconds=self.settings.watch_seconds,
         )

@@ -182,7 +182,7 @@ def build_caches(client: KubeClient, interests: Interests) -> Caches:
             ListOptions(SECRET, name=MIRROR_SECRET), projections.mirror_state
         ),
         sources={
-            ref: inform(ListOptions(kind, home, ref.name), project)
+            ref: inform(ListOptions(kind, namespace=home, name=ref.name), project)
             for ref in interests.sources
             for kind, project in (_SOURCES[ref.kind],)
         },

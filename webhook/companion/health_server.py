@@ -28,7 +28,7 @@ _NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HealthAnswer:
     """What a path answers."""
 
     status: HTTPStatus
@@ -46,7 +46,7 @@ class Answer:
         return head.encode() + (self.body if with_body else b"")
 
 
-Page = Callable[[], Answer]
+Page = Callable[[], HealthAnswer]
 
 
 def pages(
@@ -57,13 +57,13 @@ def pages(
 ) -> dict[str, Page]:
     """Return what each path answers."""
 
-    def check(holds: Callable[[], bool]) -> Answer:
+    def check(holds: Callable[[], bool]) -> HealthAnswer:
         if holds():
-            return Answer(status=HTTPStatus.OK, body=b"ok\n")
-        return Answer(status=HTTPStatus.SERVICE_UNAVAILABLE, body=b"not yet\n")
+            return HealthAnswer(status=HTTPStatus.OK, body=b"ok\n")
+        return HealthAnswer(status=HTTPStatus.SERVICE_UNAVAILABLE, body=b"not yet\n")
 
-    def metrics() -> Answer:
-        return Answer(
+    def metrics() -> HealthAnswer:
+        return HealthAnswer(
             status=HTTPStatus.OK,
             body=generate_latest(registry),
             content_type=CONTENT_TYPE_LATEST,
@@ -176,7 +176,7 @@ class HealthServer:
 
 
 def _refused(status: HTTPStatus) -> bytes:
-    answer = Answer(status=status, body=f"{status.phrase}\n".encode())
+    answer = HealthAnswer(status=status, body=f"{status.phrase}\n".encode())
     return answer.encode(with_body=True)
 
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from webhook.cluster import metadata
 from webhook.cluster.events import ObjectReference
-from webhook.cluster.interface import Json
-from webhook.cluster.resources import POD
+from webhook.cluster.interface import Json, ObjectKey
+from webhook.cluster.resources import NAMESPACE, POD
 from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.injection.decision import decide_pod
@@ -71,7 +71,8 @@ class ComputeNamespace:
     @property
     def reference(self) -> ObjectReference:
         """Return what an Event about it refers to; it goes where its users look."""
-        return ObjectReference("v1", "Namespace", self.name, self.name, self.uid)
+        key = ObjectKey(self.name, self.name)
+        return ObjectReference.to(NAMESPACE, key, self.uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,17 +227,17 @@ def controller_of(body: Json) -> ObjectReference | None:
     if owner is None:
         return None
     return ObjectReference(
-        sys.intern(owner.get("apiVersion", "")),
-        sys.intern(owner.get("kind", "")),
-        sys.intern(metadata.key(body).namespace),
-        sys.intern(owner.get("name", "")),
-        sys.intern(owner.get("uid", "")),
+        api_version=sys.intern(owner.get("apiVersion", "")),
+        kind=sys.intern(owner.get("kind", "")),
+        namespace=sys.intern(metadata.key(body).namespace),
+        name=sys.intern(owner.get("name", "")),
+        uid=sys.intern(owner.get("uid", "")),
     )
 
 
 def pod_reference(namespace: str, name: str, pod: TaskPod) -> ObjectReference:
     """Return what an Event about the pod refers to."""
-    return ObjectReference(POD.api_version, POD.name, namespace, name, pod.uid)
+    return ObjectReference.to(POD, ObjectKey(namespace, name), pod.uid)
 
 
 def _source(

@@ -6,8 +6,6 @@ again, and an idle cluster costs no request.
 
 import hashlib
 from datetime import datetime
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 from webhook.cluster.errors import ClusterError
@@ -17,33 +15,23 @@ from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
 from webhook.companion.report import ReportSource, render
+from webhook.reason import Reason
 
 FIELD: Final = "status.json"
 KEY: Final = "status"
-_PACE: Final = 2.0
-"""Seconds between two looks at whether a result has changed."""
+_PACE: Final = 0.5
+"""Seconds between two looks at whether a result has changed, which costs nothing; so
+often at most the report is written while many change."""
 
 
-class StatusReason(StrEnum):
+class StatusReason(Reason):
     """How the report stands."""
 
-    PUBLISHED = "Published"
-    WRITE_REFUSED = "WriteRefused"
-
-    @property
-    def sentence(self) -> str:
-        """Return one sentence for a table."""
-        return _SENTENCES[self]
-
-
-_SENTENCES: Final = MappingProxyType(
-    {
-        StatusReason.PUBLISHED: "The ConfigMap holds the newest report.",
-        StatusReason.WRITE_REFUSED: (
-            "The report could not be written; it is tried again."
-        ),
-    }
-)
+    PUBLISHED = "Published", "The ConfigMap holds the newest report."
+    WRITE_REFUSED = (
+        "WriteRefused",
+        "The report could not be written; it is tried again.",
+    )
 
 
 def digest(body: Json) -> str:

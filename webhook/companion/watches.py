@@ -7,8 +7,6 @@ Event about the object, and in the status; never with its content.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
 from webhook.cluster.errors import Forbidden
@@ -18,45 +16,34 @@ from webhook.cluster.interface import ObjectKey
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches
 from webhook.companion.controller import Log, Notice, Result
+from webhook.reason import Reason
 
 _ANYWHERE: Final = "default"
 """Where Events about objects without a namespace go, as Kubernetes' own do."""
 
 
-class WatchReason(StrEnum):
+class WatchReason(Reason):
     """How a watch stands."""
 
-    WATCHING = "Watching"
-    NOT_PERMITTED = "NotPermitted"
-    WATCH_FAILED = "WatchFailed"
-    PROJECTION_FAILED = "ProjectionFailed"
-
-    @property
-    def sentence(self) -> str:
-        """Return one sentence for an Event or a table."""
-        return _SENTENCES[self]
+    WATCHING = "Watching", "The objects are watched, and each can be read."
+    NOT_PERMITTED = (
+        "NotPermitted",
+        "The optional right to see these objects is not given; what follows from "
+        "them is left out.",
+    )
+    WATCH_FAILED = (
+        "WatchFailed",
+        "The objects cannot be listed or watched; what was known of them stays.",
+    )
+    PROJECTION_FAILED = (
+        "ProjectionFailed",
+        "The object has a value that cannot be read; what was known of it stays.",
+    )
 
     @property
     def is_in_order(self) -> bool:
         """Return whether nobody has to do anything about it."""
         return self in (WatchReason.WATCHING, WatchReason.NOT_PERMITTED)
-
-
-_SENTENCES: Final = MappingProxyType(
-    {
-        WatchReason.WATCHING: "The objects are watched, and each can be read.",
-        WatchReason.NOT_PERMITTED: (
-            "The optional right to see these objects is not given; what follows from "
-            "them is left out."
-        ),
-        WatchReason.WATCH_FAILED: (
-            "The objects cannot be listed or watched; what was known of them stays."
-        ),
-        WatchReason.PROJECTION_FAILED: (
-            "The object has a value that cannot be read; what was known of it stays."
-        ),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +151,5 @@ class WatchController:
 
 
 def _about(informer: Informer[Any], key: ObjectKey) -> ObjectReference:
-    kind = informer.options.kind
-    namespace = key.namespace or _ANYWHERE
-    return ObjectReference(kind.api_version, kind.name, namespace, key.name, "")
+    where = ObjectKey(key.namespace or _ANYWHERE, key.name)
+    return ObjectReference.to(informer.options.kind, where)

@@ -13,18 +13,18 @@ import pytest
 from tests.fakes.cluster import FakeCluster
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.events import EventRecorder, ObjectReference, RateLimits
-from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import EVENT, NAMESPACE, ResourceType
+from webhook.cluster.resources import POD as POD_KIND
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-POD = ObjectReference("v1", "Pod", "ray", "head", "uid-of-head")
+POD = ObjectReference.to(POD_KIND, ObjectKey("ray", "head"), "uid-of-head")
 
 
 def pod(number: int, namespace: str = "ray") -> ObjectReference:
     """Return a pod to write about."""
-    return ObjectReference(
-        "v1", "Pod", namespace, f"p-{number}", f"{namespace}{number}"
-    )
+    key = ObjectKey(namespace, f"p-{number}")
+    return ObjectReference.to(POD_KIND, key, f"{namespace}{number}")
 
 
 def new_cluster() -> FakeCluster:
@@ -350,7 +350,7 @@ def test_an_event_is_complete(cluster: FakeCluster) -> None:
 def test_the_name_of_an_event_is_a_name(cluster: FakeCluster, name: str) -> None:
     """A cut in the wrong place would make one that the API server refuses."""
     one = recorder(cluster)
-    about = ObjectReference("v1", "Pod", "ray", name, "uid")
+    about = ObjectReference.to(POD_KIND, ObjectKey("ray", name), "uid")
     one.event(about, "Missed", "\ud800 and x" * 200, now=NOW)
     one.flush()
     (body,) = events(cluster)

@@ -13,7 +13,7 @@ import yaml
 from certs.state import ReplicaCertificate
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.log import Lines
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import Json
 from webhook.cluster.resources import (
@@ -106,7 +106,7 @@ class Built:
             probe=self._probe,
         )
         self.companion = build_companion(
-            Connection(client, HOME, ""),
+            ClusterConnection(client, HOME),
             CompanionSettings(**given),
             outside,
             alone=alone,

@@ -196,7 +196,7 @@ class World:
         """Reasons of the Events there are."""
         self.context.recorder.flush()
         listing = self.user.list(
-            ListOptions(EVENT, namespace), lambda body: body["reason"]
+            ListOptions(EVENT, namespace=namespace), lambda body: body["reason"]
         )
         return [reason for _, reason in listing.items.values()]
 

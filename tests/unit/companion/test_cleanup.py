@@ -40,7 +40,6 @@ def lead(world: World, identity: str) -> LeaderElector:
         ObjectKey("release", "companion"),
         identity,
         clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
-        wake=lambda: None,
     )
 
 

@@ -140,7 +140,7 @@ def test_a_page_that_raises_is_logged_without_its_text(
 ) -> None:
     """It might quote a value; and nothing goes to stderr."""
 
-    def broken() -> health_server.Answer:
+    def broken() -> health_server.HealthAnswer:
         raise ValueError("canary")
 
     log = Lines()

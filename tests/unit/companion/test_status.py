@@ -41,7 +41,9 @@ class Published:
         client = self.cluster.client()
         self.results = CompanionResults()
         self.results.mirrors.put("ray", mirrored())
-        self.kept = Informer(client, ListOptions(CONFIG_MAP, HOME, NAME), digest)
+        self.kept = Informer(
+            client, ListOptions(CONFIG_MAP, namespace=HOME, name=NAME), digest
+        )
         self.queue = WorkQueue("status")
         context = Context(
             client=client,

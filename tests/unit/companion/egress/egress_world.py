@@ -181,7 +181,7 @@ class EgressWorld:
             jitter=lambda: 0.0,
         )
         self.engines = EngineDetector(
-            self.context, own, engines_queue := self.queue("engines")
+            self.context, engines_queue := self.queue("engines")
         )
         sources = EgressSources(
             profiles=self.keys, index=index, dns=self.dns, engines=self.engines
@@ -283,7 +283,7 @@ class EgressWorld:
 
     def ours(self, namespace: str = "team-a") -> list[Json]:
         """Return the policies in a namespace that we made, by name."""
-        listing = self.user.list(ListOptions(NETWORK_POLICY, namespace), dict)
+        listing = self.user.list(ListOptions(NETWORK_POLICY, namespace=namespace), dict)
         found = [body for _, (_, body) in sorted(listing.items.items())]
         return [b for b in found if b["metadata"]["name"].startswith("mti-egress-")]
 

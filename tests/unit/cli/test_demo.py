@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from webhook.cli.demo_outcome import demo_outcome
+from webhook.cli.demo import demo_outcome
 from webhook.injection.decision import decide
 from webhook.injection.policy import InjectionPolicy, Precedence
 from webhook.injection.review import answer, parse
