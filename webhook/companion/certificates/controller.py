@@ -22,7 +22,7 @@ from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import SECRET, SERVICE, WEBHOOK_CONFIGURATION
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.certificates.objects import ObjectNames
-from webhook.companion.certificates.observe import Observation, Observer
+from webhook.companion.certificates.observe import Observation, Observer, body_of
 from webhook.companion.certificates.probe import ReplicaAddress
 from webhook.companion.certificates.reasons import RotationReason
 from webhook.companion.certificates.result import (
@@ -30,7 +30,6 @@ from webhook.companion.certificates.result import (
     Condition,
     condition_of,
 )
-from webhook.companion.certificates.writes import body_of, target_of
 from webhook.companion.controller import Context, Notice
 
 KEY: Final = "certificates"
@@ -202,7 +201,7 @@ class CertificateController:
         """
         progressed = False
         for step in planned.steps:
-            kind, target = target_of(step, seen)
+            kind, target = seen.target(step)
             if target is None:
                 continue
             body = body_of(step, target, lambda: self._issue(self._policy, seen.now))

@@ -15,9 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from webhook.cluster.errors import ClusterError
-from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ObjectKey
-from webhook.cluster.resources import NAMESPACE
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, EgressCaches
 from webhook.companion.controller import Context, Notice, Result
@@ -225,14 +223,8 @@ class EgressController:
         """Return the Notice of an error, unless another replica leads now."""
         if isinstance(error, NotLeadingError):
             return
-        namespace = self._caches.namespace(name)
-        about = (
-            namespace.reference
-            if namespace
-            else ObjectReference.to(NAMESPACE, ObjectKey(name, name))
-        )
         # The text of an error of ours might quote a value.
         said = str(error) if isinstance(error, ClusterError) else type(error).__name__
         message = f"Egress policies are not as planned: {said}."
-        reason = EgressReason.WRITE_REFUSED
+        about, reason = self._caches.reference(name), EgressReason.WRITE_REFUSED
         yield Notice(about=about, reason=reason, message=message)
