@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jsonpatch
 import pytest
 
-from tests.server.bodies import ADMITTED, CANARY, MALFORMED, RAY_HEAD, review
+from tests.server.bodies import ADMITTED, CANARY, MALFORMED, RAY_HEAD
 from tests.server.process import JSON_TYPE, Client, Reply, Server
 from webhook.samples import NOT_A_TASK, reviews
 
@@ -245,17 +245,3 @@ def test_plain_http_on_the_tls_port_gets_nothing(server: Server) -> None:
     assert not answer.startswith(b"HTTP/")
     after = server.metric('tracking_injector_handshakes_total{result="not-tls"}')
     assert before + 1 == after
-
-
-def test_a_request_behind_a_large_answer_is_answered(server: Server) -> None:
-    """However much the one before it had to write."""
-    head = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with server.client() as client:
-        for number in range(1000):
-            client.mutate(review(namespace=f"n{number}", object=None))
-    with Client(server.health_port, None, timeout=5) as scraper:
-        answers = scraper.raw(head * 2 + last)
-
-    assert len(answers) > 100_000
-    assert answers.endswith(b'{"status":"ok"}')

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
@@ -310,5 +310,6 @@ class EventRecorder:
 
 
 def _digest(about: ObjectReference, reason: str, message: str) -> str:
-    said = "\0".join((about.uid, about.name, reason, message))
+    # All of it: who saw only that an object cannot be read does not know its UID.
+    said = "\0".join((*astuple(about), reason, message))
     return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:16]

@@ -270,6 +270,7 @@ class _Builder:
                 precedence=self.settings.precedence,
             ),
             self.results.audits,
+            WORKERS,
         )
 
     def _certificates(self) -> None:

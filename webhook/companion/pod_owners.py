@@ -20,7 +20,7 @@ _REMEMBERED: Final = 10_000
 
 
 class PodOwners:
-    """Walks up from a pod."""
+    """Walks up from a pod; safe from every thread."""
 
     def __init__(self, client: KubeClient, pods: Sequence[Informer[TaskPod]]) -> None:
         """Take the client and the watched pods."""

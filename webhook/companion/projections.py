@@ -227,12 +227,16 @@ def controller_of(body: Json) -> ObjectReference | None:
     if owner is None:
         return None
     return ObjectReference(
-        api_version=sys.intern(owner.get("apiVersion", "")),
-        kind=sys.intern(owner.get("kind", "")),
-        namespace=sys.intern(metadata.key(body).namespace),
-        name=sys.intern(owner.get("name", "")),
-        uid=sys.intern(owner.get("uid", "")),
+        api_version=_interned(owner.get("apiVersion")),
+        kind=_interned(owner.get("kind")),
+        namespace=_interned(metadata.key(body).namespace),
+        name=_interned(owner.get("name")),
+        uid=_interned(owner.get("uid")),
     )
+
+
+def _interned(value: object) -> str:
+    return sys.intern(value) if isinstance(value, str) else ""
 
 
 def pod_reference(namespace: str, name: str, pod: TaskPod) -> ObjectReference:

@@ -14,7 +14,7 @@ from tests.fakes.cluster import FakeCluster
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.events import EventRecorder, ObjectReference, RateLimits
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
-from webhook.cluster.resources import EVENT, NAMESPACE, ResourceType
+from webhook.cluster.resources import CONFIG_MAP, EVENT, NAMESPACE, SECRET, ResourceType
 from webhook.cluster.resources import POD as POD_KIND
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -120,6 +120,18 @@ def test_the_same_thing_is_written_once(cluster: FakeCluster) -> None:
 
     assert cluster.counts()["create"] == 1
     assert (one.written, one.dropped) == (1, 0)
+
+
+def test_objects_of_one_name_are_told_apart(cluster: FakeCluster) -> None:
+    """Each namespace has its own, also where nobody knows their UIDs."""
+    one = recorder(cluster)
+    for namespace in ("ray", "spark"):
+        for kind in (SECRET, CONFIG_MAP):
+            about = ObjectReference.to(kind, ObjectKey(namespace, "michelangelo"), "")
+            one.event(about, "ProjectionFailed", "It cannot be read.", now=NOW)
+    one.flush()
+
+    assert (one.written, one.dropped) == (4, 0)
 
 
 def test_another_companion_writes_nothing_twice(cluster: FakeCluster) -> None:
