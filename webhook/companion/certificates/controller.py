@@ -125,12 +125,7 @@ class CertificateController:
         try:
             seen = self._observer.observe()
         except NewerFormatError as error:
-            newer = Condition(
-                reason=RotationReason.STATE_NEWER,
-                detail=str(error),
-                about=self._names.about(SECRET, self._names.state_secret),
-            )
-            return _hindered(newer, self._last), False
+            return self._failed(error, self._last), False
         conditions = list(seen.conditions)
         clock = self._clock_condition(seen)
         if clock is None:
@@ -255,8 +250,10 @@ class CertificateController:
         )
 
     def _failed(self, error: Exception, last: CertificateResult) -> CertificateResult:
+        """Return a result without an observation: what was known before stays."""
         about = self._names.about(SECRET, self._names.state_secret)
-        return _hindered(condition_of(error, about), last)
+        condition = condition_of(error, about)
+        return replace(last, reason=condition.reason, conditions=(condition,), done=())
 
     def _finish(self, result: CertificateResult) -> CertificateResult:
         """Log what is new, and add what follows from the conditions."""
@@ -310,11 +307,6 @@ def certificate_informers(
         informer.subscribe(lambda _: queue.add(KEY, urgent=True))
     queue.add(KEY)
     return informers
-
-
-def _hindered(condition: Condition, last: CertificateResult) -> CertificateResult:
-    """Return a result without an observation: what was known before stays."""
-    return replace(last, reason=condition.reason, conditions=(condition,), done=())
 
 
 def _requeue_after(planned: RotationPlan, now: datetime) -> float:
