@@ -12,6 +12,7 @@ A change costs the namespaces that it concerns:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from webhook.cluster.errors import ClusterError
@@ -125,9 +126,9 @@ class EgressController:
             informer.subscribe(lambda _: None, self._health_changed)
         self._egress.nodes.subscribe(lambda _: None, self._health_changed)
         self._sources.profiles.subscribe(self._profile_changed)
-        self._sources.index.subscribe(self._index_changed)
+        self._sources.index.subscribe(partial(self._queue.add_after, RULES, _GATHER))
         self._sources.dns.subscribe(self._queue.add)
-        self._sources.engines.subscribe(self._engines_changed)
+        self._sources.engines.subscribe(self._queue_all)
 
     def _namespace_changed(self, key: ObjectKey) -> None:
         self._queue.add(key.name, urgent=True)
@@ -144,14 +145,6 @@ class EgressController:
         for key, namespace in self._caches.namespaces.items().items():
             if namespace.profile == profile:
                 self._queue.add(key.name)
-
-    def _index_changed(self) -> None:
-        self._planner.outdate()
-        self._queue.add_after(RULES, _GATHER)
-
-    def _engines_changed(self) -> None:
-        self._planner.outdate()
-        self._queue_all()
 
     def _health_changed(self) -> None:
         if not self._was_synced and self._is_synced():
