@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from webhook.cluster.errors import Rejected
+from webhook.cluster.events import ObjectReference
 from webhook.cluster.informer import WATCH_SECONDS, Informer
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import (
@@ -156,6 +157,12 @@ class Caches:
     def namespace(self, name: str) -> ComputeNamespace | None:
         """Return a labeled namespace."""
         return self.namespaces.get(ObjectKey("", name))
+
+    def reference(self, namespace: str) -> ObjectReference:
+        """Return what an Event about a namespace refers to, labeled or not."""
+        known = self.namespace(namespace)
+        key = ObjectKey(namespace, namespace)
+        return known.reference if known else ObjectReference.to(NAMESPACE, key)
 
     def mirror(self, namespace: str) -> MirrorState | None:
         """Return the Secret of the mirror's name in a namespace."""

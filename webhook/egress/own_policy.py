@@ -1,6 +1,6 @@
 """The NetworkPolicies that are ours: how they are named, recognized and written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -92,6 +92,16 @@ class OwnPolicy:
         if not kept:
             return self
         return replace(self, rules=normalize((*self.rules, *kept[:at_most])))
+
+
+def isolate(namespace: str, rules: Iterable[Rule]) -> OwnPolicy:
+    """Return the policy that closes injected pods to all but what these permit."""
+    return OwnPolicy(
+        namespace=namespace,
+        name=ISOLATING_NAME,
+        selector=INJECTED,
+        rules=normalize(rules),
+    )
 
 
 def is_own(labels: Mapping[str, str], name: str) -> bool:

@@ -263,7 +263,6 @@ def _sizes(world: EgressWorld) -> dict[str, int]:
         "_planned": len(egress["_planned"]),
         "_rewritten": len(vars(world.egress.applier)["_rewritten"]),
         "_wanted": len(dns["_wanted"]),
-        "_wanted_by": len(dns["_wanted_by"]),
     }
 
 
