@@ -30,6 +30,7 @@ class EgressReason(StrEnum):
     NODE_ADDRESS = "NodeAddress"
     MALFORMED_URI = "MalformedUri"
     HOST_NEEDED = "HostNeeded"
+    STORE_HOST_NEEDED = "StoreHostNeeded"
     DATABASE_URI = "DatabaseUri"
     LEGACY_TRACKER = "LegacyTracker"
     BASELINE_MISSING = "BaselineMissing"
@@ -98,6 +99,9 @@ _SENTENCES: Final = {
     EgressReason.HOST_NEEDED: (
         "A key points to a server only indirectly; its host has to be configured."
     ),
+    EgressReason.STORE_HOST_NEEDED: (
+        "A tracker keeps files on a host that no key names; it goes into the settings."
+    ),
     EgressReason.DATABASE_URI: (
         "The tracking URI is a database: every task holds its credentials."
     ),
@@ -121,6 +125,7 @@ WITHOUT_RULE: Final = (
     EgressReason.UNRESOLVED,
     EgressReason.PORT_MISMATCH,
     EgressReason.MALFORMED_URI,
+    EgressReason.HOST_NEEDED,
 )
 """Reasons of destinations that have no rule, the one to say first in front."""
 

@@ -17,7 +17,7 @@ from webhook.egress.normalize import normalize
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.selector import Selector
 from webhook.egress.services import Service, ServiceIndex, ServicePort
-from webhook.egress.uri import MalformedUriError, canonical_host
+from webhook.uri import MalformedUriError, canonical_host
 
 NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
 """On every namespace, set by the API server: its name."""

@@ -4,7 +4,7 @@ import pytest
 
 from webhook.egress.proxies import Proxies
 from webhook.egress.reasons import EgressReason
-from webhook.egress.uri import server
+from webhook.uri import server
 
 
 def proxy_for(uri: str, **keys: str) -> str | None:
@@ -49,7 +49,21 @@ def test_a_database_is_never_proxied() -> None:
         ("http://10.1.2.3", "10.1.2.3", True),
         ("http://10.1.2.3", "192.168.0.0/16", False),
         ("http://10.1.2.3", "t.ml", False),
-        ("http://[2001:db8::1]", "2001:db8::/32", True),
+        ("http://[2001:db8::1]", "2001:db8::/32", False),
+        ("http://[2001:db8::1]", "2001:db8::1", True),
+        ("http://t.ml", "x,*", False),
+        ("http://t.ml", "t.ml:80", False),
+        ("http://t.ml.", "t.ml", False),
+        ("http://t.ml", "l", False),
+        ("http://t.ml.", ".", True),
+        ("http://10.1.2.3", "2.3", True),
+        ("http://10.1.2.3", "10/8", False),
+        ("http://10.1.2.3", "0.0.0.0/0", False),
+        ("http://10.1.2.3", "012.0x1.0.0/16", True),
+        ("http://10.1.2.3", "10.1.2.3/33", False),
+        ("http://10.1.2.3", "10.256/16", False),
+        ("http://10.1.2.3", "10.1.2.3/x", False),
+        ("http://10.1.2.3", "09.0.0.0/8", False),
     ],
 )
 def test_servers_are_exempted_by_name_port_or_range(
