@@ -30,6 +30,9 @@ LOCAL: Final = frozenset({"file", "sqlite"})
 INDIRECT: Final = frozenset({"databricks", "databricks-uc", "uc", "arn"})
 """Schemes of a tracking URI that name no host."""
 
+QUOTES: Final = ("'", '"', "`", "\ufeff")
+"""Quotes and the byte order mark, with which no URI begins."""
+
 _NAME: Final = re.compile(
     r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*"
 )
@@ -121,7 +124,10 @@ def servers(value: str, default_scheme: str = "") -> tuple[ServerAddress, ...]:
     scheme = match["scheme"].lower().split("+")[0]
     if scheme not in PORTS:
         raise MalformedUriError("its scheme is not one of a server")
-    asked = parse_qs((match["rest"] or "").partition("#")[0].partition("?")[2])
+    rest = match["rest"] or ""
+    if scheme in DATABASES and rest.startswith("#"):
+        raise MalformedUriError("it has a # behind its host, which it may not")
+    asked = parse_qs(rest.partition("?")[2])
     if scheme in DATABASES and asked.keys() & _IN_QUERY:
         return tuple(_in_query(scheme, asked, match))
     spelled = (match["v6"] or match["host"]).lower()
@@ -130,10 +136,11 @@ def servers(value: str, default_scheme: str = "") -> tuple[ServerAddress, ...]:
 
 def _with_scheme(text: str, default_scheme: str) -> str:
     """Return a URI with its scheme, after refusing what no client reads as one."""
-    if text[:1] in ("'", '"', "`", "\ufeff"):
+    if text.startswith(QUOTES):
         raise MalformedUriError("it has quotes or a byte order mark around it")
-    if re.search(r"[\s\0-\x1f\x7f]", text):
-        raise MalformedUriError("it has white space in it")
+    # Some clients take a backslash for a slash.
+    if re.search(r"[\s\0-\x1f\x7f\\]", text):
+        raise MalformedUriError("it has white space or a backslash in it")
     if "://" in text:
         return text
     if re.match(r"(https?|aim|[a-z]+ql(\+\w+)?):", text, re.IGNORECASE):

@@ -69,7 +69,10 @@ _SENTENCES = MappingProxyType(
         MirrorReason.SOURCE_UNREADABLE: (
             "The companion may not read a source of the profile, or could not yet."
         ),
-        MirrorReason.TOO_LARGE: "The merged keys exceed 1 MiB, a Secret's limit.",
+        MirrorReason.TOO_LARGE: (
+            "The merged keys exceed 1 MiB: a Secret's limit, and half of what Linux "
+            "passes on to a program."
+        ),
         MirrorReason.NO_KEYS: "The profile's sources have no usable key.",
         MirrorReason.FOREIGN_SECRET: (
             "A Secret of the mirror's name exists that the companion did not make; it "
@@ -111,9 +114,13 @@ class KeyReason(StrEnum):
     KEY_RESERVED = "KeyReserved"
     KEY_NOT_A_VARIABLE = "KeyNotAVariable"
     VALUE_NOT_TEXT = "ValueNotText"
+    VALUE_TOO_LONG = "ValueTooLong"
     TRAILING_NEWLINE = "TrailingNewline"
     URI_WITH_SPACE = "UriWithSpace"
+    URI_WITHOUT_SCHEME = "UriWithoutScheme"
     URI_UNKNOWN_SCHEME = "UriUnknownScheme"
+    URI_MALFORMED = "UriMalformed"
+    URI_OF_THE_POD = "UriOfThePod"
     URI_WITH_CREDENTIALS = "UriWithCredentials"
 
     @property
@@ -138,10 +145,25 @@ _FINDING_SENTENCES = MappingProxyType(
             "The value is not UTF-8 text without NUL, so no container would start with "
             "it; it is left out."
         ),
+        KeyReason.VALUE_TOO_LONG: (
+            "The name and the value have more than 128 KiB, so no container would start"
+            " with them; it is left out."
+        ),
         KeyReason.TRAILING_NEWLINE: (
             "The value ends with a newline; was it made without `echo -n`?"
         ),
         KeyReason.URI_WITH_SPACE: "The URI has white space in it.",
+        KeyReason.URI_WITHOUT_SCHEME: (
+            "The URI has no scheme, so clients take it for a local path; write http://"
+            " or https:// in front."
+        ),
+        KeyReason.URI_MALFORMED: (
+            "No server can be told from the URI: quotes, an unencoded character, or a"
+            " host or port that cannot be."
+        ),
+        KeyReason.URI_OF_THE_POD: (
+            "The URI's host is the pod itself; nothing answers there but a sidecar."
+        ),
         KeyReason.URI_UNKNOWN_SCHEME: "The URI's scheme is none that is known.",
         KeyReason.URI_WITH_CREDENTIALS: (
             "The URI has a user or password in it; programs like to print URIs."
