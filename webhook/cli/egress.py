@@ -82,8 +82,8 @@ _OPTIONS = (
         "nameservers",
         multiple=True,
         metavar="IP",
-        help="As in a task pod's resolv.conf; as published, or the Service kube-dns,"
-        " otherwise.",
+        help="As in a task pod's resolv.conf; as published, or the cluster's DNS"
+        " Service, otherwise.",
     ),
     click.option(
         "--mode",

@@ -88,6 +88,11 @@ def ray_job(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
+def ray_cron_job(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The pods of each job; arguments and result as `ray_job`."""
+    yield from ray_job(spec.at("jobTemplate"), name)
+
+
 def ray_service(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The pods of the service's cluster; arguments and result as `ray_cluster`."""
     yield from ray_cluster(spec.at("rayClusterConfig"), name)

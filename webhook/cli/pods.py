@@ -6,16 +6,20 @@ exist yet: what is said of them is what would be.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from webhook.cli.document import BadInputError, Field
-from webhook.cli.kuberay import ray_cluster, ray_job, ray_service
-from webhook.cli.manifests import Document
-from webhook.cli.spark import scheduled_spark_application, spark_application
+from webhook.cli.kuberay import ray_cluster, ray_cron_job, ray_job, ray_service
+from webhook.cli.manifests import Document, objects
+from webhook.cli.spark import (
+    scheduled_spark_application,
+    spark_application,
+    spark_connect,
+)
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
 from webhook.injection.validate import first_error
@@ -25,11 +29,20 @@ _Expansion = Callable[[Field, str], Iterator[tuple[str, dict[str, Any]]]]
 OPERATORS: dict[tuple[str, str], _Expansion] = {
     ("ray.io", "RayCluster"): ray_cluster,
     ("ray.io", "RayJob"): ray_job,
+    ("ray.io", "RayCronJob"): ray_cron_job,
     ("ray.io", "RayService"): ray_service,
     ("sparkoperator.k8s.io", "SparkApplication"): spark_application,
+    ("sparkoperator.k8s.io", "SparkConnect"): spark_connect,
     ("sparkoperator.k8s.io", "ScheduledSparkApplication"): scheduled_spark_application,
 }
 """By API group and kind: what gives the pods that the operator would create."""
+
+
+UNREAD = {
+    ("spark.apache.org", "SparkApplication"),
+    ("spark.apache.org", "SparkCluster"),
+}
+"""What leads to pods, but by rules that are not known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +82,24 @@ def subjects(document: Document, namespace: str) -> Iterator[PodInManifest]:
     Raises:
         BadInputError: A pod or a resource that leads to one is malformed.
     """
-    yield from _found(document.root, "", namespace)
+    for one in objects(document):
+        if one.is_a("", "Pod"):
+            review = Review(uid="", namespace=namespace)
+            yield _standing(one.field, one.pointer, review)
+        elif one.kind == "AdmissionReview":
+            yield _reviewed(one.field, one.pointer)
+        elif expansion := OPERATORS.get((one.group or "", one.kind)):
+            yield from _expected(one.field, expansion, namespace)
 
 
-def _found(node: Field, pointer: str, namespace: str) -> Iterator[PodInManifest]:
-    kind = node.at("kind").text()
-    group = node.at("apiVersion").text().rpartition("/")[0]
-    if kind == "Pod" and not group:
-        yield _standing(node, pointer, Review(uid="", namespace=namespace))
-    elif kind == "AdmissionReview":
-        yield _reviewed(node, pointer)
-    elif kind.endswith("List") and node.at("items").value is not None:
-        for index, item in enumerate(node.at("items").items()):
-            # The API's own lists leave their items' kind out.
-            kinds = {"kind": kind.removesuffix("List"), **item.map()}
-            typed = Field(kinds, item.origin, item.path)
-            yield from _found(typed, f"{pointer}/items/{index}", namespace)
-    elif expansion := OPERATORS.get((group, kind)):
-        yield from _expected(node, expansion, namespace)
+def unread(documents: Iterable[Document]) -> list[str]:
+    """Say which objects lead to pods that are not known here."""
+    return [
+        f"{document.origin}: {one.kind} of {one.group} is not read here"
+        for document in documents
+        for one in objects(document)
+        if (one.group, one.kind) in UNREAD
+    ]
 
 
 def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:

@@ -9,6 +9,7 @@ Source: spark-operator 2.5 `internal/webhook/sparkpod_defaulter.go` and
 """
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,15 @@ def scheduled_spark_application(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The pods of each run; arguments and result as `spark_application`."""
     yield from spark_application(spec.at("template"), name)
+
+
+def spark_connect(spec: Field, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The server, which is no task, and an executor; as `spark_application`."""
+    connect = dataclasses.replace(_ROLES[0], label="server")
+    server = _pod(connect, spec, name)
+    server["metadata"]["labels"][SPARK_LABEL] = "connect-server"
+    yield "server", server
+    yield "executor", _pod(_ROLES[1], spec, name)
 
 
 def _pod(role: _Role, spec: Field, name: str) -> dict[str, Any]:

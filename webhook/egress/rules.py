@@ -146,7 +146,7 @@ class _Builder:
             self._find(EgressReason.MALFORMED_URI, destination, message)
             return
         behind = Destination(target, destination.port, destination.origin)
-        self.add(behind, service.namespace, hops - 1)
+        self.add(behind, "", hops - 1)  # DNS has no search list for it
         if destination.port == 443:
             message = (
                 f"{destination.host} stands for {target}, whose certificate it will"
