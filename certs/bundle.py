@@ -4,26 +4,19 @@ Canonical: the same set of certificates gives the same bytes, whatever order, sp
 or comments they were read with, so that comparing bytes is comparing trust.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from cryptography import x509
 
 from certs.model import Root, root_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime, timedelta
-
-__all__ = ["first", "live", "parse", "render", "union"]
-
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
 
 
 def parse(pem: bytes) -> tuple[Root, ...]:
-    """Every readable certificate of a bundle, canonical; what is not one is left out.
+    """Return every readable certificate of a bundle, canonical; leave out the rest.
 
     A bundle may have been written by anybody: one bad block must not hide the others.
     """
@@ -37,12 +30,12 @@ def parse(pem: bytes) -> tuple[Root, ...]:
 
 
 def first(pem: bytes) -> Root | None:
-    """The first certificate of a chain, which is the one that is served, or None."""
+    """Return the first certificate of a chain, the one that is served, or None."""
     return next((root for block in _BLOCK.findall(pem) for root in parse(block)), None)
 
 
 def union(*groups: Iterable[Root]) -> tuple[Root, ...]:
-    """All roots of all groups, each once, oldest first."""
+    """Return all roots of all groups, each once, oldest first."""
     unique = {root.fingerprint: root for group in groups for root in group}
     return tuple(
         sorted(unique.values(), key=lambda root: (root.not_before, root.fingerprint))
@@ -50,10 +43,10 @@ def union(*groups: Iterable[Root]) -> tuple[Root, ...]:
 
 
 def live(roots: Iterable[Root], now: datetime, skew: timedelta) -> tuple[Root, ...]:
-    """The roots that some clock within the skew still takes for valid."""
+    """Return the roots that are valid by some clock within the skew."""
     return tuple(root for root in roots if now <= root.not_after + skew)
 
 
 def render(roots: Iterable[Root]) -> bytes:
-    """The canonical PEM of a set of roots; empty for none."""
+    """Return the canonical PEM of a set of roots; empty for none."""
     return b"".join(root.pem for root in union(roots))

@@ -1,10 +1,8 @@
 """Secret data ↔ values: what `.data` of the two Secrets looks like.
 
-Decoding never raises on content: whatever is damaged comes back as absent, and the
-rotation repairs it. One thing is refused, a state written by a newer version.
+Decoding never raises on content: what is damaged counts as absent, and the rotation
+repairs it. The exception is a state that a newer version wrote.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii
@@ -17,10 +15,6 @@ from certs import bundle
 from certs.model import Generation, Material, PrivateKey
 from certs.state import SeenAt, State
 from certs.validate import load
-
-__all__ = [
-    "NewerFormatError", "decode_pair", "decode_state", "encode_pair", "encode_state",
-]  # fmt: skip
 
 FORMAT = 1
 """Of the state Secret; grows when an older version could misread it."""
@@ -40,20 +34,20 @@ class NewerFormatError(ValueError):
 
 
 def decode_pair(data: Data) -> Material:
-    """The serving Secret's content, unjudged."""
+    """Return the serving Secret's content, not validated."""
     return _material(data or {}, _PAIR)
 
 
 def encode_pair(generation: Generation) -> dict[str, str]:
-    """`.data` of the serving Secret: `tls.crt`, `tls.key`, `ca.crt`."""
+    """Return `.data` of the serving Secret: `tls.crt`, `tls.key`, `ca.crt`."""
     return _slots(generation, _PAIR)
 
 
 def decode_state(data: Data) -> State:
-    """The state Secret's content; what is damaged is absent.
+    """Return the state Secret's content; what is damaged is absent.
 
     Raises:
-        NewerFormatError: A newer version of the product wrote it.
+        NewerFormatError: a newer version of the product wrote it.
     """
     data = data or {}
     marks = _json(_blob(data, _MARKS))
@@ -74,7 +68,7 @@ def decode_state(data: Data) -> State:
 
 
 def encode_state(state: State) -> dict[str, str]:
-    """`.data` of the state Secret; the same state gives the same bytes."""
+    """Return `.data` of the state Secret; the same state gives the same bytes."""
     marks = {
         "format": FORMAT,
         "trusted": _mark_json(state.trusted),
@@ -97,7 +91,7 @@ def _slots(generation: Generation, keys: tuple[str, str, str]) -> dict[str, str]
 
 def _material(data: Mapping[str, str], keys: tuple[str, str, str]) -> Material:
     ca, leaf, key = (_blob(data, name) for name in keys)
-    return Material(ca, leaf, PrivateKey(key))
+    return Material(ca=ca, leaf=leaf, key=PrivateKey(key))
 
 
 def _generation(

@@ -4,9 +4,7 @@ The CA's private key lives in one local variable of `issue` and is part of no va
 that leaves it, so it can be neither stored nor stolen.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,31 +12,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.model import Generation, Material, PrivateKey
+from certs.policy import CertificatePolicy
 from certs.validate import load_strict
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from certs.policy import CertificatePolicy
-
-__all__ = ["issue"]
 
 _PEM = serialization.Encoding.PEM
 
 
 def issue(policy: CertificatePolicy, now: datetime) -> Generation:
-    """A new CA and its one leaf, valid from `now - backdate` to `now + life`.
+    """Return a new CA and its one leaf, valid from `now - backdate` to `now + life`.
 
-    P-256 with SHA-256 throughout: every TLS client of a control plane takes it, FIPS
+    P-256 with SHA-256 throughout: every TLS client of a control plane supports it, FIPS
     builds included. Subject and key identifiers are unique to the generation, so that
     verifiers which look a CA up by name find the right one of two.
 
     Args:
-        policy: Names and durations.
+        policy: names and durations.
         now: UTC; fractions of a second are dropped, X.509 has none.
 
     Returns:
-        The generation, having passed `inspect`.
+        The generation, validated by `load_strict`.
     """
     ca_key = ec.generate_private_key(ec.SECP256R1())
     leaf_key = ec.generate_private_key(ec.SECP256R1())
@@ -61,9 +53,9 @@ def issue(policy: CertificatePolicy, now: datetime) -> Generation:
     )
     return load_strict(
         Material(
-            _signed(ca, ca_key, ca_key),
-            _signed(leaf, leaf_key, ca_key),
-            PrivateKey(key),
+            ca=_signed(ca, ca_key, ca_key),
+            leaf=_signed(leaf, leaf_key, ca_key),
+            key=PrivateKey(key),
         )
     )
 
@@ -88,7 +80,7 @@ def _signed(
     key: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
 ) -> bytes:
-    """The certificate of `key`, as PEM."""
+    """Return the certificate of `key`, as PEM."""
     certificate = (
         draft.public_key(key.public_key())
         .add_extension(_subject_id(key), critical=False)

@@ -1,26 +1,11 @@
-"""What a rotation wants written, and why: the values `rotation.plan` returns."""
-
-from __future__ import annotations
+"""A rotation's plan: the writes that are due, each with its cause."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from certs.model import Generation
-    from certs.state import RotationPhase, State
-
-__all__ = [
-    "Cause",
-    "KeepState",
-    "RotationPlan",
-    "RotationStep",
-    "Stage",
-    "WriteBundle",
-    "WritePair",
-]
+from certs.model import Generation
+from certs.state import RotationPhase, State
 
 
 class Cause(StrEnum):
@@ -47,8 +32,8 @@ class Stage:
     """Issue a generation and write it as the state's `next`.
 
     Attributes:
-        state: The state to put it into.
-        cause: Why.
+        state: the state to put it into.
+        cause: why.
     """
 
     state: State
@@ -84,16 +69,16 @@ RotationStep = Stage | KeepState | WriteBundle | WritePair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationPlan:
-    """What to write now, and when to look again.
+    """What to write now, and when to plan again.
 
     Attributes:
-        phase: Where the rotation stands before the steps.
-        steps: At most one write for each object; they do not depend on each other.
+        phase: the phase before the steps.
+        steps: at most one write for each object; they do not depend on each other.
             The bundle comes first: that is what an outage would wait for.
-        settled: All is as it should be: one generation, served and trusted alone.
-        attest: The decision needs handshakes with the replicas: observe them and plan
+        settled: one generation is served and trusted alone, as it should be.
+        attest: the decision depends on what the replicas serve: probe them and plan
             again. Steps returned beside it are due anyway.
-        again: When a dwell or a certificate's margin ends, UTC; None when the next
+        again: when a dwell or a certificate's margin ends, UTC; None when the next
             change can only come from outside.
     """
 

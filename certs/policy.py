@@ -1,15 +1,11 @@
 """What a certificate has to be, and how long each step of a rotation waits.
 
-Checked when built: a policy that could never be satisfied is refused with the numbers
-that contradict each other, not discovered as a loop of renewals.
+Validated when built: a policy that could never be satisfied is rejected with the
+numbers that contradict each other, instead of causing a loop of renewals.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-
-__all__ = ["CertificatePolicy", "PolicyError", "service_name"]
 
 
 class PolicyError(ValueError):
@@ -22,16 +18,16 @@ class CertificatePolicy:
 
     Attributes:
         names: DNS names of the leaf; the first one is what API servers ask for.
-        life: From the moment of issue to the end of both certificates.
-        renew_before: A rotation starts when less than this is left.
-        backdate: How far before the moment of issue a certificate starts, so that a
+        life: from the moment of issue to the end of both certificates.
+        renew_before: a rotation starts when less than this is left.
+        backdate: how far before the moment of issue a certificate starts, so that a
             slow clock does not see one from the future.
-        skew: The bound on how far any two clocks differ from the true time.
-        bundle_dwell: How long API servers are given to see a bundle.
-        serve_dwell: How long mounts are given to see a new pair.
+        skew: the bound on how far any two clocks differ from the true time.
+        bundle_dwell: how long API servers are given to see a bundle.
+        serve_dwell: how long mounts are given to see a new pair.
 
     Raises:
-        PolicyError: When the durations contradict each other.
+        PolicyError: the durations contradict each other.
     """
 
     names: tuple[str, ...]
@@ -47,7 +43,7 @@ class CertificatePolicy:
     serve_dwell: timedelta = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
-        """Refuse what could never be satisfied."""
+        """Reject durations that could never be satisfied."""
         if not self.names:
             raise PolicyError("a certificate needs at least one DNS name")
         for field in ("life", "renew_before"):
@@ -69,12 +65,12 @@ class CertificatePolicy:
 
     @property
     def rotation(self) -> timedelta:
-        """The least time between staging a generation and retiring the last one."""
+        """Return the least time from staging a generation to retiring the last."""
         return self.bundle_dwell + self.serve_dwell + 4 * self.skew
 
 
 def service_name(service: str, namespace: str) -> str:
-    """The name that API servers ask a webhook's certificate for.
+    """Return the name that API servers ask a webhook's certificate for.
 
     Source: `k8s.io/apiserver/pkg/util/webhook/client.go`, `ServerName`.
     """

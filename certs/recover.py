@@ -1,4 +1,4 @@
-"""What may be written while nobody knows what time it is: only ever additions.
+"""Plans the writes that are safe while the clocks disagree: only ever additions.
 
 A clock that is wrong by a year would find every certificate expired, drop its root and
 switch to one that starts next year. So where the clocks contradict each other, nothing
@@ -6,32 +6,24 @@ is issued, switched, retired or dropped; but a bundle or a pair that somebody em
 made whole again, for that takes no clock.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from certs import bundle
 from certs.plan import Cause, RotationPlan, RotationStep, WriteBundle, WritePair
-
-if TYPE_CHECKING:
-    from certs.state import ObservedState, State
-
-__all__ = ["recover"]
+from certs.state import ObservedState, State
 
 
-def recover(state: State, seen: ObservedState) -> RotationPlan:
-    """The writes that are right at any time.
+def recover(state: State, observed: ObservedState) -> RotationPlan:
+    """Return the writes that are right at any time.
 
     Args:
-        state: Content of the state Secret.
-        seen: One look at the cluster, as for `rotation.plan`.
+        state: content of the state Secret.
+        observed: the cluster, as for `rotation.plan`.
 
     Returns:
         At most a bundle that holds everything it held, and the pair where there was
-        none. It is never settled: whoever asks has a clock to repair.
+        none. Never settled: a clock has to be repaired first.
     """
     steps: list[RotationStep] = []
-    pair, trust = seen.pair, seen.trust
+    pair, trust = observed.pair, observed.trust
     generations = (state.current, state.next, pair.generation if pair else None)
     own = bundle.union((one.root for one in generations if one), state.retired)
     if trust is not None and trust.bundles:

@@ -1,60 +1,54 @@
-"""Decides the next writes of a rotation, from what was observed and nothing else.
+"""Plans the next writes of a rotation, from what was observed and nothing else.
 
 The order that makes it safe at any moment, whoever crashes: API servers trust a
 generation for `bundle_dwell` before it is served, and a root is dropped only after
 every ready replica showed the newer certificate, `serve_dwell` after the switch.
-Each write is decided anew from an observation, so there is nothing to resume, and two
-deciders can waste a generation but never break the order. When all is in order, `plan`
+Each write is planned anew from an observation, so there is nothing to resume, and two
+processes can waste a generation but never break the order. When all is in order, `plan`
 returns no step.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from certs import bundle
+from certs.model import Generation, Root
 from certs.plan import Cause, KeepState, RotationPlan, Stage, WriteBundle, WritePair
+from certs.policy import CertificatePolicy
 from certs.state import ObservedState, RotationPhase, SeenAt, State
 from certs.validate import CertificateReason, check
 
-if TYPE_CHECKING:
-    from certs.model import Generation, Root
-    from certs.policy import CertificatePolicy
+MAX_DWELL = timedelta(days=1)
+"""After this long by the wall clock a dwell is over even if the process's monotonic
+clock stands still: a rotation must not wait for a broken timer until the certificate
+expires."""
 
-__all__ = ["PATIENCE", "plan"]
-
-PATIENCE = timedelta(days=1)
-"""After this long by the wall clock a dwell is over even if the process's own clock
-stands still: a rotation must not wait for a broken timer until the certificate ends."""
-
-_HOPELESS = {CertificateReason.WRONG_NAMES, CertificateReason.EXPIRED}
+_UNUSABLE = {CertificateReason.WRONG_NAMES, CertificateReason.EXPIRED}
 
 
 def plan(
-    state: State, seen: ObservedState, policy: CertificatePolicy, now: datetime
+    state: State, observed: ObservedState, policy: CertificatePolicy, now: datetime
 ) -> RotationPlan:
-    """The writes that are due.
+    """Return the writes that are due.
 
     Args:
-        state: Content of the state Secret; empty when it holds nothing usable.
-        seen: One look at the cluster, read in the order that `ObservedState` states.
-        policy: Names and durations.
+        state: content of the state Secret; empty when it holds nothing usable.
+        observed: the cluster, read in the order that `ObservedState` states.
+        policy: names and durations.
         now: UTC, read after the observation.
 
     Returns:
         Steps that leave the cluster valid whichever of them succeed.
     """
-    return _Decision(state, seen, policy, now).plan()
+    return _Decision(state=state, observed=observed, policy=policy, now=now).plan()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Decision:
     """One run of `plan`: the arguments and what follows from them."""
 
     state: State
-    seen: ObservedState
+    observed: ObservedState
     policy: CertificatePolicy
     now: datetime
     required: tuple[Root, ...] = ()
@@ -77,17 +71,16 @@ class _Decision:
             phase=phase,
             steps=steps,
             settled=phase is RotationPhase.STEADY and in_place and not steps,
-            attest=self.attest and self.seen.served is None,
+            attest=self.attest and self.observed.served is None,
             again=self.again,
         )
 
     def _adopt(self) -> bool:
-        """A lost state: what the serving Secret holds is what replicas serve."""
-        pair = self.seen.pair
+        """Take the serving Secret's generation as current where the state was lost."""
+        pair = self.observed.pair
         if self.state.current or not (pair and pair.generation):
             return False
-        verdict = check(pair.generation, self.policy, self.now)
-        if verdict.reason in _HOPELESS:
+        if check(pair.generation, self.policy, self.now) in _UNUSABLE:
             return False
         following = self.state.next
         if following and following.fingerprint == pair.generation.fingerprint:
@@ -98,11 +91,11 @@ class _Decision:
         return True
 
     def _compare(self) -> None:
-        """The bundles as read against what the state requires."""
+        """Compare the bundles as read with what the state requires."""
         self.required = self.state.required(self.policy, self.now)
-        if self.seen.trust is None:
+        if self.observed.trust is None:
             return
-        bundles = [bundle.parse(pem) for pem in self.seen.trust.bundles]
+        bundles = [bundle.parse(pem) for pem in self.observed.trust.bundles]
         found = bundle.live(bundle.union(*bundles), self.now, self.policy.skew)
         self.extra = tuple(root for root in found if root not in self.required)
         self.in_every_bundle = bool(bundles) and all(
@@ -120,14 +113,16 @@ class _Decision:
         return self._retire()
 
     def _stage(self, cause: Cause) -> Stage:
-        state = replace(self.state, next=None, trusted=None, answered=self.seen.request)
+        state = replace(
+            self.state, next=None, trusted=None, answered=self.observed.request
+        )
         return Stage(state, cause)
 
     def _due(self) -> Cause | None:
         current = self.state.current
         if current is None:
             return Cause.BOOTSTRAP
-        reason = check(current, self.policy, self.now).reason
+        reason = check(current, self.policy, self.now)
         if reason in {CertificateReason.EXPIRING, CertificateReason.EXPIRED}:
             return Cause.RENEWAL
         if reason is CertificateReason.WRONG_NAMES:
@@ -135,18 +130,18 @@ class _Decision:
         if reason is CertificateReason.PREMATURE:
             return Cause.DEFECT
         if self.state.phase is RotationPhase.STEADY and not self.extra:
-            # Else a replica has to follow first, and says no time when it will.
-            self._wake(current.not_after - self.policy.renew_before)
+            # Else a replica has to follow first, and nothing says when it will.
+            self._replan_at(current.not_after - self.policy.renew_before)
         # One rotation at a time: a second request waits for the end of the first.
-        requested = self.seen.request not in {"", self.state.answered}
+        requested = self.observed.request not in {"", self.state.answered}
         if requested and self.state.phase is RotationPhase.STEADY:
             return Cause.REQUESTED
         return None
 
     def _promote(self, following: Generation) -> Stage | KeepState | None:
-        if not check(following, self.policy, self.now).is_ok:
+        if check(following, self.policy, self.now) is not CertificateReason.OK:
             return self._stage(Cause.RENEWAL)
-        if self.seen.trust is None or not self.in_every_bundle:
+        if self.observed.trust is None or not self.in_every_bundle:
             return None
         if self._nothing_to_lose():
             # What served until now stays in the bundle until replicas are asked.
@@ -170,8 +165,8 @@ class _Decision:
         return KeepState(state, cause)
 
     def _mark_trust(self) -> KeepState | None:
-        """The dwell of the bundle begins, unless it has."""
-        trust = self.seen.trust
+        """Begin the dwell of the bundle, unless it has begun."""
+        trust = self.observed.trust
         if trust is None or not self.in_every_bundle:
             return None
         if self._valid(self.state.trusted, trust.version):
@@ -180,8 +175,8 @@ class _Decision:
         return KeepState(replace(self.state, trusted=mark), Cause.TRUST_SEEN)
 
     def _retire(self) -> KeepState | None:
-        """Roots nobody serves any more leave the state; the bundle follows."""
-        pair = self.seen.pair
+        """Drop roots that no replica serves any more; the bundle follows."""
+        pair = self.observed.pair
         if self._must_wait():
             return self._mark_trust()
         if not (self.state.retired or self.extra) or not self._switched():
@@ -196,7 +191,7 @@ class _Decision:
     # --- the bundle and the pair ---
 
     def _bundle(self) -> WriteBundle | None:
-        trust = self.seen.trust
+        trust = self.observed.trust
         if trust is None or not trust.bundles or not self.required:
             return None
         kept = () if self.extra and self._attested() else self.extra
@@ -207,31 +202,31 @@ class _Decision:
         return WriteBundle(target, cause)
 
     def _pair(self) -> WritePair | None:
-        current, pair = self.state.current, self.seen.pair
+        current, pair = self.state.current, self.observed.pair
         if current is None or pair is None or self._switched():
             return None
-        if check(current, self.policy, self.now).reason in _HOPELESS:
+        if check(current, self.policy, self.now) in _UNUSABLE:
             return None
         if self._must_wait() and not self._known():
             return None
         return WritePair(current, Cause.PAIR_DRIFT)
 
     def _must_wait(self) -> bool:
-        """Whether a replica could get ahead of an API server by the pair's change.
+        """Return whether a replica could serve what an API server does not trust yet.
 
-        The switch waited for that; but since then somebody may have changed a bundle.
+        The switch waited for that, but a bundle may have been changed since.
         """
-        pair = self.seen.pair
+        pair = self.observed.pair
         if pair is None or self.state.current is None or self._switched():
             return False
         served = pair.generation
         return bool(self.state.retired) or not (
-            served is None or check(served, self.policy, self.now).reason in _HOPELESS
+            served is None or check(served, self.policy, self.now) in _UNUSABLE
         )
 
     def _known(self) -> bool:
-        """API servers have had every required root for as long as they may need."""
-        trust = self.seen.trust
+        """Return whether API servers have had every required root for a whole dwell."""
+        trust = self.observed.trust
         if trust is None or not self.in_every_bundle:
             return False
         seen = self._valid(self.state.trusted, trust.version)
@@ -241,12 +236,16 @@ class _Decision:
     # --- what the observation means ---
 
     def _switched(self) -> bool:
-        pair, current = self.seen.pair, self.state.current
+        pair, current = self.observed.pair, self.state.current
         return pair is not None and pair.generation == current
 
     def _attested(self) -> bool:
-        """Every ready replica shows the current leaf, long enough after the switch."""
-        pair, current, served = self.seen.pair, self.state.current, self.seen.served
+        """Return whether every ready replica serves `current`, after the dwell."""
+        pair, current, served = (
+            self.observed.pair,
+            self.state.current,
+            self.observed.served,
+        )
         if pair is None or current is None or not self._switched():
             return False
         seen = self._valid(self.state.switched, pair.version)
@@ -258,15 +257,15 @@ class _Decision:
         )
 
     def _nothing_to_lose(self) -> bool:
-        """No certificate is in service that a dwell could protect."""
+        """Return whether no certificate is in service that a dwell could protect."""
         current = self.state.current
         if current is not None:
             past = self.now - self.policy.skew
-            if check(current, self.policy, past).reason not in _HOPELESS:
+            if check(current, self.policy, past) not in _UNUSABLE:
                 return False
         self.attest = True
-        served = self.seen.served
-        # Who does not answer us may well answer an API server.
+        served = self.observed.served
+        # A replica we cannot reach may still be reachable from the API server.
         return served is not None and not any(
             replica.trusted or not replica.leaf for replica in served
         )
@@ -274,7 +273,7 @@ class _Decision:
     # --- time ---
 
     def _valid(self, mark: SeenAt | None, version: str) -> SeenAt | None:
-        """The mark, unless it is about another version or from the future.
+        """Return the mark, unless it is about another version or from the future.
 
         A mark from the future was made by a clock that has been set back since.
         """
@@ -283,18 +282,20 @@ class _Decision:
         return mark if mark.at <= self.now + 2 * self.policy.skew else None
 
     def _waited(self, mark: SeenAt, held: timedelta | None, dwell: timedelta) -> bool:
-        """Both clocks agree that the dwell is over: the wall's and the process's own.
+        """Return whether the dwell is over by both clocks, wall and monotonic.
 
         The mark may be another process's, so its clock and ours may differ by twice
-        the skew. The process's own clock guards against one that is set forward.
+        the skew. The monotonic clock guards against a wall clock that is set forward.
         """
         elapsed = self.now - mark.at
         over = elapsed >= dwell + 2 * self.policy.skew
-        if over and (held is None or held >= dwell or elapsed >= PATIENCE):
+        if over and (held is None or held >= dwell or elapsed >= MAX_DWELL):
             return True
         rest = dwell - held if over and held is not None else timedelta(0)
-        self._wake(self.now + rest if over else mark.at + dwell + 2 * self.policy.skew)
+        self._replan_at(
+            self.now + rest if over else mark.at + dwell + 2 * self.policy.skew
+        )
         return False
 
-    def _wake(self, at: datetime) -> None:
+    def _replan_at(self, at: datetime) -> None:
         self.again = at if self.again is None else min(at, self.again)

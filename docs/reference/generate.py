@@ -22,7 +22,7 @@ from webhook.cli.main import COMMANDS, cli
 from webhook.cli.wiring import wire
 from webhook.cluster.config import Connection
 from webhook.cluster.rest import RestClient
-from webhook.companion.certificates import words
+from webhook.companion.certificates.reasons import RotationReason
 from webhook.companion.verdicts import AuditReason
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
@@ -95,7 +95,10 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 {_table(KeyReason)}
 ## Of a namespace's egress
 
-{_table(EgressReason)}"""
+{_table(EgressReason)}
+## Of the webhook's certificates
+
+{_table(RotationReason)}"""
 
 
 def _table(
@@ -106,6 +109,7 @@ def _table(
         | AuditReason
         | KeyReason
         | EgressReason
+        | RotationReason
     ],
 ) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
@@ -115,7 +119,7 @@ def _table(
 def _labels() -> str:
     documented = [
         (value, " ".join(doc.split()))
-        for module in (names, words, secret)
+        for module in (names, secret)
         for value, doc in _constants(module)
     ]
     rows = [f"| `{value}` | {doc} |" for value, doc in documented]

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from certs.state import RotationPhase, State
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
-from webhook.companion.certificates.words import Outcome
+from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.certificates.result import CertificateResult
 from webhook.companion.metrics import Reports
 from webhook.companion.verdicts import AuditReason
 from webhook.telemetry import ServerMetrics
@@ -31,7 +32,11 @@ def known_metrics() -> set[str]:
     registry = CollectorRegistry()
     ServerMetrics(registry)
     idle: Any = SimpleNamespace(report={}, supplies={}, dropped=0, all=list)
-    outcome: Any = Outcome(phase=RotationPhase.STEADY, state=State())
+    outcome: Any = CertificateResult(
+        reason=RotationReason.CERTIFICATES_READY,
+        phase=RotationPhase.STEADY,
+        state=State(),
+    )
     keeper: Any = SimpleNamespace(
         writes={}, outcome=outcome, rotating_since=lambda: None
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.test_resources import client
+from tests.cluster.test_rest import client
 from tests.lab.control_plane import ControlPlane
 from webhook.cluster.interface import Json, KubeClient, ListOptions, WatchEventType
 from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NETWORK_POLICY, POD

@@ -1,8 +1,8 @@
-"""A cluster in memory: the `Resources` port with versions, watches, conflicts, rights.
+"""A cluster in memory, with versions, watches, conflicts and rights.
 
-What it answers is held to a real API server by `tests.contracts.resources`. Faults are
-switched on by name: `forbid`, `fail`, `outage`, `compact`, `stall`, `throttle`,
-`full`.
+What its client answers is held to a real API server by `tests.contracts.kube_client`.
+Faults are switched on by name: `forbid`, `fail`, `outage`, `compact`, `stall`,
+`throttle`, `full`.
 """
 
 import copy
@@ -84,6 +84,8 @@ class FakeCluster:
         """Whether watches stay open and say nothing."""
         self.throttle = 0
         """How many requests from now on get a 429."""
+        self.retry_after = 0.01
+        """Seconds that a 429 asks to stay away."""
         self.admission: Callable[[Json], object] | None = None
         """What a mutating webhook does to every Secret that is written."""
         self.full: set[str] = set()
@@ -91,9 +93,9 @@ class FakeCluster:
         self.served: set[str] = set()
         """API groups without an object yet."""
 
-    def client(self, manager: str = "tracking-injector") -> "FakeResources":
+    def client(self, manager: str = "tracking-injector") -> "FakeKubeClient":
         """The port, writing in this manager's name."""
-        return FakeResources(self, manager)
+        return FakeKubeClient(self, manager)
 
     def forbid(self, rule: Rule) -> None:
         """From now on a call for which the rule holds is refused."""
@@ -131,7 +133,7 @@ class FakeCluster:
         """How many calls of each verb it got."""
         return Counter(call.verb for call in self.calls)
 
-    # What follows serves FakeResources, under its lock.
+    # What follows serves FakeKubeClient, under its lock.
 
     def admit(self, verb: str, kind: ResourceType, key: ObjectKey) -> None:
         """Records the call, or fails it as the faults say."""
@@ -146,7 +148,9 @@ class FakeCluster:
             raise Unavailable(f"{verb} {kind.plural}: nobody answers")
         if self.throttle:
             self.throttle -= 1
-            raise Throttled(f"{verb} {kind.plural}: too many", retry_after=0.01)
+            raise Throttled(
+                f"{verb} {kind.plural}: too many", retry_after=self.retry_after
+            )
         if any(rule(call) for rule in self._forbidden):
             raise Forbidden(f"{verb} {kind.plural} {key}: a right is missing")
         for rule, error in self._failing:
@@ -316,7 +320,7 @@ class FakeCluster:
         self._tell(kind, WatchEventType.DELETED, body)
 
 
-class FakeResources:
+class FakeKubeClient:
     """Implements `webhook.cluster.interface.KubeClient` on a `FakeCluster`."""
 
     def __init__(self, cluster: FakeCluster, manager: str) -> None:

@@ -16,7 +16,7 @@ from certs import bundle
 from certs.issue import issue
 from certs.policy import CertificatePolicy
 from certs.state import ReplicaCertificate
-from webhook.companion.certificates.handshake import Address, Handshakes
+from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +29,11 @@ POLICY = CertificatePolicy(names=(NAME,))
 NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL reads the clock itself
 OLD, NEW = issue(POLICY, NOW - timedelta(days=60)), issue(POLICY, NOW)
 BOTH = bundle.render([OLD.root, NEW.root])
-ASK = Handshakes(NAME, seconds=2.0)
+ASK = TlsProber(NAME, timeout=2.0)
 
 
 @contextmanager
-def serving(generation: Generation, folder: Path) -> Iterator[Address]:
+def serving(generation: Generation, folder: Path) -> Iterator[ReplicaAddress]:
     """A TLS server on loopback with this pair."""
     path = folder / "pair.pem"
     path.write_bytes(generation.leaf + generation.key.reveal())
@@ -42,7 +42,7 @@ def serving(generation: Generation, folder: Path) -> Iterator[Address]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_serve, args=(listener, context), daemon=True)
         thread.start()
-        yield Address("127.0.0.1", listener.getsockname()[1])
+        yield ReplicaAddress("127.0.0.1", listener.getsockname()[1])
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(5)
 
@@ -91,7 +91,7 @@ def test_without_its_root_a_leaf_is_seen_but_not_trusted(
 def test_another_name_is_not_trusted(tmp_path: Path) -> None:
     """API servers ask for the Service's name."""
     with serving(NEW, tmp_path) as address:
-        (served,) = Handshakes("other.system.svc", seconds=2.0)((address,), BOTH)
+        (served,) = TlsProber("other.system.svc", timeout=2.0)((address,), BOTH)
 
     assert (served.leaf, served.trusted) == (NEW.fingerprint, False)
 
@@ -110,8 +110,10 @@ def test_who_does_not_answer_shows_nothing() -> None:
     """Refused, and silent."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        (served,) = Handshakes(NAME, seconds=0.2)((Address("127.0.0.1", port),), BOTH)
-    (refused,) = ASK((Address("127.0.0.1", port),), BOTH)
+        (served,) = TlsProber(NAME, timeout=0.2)(
+            (ReplicaAddress("127.0.0.1", port),), BOTH
+        )
+    (refused,) = ASK((ReplicaAddress("127.0.0.1", port),), BOTH)
 
     assert (served.leaf, refused.leaf) == ("", "")
     assert ASK((), BOTH) == ()
@@ -141,5 +143,5 @@ def test_openssl_verifies_the_chain_strictly(
 
 def test_an_address_prints_as_people_write_it() -> None:
     """IPv6 in brackets."""
-    assert str(Address("10.0.0.1", 8443)) == "10.0.0.1:8443"
-    assert str(Address("fd00::1", 8443)) == "[fd00::1]:8443"
+    assert str(ReplicaAddress("10.0.0.1", 8443)) == "10.0.0.1:8443"
+    assert str(ReplicaAddress("fd00::1", 8443)) == "[fd00::1]:8443"

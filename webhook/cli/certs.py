@@ -14,18 +14,18 @@ from certs.codec import NewerFormatError, decode_pair
 from certs.model import Root
 from certs.state import ReplicaCertificate
 from webhook.cli.certs_view import CertificateView, tables
-from webhook.cli.keeping import place_of, policy_of
 from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient
 from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
-from webhook.companion.certificates.handshake import Address, Handshakes
-from webhook.companion.certificates.look import Look, Looker
-from webhook.companion.certificates.words import ROTATE_ANNOTATION, Clocks, Place
+from webhook.companion.certificates.objects import ObjectNames, certificate_policy
+from webhook.companion.certificates.observe import Observation, Observer
+from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
 from webhook.injection.names import (
     CERTIFICATES_ANNOTATION,
     FIELD_MANAGER,
+    ROTATE_ANNOTATION,
     TLS_SECRET_ANNOTATION,
 )
 from webhook.settings import CompanionSettings, Issuer
@@ -36,25 +36,25 @@ _MANAGER: Final = f"{FIELD_MANAGER}-certs"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseCertificates:
-    """Where the certificates are, and how they are read.
+    """A release's certificates, and how they are read.
 
     Attributes:
-        resources: the port to the cluster.
-        place: names of the objects.
-        name: what API servers ask the webhook's certificate for.
+        client: reads and writes objects.
+        names: names of the objects.
+        server_name: what API servers ask the webhook's certificate for.
         issuer: who issues it.
     """
 
-    resources: KubeClient
-    place: Place
-    name: str
+    client: KubeClient
+    names: ObjectNames
+    server_name: str
     issuer: Issuer
 
-    def looker(self) -> Looker:
-        """Reads without a memory of earlier looks."""
-        return Looker(self.resources, self.place, Clocks(wall=now, steady=None))
+    def observer(self) -> Observer:
+        """Return an observer without a memory of earlier observations."""
+        return Observer(client=self.client, names=self.names, clock=now)
 
 
 def _site_options(command: F) -> F:
@@ -86,13 +86,16 @@ def _site(
         )
     secret = said.get(TLS_SECRET_ANNOTATION, f"{release}-tls")
     settings = CompanionSettings(webhook_name=release, tls_secret=secret)
-    policy = policy_of(settings, home)
-    place = place_of(settings, home)
-    return ReleaseCertificates(access.resources, place, policy.names[0], Issuer(issuer))
+    return ReleaseCertificates(
+        client=access.resources,
+        names=ObjectNames.from_settings(settings, home),
+        server_name=certificate_policy(settings, home).names[0],
+        issuer=Issuer(issuer),
+    )
 
 
 def _annotations(resources: KubeClient, release: str) -> Mapping[str, str]:
-    """What the chart says about an installation; nothing when it is not there."""
+    """Return the chart's annotations of an installation; none when it is not there."""
     try:
         return metadata.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
     except NotFound:
@@ -136,16 +139,16 @@ def show(
     they do not answer, and are shown as such.
     """
     site = _site(kubeconfig, context, release, namespace)
-    look, served = _observe(site)
-    standing = CertificateView(
+    observation, served = _observe(site)
+    view = CertificateView(
         issuer=site.issuer,
-        secret=f"{site.place.namespace}/{site.place.pair_secret}",
-        look=look,
+        secret=f"{site.names.namespace}/{site.names.pair_secret}",
+        observation=observation,
         leaf=_leaf(site),
         served=served,
         now=now(),
     )
-    report = standing.report()
+    report = view.report()
     if output == "json":
         click.echo(json.dumps(report, indent=2))
     else:
@@ -172,10 +175,10 @@ def rotate(
         raise click.UsageError("Say --now: a rotation starts within seconds.")
     site = _site(kubeconfig, context, release, namespace)
     if site.issuer is not Issuer.COMPANION:
-        raise click.UsageError(_ELSEWHERE[site.issuer].format(site.place.pair_secret))
+        raise click.UsageError(_ELSEWHERE[site.issuer].format(site.names.pair_secret))
     request = now().isoformat(timespec="seconds")
-    name, home = site.place.state_secret, site.place.namespace
-    found = _asking(lambda: site.resources.get(SECRET, name, home))
+    name, home = site.names.state_secret, site.names.namespace
+    found = _asking(lambda: site.client.get(SECRET, name, home))
     meta = {
         "name": name,
         "namespace": home,
@@ -183,7 +186,7 @@ def rotate(
         "uid": metadata.uid(found),
         "annotations": {ROTATE_ANNOTATION: request},
     }
-    _asking(lambda: site.resources.apply(SECRET, {"metadata": meta}))
+    _asking(lambda: site.client.apply(SECRET, {"metadata": meta}))
     click.echo(f"Asked for a rotation at {request}; `certs show` tells how it goes.")
 
 
@@ -221,17 +224,12 @@ def verify(
 
 
 def _observe(
-    site: ReleaseCertificates, one: Address | None = None
-) -> tuple[Look, tuple[ReplicaCertificate, ...]]:
-    look = _asking(site.looker().look)
-    replicas = (one,) if one else site.looker().replicas()
-    if replicas is None:
-        raise click.UsageError(
-            f"The EndpointSlices in namespace {site.place.namespace} cannot be listed."
-        )
-    trust = look.seen.trust
-    pem = trust.bundles[0] if trust and trust.bundles else b""
-    return look, Handshakes(site.name)(replicas, pem)
+    site: ReleaseCertificates, one: ReplicaAddress | None = None
+) -> tuple[Observation, tuple[ReplicaCertificate, ...]]:
+    observer = site.observer()
+    observation = _asking(observer.observe)
+    replicas = (one,) if one else _asking(observer.replicas)
+    return observation, TlsProber(site.server_name)(replicas, observation.bundle)
 
 
 _ELSEWHERE: Final = {
@@ -244,16 +242,15 @@ _ELSEWHERE: Final = {
 
 
 def _leaf(site: ReleaseCertificates) -> Root | None:
-    """The certificate in the Secret that replicas mount, whoever put it there."""
+    """Return the certificate that replicas mount, whoever put it there."""
     body = _asking(lambda: _pair_secret(site))
     return bundle.first(decode_pair(body.get("data")).leaf)
 
 
 def _pair_secret(site: ReleaseCertificates) -> Json:
-    """It may be gone: then nothing is in it."""
-    place = site.place
+    """Return the Secret that replicas mount; empty when it does not exist."""
     try:
-        return site.resources.get(SECRET, place.pair_secret, place.namespace)
+        return site.client.get(SECRET, site.names.pair_secret, site.names.namespace)
     except NotFound:
         return {}
 
@@ -262,7 +259,7 @@ Answer = TypeVar("Answer")
 
 
 def _asking(call: Callable[[], Answer]) -> Answer:
-    """The answer, or one sentence that says what is missing."""
+    """Return the answer; exit with one sentence that says what is missing."""
     try:
         return call()
     except NotFound as error:
@@ -273,8 +270,8 @@ def _asking(call: Callable[[], Answer]) -> Answer:
         raise click.UsageError(str(error)) from error
 
 
-def _address(text: str) -> Address:
+def _address(text: str) -> ReplicaAddress:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--connect")
-    return Address(host.strip("[]"), int(port))
+    return ReplicaAddress(host.strip("[]"), int(port))

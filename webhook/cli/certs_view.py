@@ -1,4 +1,4 @@
-"""What `certs show` tells: one value for JSON, and the same value as tables."""
+"""The view of `certs show`: one report for JSON, and the same report as tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from certs import bundle
-from webhook.companion.certificates.words import Problem
+from webhook.companion.certificates.reasons import RotationReason
 from webhook.settings import Issuer
 
 if TYPE_CHECKING:
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
     from certs.model import Root
     from certs.state import ReplicaCertificate
-    from webhook.companion.certificates.look import Look
+    from webhook.companion.certificates.observe import Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateView:
-    """What there is to tell.
+    """A release's certificates.
 
     Attributes:
-        issuer: Who issues.
+        issuer: who issues them.
         secret: `namespace/name` of the Secret that replicas mount.
-        look: What API servers trust, and what the companion remembers.
-        leaf: The certificate in the mounted Secret; None when it holds none.
-        served: What each replica showed.
+        observation: what API servers trust, and the rotation's state.
+        leaf: the certificate in the mounted Secret; None when it holds none.
+        served: what each replica serves.
         now: UTC.
     """
 
     issuer: Issuer
     secret: str
-    look: Look
+    observation: Observation
     leaf: Root | None
     served: tuple[ReplicaCertificate, ...]
     now: datetime
 
     def report(self) -> dict[str, Any]:
-        """Everything, in the words of the JSON output."""
-        state = self.look.state
+        """Return the JSON output."""
+        state = self.observation.state
         ours = self.issuer is Issuer.COMPANION
         return {
             "issuer": self.issuer.value,
@@ -74,19 +74,19 @@ class CertificateView:
         }
 
     def _roots(self) -> tuple[Root, ...]:
-        trust = self.look.seen.trust
+        trust = self.observation.observed.trust
         return bundle.union(*map(bundle.parse, trust.bundles if trust else ()))
 
     def _days(self) -> int:
-        """Until nobody would be trusted any more, if nobody did anything."""
+        """Return the days until no replica is trusted any more, if nothing is done."""
         ends = [root.not_after for root in self._roots()]
         if self.leaf is None or not ends:
             return 0
         return max(0, (min(self.leaf.not_after, max(ends)) - self.now).days)
 
     def _role(self, root: Root) -> str:
-        """Which of the companion's generations a root belongs to."""
-        state = self.look.state
+        """Return which of the companion's generations a root belongs to."""
+        state = self.observation.state
         for role, generation in (("current", state.current), ("next", state.next)):
             if generation is not None and generation.root == root:
                 return role
@@ -94,13 +94,13 @@ class CertificateView:
 
     def _problems(self) -> Iterable[str]:
         ours = self.issuer is Issuer.COMPANION
-        for one in self.look.complaints:
+        for one in self.observation.conditions:
             # The companion has no business with the Secrets of others.
-            if ours or one.problem in {Problem.CONFIGURATION_MISSING, Problem.API}:
+            if ours or one.error or one.reason is RotationReason.CONFIGURATION_MISSING:
                 yield one.detail
         if self.leaf is None:
             yield f"Secret {self.secret} holds no certificate"
-        trust = self.look.seen.trust
+        trust = self.observation.observed.trust
         if trust is not None and not all(map(bundle.parse, trust.bundles)):
             yield "API servers are told to trust nobody: a caBundle is empty"
         for replica in self.served:
@@ -111,7 +111,7 @@ class CertificateView:
 
 
 def tables(report: dict[str, Any]) -> list[Any]:
-    """The report for a terminal."""
+    """Return the report for a terminal."""
     facts = Table(box=None, show_header=False, pad_edge=False)
     rows = (
         *("issuer", "secret", "phase", "generation", "notAfter"),

@@ -84,6 +84,7 @@ def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int
         log=journal,
         failed=lambda name: wired.failures.update((name,)),
     )
+    recorder = wired.means.announcer
     process = Process(
         observed=wired.observed,
         leadership=wired.leadership,
@@ -94,6 +95,7 @@ def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int
         log=journal,
         wake=Wake(*wired.wakes.values()),
         close=wired.mirrors.close,
+        background=(recorder.run,) * recorder.workers,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop.set())
@@ -148,6 +150,7 @@ def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
         if pause is None or time.monotonic() + pause > until:
             break
         sleep(pause)
+    wired.means.announcer.flush()
     for name, one in sorted(wired.mirrors.report.items()):
         if not one.reason.is_in_order:
             detail = f" ({one.detail})" if one.detail else ""

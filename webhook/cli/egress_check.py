@@ -21,20 +21,13 @@ class Hop:
 
     Attributes:
         to: The other end, for people.
-        leaves: The pod's own policies let the packet out.
-        arrives: The policies at the other end let it in.
+        is_open: The pod's own policies let the packet out, and those there let it in.
         why: Which policies decide, in one phrase.
     """
 
     to: str
-    leaves: bool
-    arrives: bool
+    is_open: bool
     why: str
-
-    @property
-    def is_open(self) -> bool:
-        """Return whether both ends agree."""
-        return self.leaves and self.arrives
 
 
 def trace(
@@ -70,7 +63,7 @@ def _hop(
     if not out.allowed:
         isolated = ", ".join(out.isolated_by)
         why = f"isolated by {isolated}; no rule permits it"
-        return Hop(to=to, leaves=False, arrives=True, why=why)
+        return Hop(to=to, is_open=False, why=why)
     why = "nothing isolates the pod"
     if out.allowed_by is not None:
         why = f"permitted by rule {out.allowed_by[1] + 1} of {out.allowed_by[0]}"
@@ -80,8 +73,8 @@ def _hop(
         if not entry.allowed:
             closed, where = ", ".join(entry.isolated_by), target.pod.namespace
             why = f"DestinationIngressBlocked: {closed} in {where}"
-            return Hop(to=to, leaves=True, arrives=False, why=why)
-    return Hop(to=to, leaves=True, arrives=True, why=why)
+            return Hop(to=to, is_open=False, why=why)
+    return Hop(to=to, is_open=True, why=why)
 
 
 def _target(pods: Sequence[Pod], peer: Peer) -> Target:

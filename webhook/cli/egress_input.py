@@ -38,6 +38,7 @@ from webhook.egress.network_policy import Pod
 from webhook.egress.options import EgressOptions
 from webhook.egress.plan import EgressWorld, NamespaceInput
 from webhook.egress.rules import NAMESPACE_NAME_LABEL, EgressRules, rules_for
+from webhook.egress.services import ServiceIndex
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
 from webhook.mirror.decide import NamespaceFilter
 
@@ -83,6 +84,11 @@ class EgressInput:
     keys: Keys
     list_pods: Callable[[], Sequence[Pod]]
 
+    @property
+    def _index(self) -> ServiceIndex:
+        index = self.world.index
+        return replace(index, nodes=index.nodes or frozenset())
+
     def compute(self) -> list[str]:
         """Return the namespaces that the companion plans for; all where none is."""
         scope = NamespaceFilter(self.options.allowed, self.options.excluded)
@@ -112,18 +118,23 @@ class EgressInput:
         )
 
     def rules(self, namespace: NamespaceInput) -> EgressRules:
-        """Return how its tracking server is reached, whatever the mode."""
+        """Return how its tracking server is reached, whatever the mode.
+
+        Endpoints' addresses, which a plan permits where nodes may not be seen, are a
+        precaution: nobody has to permit them.
+        """
         places, servers = namespace.destinations or (), self.options.nameservers
-        return self.world.rules(places, namespace.name, servers)
+        index, known = self._index, self.world.addresses
+        return rules_for(places, namespace.name, index, known, servers)
 
     def need(self, name: str) -> EgressNeed:
         """Return what another engine has to be told about a namespace."""
-        namespace, index = self.of(name), self.world.index
+        namespace, index = self.of(name), self._index
         places, servers = namespace.destinations or (), self.options.nameservers
         named = {
             (host, place.port)
             for place in places
-            for host in self.world.rules((place,), name, servers).names
+            for host in rules_for((place,), name, index, {}, servers).names
         }
         return EgressNeed(
             namespace=name,

@@ -4,44 +4,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from certs.policy import CertificatePolicy, service_name
 from webhook.cli.release import Release
 from webhook.cluster.informer import Informer
-from webhook.companion.certificates.concern import Certificates
-from webhook.companion.certificates.handshake import Handshakes
-from webhook.companion.certificates.keeper import CertificateKeeper, followers
-from webhook.companion.certificates.words import Clocks, Place
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.certificates.controller import (
+    CertificateController,
+    certificate_informers,
+)
+from webhook.companion.certificates.keeper import CertificateKeeper
+from webhook.companion.certificates.objects import ObjectNames, certificate_policy
+from webhook.companion.certificates.probe import TlsProber
+from webhook.companion.controller import Context
 from webhook.companion.means import Means
-from webhook.settings import CompanionSettings, Issuer
-
-
-def place_of(settings: CompanionSettings, home: str) -> Place:
-    """The objects concerned, in the release namespace."""
-    return Place(
-        namespace=home,
-        service=settings.webhook_name,
-        configuration=settings.webhook_name,
-        state_secret=f"{settings.tls_secret}-state",
-        pair_secret=settings.tls_secret,
-    )
-
-
-def policy_of(settings: CompanionSettings, home: str) -> CertificatePolicy:
-    """Names and durations.
-
-    Raises:
-        PolicyError: the durations contradict each other.
-    """
-    return CertificatePolicy(
-        names=(service_name(settings.webhook_name, home),),
-        life=timedelta(days=settings.certificate_days),
-        renew_before=timedelta(days=settings.certificate_renew_days),
-        skew=timedelta(seconds=settings.certificate_skew_seconds),
-        bundle_dwell=timedelta(seconds=settings.certificate_bundle_seconds),
-        serve_dwell=timedelta(seconds=settings.certificate_serve_seconds),
-    )
+from webhook.settings import Issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +45,28 @@ def keeping(
     settings = release.settings
     if settings.certificates is not Issuer.COMPANION:
         return None
-    policy = policy_of(settings, release.home)
-    place = place_of(settings, release.home)
-    certificates = Certificates(
-        means.resources,
-        place,
+    policy = certificate_policy(settings, release.home)
+    names = ObjectNames.from_settings(settings, release.home)
+    context = Context(
+        client=means.resources,
+        log=means.log,
+        recorder=means.announcer,
+        is_leader=means.may_act,
+        clock=clock,
+    )
+    controller = CertificateController(
+        context,
+        names,
         policy,
-        Clocks(wall=clock, steady=None if alone else time.monotonic),
-        Handshakes(policy.names[0]),
+        TlsProber(policy.names[0]),
+        monotonic=None if alone else time.monotonic,
     )
-    wake = wakes["certificates"].set
-    return Keeping(
-        followers(means.resources, place, wake, settings.watch_seconds),
-        CertificateKeeper(certificates, policy, means.log),
+    followers = certificate_informers(
+        means.resources,
+        names,
+        WorkQueue("certificates"),
+        watch_seconds=settings.watch_seconds,
     )
+    for one in followers:
+        one.subscribe(lambda _: wakes["certificates"].set())
+    return Keeping(tuple(followers), CertificateKeeper(controller, context))

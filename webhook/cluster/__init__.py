@@ -1,6 +1,7 @@
-"""The only part that knows the Kubernetes client.
+"""The only importer of the official Kubernetes client.
 
-`ports` is what others may ask of a cluster and `errors` how it fails; `api` and
-`access` stand behind on the official client. `follow`, `lease` and `announce` are built
-on the ports alone, so the tests' fake serves them as well as an API server does.
+`interface` is what others may ask of a cluster, and `errors` how that fails; `rest` and
+`config` implement it on the official client. `informer`, `leader_election` and `events`
+build on the interface alone, so that the tests' fake serves them as well as an API
+server does.
 """

@@ -1,4 +1,4 @@
-"""How long to stay away after failures: longer each time, jittered, never for ever."""
+"""Exponential backoff with jitter, bounded."""
 
 import random
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ LONGEST: Final = 15.0
 
 @dataclass(slots=True)
 class Backoff:
-    """Counts failures in a row and says how many seconds to wait.
+    """Seconds to wait after so many failures in a row.
 
     Half of the wait is fixed and half random, so that clients that failed together do
     not come back together. It never gives up.
@@ -23,12 +23,12 @@ class Backoff:
     failures: int = field(default=0, init=False)
 
     def next(self) -> float:
-        """The wait after one more failure, in seconds."""
+        """Return the seconds to wait after one more failure."""
         # The exponent is bounded: a float would overflow after a day of failures.
         ceiling = min(self.longest, self.shortest * 2.0 ** min(self.failures, 20))
         self.failures += 1
         return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - no secret: a wait
 
     def reset(self) -> None:
-        """Something worked: the next failure is the first again."""
+        """Start anew after a success."""
         self.failures = 0

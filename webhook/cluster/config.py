@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException, list_kube_config_contexts
+from kubernetes.config import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
-from kubernetes.config.kube_config import load_kube_config
+from kubernetes.config.kube_config import (
+    KUBE_CONFIG_DEFAULT_LOCATION,
+    KubeConfigLoader,
+    KubeConfigMerger,
+)
+from yaml import YAMLError
 
 from webhook.cluster.rest import RestClient
 
@@ -32,7 +37,7 @@ class Connection:
     """A connected cluster.
 
     Attributes:
-        resources: the port.
+        resources: reads and writes objects.
         namespace: the pod's own namespace, or the kubeconfig context's.
         server: URL of the API server, for messages.
     """
@@ -43,15 +48,15 @@ class Connection:
 
 
 class TokenFile:
-    """A bearer token that follows its file; the last good one outlives a bad moment."""
+    """Bearer token kept equal to its file; the last good one outlives a bad moment."""
 
     def __init__(self, path: Path) -> None:
-        """Reads nothing yet."""
+        """Prepare; the file is read at the first request."""
         self._path = path
         self._seen: tuple[int, int] | None = None
 
     def __call__(self, configuration: Configuration) -> None:
-        """Sets the token anew if its file changed; called before every request."""
+        """Set the token anew if its file changed; called before every request."""
         try:
             found = self._path.stat()
             seen = found.st_ino, found.st_mtime_ns
@@ -68,7 +73,7 @@ class TokenFile:
 def load_in_cluster(
     environ: Mapping[str, str], *, manager: str, folder: Path
 ) -> Connection:
-    """Connects as the pod's service account.
+    """Connect as the pod's service account.
 
     Args:
         environ: the process environment (`KUBERNETES_SERVICE_HOST` and `_PORT`).
@@ -91,13 +96,13 @@ def load_in_cluster(
         namespace = (folder / "namespace").read_text().strip()
     except (ConfigException, OSError) as error:
         raise NoAccessError(f"no service account in {folder}: {error}") from error
-    return _access(configuration, namespace, manager)
+    return _connect(configuration, namespace, manager)
 
 
 def load_kubeconfig(
     *, manager: str, path: Path | None = None, context: str | None = None
 ) -> Connection:
-    """Connects as a person does.
+    """Connect as a person does.
 
     Args:
         manager: the field manager for writes.
@@ -108,17 +113,23 @@ def load_kubeconfig(
         NoAccessError: there is no kubeconfig, or no such context in it.
     """
     configuration = _configuration()
-    file = None if path is None else os.fspath(path)
+    found = KUBE_CONFIG_DEFAULT_LOCATION if path is None else os.fspath(path)
     try:
-        load_kube_config(
-            config_file=file, context=context, client_configuration=configuration
+        merged = KubeConfigMerger(found)
+        loader = KubeConfigLoader(
+            config_dict=merged.config,
+            active_context=context,
+            config_base_path=None,
+            config_persister=merged.save_changes,
         )
-        contexts, current = list_kube_config_contexts(config_file=file)
+        loader.load_and_set(configuration)
+        namespace = loader.current_context["context"].get("namespace") or "default"
     except (ConfigException, OSError) as error:
-        raise NoAccessError(f"kubeconfig: {error}") from error
-    chosen = next((c for c in contexts if c["name"] == context), current)
-    namespace = chosen["context"].get("namespace") or "default"
-    return _access(configuration, namespace, manager)
+        # Behind a brace it quotes the file, credentials among it.
+        raise NoAccessError(f"kubeconfig: {str(error).partition('{')[0]}") from None
+    except (YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        raise NoAccessError(f"kubeconfig: {found} cannot be read as one") from None
+    return _connect(configuration, namespace, manager)
 
 
 def _configuration() -> Configuration:
@@ -131,8 +142,11 @@ def _configuration() -> Configuration:
     return configuration
 
 
-def _access(configuration: Configuration, namespace: str, manager: str) -> Connection:
+def _connect(configuration: Configuration, namespace: str, manager: str) -> Connection:
     client = ApiClient(configuration)
     client.user_agent = manager
-    resources = RestClient(client, manager=manager)
-    return Connection(resources, namespace, configuration.host)
+    return Connection(
+        resources=RestClient(client, manager=manager),
+        namespace=namespace,
+        server=configuration.host,
+    )

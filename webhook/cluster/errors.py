@@ -1,4 +1,4 @@
-"""What went wrong at the API server, by meaning instead of by status code.
+"""Errors of the API server, by meaning instead of by status code.
 
     ClusterError
     ├── Unavailable          nobody answered, or not now: try again later
@@ -41,7 +41,7 @@ class Throttled(Unavailable):
     """
 
     def __init__(self, message: str, *, retry_after: float) -> None:
-        """Keeps the server's own wish beside the message."""
+        """Keep the server's wish beside the message."""
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -90,7 +90,7 @@ class Invalid(Rejected):
     """
 
     def __init__(self, message: str, *, fields: tuple[str, ...] = ()) -> None:
-        """Keeps the offending fields beside the message."""
+        """Keep the offending fields beside the message."""
         super().__init__(message)
         self.fields = fields
 
@@ -103,7 +103,7 @@ def from_status(
     secret: bool = False,
     retry_after: float = 1.0,
 ) -> ClusterError:
-    """The error that an answer of the API server means.
+    """Return the error that an answer of the API server means.
 
     Args:
         code: HTTP status, or the `code` of a watch's ERROR event.

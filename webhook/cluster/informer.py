@@ -1,8 +1,7 @@
-"""Keeps projections of selected objects current: list, watch, list again, for ever.
+"""Informers: projections of selected objects, kept current by lists and watches.
 
-A `Informer` keeps what it knows through every failure and says how old that is; it
-never gives up. A watch that dies without a word is noticed, because the server was
-asked to end it before.
+An `Informer` keeps its store through every failure, says how old it is, and never gives
+up. A watch that dies silently is noticed: the server was asked to end it before.
 """
 
 import random
@@ -10,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from webhook.cluster import metadata
 from webhook.cluster.backoff import Backoff
-from webhook.cluster.errors import ClusterError, Gone, Throttled
+from webhook.cluster.errors import ClusterError, Gone, Throttled, Unavailable
 from webhook.cluster.interface import (
     Json,
     KubeClient,
@@ -22,6 +22,7 @@ from webhook.cluster.interface import (
     ObjectKey,
     WatchEventType,
 )
+from webhook.cluster.store import ObjectStore, Unprojected
 
 T = TypeVar("T")
 OnChange: TypeAlias = Callable[[ObjectKey], None]
@@ -45,26 +46,22 @@ class InformerHealth:
         failing: the error of the last attempt, or None.
         silent_seconds: seconds since the server last said anything.
         unprojected: objects that could not be read, each with the kind of error.
+        handler_errors: how often a subscriber raised.
     """
 
     synced: bool
     failing: ClusterError | None
     silent_seconds: float
     unprojected: Mapping[ObjectKey, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Unprojected:
-    """Stands for an object that could not be read; its error's text may quote it."""
-
-    error: str
+    handler_errors: int
 
 
 class Informer(Generic[T]):
     """A selection's objects as projections, kept current by `run` in a thread.
 
-    No object ends it: where a projection raises, the last value stays, and `health`
-    names the object.
+    Neither an object nor a subscriber ends it: where a projection raises, the last
+    value stays, and `health` names the object; where a subscriber raises, `health`
+    counts it, and all others are called.
     """
 
     def __init__(
@@ -79,7 +76,7 @@ class Informer(Generic[T]):
         """Prepare; nothing is asked of the server yet.
 
         Args:
-            client: the port.
+            client: lists and watches.
             options: what to watch.
             project: keeps of an object what its reader needs, and no more.
             wake: called after every change, in the informer's thread; must not block.
@@ -90,18 +87,14 @@ class Informer(Generic[T]):
         self._project = project
         self._wake = wake
         self._watch_seconds = watch_seconds
-        self._lock = threading.Lock()
-        self._items: dict[ObjectKey, tuple[int, T]] = {}
-        self._by_namespace: dict[str, set[ObjectKey]] = {}
-        self._deleted: dict[ObjectKey, int] = {}
-        self._updated: set[ObjectKey] = set()
-        self._unprojected: dict[ObjectKey, str] = {}
+        self._store = ObjectStore[T]()
         self._on_change: list[OnChange] = []
         self._on_health: list[Callable[[], None]] = []
         self._version: str | None = None
         self._synced = False
         self._relist_at = 0.0
         self._failing: ClusterError | None = None
+        self._handler_errors = 0
         self._heard = time.monotonic()
         self._backoff = Backoff()
 
@@ -111,7 +104,8 @@ class Informer(Generic[T]):
         """Call back, in the informer's thread, after each change; must not block.
 
         Args:
-            on_change: gets the key of each object whose projection changed.
+            on_change: gets the key of each object whose projection changed, or that
+                cannot be read any more, or can again.
             on_health: called when it has synced, begins to fail or recovers.
         """
         self._on_change.append(on_change)
@@ -120,43 +114,31 @@ class Informer(Generic[T]):
 
     def items(self, namespace: str | None = None) -> dict[ObjectKey, T]:
         """Return what is known now, of one namespace or of all; the caller's copy."""
-        with self._lock:
-            if namespace is None:
-                return {key: item for key, (_, item) in self._items.items()}
-            keys = self._by_namespace.get(namespace, ())
-            return {key: self._items[key][1] for key in keys}
+        return self._store.items(namespace)
 
     def get(self, key: ObjectKey) -> T | None:
         """Return one projection, or None."""
-        with self._lock:
-            found = self._items.get(key)
-        return None if found is None else found[1]
+        return self._store.get(key)
 
     @property
     def health(self) -> InformerHealth:
         """Return how it stands; for readiness, status and metrics."""
-        with self._lock:
-            unprojected = dict(self._unprojected)
         return InformerHealth(
             synced=self._synced,
             failing=self._failing,
             silent_seconds=time.monotonic() - self._heard,
-            unprojected=unprojected,
+            unprojected=self._store.unprojected(),
+            handler_errors=self._handler_errors,
         )
 
     def update(self, body: Json) -> None:
         """Take over what a write of ours answered, before the watch tells the same."""
-        self._updated.add(metadata.key(body))
-        self._put(body)
+        self._put(body, written=True)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop an object that a delete of ours removed."""
-        with self._lock:
-            known = self._items.get(key)
-            if known is not None:
-                self._deleted[key] = known[0]
-            self._remove(key)
-        self._changed([key])
+        if self._store.remove(key):
+            self._changed([key])
 
     def refresh(self) -> None:
         """List once, without watching; a failure shows in `health`."""
@@ -186,6 +168,9 @@ class Informer(Generic[T]):
             return self._backoff.next()
         except ClusterError as error:
             return self._failed(error)
+        except Exception as error:  # noqa: BLE001 - no foreign object ends a watch
+            # Its text might quote the object.
+            return self._failed(Unavailable(f"{self.options}: {type(error).__name__}"))
         if time.monotonic() - started < min(_HASTY, self._watch_seconds / 2):
             return self._backoff.next()
         self._backoff.reset()
@@ -202,25 +187,9 @@ class Informer(Generic[T]):
         return max(pause, error.retry_after) if isinstance(error, Throttled) else pause
 
     def _list(self) -> None:
-        self._updated.clear()
+        self._store.begin_list()
         listing = self._client.list(self.options, self._projected)
-        upto = int(listing.version) if listing.version.isdecimal() else 0
-        with self._lock:
-            before = self._items
-            self._items, self._by_namespace, self._unprojected = {}, {}, {}
-            for key, (revision, item) in listing.items.items():
-                self._store(key, revision, item, before.get(key))
-            # What was written while the list was under way is newer than the list;
-            # anything else that the list does not have is gone, even after a restore.
-            for key in self._updated & before.keys():
-                if before[key][0] > upto > 0:
-                    self._store(key, *before[key], None)
-            self._deleted.clear()
-            changed = [
-                key
-                for key in before.keys() | self._items.keys()
-                if _item(before, key) != _item(self._items, key)
-            ]
+        changed = self._store.replace(listing)
         self._version = listing.version
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads requests in time
         self._relist_at = time.monotonic() + _RELIST_SECONDS * jitter
@@ -241,7 +210,9 @@ class Informer(Generic[T]):
             if event.type is WatchEventType.UPSERT:
                 self._put(event.body)
             elif event.type is WatchEventType.DELETED:
-                self._drop(event.body)
+                key = metadata.key(event.body)
+                if self._store.remove(key, metadata.revision(event.body)):
+                    self._changed([key])
         self._alive()
 
     def _alive(self) -> None:
@@ -250,78 +221,30 @@ class Informer(Generic[T]):
             self._failing = None
             self._health_changed()
 
-    def _projected(self, body: Json) -> T | _Unprojected:
+    def _projected(self, body: Json) -> T | Unprojected:
         try:
             return self._project(body)
         except Exception as error:  # noqa: BLE001 - no foreign object ends a watch
-            return _Unprojected(type(error).__name__)
+            return Unprojected(type(error).__name__)
 
-    def _put(self, body: Json) -> None:
+    def _put(self, body: Json, *, written: bool = False) -> None:
         key, revision = metadata.key(body), metadata.revision(body)
-        item = self._projected(body)
-        with self._lock:
-            known = self._items.get(key)
-            # The answer to our own write may be newer than what the watch tells now,
-            # and the watch may have told its deletion before the answer came.
-            newest = known[0] if known else self._deleted.get(key, 0)
-            if revision and revision < newest:
-                return
-            if known is None and revision and revision <= newest:
-                return
-            self._deleted.pop(key, None)
-            self._store(key, revision, item, known)
-            changed = _item(self._items, key) != (known[1] if known else None)
-        if changed:
+        if self._store.put(key, revision, self._projected(body), written=written):
             self._changed([key])
-
-    def _drop(self, body: Json) -> None:
-        key, revision = metadata.key(body), metadata.revision(body)
-        with self._lock:
-            known = self._items.get(key)
-            if known is not None and revision and revision < known[0]:
-                return
-            self._deleted[key] = revision
-            self._remove(key)
-        self._changed([key])
-
-    def _store(
-        self,
-        key: ObjectKey,
-        revision: int,
-        item: T | _Unprojected,
-        known: tuple[int, T] | None,
-    ) -> None:
-        """Keep an item; of one that could not be read, keep the value before it."""
-        if isinstance(item, _Unprojected):
-            self._unprojected[key] = item.error
-            if known is None:
-                return
-            item = known[1]
-        else:
-            self._unprojected.pop(key, None)
-        self._items[key] = revision, item
-        self._by_namespace.setdefault(key.namespace, set()).add(key)
-
-    def _remove(self, key: ObjectKey) -> None:
-        self._items.pop(key, None)
-        self._unprojected.pop(key, None)
-        keys = self._by_namespace.get(key.namespace, set())
-        keys.discard(key)
-        if not keys:
-            self._by_namespace.pop(key.namespace, None)
 
     def _changed(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:
             for on_change in self._on_change:
-                on_change(key)
-        self._wake()
+                self._call(partial(on_change, key))
+        self._call(self._wake)
 
     def _health_changed(self) -> None:
         for on_health in self._on_health:
-            on_health()
-        self._wake()
+            self._call(on_health)
+        self._call(self._wake)
 
-
-def _item(items: Mapping[ObjectKey, tuple[int, T]], key: ObjectKey) -> T | None:
-    found = items.get(key)
-    return None if found is None else found[1]
+    def _call(self, handler: Callable[[], object]) -> None:
+        try:
+            handler()
+        except Exception:  # noqa: BLE001 - its error is no reason to stop watching
+            self._handler_errors += 1

@@ -1,7 +1,7 @@
-"""What the rest of the product may ask of a cluster.
+"""The interface of a cluster for the rest of the product.
 
-One small port for every resource type: objects are JSON as the API server sends it, and
-whoever keeps many of them passes a projection, so that whole objects never pile up.
+One small protocol for every resource type: objects are JSON as the API server sends it,
+and whoever keeps many passes a projection, so that whole objects never pile up.
 Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
 """
 
@@ -26,7 +26,7 @@ class ObjectKey(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """`namespace/name`, or the name alone."""
+        """Return `namespace/name`, or the name alone."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
@@ -52,12 +52,12 @@ class ListOptions:
     fields: str = ""
 
     def field_selector(self) -> str:
-        """The selector that the API server gets, name included."""
+        """Return the selector that the API server gets, name included."""
         by_name = f"metadata.name={self.name}" if self.name else ""
         return ",".join(part for part in (by_name, self.fields) if part)
 
     def __str__(self) -> str:
-        """The selection for people: `secrets ray/x`, `pods (labels)`."""
+        """Return the selection for people: `secrets ray/x`, `pods (labels)`."""
         where = str(ObjectKey(self.namespace, self.name or "*"))
         return f"{self.kind.plural} {where}{f' ({self.labels})' if self.labels else ''}"
 
@@ -79,7 +79,7 @@ class WatchEventType(StrEnum):
     """What a watch says about an object."""
 
     UPSERT = "upsert"
-    """It was added or changed; the API server's distinction helps nobody."""
+    """ADDED or MODIFIED; callers treat both alike."""
     DELETED = "deleted"
     BOOKMARK = "bookmark"
     """Nothing happened up to this version; the stream is alive."""
@@ -95,7 +95,7 @@ class WatchEvent:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What must still be true of an object for it to be deleted; empty: anything."""
+    """Conditions that an object must still meet to be deleted; empty: any."""
 
     uid: str = ""
     version: str = ""
@@ -108,17 +108,17 @@ class KubeClient(Protocol):
     """Reads and writes objects of any kind."""
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
-        """One object by name."""
+        """Return one object by name."""
 
     def list(
         self, selection: ListOptions, project: Callable[[Json], T]
     ) -> ObjectList[T]:
-        """Everything selected, projected page by page."""
+        """Return everything selected, projected object by object."""
 
     def watch(
         self, selection: ListOptions, version: str, *, seconds: float
     ) -> Iterator[WatchEvent]:
-        """What happens after `version`, for about `seconds`, bookmarks included.
+        """Return what happens after `version`, for about `seconds`, with bookmarks.
 
         Returns once the server has accepted the watch. It was asked to end the stream
         by then, so silence for longer means that the connection is dead: that raises
@@ -126,26 +126,26 @@ class KubeClient(Protocol):
         """
 
     def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
-        """Server-side apply under our field manager: creates or changes.
+        """Apply server-side under our field manager: create or change.
 
         A `metadata.resourceVersion` in `body` is a precondition (`Conflict`); `force`
         takes over fields that another manager owns.
         """
 
     def server_time(self) -> datetime | None:
-        """What its latest answer said the time is, UTC, in whole seconds.
+        """Return the time that its latest answer told, UTC, in whole seconds.
 
         None before the first answer, or where a proxy takes that header away.
         """
 
     def patch(self, kind: ResourceType, body: Json) -> Json:
-        """JSON merge patch of what is there: null takes a field away, whoever owns it.
+        """Merge a JSON patch into what is there: null removes a field, whoever owns it.
 
         That is what `apply` cannot do: it leaves alone what others wrote.
         """
 
     def create(self, kind: ResourceType, body: Json) -> Json:
-        """Creates; `AlreadyExists` where the name is taken."""
+        """Create; `AlreadyExists` where the name is taken."""
 
     def delete(
         self,
@@ -155,14 +155,14 @@ class KubeClient(Protocol):
         *,
         only: Preconditions = ANYTHING,
     ) -> None:
-        """Deletes if `only` still holds, else `Conflict`."""
+        """Delete if `only` still holds, else `Conflict`."""
 
 
 class Discovery(Protocol):
-    """Asks what a cluster serves."""
+    """Discovery of what a cluster serves."""
 
     def groups(self) -> frozenset[str]:
-        """The API groups, the core one apart.
+        """Return the API groups, the core one apart.
 
         Every authenticated client may ask; it shows what is installed without a right
         to any of its objects.

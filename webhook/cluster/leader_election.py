@@ -1,15 +1,18 @@
-"""One leader among the replicas, by a Lease.
+"""Leader election among the replicas, by a Lease.
 
-A replica acts only while `Leadership.held`, which runs out by its own clock well before
+A replica acts only while `is_leader`, which runs out by its own clock well before
 another replica may take over. Two leaders at once (a stopped process that wakes up) do
 no harm all the same: every write of ours is idempotent. Nobody trusts another machine's
 clock: a Lease counts as abandoned when it was not renewed for its whole duration *as
 observed here*.
+
+A renewal is one request: a write whose precondition is the version written last.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,17 +22,20 @@ from webhook.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFou
 from webhook.cluster.interface import Json, KubeClient, ObjectKey
 from webhook.cluster.resources import LEASE
 
-DURATION: Final = 15
+DURATION_SECONDS: Final = 15
 """Seconds until another may take over; what client-go's components use."""
-_RENEW: Final = 2.0
+_RENEW_SECONDS: Final = 2.0
 """Seconds between renewals, and between a follower's looks."""
-_FENCE: Final = 10.0
-"""Seconds after the last renewal until a leader stops: 5 s before another may start."""
+FENCE_SECONDS: Final = 10.0
+"""Seconds after the last renewal until a leader stops: 5 s before another may start.
+Whoever takes over by force waits as long before it acts."""
+_RELEASE_SECONDS: Final = 2.0
+"""Seconds that `release` waits for a renewal under way: a process has to end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRecord:
-    """What a Lease says: who holds it, for how long, and when that was written."""
+    """A Lease's content: who holds it, for how long, and when that was written."""
 
     holder: str
     seconds: int
@@ -40,11 +46,11 @@ class LeaseRecord:
 
 
 def parse_lease(body: Json) -> LeaseRecord:
-    """Reads a Lease; one that nobody ever held has an empty holder."""
+    """Read a Lease; one that nobody ever held has an empty holder."""
     spec: dict[str, Any] = body.get("spec") or {}
     return LeaseRecord(
         holder=spec.get("holderIdentity") or "",
-        seconds=int(spec.get("leaseDurationSeconds") or DURATION),
+        seconds=int(spec.get("leaseDurationSeconds") or DURATION_SECONDS),
         renewed=spec.get("renewTime") or "",
         transitions=int(spec.get("leaseTransitions") or 0),
         acquired=spec.get("acquireTime") or "",
@@ -53,7 +59,7 @@ def parse_lease(body: Json) -> LeaseRecord:
 
 
 def may_acquire(found: LeaseRecord, *, identity: str, unchanged: float) -> bool:
-    """Whether the Lease is ours to write.
+    """Return whether the Lease is ours to write.
 
     Args:
         found: what it says now.
@@ -64,34 +70,39 @@ def may_acquire(found: LeaseRecord, *, identity: str, unchanged: float) -> bool:
 
 
 class LeaderElector:
-    """Tries to hold one Lease; `run` in a thread, or `step` by hand."""
+    """Candidate for one Lease; `run` in a thread, or `step` by hand.
+
+    `release` may be called from another thread than `run`.
+    """
 
     def __init__(
         self,
-        resources: KubeClient,
+        client: KubeClient,
         lease: ObjectKey,
         identity: str,
         *,
         clock: Callable[[], datetime],
-        wake: Callable[[], None],
+        wake: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepares; nothing is asked of the server yet.
+        """Prepare; nothing is asked of the server yet.
 
         Args:
-            resources: the port.
+            client: reads and writes the Lease.
             lease: where the Lease lies.
             identity: who we are, different for each replica.
             clock: UTC now, written into the Lease for people to read.
             wake: called when leadership is won or lost; must not block.
             monotonic: seconds that never go back.
         """
-        self._resources = resources
+        self._client = client
         self._lease = lease
         self._identity = identity
         self._clock = clock
         self._wake = wake
         self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._released = False
         self._until = 0.0
         self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
@@ -99,48 +110,45 @@ class LeaderElector:
 
     @property
     def is_leader(self) -> bool:
-        """Whether we may act now."""
-        return self._monotonic() < self._until
+        """Return whether this replica may act now."""
+        return not self._released and self._monotonic() < self._until
 
     @property
     def holder(self) -> str:
-        """Who held it when we last looked; empty when nobody did."""
+        """Return who held it when last seen; empty when nobody did."""
         return self._seen.holder if self._seen else ""
 
     def run(self, stop: threading.Event) -> None:
-        """Takes, renews and retakes until `stop`; letting go is `release`."""
+        """Take, renew and retake until `stop`; letting go is `release`."""
         while not stop.wait(self.step()):
             pass
 
     def step(self) -> float:
-        """One attempt to take or renew; returns the seconds until the next."""
-        before = self.is_leader
-        try:
-            self._attempt()
-        except (Conflict, AlreadyExists):
-            # Somebody else wrote first: look again, at the usual pace.
-            self._until = 0.0
-        except ClusterError as error:
-            # What was held stays held until the fence: the server may be restarting.
-            self.failing = error
-        else:
-            self.failing = None
-        if self.is_leader is not before:
-            self._wake()
-        return _RENEW
+        """Try once to take or renew; return the seconds until the next attempt."""
+        with self._lock:
+            if not self._released:
+                self._try()
+            if self._released:
+                # `release` came meanwhile, and may not have waited for this step.
+                self._let_go()
+        return _RENEW_SECONDS
 
     def release(self) -> None:
-        """Lets go at once, so that another need not wait; never raises."""
-        if not self.is_leader or self._seen is None:
-            return
-        self._until = 0.0
-        try:
-            self._write(self._seen, holder="", seconds=1)
-        except ClusterError as error:
-            self.failing = error
+        """Let go at once and for good, so that another need not wait; never raise.
+
+        A renewal under way is waited for, but not for long: `step` undoes a late one.
+        """
+        self._released = True
+        if self._lock.acquire(timeout=_RELEASE_SECONDS):
+            try:
+                self._let_go()
+            finally:
+                self._lock.release()
 
     def take_over(self, seconds: int) -> None:
-        """Takes the Lease from whoever holds it and keeps it for `seconds` unrenewed.
+        """Take the Lease from whoever holds it and keep it for `seconds` unrenewed.
+
+        The leader so far may go on for `FENCE_SECONDS`.
 
         Raises:
             ClusterError: it could not be read or written.
@@ -149,31 +157,63 @@ class LeaderElector:
         self._write(found, holder=self._identity, seconds=seconds)
 
     def _get(self) -> Json:
-        return self._resources.get(LEASE, self._lease.name, self._lease.namespace)
+        return self._client.get(LEASE, self._lease.name, self._lease.namespace)
+
+    def _try(self) -> None:
+        before = self.is_leader
+        try:
+            self._attempt()
+        except (Conflict, AlreadyExists):
+            # Somebody else wrote first: look again, at the usual pace.
+            self._until, self.failing = 0.0, None
+        except ClusterError as error:
+            # What was held stays held until the fence: the server may be restarting.
+            self.failing = error
+        else:
+            self.failing = None
+        if self.is_leader is not before:
+            self._wake()
 
     def _attempt(self) -> None:
         asked = self._monotonic()
+        if self.is_leader and self._seen is not None:
+            # What we wrote last is what is there, unless somebody else wrote since.
+            with suppress(Conflict, NotFound):
+                return self._acquire(self._seen, asked)
         try:
             found = parse_lease(self._get())
         except NotFound:
             self._create()
-            self._until = asked + _FENCE
-            return
+            self._until = asked + FENCE_SECONDS
+            return None
         if found != self._seen:
             self._seen, self._seen_at = found, asked
         unchanged = asked - self._seen_at
         if may_acquire(found, identity=self._identity, unchanged=unchanged):
-            self._write(found, holder=self._identity, seconds=DURATION)
-            # Counted from before the request: the server wrote it later than that.
-            self._until = asked + _FENCE
-        else:
-            self._until = 0.0
+            return self._acquire(found, asked)
+        self._until = 0.0
+        return None
+
+    def _acquire(self, found: LeaseRecord, asked: float) -> None:
+        self._write(found, holder=self._identity, seconds=DURATION_SECONDS)
+        # Counted from before the request: the server wrote it later than that.
+        self._until = asked + FENCE_SECONDS
+
+    def _let_go(self) -> None:
+        if self._seen is None or self._seen.holder != self._identity:
+            return
+        try:
+            self._write(self._seen, holder="", seconds=1)
+        except ClusterError as error:
+            self.failing = error
 
     def _create(self) -> None:
         now = _micros(self._clock())
-        body = self._body(holder=self._identity, seconds=DURATION, transitions=0)
+        body = self._body(
+            holder=self._identity, seconds=DURATION_SECONDS, transitions=0
+        )
         body["spec"] |= {"acquireTime": now, "renewTime": now}
-        self._note(self._resources.create(LEASE, body))
+        self._note(self._client.create(LEASE, body))
 
     def _write(self, found: LeaseRecord, *, holder: str, seconds: int) -> None:
         now = _micros(self._clock())
@@ -188,7 +228,7 @@ class LeaderElector:
             "acquireTime": now if handed_over or not found.acquired else found.acquired,
             "renewTime": now,
         }
-        self._note(self._resources.apply(LEASE, body))
+        self._note(self._client.apply(LEASE, body))
 
     def _note(self, body: Json) -> None:
         self._seen, self._seen_at = parse_lease(body), self._monotonic()
@@ -205,5 +245,5 @@ class LeaderElector:
 
 
 def _micros(now: datetime) -> str:
-    """Kubernetes' MicroTime, which insists on six digits."""
+    """Format a time as Kubernetes' MicroTime, which insists on six digits."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,68 +1,93 @@
 """Reads the metadata that every Kubernetes object has.
 
-Pure: JSON as the API server sends it in, values out.
+Pure: JSON as the API server sends it in, values out. Nothing here raises: whatever
+cannot be read counts as absent, since a tenant's object must not stop its reader.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from webhook.cluster.interface import Json, ObjectKey
 
+_DIGITS: Final = 20
+"""A resourceVersion is an unsigned number of 64 bits."""
+
 
 def of(body: Json) -> Mapping[str, Any]:
-    """The object's metadata; empty where there is none."""
-    return body.get("metadata") or {}
+    """Return the object's metadata; empty where there is none."""
+    return _mapping(_mapping(body).get("metadata"))
 
 
 def key(body: Json) -> ObjectKey:
-    """The object's address."""
-    meta = of(body)
-    return ObjectKey(meta.get("namespace", ""), meta.get("name", ""))
+    """Return the object's address; a part that is missing is empty."""
+    return ObjectKey(_text(body, "namespace"), _text(body, "name"))
 
 
 def labels(body: Json) -> Mapping[str, str]:
-    """The object's labels, also where the field is absent or null."""
-    return of(body).get("labels") or {}
+    """Return the object's labels, also where the field is absent or null."""
+    return _mapping(of(body).get("labels"))
 
 
 def annotations(body: Json) -> Mapping[str, str]:
-    """The object's annotations, also where the field is absent or null."""
-    return of(body).get("annotations") or {}
+    """Return the object's annotations, also where the field is absent or null."""
+    return _mapping(of(body).get("annotations"))
 
 
 def resource_version(body: Json) -> str:
-    """The resourceVersion as the server gave it."""
-    return str(of(body).get("resourceVersion", ""))
+    """Return the resourceVersion as the server gave it."""
+    return _text(body, "resourceVersion")
 
 
 def revision(body: Json) -> int:
-    """The resourceVersion as a number that grows with each write.
+    """Return the resourceVersion as a number that grows with each write."""
+    return parse_revision(resource_version(body))
+
+
+def parse_revision(version: str) -> int:
+    """Return a resourceVersion as a number; 0 where it is none.
 
     Kubernetes promises since 1.35 that versions of one resource compare as integers;
-    every server backed by etcd always did. Anything else counts as the newest.
+    every server backed by etcd always did.
     """
-    text = resource_version(body)
-    return int(text) if text.isdecimal() else 0
+    readable = version.isdecimal() and len(version) <= _DIGITS
+    return int(version) if readable else 0
 
 
 def uid(body: Json) -> str:
-    """The object's UID: another object of the same name has another one."""
-    return str(of(body).get("uid", ""))
+    """Return the object's UID: another object of the same name has another one."""
+    return _text(body, "uid")
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """A Kubernetes timestamp as UTC-aware time; None where there is none."""
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+def controller(body: Json) -> Mapping[str, str] | None:
+    """Return the owner reference of the object's controller, if it has one."""
+    for owner in _mappings(of(body).get("ownerReferences")):
+        if owner.get("controller") is True:
+            return owner
+    return None
+
+
+def parse_time(text: object) -> datetime | None:
+    """Return a Kubernetes timestamp as UTC-aware time.
+
+    Kubernetes can hold the years 0 and 10000, Python cannot: such a time is None, as is
+    everything that is no timestamp.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def creation_time(body: Json) -> datetime | None:
-    """When the object was created."""
+    """Return when the object was created."""
     return parse_time(of(body).get("creationTimestamp"))
 
 
 def last_write_time(body: Json, *path: str, manager: str = "") -> datetime | None:
-    """When a field was last written, as the server's managed fields tell.
+    """Return when a field was last written, as the server's managed fields tell.
 
     A write that changes nothing does not count: the server keeps the older time.
 
@@ -76,16 +101,32 @@ def last_write_time(body: Json, *path: str, manager: str = "") -> datetime | Non
     """
     times = [
         parse_time(entry.get("time"))
-        for entry in of(body).get("managedFields") or ()
+        for entry in _mappings(of(body).get("managedFields"))
         if not manager or entry.get("manager") == manager
-        if _owns(entry.get("fieldsV1") or {}, path)
+        if _owns(entry.get("fieldsV1"), path)
     ]
     return max((time for time in times if time), default=None)
 
 
-def _owns(fields: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+def _owns(fields: object, path: tuple[str, ...]) -> bool:
     for step in path:
+        fields = _mapping(fields)
         if f"f:{step}" not in fields:
             return False
         fields = fields[f"f:{step}"]
     return True
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
+    for one in value if isinstance(value, list) else ():
+        if isinstance(one, dict):
+            yield one
+
+
+def _text(body: Json, field: str) -> str:
+    value = of(body).get(field)
+    return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""The resource types we read or write, as the API server's URLs spell them.
+"""Resource types that the product reads or writes, as URLs spell them.
 
 Pure: a `ResourceType` and an address in, a path out.
 """
@@ -28,11 +28,11 @@ class ResourceType:
 
     @property
     def api_version(self) -> str:
-        """`apiVersion` as objects carry it: `v1`, `apps/v1`."""
+        """Return `apiVersion` as objects carry it: `v1`, `apps/v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str = "", name: str = "") -> str:
-        """The URL path of one object, or of a collection where `name` is empty.
+        """Return the URL path of an object, or of a collection where `name` is empty.
 
         An empty namespace addresses a namespaced kind across all namespaces.
         """

@@ -1,4 +1,4 @@
-"""The `Resources` port over the official client's low-level `ApiClient`.
+"""The `KubeClient` protocol over the official client's low-level `ApiClient`.
 
 Bodies stay JSON: typed models would cost more than the whole companion. Nothing here
 retries; who calls knows better what a failure means.
@@ -17,7 +17,7 @@ from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 
-from webhook.cluster import metadata
+from webhook.cluster import json_bytes, metadata
 from webhook.cluster.errors import Unavailable, from_status
 from webhook.cluster.interface import (
     ANYTHING,
@@ -38,11 +38,14 @@ but whoever waits that long blocks others: better to look again."""
 _SILENCE: Final = 5.0
 """Seconds that a watch may be silent after the end it asked for."""
 _PAGE: Final = 500
-"""Objects per page, as kubectl asks for: 500 pods are about 5 MB."""
+"""Objects per page at most, as kubectl asks for: 500 pods are about 5 MB."""
+_PAGE_BYTES: Final = 8 << 20
+"""Bytes per page at most: objects may have 1.5 MB, and parsed they take ten times that.
+A larger page is given up and asked for in smaller ones."""
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
-_HAPPENINGS: Final[Mapping[str, WatchEventType]] = MappingProxyType(
+_EVENT_TYPES: Final[Mapping[str, WatchEventType]] = MappingProxyType(
     {
         "ADDED": WatchEventType.UPSERT,
         "MODIFIED": WatchEventType.UPSERT,
@@ -70,40 +73,45 @@ class RestClient:
     """Implements `webhook.cluster.interface.KubeClient` on a real API server."""
 
     def __init__(self, client: ApiClient, *, manager: str) -> None:
-        """Takes a connected client; writes are made in the name of `manager`."""
+        """Take a connected client; writes are made in the name of `manager`."""
         self._client = client
         self._manager = manager
         self._date = ""
 
     def groups(self) -> frozenset[str]:
-        """The API groups that are served, the core one apart."""
+        """Return the API groups that are served, the core one apart."""
         body = self._call(NAMESPACE, verb="GET", path="/apis")
         return frozenset(group["name"] for group in body.get("groups") or ())
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
-        """One object by name."""
+        """Return one object by name."""
         return self._call(kind, verb="GET", path=kind.path(namespace, name))
 
     def list(
         self, selection: ListOptions, project: Callable[[Json], T]
     ) -> ObjectList[T]:
-        """Everything selected, projected page by page."""
-        kind = selection.kind
-        path = kind.path(selection.namespace)
-        query = _query(selection) | {"limit": str(_PAGE)}
+        """Return everything selected, projected object by object."""
+        query, limit = _query(selection), _PAGE
         items = {}
         while True:
-            page = self._call(kind, verb="GET", path=path, query=query)
-            for body in page.get("items") or ():
+            data = self._page(selection, query | {"limit": str(limit)}, limit)
+            if data is None:
+                limit //= 4
+                continue
+            page = json_bytes.parse_page(data, f"list {selection}")
+            for raw in page.items or ():
+                body = json_bytes.parse(raw, f"list {selection}")
                 items[metadata.key(body)] = metadata.revision(body), project(body)
-            query["continue"] = metadata.of(page).get("continue") or ""
+            query["continue"] = page.metadata.continue_
             if not query["continue"]:
-                return ObjectList(items, metadata.resource_version(page))
+                return ObjectList(items, page.metadata.version)
+            if len(data) < _PAGE_BYTES // 16:
+                limit = min(_PAGE, limit * 4)
 
     def watch(
         self, selection: ListOptions, version: str, *, seconds: float
     ) -> Iterator[WatchEvent]:
-        """What happens after `version`; raises when the stream is silent too long."""
+        """Return what happens after `version`; raise when it is silent too long."""
         request = _Request(
             verb="GET",
             path=selection.kind.path(selection.namespace),
@@ -121,7 +129,7 @@ class RestClient:
         return _changes(self._open(request), request)
 
     def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
-        """Server-side apply under our field manager: creates or changes."""
+        """Apply server-side under our field manager: create or change."""
         address = metadata.key(body)
         return self._call(
             kind,
@@ -133,14 +141,14 @@ class RestClient:
         )
 
     def server_time(self) -> datetime | None:
-        """What the latest answer's `Date` says."""
+        """Return what the latest answer's `Date` says."""
         try:
             return parsedate_to_datetime(self._date).astimezone(UTC)
         except ValueError:
             return None
 
     def patch(self, kind: ResourceType, body: Json) -> Json:
-        """JSON merge patch of what is there: null takes a field away."""
+        """Merge a JSON patch into what is there: null takes a field away."""
         address = metadata.key(body)
         return self._call(
             kind,
@@ -152,7 +160,7 @@ class RestClient:
         )
 
     def create(self, kind: ResourceType, body: Json) -> Json:
-        """Creates; `AlreadyExists` where the name is taken."""
+        """Create; `AlreadyExists` where the name is taken."""
         return self._call(
             kind,
             verb="POST",
@@ -169,7 +177,7 @@ class RestClient:
         *,
         only: Preconditions = ANYTHING,
     ) -> None:
-        """Deletes if `only` still holds."""
+        """Delete if `only` still holds."""
         conditions = {"uid": only.uid, "resourceVersion": only.version}
         self._call(
             kind,
@@ -184,16 +192,39 @@ class RestClient:
         )
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Close the idle connections."""
         self._client.rest_client.pool_manager.clear()
+
+    def _page(
+        self, selection: ListOptions, query: Mapping[str, str], limit: int
+    ) -> bytes | None:
+        """Return one page, or None when it is too large and could be smaller."""
+        kind, what = selection.kind, f"list {selection}"
+        path = kind.path(selection.namespace)
+        response = self._open(
+            _Request(
+                verb="GET", path=path, what=what, query=query, secret=kind == SECRET
+            )
+        )
+        chunks, size = [], 0
+        try:
+            for chunk in response.stream(1 << 16):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > _PAGE_BYTES and limit > 1:
+                    response.close()
+                    return None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"{what}: {_named(error)} in the answer") from error
+        return b"".join(chunks)
 
     def _call(self, kind: ResourceType, **parts: Any) -> Json:
         what = f"{parts['verb']} {parts['path']}"
         request = _Request(**parts, what=what, secret=kind == SECRET)
-        return _parsed(_read(self._open(request), what), what)
+        return json_bytes.parse(_read(self._open(request), what), what)
 
     def _open(self, request: _Request) -> urllib3.BaseHTTPResponse:
-        """The answer with its body unread; raises for every status but 2xx."""
+        """Return the answer with its body unread; raise for every status but 2xx."""
         try:
             method, url, headers, _, _ = self._client.param_serialize(
                 request.verb,
@@ -225,7 +256,7 @@ def _query(selection: ListOptions) -> dict[str, str]:
 
 
 def _named(error: Exception) -> str:
-    """The kind of failure; urllib3's texts repeat the whole URL."""
+    """Return the kind of failure; urllib3's texts repeat the whole URL."""
     cause = error.__cause__ or error
     return type(cause).__name__
 
@@ -235,14 +266,6 @@ def _read(response: urllib3.BaseHTTPResponse, what: str) -> bytes:
         return response.data
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Unavailable(f"{what}: {_named(error)} in the answer") from error
-
-
-def _parsed(data: bytes, what: str) -> Json:
-    try:
-        body: Json = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise Unavailable(f"{what}: the answer is not JSON") from error
-    return body
 
 
 def _raise_for(response: urllib3.BaseHTTPResponse, request: _Request) -> None:
@@ -288,10 +311,16 @@ def _changes(
 
 
 def _change(line: bytes, request: _Request) -> WatchEvent:
-    event = _parsed(line, request.what)
-    body: Json = event.get("object") or {}
-    kind = event.get("type", "")
-    if kind in _HAPPENINGS:
-        return WatchEvent(_HAPPENINGS[kind], body)
-    code = int(body.get("code") or 500)
-    raise from_status(code, body, what=request.what, secret=request.secret)
+    event = json_bytes.parse(line, request.what)
+    body = event.get("object")
+    body = body if isinstance(body, dict) else {}
+    type_ = _EVENT_TYPES.get(str(event.get("type")))
+    if type_ is not None:
+        return WatchEvent(type_, body)
+    code = body.get("code")
+    raise from_status(
+        code if isinstance(code, int) else 500,
+        body,
+        what=request.what,
+        secret=request.secret,
+    )

@@ -12,9 +12,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from webhook.cluster.backoff import Backoff
+
+_REPLACED: Final = 64
+"""Delays without effect that are kept until they are due; more are taken out."""
 
 
 class QueueObserver(Protocol):
@@ -83,6 +86,7 @@ class WorkQueue:
             if due < self._due.get(key, float("inf")):
                 self._due[key] = due
                 heapq.heappush(self._delayed, (due, key))
+                self._drop_replaced()
                 self._changed.notify()
 
     def retry(self, key: str, *, at_least: float = 0.0) -> float:
@@ -145,12 +149,11 @@ class WorkQueue:
             return
         if key in self._urgent:
             return
-        if urgent:
-            self._urgent[key] = self._ready.pop(key, self._monotonic())
-        elif key not in self._ready:
-            self._ready[key] = self._monotonic()
-        else:
+        if key in self._ready:
+            if urgent:
+                self._urgent[key] = self._ready.pop(key)
             return
+        (self._urgent if urgent else self._ready)[key] = self._monotonic()
         if self._observer:
             self._observer.added(self.name)
         self._changed.notify()
@@ -161,6 +164,12 @@ class WorkQueue:
             if self._due.get(key) == due:
                 del self._due[key]
                 self._add(key, urgent=False)
+
+    def _drop_replaced(self) -> None:
+        """Keep delays that a sooner one replaced from piling up until they are due."""
+        if len(self._delayed) > 2 * len(self._due) + _REPLACED:
+            self._delayed = [(due, key) for key, due in self._due.items()]
+            heapq.heapify(self._delayed)
 
     def _start(self, key: str, added: float) -> str:
         now = self._monotonic()

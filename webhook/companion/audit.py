@@ -138,12 +138,12 @@ class Auditor:
         return reason
 
     def _announce(self, one: _Missed, now: datetime) -> None:
-        """Tells the pod's readers and its owners'; over the rate, nobody is asked."""
+        """Tells the pod's readers and its owners'."""
         reason, announcer = one.reason, self._means.announcer
         subject = pod_subject(one.key.namespace, one.key.name, one.pod)
-        if announcer.event(subject, reason, reason.sentence, now=now):
-            for owner in self._owners.of(one.pod):
-                announcer.event(owner, reason, _OWNERS[reason], now=now)
+        announcer.event(subject, reason, reason.sentence, now=now)
+        for owner in self._owners.of(one.pod):
+            announcer.event(owner, reason, _OWNERS[reason], now=now)
 
     def _shadowed(
         self, namespace: str, sources: set[tuple[str, str]]

@@ -150,7 +150,7 @@ class Reports(Collector):
             "certificate_problem",
             "What keeps the companion from looking after the certificates.",
             ("problem",),
-            {(each.problem.value,): 1 for one in found for each in one.complaints},
+            {(each.reason.value,): 1 for one in found for each in one.conditions},
         )
         yield _gauge(
             "certificates_in_order",

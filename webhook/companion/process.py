@@ -42,6 +42,7 @@ class Process:
         log: tells when leadership changes, and when a watch begins to fail or recovers.
         wake: wakes all of them.
         close: called once nothing steps any more.
+        background: what else runs in a thread of its own, such as the event recorder.
         stop: set by whoever wants it to end.
     """
 
@@ -51,6 +52,7 @@ class Process:
     log: Log
     wake: Callable[[], None]
     close: Callable[[], None]
+    background: Sequence[Callable[[threading.Event], None]] = ()
     stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _stepping: list[threading.Thread] = field(default_factory=list)
@@ -64,6 +66,7 @@ class Process:
                 for one in followers
             ),
             self._thread("leadership", self._lead),
+            *(self._thread("background", run) for run in self.background),
         ]
         self._stepping = [
             self._thread(name, runner.run) for name, runner in self.runners.items()

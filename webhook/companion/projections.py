@@ -215,16 +215,16 @@ def needs_mirror(body: Json) -> bool:
 
 def controller_of(body: Json) -> ObjectReference | None:
     """Return who made the object and keeps it, as its `ownerReferences` say."""
-    for owner in metadata.of(body).get("ownerReferences") or ():
-        if owner.get("controller"):
-            return ObjectReference(
-                sys.intern(owner["apiVersion"]),
-                sys.intern(owner["kind"]),
-                sys.intern(metadata.key(body).namespace),
-                sys.intern(owner["name"]),
-                sys.intern(owner["uid"]),
-            )
-    return None
+    owner = metadata.controller(body)
+    if owner is None:
+        return None
+    return ObjectReference(
+        sys.intern(owner.get("apiVersion", "")),
+        sys.intern(owner.get("kind", "")),
+        sys.intern(metadata.key(body).namespace),
+        sys.intern(owner.get("name", "")),
+        sys.intern(owner.get("uid", "")),
+    )
 
 
 def pod_reference(namespace: str, name: str, pod: TaskPod) -> ObjectReference:

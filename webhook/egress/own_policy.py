@@ -86,7 +86,7 @@ class OwnPolicy:
             Rule((peer,), rule.ports)
             for rule in existing.egress
             for peer in rule.peers
-            if rule.ports and not new.issuperset((peer, port) for port in rule.ports)
+            if not new.issuperset((peer, port) for port in rule.ports)
         ]
         if not kept:
             return self

@@ -42,5 +42,8 @@ CERTIFICATES_ANNOTATION: Final = f"{DOMAIN}/certificates"
 TLS_SECRET_ANNOTATION: Final = f"{DOMAIN}/tls-secret"
 """On the webhook configuration: who issues the certificate, and where it lies."""
 
+ROTATE_ANNOTATION: Final = f"{DOMAIN}/rotate"
+"""On the state Secret: any new value asks for a rotation."""
+
 CONTENT_LABEL: Final = f"{DOMAIN}/content"
 """On the two certificate Secrets, which the chart makes empty: whose the content is."""

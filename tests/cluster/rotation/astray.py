@@ -9,19 +9,19 @@ from datetime import timedelta
 from unittest.mock import patch
 
 from webhook.cli.main import cli
-from webhook.companion.certificates.look import Look, Looker
+from webhook.companion.certificates.observe import Observation, Observer
 
-_LOOK = Looker.look
+_OBSERVE = Observer.observe
 
 
 def run(days: int, words: list[str]) -> None:
     """Run the command with a wall clock of its own."""
 
-    def ahead(looker: Looker) -> Look:
-        found = _LOOK(looker)
+    def ahead(observer: Observer) -> Observation:
+        found = _OBSERVE(observer)
         return replace(found, now=found.now + timedelta(days=days))
 
-    with patch.object(Looker, "look", ahead):
+    with patch.object(Observer, "observe", ahead):
         cli(words)
 
 

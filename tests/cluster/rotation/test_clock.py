@@ -6,7 +6,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tests.cluster.rotation.installation import NAMESPACE, Installation
+from tests.cluster.rotation.installation import (
+    HOME,
+    NAMESPACE,
+    RELEASE,
+    Installation,
+)
 from tests.cluster.rotation.load import Load
 from tests.lab.processes import wait_for
 
@@ -29,6 +34,7 @@ def test_a_clock_a_year_ahead_breaks_nothing(
     with Load(installed.plane, NAMESPACE) as load:
         installed.start_companion(*ASTRAY)
         wait_for("the complaint", lambda: _told(installed) > told)
+        wait_for("its Event", lambda: ("ClockDiffers", RELEASE) in _events(installed))
         installed.request_rotation()
         bundles = installed.bundles()
         time.sleep(6)  # it looks again after five seconds
@@ -61,5 +67,15 @@ def test_a_clock_a_year_ahead_still_repairs_a_bundle(installed: Installation) ->
     installed.start_companion()
 
 
+def _events(installed: Installation) -> set[tuple[str, str]]:
+    """The reason of each Event in the release namespace, and what it is about."""
+    found = installed.plane.admin.get(f"/api/v1/namespaces/{HOME}/events")["items"]
+    return {(one["reason"], one["involvedObject"]["name"]) for one in found}
+
+
 def _told(installed: Installation) -> int:
-    return (installed.folder / "companion.log").read_text().count('"reason":"Clock"')
+    return (
+        (installed.folder / "companion.log")
+        .read_text()
+        .count('"reason":"ClockDiffers"')
+    )

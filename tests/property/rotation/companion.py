@@ -1,9 +1,9 @@
-"""Companion processes: the real concern, with clocks and a memory that can be lost."""
+"""Companion processes: the real controller, with clocks, and a memory to lose."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from certs import bundle
 from certs.state import ReplicaCertificate
@@ -11,17 +11,26 @@ from tests.property.rotation.port import CrashError, Port, Weather
 from tests.property.rotation.timeline import START
 from tests.property.rotation.world import PLACE, World
 from webhook.cluster.errors import ClusterError
-from webhook.companion.certificates.concern import Certificates
-from webhook.companion.certificates.words import Clocks, Outcome
+from webhook.cluster.events import EventRecorder
+from webhook.companion.certificates.controller import KEY, CertificateController
+from webhook.companion.controller import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from certs.model import Generation
     from certs.policy import CertificatePolicy
-    from webhook.companion.certificates.handshake import Address
+    from webhook.companion.certificates.probe import ReplicaAddress
+    from webhook.companion.certificates.result import CertificateResult
 
 HOUR = 3600.0
+
+
+class _Silent:
+    """A log that nobody reads."""
+
+    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Drop it."""
 
 
 class Companion:
@@ -39,13 +48,13 @@ class Companion:
         self.once = False
         self.offset = timedelta(0)
         self.asleep_until = START
-        self.outcome: Outcome | None = None
+        self.outcome: CertificateResult | None = None
         self.causes: set[str] = set()
         self.port = Port(world, weather, name)
         self._world = world
         self._weather = weather
         self._issue = issue
-        self._concern: Certificates | None = None
+        self._controller: CertificateController | None = None
         self._busy = False
         self._failed = False
         self._frozen_since: datetime | None = None
@@ -59,7 +68,7 @@ class Companion:
             delay = choice((5.0, 60.0, 400.0))
         elif self.outcome.in_order:
             delay = choice((6 * HOUR, 24 * HOUR, 48 * HOUR, 96 * HOUR))
-        elif self.outcome.complaints:
+        elif self.outcome.conditions:
             delay = choice((60.0, 0.5 * HOUR, 2 * HOUR))
         else:
             delay = choice((60.0, 150.0, 240.0, 400.0))
@@ -70,22 +79,22 @@ class Companion:
         """One step."""
         if self._busy or self._world.now < self.asleep_until:
             return
-        if self._concern is None:
-            self._concern = self._start()
+        if self._controller is None:
+            self._controller = self._start()
         self._busy = self._failed = True
         try:
-            self.outcome = self._concern.step()
+            self.outcome = self._controller.reconcile(KEY, self._wall())
             self.causes |= {str(cause) for cause in self.outcome.done}
             self._failed = False
         except CrashError:
-            self._concern = None
+            self._controller = None
             self._world.note(f"{self.name} crashes")
         except ClusterError as error:
             self._world.note(f"{self.name} gives up: {type(error).__name__}")
         finally:
             self._busy = False
             if self.once:
-                self._concern = None
+                self._controller = None
 
     def freeze(self) -> None:
         """Its steady clock stands still from now on."""
@@ -108,15 +117,21 @@ class Companion:
         if rng.random() < 0.9:
             self._world.at(rng.random() * 2, self.turn)
 
-    def _start(self) -> Certificates:
-        steady = None if self.once else self._steady
-        return Certificates(
-            self.port,
+    def _start(self) -> CertificateController:
+        context = Context(
+            client=self.port,
+            log=_Silent(),
+            recorder=EventRecorder(self.port, component="companion", instance="one"),
+            is_leader=lambda: True,
+            clock=self._wall,
+        )
+        return CertificateController(
+            context,
             PLACE,
             self._world.policy,
-            Clocks(wall=self._wall, steady=steady),
             self._probe,
-            self._issue,
+            monotonic=None if self.once else self._steady,
+            issue=self._issue,
         )
 
     def _wall(self) -> datetime:
@@ -127,7 +142,7 @@ class Companion:
         return (now - START - self._frozen).total_seconds()
 
     def _probe(
-        self, replicas: tuple[Address, ...], pem: bytes
+        self, replicas: tuple[ReplicaAddress, ...], pem: bytes
     ) -> tuple[ReplicaCertificate, ...]:
         roots = {root.fingerprint for root in bundle.parse(pem)}
         loaded = {replica.name: replica.loaded for replica in self._world.replicas}

@@ -35,7 +35,7 @@ class History:
             stall=rng.choice((0, 0.02, 0.1)),
             probe=rng.choice((0, 0, 0.1)),
         )
-        self.world = World(rng, load if real else self.mint.inspect, policy)
+        self.world = World(rng, load if real else self.mint.load, policy)
         self.world.install(replicas=rng.choice((1, 3)), servers=2)
         mint = issue if real else self.mint.issue
         self.companions = [

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from certs import bundle
 from certs.codec import decode_state
 from certs.model import Generation, Material, PrivateKey, Root
-from certs.validate import CertificateReason, CertificateVerdict
+from certs.validate import CertificateReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +41,13 @@ class Mint:
         span = now - policy.backdate, now + policy.life
         root = self.root(f"root{number}", span)
         found = Generation(
-            root,
-            f"leaf{number}".encode(),
-            PrivateKey(f"key{number}".encode()),
-            f"leaf{number}",
-            *span,
-            frozenset(policy.names),
+            root=root,
+            leaf=f"leaf{number}".encode(),
+            key=PrivateKey(f"key{number}".encode()),
+            fingerprint=f"leaf{number}",
+            not_before=span[0],
+            not_after=span[1],
+            names=frozenset(policy.names),
         )
         self.generations[found.material] = found
         return found
@@ -54,14 +55,15 @@ class Mint:
     def root(self, name: str, span: tuple[datetime, datetime]) -> Root:
         """A root of this name and validity."""
         text = f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
-        root = Root(text.encode(), name, *span)
+        root = Root(
+            pem=text.encode(), fingerprint=name, not_before=span[0], not_after=span[1]
+        )
         self.roots[root.pem] = root
         return root
 
-    def inspect(self, material: Material) -> Generation | CertificateVerdict:
+    def load(self, material: Material) -> Generation | CertificateReason:
         """Stands for `certs.validate.load`."""
-        missing = CertificateVerdict(CertificateReason.MISSING, "nothing of the mint's")
-        return self.generations.get(material, missing)
+        return self.generations.get(material, CertificateReason.MISSING)
 
     def decode_state(self, data: dict[str, str] | None) -> State:
         """As the codec does, but once for each content: this is what costs most."""
@@ -81,9 +83,9 @@ class Mint:
 def abstract_material(mint: Mint) -> Iterator[None]:
     """Lets the code under test read the mint's certificates instead of X.509."""
     with (
-        patch("certs.codec.inspect", mint.inspect),
-        patch("webhook.companion.certificates.look.inspect", mint.inspect),
-        patch("webhook.companion.certificates.look.decode_state", mint.decode_state),
+        patch("certs.codec.load", mint.load),
+        patch("webhook.companion.certificates.observe.load", mint.load),
+        patch("webhook.companion.certificates.observe.decode_state", mint.decode_state),
         patch("certs.bundle.parse", mint.parse),
     ):
         yield

@@ -23,7 +23,8 @@ from tests.property.rotation.mint import Mint, abstract_material
 from tests.property.rotation.port import Weather
 from tests.property.rotation.timeline import Violation
 from tests.property.rotation.world import PLACE, World
-from webhook.companion.certificates.look import Looker
+from webhook.companion.certificates.controller import CertificateController
+from webhook.companion.certificates.observe import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from certs.policy import CertificatePolicy
     from webhook.cluster.interface import Json
     from webhook.cluster.resources import ResourceType
-    from webhook.companion.certificates.words import Complaint
+    from webhook.companion.certificates.result import Condition
 
 HISTORIES = 100
 
@@ -87,12 +88,8 @@ def test_the_swapped_order_is_caught() -> None:
 
 def test_a_clock_that_is_simply_believed_is_caught() -> None:
     """A year ahead, every certificate looks expired."""
-    with patch("webhook.companion.certificates.concern.Certificates._doubts", _none):
+    with patch.object(CertificateController, "_clock_condition", lambda *_: None):
         assert first_violation().startswith(("I1", "I2", "I3"))
-
-
-def _none(*_: object) -> tuple[()]:
-    return ()
 
 
 def test_a_forgotten_root_is_caught() -> None:
@@ -129,7 +126,7 @@ class Scene:
 def settled() -> Iterator[Scene]:
     """The scene, while key material is abstract."""
     mint = Mint()
-    world = World(random.Random(1), mint.inspect, POLICY)  # noqa: S311 - to repeat
+    world = World(random.Random(1), mint.load, POLICY)  # noqa: S311 - to repeat
     world.install(replicas=3, servers=2)
     with abstract_material(mint):
         scene = Scene(mint, world, Companion(world, Weather(), "c0", mint.issue))
@@ -166,15 +163,15 @@ def test_a_stall_between_two_reads_harms_nobody(read: int) -> None:
 def test_the_wrong_order_of_reading_is_caught() -> None:
     """A state read before the pair lets a stalled companion restore the old pair."""
     early: list[Json | None] = []
-    read_state, read_configuration = Looker._state_secret, Looker._configuration
+    read_state, read_configuration = Observer._state_secret, Observer._configuration
 
-    def configuration(looker: Looker, complaints: list[Complaint]) -> Json | None:
-        early.append(read_state(looker, complaints))
-        return read_configuration(looker, complaints)
+    def configuration(observer: Observer, conditions: list[Condition]) -> Json | None:
+        early.append(read_state(observer, conditions))
+        return read_configuration(observer, conditions)
 
     with (
-        patch.object(Looker, "_configuration", configuration),
-        patch.object(Looker, "_state_secret", lambda *_: early.pop()),
+        patch.object(Observer, "_configuration", configuration),
+        patch.object(Observer, "_state_secret", lambda *_: early.pop()),
         pytest.raises(Violation, match="I1"),
     ):
         stalled_for_a_whole_rotation(3)
@@ -185,7 +182,7 @@ def test_a_silent_replica_is_not_taken_for_an_untrusted_one() -> None:
 
     def nothing_to_lose(decision: Any) -> bool:
         decision.attest = True
-        state, served = decision.state, decision.seen.served
+        state, served = decision.state, decision.observed.served
         return state.current is None and not any(one.trusted for one in served or ())
 
     with patch("certs.rotation._Decision._nothing_to_lose", nothing_to_lose):

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from certs import bundle
 from certs.codec import decode_pair
 from certs.model import Generation, Material
-from certs.validate import CertificateVerdict
+from certs.validate import CertificateReason
 from tests.property.rotation.parties import Replica, Server
 from tests.property.rotation.timeline import START, Timeline
-from webhook.companion.certificates.words import ROTATE_ANNOTATION, Place
-from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
+from webhook.companion.certificates.objects import ObjectNames
+from webhook.injection.names import CONTENT_LABEL, MANAGED_BY, ROTATE_ANNOTATION
 
 if TYPE_CHECKING:
     import random
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from certs.policy import CertificatePolicy
     from webhook.cluster.interface import Json
 
-PLACE = Place(
+PLACE = ObjectNames(
     namespace="system",
     service="injector",
     configuration="injector",
@@ -39,7 +39,7 @@ BUNDLE_LAG = 200.0
 MOUNT_LAG = 120.0
 
 
-Inspect = Callable[[Material], Generation | CertificateVerdict]
+Inspect = Callable[[Material], Generation | CertificateReason]
 
 
 class World(Timeline):

@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.model import Material, PrivateKey
 from certs.policy import CertificatePolicy
+from certs.validate import CertificateReason, check, load
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 POLICY = CertificatePolicy(names=("injector.system.svc",))
@@ -56,7 +57,9 @@ class Case:
         key = self.leaf_key.private_bytes(
             PEM, serialization.PrivateFormat.PKCS8, self.encryption
         )
-        return Material(ca.public_bytes(PEM), leaf.public_bytes(PEM), PrivateKey(key))
+        return Material(
+            ca=ca.public_bytes(PEM), leaf=leaf.public_bytes(PEM), key=PrivateKey(key)
+        )
 
     def _ca(self) -> x509.Certificate:
         draft = _draft("ca", self.ca_life).public_key(self.ca_key.public_key())
@@ -81,6 +84,14 @@ class Case:
                 x509.ExtendedKeyUsage(self.purposes), critical=False
             )
         return draft.sign(self.ca_key, hashes.SHA256())
+
+
+def reason_of(material: Material) -> CertificateReason:
+    """The first reason against a Secret's content, or `Ok`."""
+    found = load(material)
+    if isinstance(found, CertificateReason):
+        return found
+    return check(found, POLICY, NOW)
 
 
 def _draft(name: str, life: timedelta) -> x509.CertificateBuilder:

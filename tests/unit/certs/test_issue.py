@@ -13,8 +13,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from certs.issue import issue
-from certs.validate import CertificateReason, assess
-from tests.unit.certs.cases import NOW, POLICY
+from certs.validate import CertificateReason
+from tests.unit.certs.cases import NOW, POLICY, reason_of
 
 if TYPE_CHECKING:
     from certs.model import Generation
@@ -132,5 +132,5 @@ def test_the_independent_verifier_refuses_the_other_generations_root() -> None:
 
 
 def test_what_is_issued_is_found_in_order(generation: Generation) -> None:
-    """Issue and assess agree."""
-    assert assess(generation.material, POLICY, NOW).reason is CertificateReason.OK
+    """Issue and validate agree."""
+    assert reason_of(generation.material) is CertificateReason.OK

@@ -11,7 +11,7 @@ import pytest
 from certs import bundle
 from certs.issue import issue
 from certs.plan import Cause, KeepState, RotationPlan, Stage, WriteBundle
-from certs.rotation import PATIENCE, plan
+from certs.rotation import MAX_DWELL, plan
 from certs.state import ClientTrust, ReplicaCertificate, RotationPhase, SeenAt, State
 from tests.unit.certs.cases import NOW, POLICY
 
@@ -177,7 +177,7 @@ def test_an_own_clock_that_stands_still_delays_a_day_at_most() -> None:
     """Not until the certificate ends."""
     seen = observed((CUR, NEXT), CUR, held=timedelta(0))
 
-    found = plan(STAGED, seen, POLICY, NOW + PATIENCE)
+    found = plan(STAGED, seen, POLICY, NOW + MAX_DWELL)
 
     assert causes(found) == [Cause.SWITCH]
 

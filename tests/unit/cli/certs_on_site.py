@@ -19,7 +19,7 @@ from webhook.cluster.config import Connection
 from webhook.cluster.resources import ENDPOINT_SLICE
 
 if TYPE_CHECKING:
-    from webhook.companion.certificates.handshake import Address, Handshakes
+    from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
 
 
 def installed() -> Site:
@@ -36,14 +36,14 @@ def run(site: Site, *words: str) -> Result:
     port: Any = site.cluster.client("tracking-injector-certs")
     access = Connection(port, HOME, "https://api.example")
 
-    def ask(self: Handshakes, replicas: tuple[Address, ...], pem: bytes) -> Any:
+    def ask(self: TlsProber, replicas: tuple[ReplicaAddress, ...], pem: bytes) -> Any:
         del self
-        return site.certificates.probe(replicas, pem)
+        return site.probe(replicas, pem)
 
     with (
         patch("webhook.cli.certs.connect", lambda *_, **__: access),
         patch("webhook.cli.certs.now", site.clock),
-        patch("webhook.cli.certs.Handshakes.__call__", ask),
+        patch("webhook.cli.certs.TlsProber.__call__", ask),
     ):
         words = ("certs", words[0], "--release", NAME, *words[1:])
         return CliRunner().invoke(cli, words, env={"COLUMNS": "120"})

@@ -14,10 +14,10 @@ from tests.unit.companion.certificates.site import (
     Site,
 )
 from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
-from webhook.companion.certificates.words import ROTATE_ANNOTATION
+from webhook.injection.names import ROTATE_ANNOTATION
 
 if TYPE_CHECKING:
-    from webhook.companion.certificates.handshake import Address
+    from webhook.companion.certificates.probe import ReplicaAddress
 
 
 from tests.unit.cli.certs_on_site import installed, run
@@ -76,7 +76,7 @@ def test_verify_tells_silence_from_distrust(site: Site) -> None:
     """They have different causes."""
 
     def probe(
-        replicas: tuple[Address, ...], pem: bytes
+        replicas: tuple[ReplicaAddress, ...], pem: bytes
     ) -> tuple[ReplicaCertificate, ...]:
         del replicas, pem
         return (
@@ -84,7 +84,7 @@ def test_verify_tells_silence_from_distrust(site: Site) -> None:
             ReplicaCertificate(replica="b:1", leaf="f00d", trusted=False),
         )
 
-    site.certificates.probe = probe
+    site.probe = probe
     done = run(site, "verify")
 
     assert (1, "a:1  no handshake  \nb:1  NOT trusted  f00d\n") == (
@@ -146,7 +146,7 @@ def test_endpoints_that_cannot_be_listed_are_named(site: Site) -> None:
     done = run(site, "verify")
 
     assert 2 == done.exit_code
-    assert f"The EndpointSlices in namespace {HOME} cannot be listed." in done.output
+    assert f"A right is missing: list endpointslices {HOME}/" in done.output
 
 
 def test_an_api_server_that_is_away_is_one_sentence(site: Site) -> None:

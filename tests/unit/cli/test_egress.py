@@ -480,6 +480,29 @@ def test_nodes_that_may_not_be_listed_are_not_known(world: EgressWorld) -> None:
     assert ask("plan").exit_code == 0
 
 
+def test_a_check_asks_for_no_address_that_is_but_a_precaution(run: Run) -> None:
+    """Where no node is given, a plan permits endpoints' addresses as well."""
+    endpoints = """
+kind: EndpointSlice
+metadata: {name: x, namespace: ml, labels: {kubernetes.io/service-name: mlflow}}
+endpoints: [{addresses: [10.244.0.5]}]
+ports: [{port: 5000}]
+"""
+    allowed = CLUSTER.replace(
+        "policyTypes: [Egress]}",
+        "policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}},"
+        " {ipBlock: {cidr: 10.0.0.20/32}}]}]}",
+    )
+    server = TRACKER.split("---", maxsplit=1)[0]
+    secret = KEYS.replace("u:hunter2@mlflow.example.com", "mlflow.ml:80")
+    cluster = f"{allowed}---{server}---{endpoints}"
+    words = "-n", "team-a"
+    planned = run("plan", *words, cluster=cluster, secret=secret)
+
+    assert "10.244.0.5/32 TCP/5000" in planned.stdout
+    assert run("check", "worker", *words, cluster=cluster, secret=secret).exit_code == 0
+
+
 def test_a_check_judges_by_the_pod_that_is_there(run: Run) -> None:
     """It may have labels that no Service asks for, and a policy for them."""
     server = """

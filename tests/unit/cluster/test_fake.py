@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.contracts.resources import ResourcesContract
+from tests.contracts.kube_client import KubeClientContract
 from tests.fakes.cluster import FakeCluster
 from webhook.cluster.interface import KubeClient
 from webhook.cluster.resources import NAMESPACE
 
 
-class TestFake(ResourcesContract):
+class TestFake(KubeClientContract):
     """The same suite that a real API server passes."""
 
     @pytest.fixture(name="cluster")

@@ -1,13 +1,23 @@
 """One leader, by its own clock."""
 
-from datetime import UTC, datetime
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tests.fakes.cluster import FakeCluster
-from webhook.cluster.interface import ObjectKey
-from webhook.cluster.leader_election import LeaderElector, may_acquire, parse_lease
-from webhook.cluster.resources import LEASE, NAMESPACE
+from webhook.cluster.interface import Json, KubeClient, ObjectKey
+from webhook.cluster.leader_election import (
+    DURATION_SECONDS,
+    FENCE_SECONDS,
+    LeaderElector,
+    may_acquire,
+    parse_lease,
+)
+from webhook.cluster.resources import LEASE, NAMESPACE, ResourceType
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LEASE_KEY = ObjectKey("release", "companion")
@@ -25,11 +35,16 @@ class Clock:
         return self.seconds
 
 
-@pytest.fixture(name="cluster")
-def _cluster() -> FakeCluster:
+def new_cluster() -> FakeCluster:
+    """Return a cluster with the Lease's namespace."""
     cluster = FakeCluster()
     cluster.client().create(NAMESPACE, {"metadata": {"name": "release"}})
     return cluster
+
+
+@pytest.fixture(name="cluster")
+def _cluster() -> FakeCluster:
+    return new_cluster()
 
 
 @pytest.fixture(name="clock")
@@ -37,13 +52,15 @@ def _clock() -> Clock:
     return Clock()
 
 
-def candidate(cluster: FakeCluster, clock: Clock, name: str) -> LeaderElector:
-    """A replica that has not tried yet."""
+def candidate(
+    cluster: FakeCluster, clock: Clock, name: str, client: Any = None
+) -> LeaderElector:
+    """Return a replica that has not tried yet."""
     return LeaderElector(
-        cluster.client(),
+        client or cluster.client(),
         LEASE_KEY,
         name,
-        clock=lambda: NOW,
+        clock=lambda: NOW + timedelta(seconds=clock.seconds),
         wake=lambda: None,
         monotonic=clock,
     )
@@ -156,3 +173,170 @@ def test_who_may_take_it(holder: str, unchanged: float, expected: bool) -> None:
     )
 
     assert may_acquire(found, identity="a", unchanged=unchanged) is expected
+
+
+class Paused:
+    """A client whose next write waits until it is let through."""
+
+    def __init__(self, client: KubeClient) -> None:
+        """Let everything through so far."""
+        self._client = client
+        self.reached, self.resume = threading.Event(), threading.Event()
+
+    def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
+        """Write once `resume` is set."""
+        self.reached.set()
+        assert self.resume.wait(5)
+        return self._client.apply(kind, body, force=force)
+
+    def __getattr__(self, name: str) -> object:
+        """Do everything else as the client does."""
+        return getattr(self._client, name)
+
+
+def requests(cluster: FakeCluster, act: Callable[[], object]) -> list[str]:
+    """Return the verbs that it takes."""
+    cluster.calls.clear()
+    act()
+    return [call.verb for call in cluster.calls]
+
+
+def test_a_renewal_is_one_request(cluster: FakeCluster, clock: Clock) -> None:
+    """A leader writes, a follower reads: nothing else, however long it goes on."""
+    first, second = (candidate(cluster, clock, name) for name in "ab")
+    first.step()
+
+    for _ in range(20):
+        clock.seconds += 2
+        assert requests(cluster, first.step) == ["apply"]
+        assert requests(cluster, second.step) == ["get"]
+    assert first.is_leader
+
+
+def test_a_foreign_write_to_the_lease_ends_no_leadership(
+    cluster: FakeCluster, clock: Clock
+) -> None:
+    """Somebody annotates it: the leader reads it anew and renews in the same step."""
+    first = candidate(cluster, clock, "a")
+    first.step()
+    note = {"name": LEASE_KEY.name, "namespace": LEASE_KEY.namespace}
+    cluster.client("user").patch(
+        LEASE, {"metadata": note | {"annotations": {"team": "ml"}}}
+    )
+
+    assert requests(cluster, first.step) == ["apply", "get", "apply"]
+    assert first.is_leader
+    assert requests(cluster, first.step) == ["apply"]
+
+
+def test_a_deleted_lease_is_made_again(cluster: FakeCluster, clock: Clock) -> None:
+    """And the leader goes on to lead."""
+    first = candidate(cluster, clock, "a")
+    first.step()
+    cluster.client("user").delete(LEASE, LEASE_KEY.name, LEASE_KEY.namespace)
+    first.step()
+    first.step()
+
+    assert first.is_leader
+    lease = cluster.client().get(LEASE, LEASE_KEY.name, LEASE_KEY.namespace)
+    assert parse_lease(lease).holder == "a"
+
+
+def test_a_release_during_a_renewal_leaves_the_lease_free(
+    cluster: FakeCluster, clock: Clock
+) -> None:
+    """The write that was under way is undone: no successor waits for its end."""
+    client = Paused(cluster.client())
+    client.resume.set()
+    leader = candidate(cluster, clock, "a", client)
+    leader.step()
+    client.reached.clear()
+    client.resume.clear()
+    renewing = threading.Thread(target=leader.step)
+    renewing.start()
+    assert client.reached.wait(5)
+    releasing = threading.Thread(target=leader.release)
+    releasing.start()
+    while leader.is_leader:
+        time.sleep(0.001)
+    client.resume.set()
+    renewing.join(5)
+    releasing.join(5)
+
+    lease = cluster.client().get(LEASE, LEASE_KEY.name, LEASE_KEY.namespace)
+    assert parse_lease(lease).holder == ""
+    assert not leader.is_leader
+
+
+def test_after_a_release_nothing_is_acquired_again(
+    cluster: FakeCluster, clock: Clock
+) -> None:
+    """A thread of a dying process that steps once more asks for nothing."""
+    leader = candidate(cluster, clock, "a")
+    leader.step()
+    leader.release()
+
+    assert requests(cluster, leader.step) == []
+    assert not leader.is_leader
+    assert leader.holder == ""
+
+
+def test_a_release_does_not_wait_for_a_server_that_hangs(
+    cluster: FakeCluster, clock: Clock
+) -> None:
+    """The process ends in time; if it lives on, the renewal is undone all the same."""
+    client = Paused(cluster.client())
+    client.resume.set()
+    leader = candidate(cluster, clock, "a", client)
+    leader.step()
+    client.reached.clear()
+    client.resume.clear()
+    renewing = threading.Thread(target=leader.step)
+    renewing.start()
+    assert client.reached.wait(5)
+    started = time.monotonic()
+    leader.release()
+
+    assert time.monotonic() - started < 3
+    assert not leader.is_leader
+    client.resume.set()
+    renewing.join(5)
+    lease = cluster.client().get(LEASE, LEASE_KEY.name, LEASE_KEY.namespace)
+    assert parse_lease(lease).holder == ""
+
+
+def test_a_follower_that_is_released_writes_nothing(
+    cluster: FakeCluster, clock: Clock
+) -> None:
+    """The Lease is another's."""
+    first, second = (candidate(cluster, clock, name) for name in "ab")
+    first.step()
+    second.step()
+
+    assert requests(cluster, second.release) == []
+    assert requests(cluster, second.step) == []
+
+
+def test_leadership_won_and_lost_is_told(cluster: FakeCluster, clock: Clock) -> None:
+    """Once each."""
+    told: list[bool] = []
+    leader = LeaderElector(
+        cluster.client(),
+        LEASE_KEY,
+        "a",
+        clock=lambda: NOW,
+        wake=lambda: told.append(leader.is_leader),
+        monotonic=clock,
+    )
+    leader.step()
+    leader.step()
+    candidate(cluster, clock, "uninstall").take_over(60)
+    leader.step()
+    leader.step()
+
+    assert told == [True, False]
+
+
+def test_the_fence_ends_before_another_may_start() -> None:
+    """Uninstalling waits for the fence; a candidate for the whole duration."""
+    assert FENCE_SECONDS < DURATION_SECONDS

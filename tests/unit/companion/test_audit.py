@@ -138,6 +138,7 @@ def rayjob(world: Audited) -> None:
 
 def told(world: Audited) -> list[str]:
     """`Kind/name` of everything that an Event is about."""
+    world.means.announcer.flush()
     listing = world.user.list(
         ListOptions(EVENT),
         lambda body: "{kind}/{name}".format(**body["involvedObject"]),

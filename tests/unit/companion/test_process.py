@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry
 from tests.unit.companion.world import START, Lines, World
 from webhook.cluster.errors import Throttled
 from webhook.cluster.interface import ObjectKey
-from webhook.cluster.leader_election import LeaderElector
+from webhook.cluster.leader_election import LeaderElector, parse_lease
+from webhook.cluster.resources import LEASE
 from webhook.companion import listener
 from webhook.companion.listener import application, listen
 from webhook.companion.loop import Runner, Surroundings
@@ -144,6 +145,8 @@ def test_a_process_leads_works_and_ends(world: World) -> None:
 
     assert time.monotonic() - started < 5
     assert not leadership.is_leader
+    lease = world.user.get(LEASE, "companion", "release")
+    assert parse_lease(lease).holder == ""
 
 
 def test_the_listener_tells_health_readiness_and_metrics() -> None:

@@ -134,6 +134,7 @@ class World:
 
     def events(self) -> list[str]:
         """Reasons of the Events there are."""
+        self.means.announcer.flush()
         listing = self.user.list(ListOptions(EVENT), lambda body: body["reason"])
         return [reason for _, reason in listing.items.values()]
 

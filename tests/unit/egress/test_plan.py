@@ -328,6 +328,23 @@ def test_a_closed_namespace_stays_closed_and_open_where_it_was() -> None:
     assert blocks(plan) >= {"203.0.113.7/32", "203.0.113.9/32", "203.0.113.30/32"}
 
 
+def test_a_closed_namespace_keeps_dns_whatever_it_dials() -> None:
+    """Its pods find each other by name."""
+    no_servers = parse_baseline(
+        '{"peers": "injected", "apiServer": [], "storage": [], "michelangelo": []}', "b"
+    )
+    plan = plan_namespace(world(), about(), options("isolate", no_servers))
+
+    assert blocks(plan) == {"10.0.0.10/32"}
+
+
+def test_where_nothing_is_written_nothing_is_held() -> None:
+    """What an earlier mode left goes."""
+    plan = plan_namespace(world(DENY, known={}), about(TRACKER), options("observe"))
+
+    assert (plan.reason, plan.hold) == (UNRESOLVED, False)
+
+
 def test_the_baseline_is_none_of_an_additive_namespaces_business() -> None:
     """Its servers are permitted where it closes."""
     narrowed = about(TRACKER, label="additive")
@@ -356,7 +373,7 @@ def test_findings_are_told_once_and_by_whom_they_concern() -> None:
             dns={
                 "t.example": (stale,),
                 "other.example": (failed,),
-                "unneeded.example": (stale,),
+                "unneeded.example": (replace(stale, subject="unneeded.example"),),
             },
             restricting={"": ((Engine.CILIUM, "a policy"),)},
         ),

@@ -292,6 +292,17 @@ def test_an_address_belongs_to_a_service_by_its_cluster_ip_alone(claim: str) -> 
     assert dns_servers(dns, index) == ((dns[0], 53),)
 
 
+def test_each_of_a_services_cluster_ips_is_its_own() -> None:
+    """One for each family."""
+    both = service(
+        "{spec: {clusterIPs: [10.0.0.20, 'fd00::20'], selector: {app: mlflow},"
+        " ports: [{port: 80, targetPort: 5000}]}}"
+    )
+    index = ServiceIndex.of([both])
+
+    assert [index.owners[a] for a in ips("10.0.0.20", "fd00::20")] == [both, both]
+
+
 def test_a_cluster_ip_on_another_port_is_only_an_address() -> None:
     """Nothing of the Service stands behind it."""
     assert len(go("10.0.0.20", 443, [MLFLOW]).rules) == 1

@@ -25,9 +25,7 @@ from webhook.companion.egress.planner import EgressSources, Planner
 from webhook.companion.projections import ComputeNamespace
 from webhook.egress.mode import EgressMode, narrowed
 from webhook.egress.options import EgressOptions
-from webhook.egress.plan import (
-    NamespacePlan,
-)
+from webhook.egress.plan import NamespacePlan
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.mirror.decide import NamespaceFilter
 
@@ -136,7 +134,8 @@ class EgressController:
     def _policy_changed(self, key: ObjectKey) -> None:
         if self.applier.is_writing:
             return  # it is as planned
-        self._queue.add(key.namespace)
+        # What isolates by mistake must not wait for a thousand rewrites.
+        self._queue.add(key.namespace, urgent=True)
         if self._planner.has_servers(key.namespace):
             self._queue.add_after(RULES, _GATHER)
 

@@ -42,8 +42,8 @@ class Telling:
             told = self._told.get(about)
             if told is not None and now - told < _AGAIN:
                 continue
-            if announce(subject, finding.reason, _sentence(finding), now=now):
-                self._told[about] = now
+            announce(subject, finding.reason, _sentence(finding), now=now)
+            self._told[about] = now
         # What comes back within the hour is not news.
         self._told = {
             about: at

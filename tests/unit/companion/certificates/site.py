@@ -10,26 +10,30 @@ from certs.issue import issue
 from certs.policy import CertificatePolicy, service_name
 from certs.state import ReplicaCertificate
 from tests.fakes.cluster import FakeCluster
+from tests.unit.companion.world import Lines
+from webhook.cluster.events import EventRecorder
 from webhook.cluster.resources import (
     ENDPOINT_SLICE,
     NAMESPACE,
     SECRET,
     WEBHOOK_CONFIGURATION,
 )
-from webhook.companion.certificates.concern import Certificates
-from webhook.companion.certificates.words import ROTATE_ANNOTATION, Clocks, Place
-from webhook.injection.names import CONTENT_LABEL, MANAGED_BY
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.certificates.controller import KEY, CertificateController, Prober
+from webhook.companion.certificates.objects import ObjectNames
+from webhook.companion.controller import Context, Controller
+from webhook.injection.names import CONTENT_LABEL, MANAGED_BY, ROTATE_ANNOTATION
 
 if TYPE_CHECKING:
     from certs.model import Generation
-    from webhook.companion.certificates.handshake import Address
-    from webhook.companion.certificates.words import Outcome
+    from webhook.companion.certificates.probe import ReplicaAddress
+    from webhook.companion.certificates.result import CertificateResult
 
 HOME: Final = "system"
 NAME: Final = "injector"
 START: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 POLICY: Final = CertificatePolicy(names=(service_name(NAME, HOME),))
-PLACE: Final = Place(
+PLACE: Final = ObjectNames(
     namespace=HOME,
     service=NAME,
     configuration=NAME,
@@ -55,6 +59,9 @@ class Site:
         self.now = START
         self.ahead = timedelta(0)
         self.serving: Generation | None = None
+        self.leads = True
+        self.log = Lines()
+        self.probe: Prober = self._probe
         self.cluster = FakeCluster(clock=lambda: self.now)
         self.user = self.cluster.client("user")
         self.user.create(NAMESPACE, {"metadata": {"name": HOME}})
@@ -71,12 +78,24 @@ class Site:
 
     def restart(self) -> None:
         """A new companion, which remembers nothing."""
-        self.certificates = Certificates(
-            self.cluster.client(),
-            PLACE,
-            POLICY,
-            Clocks(wall=self.clock, steady=self._steady),
-            self._probe,
+        self.client = self.cluster.client()
+        context = Context(
+            client=self.client,
+            log=self.log,
+            recorder=EventRecorder(self.client, component="companion", instance="one"),
+            is_leader=lambda: self.leads,
+            clock=self.clock,
+        )
+        self.controller = Controller(
+            reconciler=CertificateController(
+                context,
+                PLACE,
+                POLICY,
+                self.probe,
+                monotonic=self._steady,
+            ),
+            queue=WorkQueue("certificates"),
+            context=context,
         )
 
     def clock(self) -> datetime:
@@ -86,11 +105,15 @@ class Site:
     def _steady(self) -> float:
         return (self.now - START).total_seconds()
 
-    def step(self) -> Outcome:
-        """One step of the companion."""
-        return self.certificates.step()
+    def step(self) -> CertificateResult:
+        """One reconcile of the companion, as its controller runs it."""
+        self.controller.queue.add(KEY)
+        assert self.controller.step()
+        result = self.controller.results.get(KEY)
+        assert result is not None
+        return result
 
-    def settle(self) -> Outcome:
+    def settle(self) -> CertificateResult:
         """Steps with pauses until all is in order; replicas follow the Secret."""
         while True:
             outcome = self.step()
@@ -148,7 +171,7 @@ class Site:
         return self.cluster.counts()["apply"]
 
     def _probe(
-        self, replicas: tuple[Address, ...], bundle: bytes
+        self, replicas: tuple[ReplicaAddress, ...], bundle: bytes
     ) -> tuple[ReplicaCertificate, ...]:
         leaf = self.serving.fingerprint if self.serving else ""
         trusted = self.serving is not None and self.serving.root.pem in bundle

@@ -152,7 +152,9 @@ class EgressWorld:
         self.context = Context(
             client=port,
             log=self.log,
-            recorder=EventRecorder(own, component="companion", instance="a"),
+            recorder=EventRecorder(
+                own, component="companion", instance="a", monotonic=self.monotonic
+            ),
             is_leader=lambda: self.leads,
             clock=self.clock,
         )
@@ -240,6 +242,7 @@ class EgressWorld:
             for controller in controllers if self.leads else ():
                 while controller.step():
                     pass
+        self.context.recorder.flush()
 
     def apply(self, kind: Any, name: str, spec: str, namespace: str) -> Json:
         """Let somebody apply an object."""

@@ -1,5 +1,7 @@
 """What the egress controller writes, when, and what it leaves alone."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.unit.companion.egress.egress_world import DENY, WORKERS, EgressWorld
@@ -430,14 +432,25 @@ def test_a_profile_costs_its_namespaces(three: EgressWorld) -> None:
     assert planned(three) == {"team-b", "team-c"}
 
 
-def test_a_namespace_overtakes_others(three: EgressWorld) -> None:
-    """A new team must not wait for a thousand that changed."""
-    three.policy(WORKERS, "more", "team-b")
-    three.refresh()
-    three.label("team-new")
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda world: world.label("team-z"), id="namespace"),
+        pytest.param(lambda world: world.delete("deny", "team-z"), id="policy"),
+    ],
+)
+def test_a_change_of_ones_own_overtakes_common_ones(
+    three: EgressWorld, change: Callable[[EgressWorld], object]
+) -> None:
+    """A pod that is isolated by mistake must not wait for a thousand rewrites."""
+    three.user.apply(NAMESPACE, {"metadata": {"name": "team-z"}})
+    three.policy(DENY, namespace="team-z")
+    three.step()
+    three.keys.set("inside", TRACKING_URI="http://other.ml")
+    change(three)
     three.refresh()
 
-    assert three.egress_controller.queue.get(0) == "team-new"
+    assert three.egress_controller.queue.get(0) == "team-z"
 
 
 def test_a_server_on_its_nodes_network_is_reached_by_address(

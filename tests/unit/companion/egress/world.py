@@ -213,6 +213,7 @@ class World:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Reason, object and message of every Event, in order."""
+        self.means.announcer.flush()
         listing = self.user.list(ListOptions(EVENT), dict)
         return sorted(
             (e["reason"], e["involvedObject"]["name"], e["message"])

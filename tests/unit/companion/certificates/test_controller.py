@@ -1,4 +1,4 @@
-"""Steps of the concern on a cluster in memory."""
+"""Reconciles of the certificates on a cluster in memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.unit.companion.certificates.site import (
     Site,
     generation,
 )
-from webhook.cluster.errors import Forbidden
+from webhook.cluster.errors import Conflict, Forbidden
 from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
-from webhook.companion.certificates.words import Problem
+from webhook.companion.certificates.reasons import RotationReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,52 +109,72 @@ def test_an_unknown_list_of_replicas_attests_nothing(settled: Site) -> None:
         settled.serving = settled.step().state.current
         settled.now += timedelta(minutes=20)
 
-    assert RotationPhase.SIGNED is settled.step().phase
+    outcome = settled.step()
+
+    assert RotationPhase.SIGNED is outcome.phase
+    assert RotationReason.FORBIDDEN is outcome.reason
+    assert "endpointslices" in outcome.detail
 
 
-def test_a_lost_race_is_no_complaint(settled: Site) -> None:
+def test_a_lost_race_is_no_condition(settled: Site) -> None:
     """The next look sees the winner's work."""
     settled.trust("", "")
     other = Site.restart
 
     def meanwhile() -> None:
-        mine = settled.certificates
+        mine = settled.controller
         other(settled)
         settled.step()
-        settled.certificates = mine
+        settled.controller = mine
 
     settled.cluster.meanwhile("apply", meanwhile)
     outcome = settled.step()
 
-    assert ((), ()) == (outcome.complaints, outcome.done)
+    assert ((), ()) == (outcome.conditions, outcome.done)
     assert all(settled.bundles())
+
+
+def test_races_that_do_not_end_do_not_hold_the_worker(settled: Site) -> None:
+    """It comes again soon; meanwhile the worker is free."""
+    settled.trust("", "")
+    raced = 0
+
+    def apply(*_: object, **__: object) -> None:
+        nonlocal raced
+        raced += 1
+        raise Conflict("somebody wrote in between")
+
+    settled.client.apply = apply  # type: ignore[assignment,method-assign] # of a fake
+    outcome = settled.step()
+
+    assert (8, 5, None) == (raced, outcome.requeue_after, outcome.error)
 
 
 # --- what is in the way ---
 
 
-COMPLAINTS: dict[str, tuple[Callable[[Site], object], Problem, str]] = {
+CONDITIONS: dict[str, tuple[Callable[[Site], object], RotationReason, str]] = {
     "state-gone": (
         lambda site: site.delete(STATE),
-        Problem.STATE_MISSING,
+        RotationReason.STATE_MISSING,
         f"Secret {HOME}/{STATE} is gone; the companion may not create Secrets: helm "
         "upgrade brings it back, empty",
     ),
     "pair-gone": (
         lambda site: site.delete(PAIR),
-        Problem.PAIR_MISSING,
+        RotationReason.PAIR_MISSING,
         f"Secret {HOME}/{PAIR} is gone; the companion may not create Secrets: helm "
         "upgrade brings it back, empty",
     ),
     "state-foreign": (
         lambda site: _disown(site, STATE),
-        Problem.STATE_FOREIGN,
+        RotationReason.STATE_FOREIGN,
         f"Secret {HOME}/{STATE} lacks the label tracking.michelangelo-ai.org/content="
         "tracking-injector and is left alone",
     ),
     "pair-foreign": (
         lambda site: _disown(site, PAIR),
-        Problem.PAIR_FOREIGN,
+        RotationReason.PAIR_FOREIGN,
         f"Secret {HOME}/{PAIR} lacks the label tracking.michelangelo-ai.org/content="
         "tracking-injector and is left alone",
     ),
@@ -162,26 +182,26 @@ COMPLAINTS: dict[str, tuple[Callable[[Site], object], Problem, str]] = {
         lambda site: site.put(
             STATE, {"state.json": base64.b64encode(b'{"format": 2}').decode()}
         ),
-        Problem.STATE_NEWER,
+        RotationReason.STATE_NEWER,
         "the state is of format 2, this version knows 1",
     ),
     "configuration-gone": (
         lambda site: site.user.delete(WEBHOOK_CONFIGURATION, NAME),
-        Problem.CONFIGURATION_MISSING,
+        RotationReason.CONFIGURATION_MISSING,
         "there is no MutatingWebhookConfiguration injector",
     ),
     "configuration-forbidden": (
         lambda site: site.cluster.forbid(
             lambda call: call.kind == WEBHOOK_CONFIGURATION
         ),
-        Problem.API,
+        RotationReason.FORBIDDEN,
         "get mutatingwebhookconfigurations injector: a right is missing",
     ),
     "pair-forbidden": (
         lambda site: site.cluster.forbid(
             lambda call: call.verb == "get" and call.key.name == PAIR
         ),
-        Problem.API,
+        RotationReason.FORBIDDEN,
         f"get secrets {HOME}/{PAIR}: a right is missing",
     ),
 }
@@ -192,28 +212,32 @@ def _disown(site: Site, name: str) -> None:
     site.secret(name, {})
 
 
-@pytest.mark.parametrize("case", COMPLAINTS)
+@pytest.mark.parametrize("case", CONDITIONS)
 def test_what_is_in_the_way_is_one_sentence(settled: Site, case: str) -> None:
     """And nothing is written because of it."""
-    breaks, problem, detail = COMPLAINTS[case]
+    breaks, reason, detail = CONDITIONS[case]
     breaks(settled)
     before = settled.writes()
 
     outcome = settled.step()
 
-    assert [(problem, detail)] == [
-        (one.problem, one.detail) for one in outcome.complaints
+    assert [(reason, detail)] == [
+        (one.reason, one.detail) for one in outcome.conditions
     ]
     assert not outcome.in_order
     assert before == settled.writes()
 
 
 def test_a_state_that_cannot_be_read_decides_nothing(settled: Site) -> None:
-    """It raises, and the loop takes the step again later."""
+    """It is retried with backoff; what was known of the state stays known."""
+    before = settled.step().state
     settled.cluster.forbid(lambda call: call.verb == "get" and call.key.name == STATE)
 
-    with pytest.raises(Forbidden):
-        settled.step()
+    outcome = settled.step()
+
+    assert RotationReason.FORBIDDEN is outcome.reason
+    assert isinstance(outcome.error, Forbidden)
+    assert before == outcome.state
 
 
 def test_a_refused_write_is_told_and_keeps_back_no_other(settled: Site) -> None:
@@ -225,7 +249,7 @@ def test_a_refused_write_is_told_and_keeps_back_no_other(settled: Site) -> None:
 
     outcome = settled.step()
 
-    assert [Problem.API] == [one.problem for one in outcome.complaints]
+    assert [RotationReason.FORBIDDEN] == [one.reason for one in outcome.conditions]
     assert all(settled.bundles())
 
 
@@ -254,7 +278,7 @@ def test_a_wrong_clock_moves_nothing(settled: Site, ahead: timedelta) -> None:
 
     outcome = settled.step()
 
-    assert [Problem.CLOCK] == [one.problem for one in outcome.complaints]
+    assert [RotationReason.CLOCK_DIFFERS] == [one.reason for one in outcome.conditions]
     assert (before, RotationPhase.STEADY) == (settled.writes(), outcome.phase)
 
 
@@ -262,13 +286,13 @@ def test_a_wrong_clock_is_told_with_both_times(settled: Site) -> None:
     """So that whoever reads it knows which machine to look at."""
     settled.ahead = timedelta(days=365)
 
-    (complaint,) = settled.step().complaints
+    (condition,) = settled.step().conditions
 
     assert (
         "this machine's clock says 2027-01-02 03:24:05, the API server's "
         "2026-01-02 03:24:05 (UTC); until they agree, nothing is issued, switched or "
         "dropped"
-    ) == complaint.detail
+    ) == condition.detail
 
 
 def test_under_a_wrong_clock_an_emptied_bundle_still_comes_back(settled: Site) -> None:
@@ -295,7 +319,7 @@ def test_a_clock_that_is_right_again_goes_on(settled: Site) -> None:
 
 def test_a_server_that_tells_no_time_is_no_reason_to_stand_still(site: Site) -> None:
     """A proxy may take the header away; then the own clock is all there is."""
-    site.certificates.resources.server_time = lambda: None  # type: ignore[method-assign] # of a fake
+    site.client.server_time = lambda: None  # type: ignore[assignment,method-assign,return-value] # of a fake
 
     assert site.settle().in_order
 
@@ -310,7 +334,23 @@ def test_what_was_written_before_a_look_fails_is_told(settled: Site) -> None:
 
     outcome = settled.step()
 
-    assert (("Untrusted",), [Problem.API]) == (
+    assert (("Untrusted",), [RotationReason.FORBIDDEN]) == (
         tuple(cause.value for cause in outcome.done),
-        [one.problem for one in outcome.complaints],
+        [one.reason for one in outcome.conditions],
     )
+
+
+def test_what_was_read_before_a_look_fails_is_known(settled: Site) -> None:
+    """Also by a companion that has just started: the dates do not vanish."""
+    known = settled.step().state
+    reads = iter(range(100))
+    settled.trust("", "")
+    settled.restart()
+    settled.cluster.forbid(
+        lambda call: call.key.name == STATE and call.verb == "get" and next(reads) > 0
+    )
+
+    outcome = settled.step()
+
+    assert RotationReason.FORBIDDEN is outcome.reason
+    assert known == outcome.state

@@ -1,10 +1,8 @@
-"""Shakes hands with webhook replicas the way kube-apiserver does.
+"""Probes webhook replicas for their certificate the way kube-apiserver connects.
 
 HTTP/1.1 only, the Service's name as server name, and the `caBundle` as the only trust:
-what passes here passes there.
+what is accepted here is accepted there.
 """
-
-from __future__ import annotations
 
 import hashlib
 import socket
@@ -15,44 +13,44 @@ from typing import Final, NamedTuple
 
 from certs.state import ReplicaCertificate
 
-PATIENCE: Final = 3.0
-"""Seconds for one handshake. A healthy replica needs milliseconds; who needs longer is
-not attested, and the rotation waits."""
-_AT_ONCE: Final = 16
-"""Replicas asked at the same time: few processes, many replicas."""
+TIMEOUT: Final = 3.0
+"""Seconds for one handshake. A healthy replica needs milliseconds; a slower one is not
+attested, and the rotation waits."""
+_WORKERS: Final = 16
+"""Replicas probed at the same time: few processes, many replicas."""
 
 
-class Address(NamedTuple):
+class ReplicaAddress(NamedTuple):
     """Where a replica listens."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        """`host:port`, IPv6 in brackets."""
+        """Return `host:port`, IPv6 in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
-class Handshakes:
-    """Asks replicas for their certificate.
+class TlsProber:
+    """Probes replicas for their certificate.
 
     Attributes:
-        name: The server name that API servers ask for.
-        seconds: Patience for each connection.
+        server_name: the server name that API servers ask for.
+        timeout: seconds for each connection.
     """
 
-    name: str
-    seconds: float = PATIENCE
+    server_name: str
+    timeout: float = TIMEOUT
 
     def __call__(
-        self, replicas: tuple[Address, ...], bundle: bytes
+        self, replicas: tuple[ReplicaAddress, ...], bundle: bytes
     ) -> tuple[ReplicaCertificate, ...]:
-        """What each replica shows, and whether this bundle trusts it.
+        """Return what each replica serves, and whether this bundle trusts it.
 
         Args:
-            replicas: Where they listen.
+            replicas: where they listen.
             bundle: PEM; empty trusts nobody.
 
         Returns:
@@ -60,24 +58,24 @@ class Handshakes:
         """
         if not replicas:
             return ()
-        with ThreadPoolExecutor(min(_AT_ONCE, len(replicas))) as pool:
-            return tuple(pool.map(lambda replica: self.ask(replica, bundle), replicas))
+        with ThreadPoolExecutor(min(_WORKERS, len(replicas))) as pool:
+            return tuple(pool.map(lambda one: self.probe(one, bundle), replicas))
 
-    def ask(self, replica: Address, bundle: bytes) -> ReplicaCertificate:
-        """One replica's answer; two connections when the first is not trusted."""
+    def probe(self, replica: ReplicaAddress, bundle: bytes) -> ReplicaCertificate:
+        """Return one replica's answer; connects again when it is not trusted."""
         leaf = self._leaf(replica, _trusting(bundle)) if bundle else ""
         if leaf:
             return ReplicaCertificate(replica=str(replica), leaf=leaf, trusted=True)
-        leaf = self._leaf(replica, _blind())
+        leaf = self._leaf(replica, _unverified())
         return ReplicaCertificate(replica=str(replica), leaf=leaf, trusted=False)
 
-    def _leaf(self, replica: Address, context: ssl.SSLContext | None) -> str:
+    def _leaf(self, replica: ReplicaAddress, context: ssl.SSLContext | None) -> str:
         if context is None:
             return ""
         try:
             with (
-                socket.create_connection(replica, timeout=self.seconds) as plain,
-                context.wrap_socket(plain, server_hostname=self.name) as tls,
+                socket.create_connection(replica, timeout=self.timeout) as plain,
+                context.wrap_socket(plain, server_hostname=self.server_name) as tls,
             ):
                 der = tls.getpeercert(binary_form=True)
         except OSError:  # ssl.SSLError is one
@@ -95,8 +93,8 @@ def _trusting(bundle: bytes) -> ssl.SSLContext | None:
     return context
 
 
-def _blind() -> ssl.SSLContext:
-    """Only to read what an untrusted replica shows; nothing is sent over it."""
+def _unverified() -> ssl.SSLContext:
+    """Return a context to read what an untrusted replica serves; it sends nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     context.check_hostname = False

@@ -12,18 +12,25 @@ from tests.unit.companion.certificates.site import (
     Site,
     endpoint_slice,
 )
-from webhook.companion.certificates.handshake import Address
-from webhook.companion.certificates.look import Looker, addresses, bundles
-from webhook.companion.certificates.words import Clocks
+from webhook.companion.certificates.observe import (
+    Observer,
+    ca_bundles,
+    replica_addresses,
+)
+from webhook.companion.certificates.probe import ReplicaAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
-def looker(site: Site, *, steady: float | None = None) -> Looker:
-    """Over a site; its own clock stands at `steady`."""
-    clock = None if steady is None else lambda: steady
-    return Looker(site.cluster.client(), PLACE, Clocks(wall=site.clock, steady=clock))
+def observer(site: Site, *, monotonic: Callable[[], float] | None = None) -> Observer:
+    """Over a site."""
+    return Observer(
+        client=site.cluster.client(),
+        names=PLACE,
+        clock=site.clock,
+        monotonic=monotonic,
+    )
 
 
 def reads(site: Site) -> list[str]:
@@ -37,7 +44,7 @@ def test_the_state_is_read_last() -> None:
     site.settle()
     site.cluster.calls.clear()
 
-    looker(site).look()
+    observer(site).observe()
 
     assert [NAME, PLACE.pair_secret, PLACE.state_secret] == reads(site)
 
@@ -46,7 +53,7 @@ def test_a_pair_that_may_be_adopted_is_read_after_the_state() -> None:
     """For then the pair has to be the newer of the two."""
     site = Site()
 
-    looker(site).look()
+    observer(site).observe()
 
     assert [NAME, PLACE.pair_secret, PLACE.state_secret, PLACE.pair_secret] == (
         reads(site)
@@ -57,17 +64,13 @@ def test_a_version_is_held_since_it_was_first_seen() -> None:
     """By the process's own clock, and anew with each version."""
     site = Site()
     seconds = [10.0]
-    watching = Looker(
-        site.cluster.client(),
-        PLACE,
-        Clocks(wall=site.clock, steady=lambda: seconds[0]),
-    )
+    watching = observer(site, monotonic=lambda: seconds[0])
     held = []
     for at, change in ((10.0, False), (25.0, False), (40.0, True), (45.0, False)):
         seconds[0] = at
         if change:
             site.trust("", "")
-        trust = watching.look().seen.trust
+        trust = watching.observe().observed.trust
         assert trust is not None
         assert trust.held is not None
         held.append(trust.held.total_seconds())
@@ -77,7 +80,7 @@ def test_a_version_is_held_since_it_was_first_seen() -> None:
 
 def test_a_process_of_one_pass_holds_nothing() -> None:
     """It has no memory that could vouch for a dwell."""
-    trust = looker(Site()).look().seen.trust
+    trust = observer(Site()).observe().observed.trust
 
     assert trust is not None
     assert trust.held is None
@@ -98,15 +101,23 @@ def test_who_may_still_be_called_is_asked(
     conditions: Mapping[str, bool | None], *, called: bool
 ) -> None:
     """API servers keep connections to replicas that end."""
-    found = addresses(endpoint_slice("10.0.0.1", **conditions))
+    found = replica_addresses(endpoint_slice("10.0.0.1", **conditions))
 
-    assert ((Address("10.0.0.1", 8443),) if called else ()) == found
+    assert ((ReplicaAddress("10.0.0.1", 8443),) if called else ()) == found
 
 
 @pytest.mark.parametrize("field", ["ports", "endpoints"])
 def test_a_slice_without_ports_or_endpoints_has_no_address(field: str) -> None:
     """Both may be null."""
-    assert () == addresses(endpoint_slice("10.0.0.1") | {field: None})
+    assert () == replica_addresses(endpoint_slice("10.0.0.1") | {field: None})
+
+
+def test_a_port_without_a_number_is_no_address() -> None:
+    """It permits any port, so there is none to probe; the others are probed."""
+    ports = [{"name": "any"}, {"name": "none", "port": None}, None, {"port": 8443}]
+    found = replica_addresses(endpoint_slice("10.0.0.1") | {"ports": ports})
+
+    assert (ReplicaAddress("10.0.0.1", 8443),) == found
 
 
 @pytest.mark.parametrize(
@@ -122,5 +133,5 @@ def test_a_slice_without_ports_or_endpoints_has_no_address(field: str) -> None:
 )
 def test_a_bundle_may_be_anything(entry: dict[str, Any], pem: bytes) -> None:
     """What is no base64 is as good as none."""
-    assert (pem,) == bundles({"webhooks": [entry]})
-    assert () == bundles({"webhooks": None})
+    assert (pem,) == ca_bundles({"webhooks": [entry]})
+    assert () == ca_bundles({"webhooks": None})

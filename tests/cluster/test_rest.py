@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contracts.resources import ResourcesContract
+from tests.contracts.kube_client import KubeClientContract
 from tests.lab.control_plane import ControlPlane
+from webhook.cluster import metadata
 from webhook.cluster.config import load_kubeconfig
-from webhook.cluster.interface import KubeClient
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import KubeClient, ListOptions, ObjectKey
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.rest import RestClient
 
 
@@ -18,7 +21,7 @@ def _plane(own_plane: ControlPlane) -> ControlPlane:
     return own_plane
 
 
-class TestApiServer(ResourcesContract):
+class TestApiServer(KubeClientContract):
     """The same suite that the fake passes, on a control plane that it may restart."""
 
     @pytest.fixture(name="port")
@@ -48,6 +51,31 @@ class TestApiServer(ResourcesContract):
         """A restarted API server remembers nothing from before."""
         plane.stop_api_server()
         plane.start_api_server()
+
+
+@pytest.mark.parametrize("levels", [900, 1500, 4900])
+def test_what_an_api_server_stores_can_be_listed_and_watched(
+    plane: ControlPlane, levels: int
+) -> None:
+    """Managed fields of any depth and year, as a tenant may write them."""
+    home = plane.namespace(f"deep-{uuid.uuid4().hex[:8]}")
+    fields = '{"f:data":' * levels + "{}" + "}" * levels
+    entry = (
+        '{"manager":"x","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1",'
+        f'"time":"0000-01-01T00:00:00Z","fieldsV1":{fields}}}'
+    )
+    body = f'{{"metadata":{{"name":"deep","managedFields":[{entry}]}},"data":{{}}}}'
+    for port in client(plane, "tracking-injector"):
+        options = ListOptions(CONFIG_MAP, namespace=home)
+        one = Informer(port, options, metadata.creation_time, watch_seconds=1)
+        one.refresh()
+        path = f"/api/v1/namespaces/{home}/configmaps"
+        plane.admin._text("POST", path, body=body.encode(), kind="application/json")
+        one.step()
+        assert one.health.failing is None
+        assert one.get(ObjectKey(home, "deep")) is not None
+        listing = port.list(options, metadata.last_write_time)
+        assert listing.items[ObjectKey(home, "deep")][1] is None
 
 
 def client(plane: ControlPlane, manager: str) -> Iterator[RestClient]:

@@ -67,7 +67,7 @@ def until_first(stream: Iterator[WatchEvent], happening: WatchEventType) -> Watc
     return next(change for change in stream if change.type is happening)
 
 
-class ResourcesContract:
+class KubeClientContract:
     """The port's promises."""
 
     def test_what_is_applied_can_be_read(self, port: KubeClient, home: str) -> None:
