@@ -218,6 +218,8 @@ def plan(
         console.print(_tree(name, made))
         for line in _notes(made):
             click.echo(f"  {line}")
+    for group in given.world.engines.unread:
+        click.echo(f"{group} is served; its objects are not read here.", err=True)
     for other, unseen in given.world.engines.engines.items():
         if unseen:
             listed = ", ".join(unseen)

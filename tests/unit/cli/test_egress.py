@@ -153,7 +153,7 @@ def test_nodes_among_manifests_are_known(run: Run) -> None:
     """A server on one is reported; elsewhere its address is permitted as well."""
     node = """
 kind: Node
-metadata: {name: n}
+metadata: {name: n1}
 status: {addresses: [{type: InternalIP, address: 203.0.113.7}]}
 """
     result = run("plan", "-n", "team-a", *FACTS, cluster=f"{CLUSTER}---{node}")
@@ -496,7 +496,7 @@ ports: [{port: 5000}]
     server = TRACKER.split("---", maxsplit=1)[0]
     secret = KEYS.replace("u:hunter2@mlflow.example.com", "mlflow.ml:80")
     cluster = f"{allowed}---{server}---{endpoints}"
-    words = "-n", "team-a"
+    words = "-n", "team-a", "--nameserver", "10.0.0.20"
     planned = run("plan", *words, cluster=cluster, secret=secret)
 
     assert "10.244.0.5/32 TCP/5000" in planned.stdout
@@ -516,7 +516,7 @@ status: {podIPs: [{ip: 10.244.0.5}, {ip: odd}]}
         "podSelector: {}", "podSelector: {matchLabels: {tier: inner}}"
     )
     open_ = CLUSTER.replace("policyTypes: [Egress]", "policyTypes: [Ingress]")
-    words = ["check", "worker", "-n", "team-a"]
+    words = ["check", "worker", "-n", "team-a", "--nameserver", "10.0.0.10"]
     described = run(*words, cluster=f"{open_}---{inner}", secret=secret)
     found = run(*words, cluster=f"{open_}---{inner}---{server}", secret=secret)
 
