@@ -6,7 +6,7 @@ from typing import Any
 import jsonpatch
 
 from webhook.injection.decision import Decision, decide
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.review import Review
 
 Pod = dict[str, Any]

@@ -6,3 +6,6 @@ part that knows the Kubernetes client, and `cli` wires them together.
 """
 
 __version__ = "0.1.0"
+
+METRICS_PREFIX = "tracking_injector"
+"""Begins the name of each metric of ours."""

@@ -2,18 +2,21 @@
 
 Every setting is an environment variable named after its field with the prefix `MTI_`;
 a variable with that prefix that no field knows is an error, so that a typing mistake
-never passes for a default. The table in the reference is made from these fields.
+never passes for a default. The reference is made from the fields and the text right
+below each.
 """
 
+import ipaddress
+import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
 from webhook.egress.mode import EgressMode
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 PREFIX: Final = "MTI_"
 
@@ -22,38 +25,70 @@ class SettingError(ValueError):
     """A setting cannot be used; the message is one sentence that names it."""
 
 
-def option(default: Any, *, doc: str) -> Any:
-    """Declares one setting.
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What a value must be; of a list, each entry.
 
-    Args:
-        default: the value without a variable; its type rules how text is read.
-        doc: what it changes and why the default is what it is, for people.
+    Attributes:
+        holds: whether a value is.
+        wanted: the same for people, after "it must be".
     """
-    return field(default=default, metadata={"doc": doc})
+
+    holds: Callable[[Any], bool]
+    wanted: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One setting as the reference shows it."""
+def option(default: Any, constraint: Constraint) -> Any:
+    """Declare a setting whose value has to be more than of the default's type."""
+    return field(default=default, metadata={"constraint": constraint})
 
-    variable: str
-    default: str
-    doc: str
+
+def within(least: float, most: float) -> Constraint:
+    """Return the constraint for numbers of a range; NaN is in none."""
+    return Constraint(lambda value: least <= value <= most, f"from {least} to {most}")
+
+
+def _matches(pattern: str, wanted: str) -> Constraint:
+    found = re.compile(pattern)
+    return Constraint(lambda text: found.fullmatch(text) is not None, wanted)
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        version = ipaddress.ip_address(host[1:-1] if bracketed else host).version
+    except ValueError:
+        return False
+    decimal = port.isascii() and port.isdecimal()
+    return bracketed == (version == 6) and decimal and int(port) <= 65535
+
+
+_LABEL: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_DOMAIN: Final = rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*"
+BIND: Final = Constraint(_is_address, "ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
+OBJECT: Final = _matches(_DOMAIN, "the name of an object")
+NAMESPACE: Final = _matches(rf"({_LABEL})?", "the name of a namespace")
+PATTERN: Final = _matches(r"[-a-z0-9*?\[\]!]{1,63}", "a namespace or a pattern")
+DOMAIN: Final = _matches(_DOMAIN, "a DNS domain")
+VARIABLE: Final = _matches(
+    "[-._a-zA-Z][-._a-zA-Z0-9]{0,252}", "a name that a variable may have"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readable:
-    """What every settings class shares: reading from a mapping, and its own table."""
+    """What every settings class shares: reading from a mapping."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Reads the settings from `environ`, in which other names are ignored.
+        """Read the settings from `environ`, in which other names are ignored.
 
         Raises:
-            SettingError: for an unknown `MTI_*` name or a value of the wrong shape.
+            SettingError: for an unknown `MTI_*` name or a value that cannot be.
         """
         kinds = typing.get_type_hints(cls)
-        known = {PREFIX + one.name.upper(): one.name for one in fields(cls)}
+        known = {PREFIX + one.name.upper(): one for one in fields(cls)}
         unknown = sorted(
             name for name in environ if name.startswith(PREFIX) and name not in known
         )
@@ -62,90 +97,73 @@ class Readable:
             raise SettingError(message)
         return cls(
             **{
-                name: _read(variable, environ[variable], kinds[name])
-                for variable, name in known.items()
+                one.name: _read(
+                    variable,
+                    environ[variable],
+                    kinds[one.name],
+                    one.metadata.get("constraint"),
+                )
+                for variable, one in known.items()
                 if variable in environ
             }
         )
 
-    @classmethod
-    def table(cls) -> Iterator[Row]:
-        """The rows of the reference, in the order of the fields."""
-        for one in fields(cls):
-            yield Row(
-                variable=PREFIX + one.name.upper(),
-                default=_show(one.default),
-                doc=one.metadata["doc"],
-            )
 
-
-def _show(value: object) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
-
-
-def _read(variable: str, text: str, kind: Any) -> Any:
-    """Reads `text` as the type of the setting's field."""
+def _read(variable: str, text: str, kind: Any, constraint: Constraint | None) -> Any:
+    """Read `text` as the type of the setting's field, and hold it to its constraint."""
     if kind == tuple[str, ...]:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    try:
-        return kind(text)
-    except ValueError:
-        raise SettingError(f"{variable} is {text!r}; {_wanted(kind)}.") from None
+        parts = (part.strip() for part in text.split(","))
+        value: Any = tuple(dict.fromkeys(part for part in parts if part))
+    else:
+        try:
+            value = kind(text)
+        except ValueError:
+            wanted = _wanted(kind)
+            raise SettingError(
+                f"{variable} is {text!r}; it must be {wanted}."
+            ) from None
+    for one in value if isinstance(value, tuple) else (value,):
+        if constraint is not None and not constraint.holds(one):
+            said = f"has {one!r}" if isinstance(value, tuple) else f"is {text!r}"
+            raise SettingError(f"{variable} {said}; it must be {constraint.wanted}.")
+    return value
 
 
 def _wanted(kind: Any) -> str:
     if issubclass(kind, StrEnum):
-        return f"it must be one of {', '.join(kind)}"
-    return "it must be a number" if kind in {int, float} else f"it must be a {kind}"
+        return f"one of {', '.join(kind)}"
+    return "a whole number" if kind is int else "a number"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Readable):
     """What the serving process needs to know."""
 
-    bind: str = option(
-        "0.0.0.0:8443",
-        doc="Address of the HTTPS listener that kube-apiserver calls.",
-    )
-    health_bind: str = option(
-        "0.0.0.0:8080",
-        doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`.",
-    )
-    cert_dir: Path = option(
-        Path("/etc/tracking-injector/tls"),
-        doc="Folder with `tls.crt` and `tls.key`, as a mounted Secret has them; looked"
-        " at every second, and a new pair is served without a restart.",
-    )
-    precedence: Precedence = option(
-        Precedence.FALLBACK,
-        doc="`fallback`: whatever the pod already sets wins; `override`: the tracking"
-        " keys win over every other `envFrom`.",
-    )
-    enforced_keys: tuple[str, ...] = option(
-        (),
-        doc="Keys that also become explicit `env` entries, so that they hold whatever"
-        " a pod sets; comma separated.",
-    )
-    on_missing: OnMissing = option(
-        OnMissing.WAIT,
-        doc="`wait`: a pod waits for its namespace's first mirror; `start`: it starts"
-        " without the keys.",
-    )
-    release_namespace: str = option(
-        "",
-        doc="The namespace this runs in, whose pods are never injected.",
-    )
-    max_connections: int = option(
-        1000,
-        doc="Open connections. When all are taken, the oldest that never sent a whole"
-        " request makes room, so that silent peers cannot keep others out.",
-    )
-    drain_seconds: float = option(
-        10.0,
-        doc="How long a stopping replica still accepts after SIGTERM: not ready, and"
-        " closing each connection it answers. It outlasts the time that endpoints"
-        " take to leave every node and every client.",
-    )
+    bind: str = option("0.0.0.0:8443", BIND)
+    """Address of the HTTPS listener that kube-apiserver calls."""
+    health_bind: str = option("0.0.0.0:8080", BIND)
+    """Address of the plain listener with `/healthz`, `/readyz` and `/metrics`."""
+    cert_dir: Path = Path("/etc/tracking-injector/tls")
+    """Folder with `tls.crt` and `tls.key`, as a mounted Secret has them; looked at
+    every second, and a new pair is served without a restart."""
+    precedence: Precedence = Precedence.FALLBACK
+    """`fallback`: whatever the pod already sets wins; `override`: the tracking keys win
+    over every other `envFrom`."""
+    enforced_keys: tuple[str, ...] = option((), VARIABLE)
+    """Keys that also become explicit `env` entries, so that they hold whatever a pod
+    sets; comma separated."""
+    on_missing: OnMissing = OnMissing.WAIT
+    """`wait`: a pod waits for its namespace's first mirror; `start`: it starts without
+    the keys."""
+    release_namespace: str = option("", NAMESPACE)
+    """The namespace this runs in, whose pods are never injected."""
+    max_connections: int = option(1000, within(1, 100_000))
+    """Open connections. When all are taken, the oldest that never sent a whole request
+    makes room, so that silent peers cannot keep others out."""
+    drain_seconds: float = option(10.0, within(0, 3600))
+    """How long a stopping replica still accepts after SIGTERM: not ready, and closing
+    each connection it answers. It outlasts the time that endpoints take to leave every
+    node and every client."""
 
     def policy(self) -> InjectionPolicy:
         """The part that decides about pods."""
@@ -176,133 +194,82 @@ class Issuer(StrEnum):
 class CompanionSettings(Readable):
     """What the companion needs to know."""
 
-    release_namespace: str = option(
-        "",
-        doc="The namespace that holds the sources, the Lease and the status; the pod's"
-        " own, or the kubeconfig context's, when empty.",
-    )
-    profiles: str = option(
-        '{"default": []}',
-        doc="Named lists of sources as JSON, such as"
-        ' `{"default": [{"configMap": "uri"}, {"secret": "keys"}]}`; a source may have'
-        " `keys` (only these) and `prefix`, and later ones win.",
-    )
-    allowed_namespaces: tuple[str, ...] = option(
-        (),
-        doc="Names or patterns such as `team-*` of the namespaces that may be labeled;"
-        " empty means any.",
-    )
-    excluded_namespaces: tuple[str, ...] = option(
-        ("kube-system",),
-        doc="Namespaces that never get keys, besides the release's own.",
-    )
-    allowed_keys: tuple[str, ...] = option(
-        (),
-        doc="Keys that are mirrored although they begin with `KUBERNETES_`, `RAY_`,"
-        " `SPARK_` or `MA_`.",
-    )
-    precedence: Precedence = option(
-        Precedence.FALLBACK,
-        doc="The webhook's setting, so that the auditor knows which keys are shadowed.",
-    )
-    audit: Switch = option(
-        Switch.ON,
-        doc="`on`: task pods are followed, and those without keys are reported; needs"
-        " the right to see pods.",
-    )
-    shadowing_config_maps: tuple[str, ...] = option(
-        (),
-        doc="Names of ConfigMaps in compute namespaces that may hold older values, such"
-        " as `michelangelo-config`; the names of their keys are read.",
-    )
-    lease_name: str = option(
-        "tracking-injector-companion",
-        doc="Name of the Lease by which one replica leads.",
-    )
-    status_configmap: str = option(
-        "tracking-injector-status",
-        doc="Name of the ConfigMap that holds the report.",
-    )
-    identity: str = option(
-        "",
-        doc="This replica's name in the Lease and in Events; the host's when empty.",
-    )
-    egress_mode: EgressMode = option(
-        EgressMode.ADDITIVE,
-        doc="`additive`: where policies isolate task pods, add a way to the tracking"
-        " server; `observe`: only report; `isolate`: close task pods to everything that"
-        " is not declared; `off`: nothing, and nothing is followed for it.",
-    )
-    egress_hosts: tuple[str, ...] = option(
-        (),
-        doc="Hosts and ranges to permit besides those of the keys, as `HOST[:PORT]` or"
-        " `CIDR[:PORT]`, 443 by default; comma separated.",
-    )
-    egress_grace_hours: float = option(
-        6.0,
-        doc="How long an address stays permitted after DNS last had it.",
-    )
-    egress_addresses_per_name: int = option(
-        2048,
-        doc="Addresses permitted for one name, the newest first. Pools of 1000 that"
-        " change fit; 2048 are 90 kB in each policy, of the 1.5 MiB that etcd takes.",
-    )
-    egress_baseline: str = option(
-        "{}",
-        doc="What stays reachable under `isolate`, as JSON: `peers` (`injected`,"
-        " `namespace` or `none`), and `apiServer`, `storage`, `michelangelo` as lists"
-        " like the hosts above. Nothing is closed until all four are said.",
-    )
-    dns_cache_configmap: str = option(
-        "tracking-injector-addresses",
-        doc="The ConfigMap in the release namespace that remembers addresses.",
-    )
-    cluster_domain: str = option(
-        "cluster.local",
-        doc="The cluster's DNS domain.",
-    )
-    health_bind: str = option(
-        "0.0.0.0:9090",
-        doc="Address of the plain listener with `/healthz`, `/readyz` and `/metrics`;"
-        " `[::]` takes both families.",
-    )
-    watch_seconds: float = option(
-        40.0,
-        doc="How long a watch lives. Its connection's silent death is noticed 5 s after"
-        " that at the latest; each end costs the API server one request.",
-    )
-    certificates: Issuer = option(
-        Issuer.COMPANION,
-        doc="`companion`: the webhook's certificate is issued and rotated here;"
-        " `certManager` or `provided`: somebody else does, and nothing is touched.",
-    )
-    webhook_name: str = option(
-        "tracking-injector",
-        doc="Name of the webhook's Service and of its MutatingWebhookConfiguration.",
-    )
-    tls_secret: str = option(
-        "tracking-injector-tls",
-        doc="Name of the Secret that the webhook mounts; the Secret of that name with"
-        " `-state` added is never mounted.",
-    )
-    certificate_days: float = option(
-        90.0, doc="How long a certificate is valid; its CA ends with it."
-    )
-    certificate_renew_days: float = option(
-        30.0, doc="A rotation starts when less than this is left."
-    )
-    certificate_skew_seconds: float = option(
-        300.0,
-        doc="How far any two clocks of the control plane and of the companions may"
-        " differ from the true time; each wait of a rotation is longer by twice that.",
-    )
-    certificate_bundle_seconds: float = option(
-        240.0,
-        doc="How long API servers get to see a new root before it is relied on. Longer"
-        " where the control plane caches webhook configurations for longer.",
-    )
-    certificate_serve_seconds: float = option(
-        300.0,
-        doc="How long mounts get to show a new certificate before replicas are asked"
-        " and the old root is dropped.",
-    )
+    release_namespace: str = option("", NAMESPACE)
+    """The namespace that holds the sources, the Lease and the status; the pod's own, or
+    the kubeconfig context's, when empty."""
+    profiles: str = '{"default": []}'
+    """Named lists of sources as JSON, such as `{"default": [{"configMap": "uri"},
+    {"secret": "keys"}]}`; a source may have `keys` (only these) and `prefix`, and later
+    ones win."""
+    allowed_namespaces: tuple[str, ...] = option((), PATTERN)
+    """Names or patterns such as `team-*` of the namespaces that may be labeled; empty
+    means any."""
+    excluded_namespaces: tuple[str, ...] = option(("kube-system",), PATTERN)
+    """Namespaces that never get keys, besides the release's own."""
+    allowed_keys: tuple[str, ...] = option((), VARIABLE)
+    """Keys that are mirrored although they begin with `KUBERNETES_`, `RAY_`, `SPARK_`
+    or `MA_`."""
+    precedence: Precedence = Precedence.FALLBACK
+    """The webhook's setting, so that the auditor knows which keys are shadowed."""
+    enforced_keys: tuple[str, ...] = option((), VARIABLE)
+    """The webhook's setting, so that a mirror that lacks one of these keys is reported;
+    comma separated."""
+    audit: Switch = Switch.ON
+    """`on`: task pods are followed, and those without keys are reported; needs the
+    right to see pods."""
+    shadowing_config_maps: tuple[str, ...] = option((), OBJECT)
+    """Names of ConfigMaps in compute namespaces that may hold older values, such as
+    `michelangelo-config`; the names of their keys are read."""
+    lease_name: str = option("tracking-injector-companion", OBJECT)
+    """Name of the Lease by which one replica leads."""
+    status_configmap: str = option("tracking-injector-status", OBJECT)
+    """Name of the ConfigMap that holds the report."""
+    identity: str = ""
+    """This replica's name in the Lease and in Events; the host's when empty."""
+    egress_mode: EgressMode = EgressMode.ADDITIVE
+    """`additive`: where policies isolate task pods, add a way to the tracking server;
+    `observe`: only report; `isolate`: close task pods to everything that is not
+    declared; `off`: nothing, and nothing is followed for it."""
+    egress_hosts: tuple[str, ...] = ()
+    """Hosts and ranges to permit besides those of the keys, as `HOST[:PORT]` or
+    `CIDR[:PORT]`, 443 by default; comma separated."""
+    egress_grace_hours: float = option(6.0, within(1, 168))
+    """How long an address stays permitted after DNS last had it."""
+    egress_addresses_per_name: int = option(2048, within(1, 8192))
+    """Addresses permitted for one name, the newest first. Pools of 1000 that change
+    fit; 2048 are 90 kB in each policy, of the 1.5 MiB that etcd takes."""
+    egress_baseline: str = "{}"
+    """What stays reachable under `isolate`, as JSON: `peers` (`injected`, `namespace`
+    or `none`), and `apiServer`, `storage`, `michelangelo` as lists like the hosts
+    above. Nothing is closed until all four are said."""
+    dns_cache_configmap: str = option("tracking-injector-addresses", OBJECT)
+    """The ConfigMap in the release namespace that remembers addresses."""
+    cluster_domain: str = option("cluster.local", DOMAIN)
+    """The cluster's DNS domain."""
+    health_bind: str = option("0.0.0.0:9090", BIND)
+    """Address of the plain listener with `/healthz`, `/readyz` and `/metrics`; `[::]`
+    takes both families."""
+    watch_seconds: float = option(40.0, within(1, 3600))
+    """How long a watch lives. Its connection's silent death is noticed 5 s after that
+    at the latest; each end costs the API server one request."""
+    certificates: Issuer = Issuer.COMPANION
+    """`companion`: the webhook's certificate is issued and rotated here; `certManager`
+    or `provided`: somebody else does, and nothing is touched."""
+    webhook_name: str = option("tracking-injector", OBJECT)
+    """Name of the webhook's Service and of its MutatingWebhookConfiguration."""
+    tls_secret: str = option("tracking-injector-tls", OBJECT)
+    """Name of the Secret that the webhook mounts; the Secret of that name with `-state`
+    added is never mounted."""
+    certificate_days: float = option(90.0, within(1, 3650))
+    """How long a certificate is valid; its CA ends with it."""
+    certificate_renew_days: float = option(30.0, within(1, 3650))
+    """A rotation starts when less than this is left."""
+    certificate_skew_seconds: float = option(300.0, within(0, 86_400))
+    """How far any two clocks of the control plane and of the companions may differ from
+    the true time; each wait of a rotation is longer by twice that."""
+    certificate_bundle_seconds: float = option(240.0, within(0, 86_400))
+    """How long API servers get to see a new root before it is relied on. Longer where
+    the control plane caches webhook configurations for longer."""
+    certificate_serve_seconds: float = option(300.0, within(0, 86_400))
+    """How long mounts get to show a new certificate before replicas are asked and the
+    old root is dropped."""

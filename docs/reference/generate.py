@@ -8,29 +8,36 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import click
 import yaml
 from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
-from webhook.cli.companion import registry_of
 from webhook.cli.main import COMMANDS, cli
-from webhook.cli.wiring import wire
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.rest import RestClient
+from webhook.companion.audit import AuditReason
+from webhook.companion.build import Outside, build_companion
 from webhook.companion.certificates.reasons import RotationReason
-from webhook.companion.verdicts import AuditReason
+from webhook.companion.status import StatusReason
+from webhook.companion.watches import WatchReason
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
+from webhook.jsonlog import JsonLog
 from webhook.mirror import secret
 from webhook.mirror.reasons import KeyReason, MirrorReason
-from webhook.settings import CompanionSettings, Readable, Settings
-from webhook.telemetry import Journal, ServerMetrics
+from webhook.reason import Reason
+from webhook.server.metrics import ServerMetrics
+from webhook.settings import PREFIX, CompanionSettings, Readable, Settings
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "charts" / "tracking-injector"
@@ -98,20 +105,16 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 {_table(EgressReason)}
 ## Of the webhook's certificates
 
-{_table(RotationReason)}"""
+{_table(RotationReason)}
+## Of a watch of the companion
+
+{_table(WatchReason)}
+## Of the companion's report
+
+{_table(StatusReason)}"""
 
 
-def _table(
-    reasons: Iterable[
-        InjectionReason
-        | Rejection
-        | MirrorReason
-        | AuditReason
-        | KeyReason
-        | EgressReason
-        | RotationReason
-    ],
-) -> str:
+def _table(reasons: Iterable[Reason]) -> str:
     rows = [f"| `{reason}` | {reason.sentence} |" for reason in reasons]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
 
@@ -149,9 +152,10 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
 def _metrics() -> str:
     webhook = CollectorRegistry()
     ServerMetrics(webhook)
-    nowhere = Connection(RestClient(ApiClient(Configuration()), manager=""), "", "")
-    journal = Journal(len, lambda: datetime.min.replace(tzinfo=UTC))
-    companion = registry_of(wire(nowhere, CompanionSettings(), journal))
+    nowhere = ClusterConnection(RestClient(ApiClient(Configuration()), manager=""), "")
+    clock = partial(datetime.min.replace, tzinfo=UTC)
+    outside = Outside(log=JsonLog(len, clock), clock=clock)
+    companion = build_companion(nowhere, CompanionSettings(), outside).registry
     return f"""# Metrics
 
 What `/metrics` tells, of each process. A label's values are in
@@ -197,9 +201,37 @@ Environment variables of the two processes. The chart sets them from its
 def _variables(settings: type[Readable]) -> str:
     rows = [
         f"| `{row.variable}` | {_code(row.default)} | {row.doc} |"
-        for row in settings.table()
+        for row in variables(settings)
     ]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+class Row(NamedTuple):
+    """One setting as the reference shows it."""
+
+    variable: str
+    default: str
+    doc: str
+
+
+def variables(settings: type[Readable]) -> Iterator[Row]:
+    """Return a row for each field; its meaning is the text right below it."""
+    (definition,) = ast.parse(inspect.getsource(settings)).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - narrows the type
+    docs = {
+        field.target.id: " ".join(ast.literal_eval(below.value).split())
+        for field, below in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr)
+    }
+    for one in fields(settings):
+        shown, constraint = one.default, one.metadata.get("constraint")
+        must = f" Must be {constraint.wanted}." if constraint else ""
+        yield Row(
+            variable=PREFIX + one.name.upper(),
+            default=",".join(shown) if isinstance(shown, tuple) else str(shown),
+            doc=docs[one.name] + must,
+        )
 
 
 def _values(text: str) -> str:

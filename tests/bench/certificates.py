@@ -27,7 +27,7 @@ from certs.rotation import plan
 from certs.state import ClientTrust, ObservedState, ServingSecret, State
 from tests.bench.measure import cpu_seconds
 from tests.lab.processes import Process, free_port, listens
-from webhook.server.tls import CertificateWatch
+from webhook.server.certwatcher import CertWatcher
 
 NAME: Final = "injector.system.svc"
 POLICY: Final = CertificatePolicy(names=(NAME,))
@@ -135,7 +135,7 @@ def shaken(generation: Generation, tools: Path) -> Iterator[str]:
         folder = Path(name)
         (folder / "tls.crt").write_bytes(generation.leaf)
         (folder / "tls.key").write_bytes(generation.key.reveal())
-        watch = CertificateWatch(folder)
+        watch = CertWatcher(folder)
         watch.check()
         yield f"look at the mount       {per_call(watch.check, 1000) * 1e6:8.1f} µs"
         proof = per_call(lambda: _prove(folder), 50)
@@ -152,7 +152,7 @@ def shaken(generation: Generation, tools: Path) -> Iterator[str]:
 
 
 def _prove(folder: Path) -> bool:
-    return CertificateWatch(folder).check()
+    return CertWatcher(folder).check()
 
 
 def _serves(port: int, context: ssl.SSLContext) -> bool:

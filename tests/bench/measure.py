@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from webhook.samples import reviews
 
@@ -45,6 +45,27 @@ def memory_mib(pid: int, kind: str = "Pss") -> float:
             if line.startswith(f"{kind}:"):
                 total += int(line.split()[1])
     return total / 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What all processors did so far, in ticks."""
+
+    busy: int
+    stolen: int
+
+    @classmethod
+    def now(cls) -> Self:
+        """Read it: user, nice, system, idle, iowait, irq, softirq, steal."""
+        line = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+        user, nice, system, _, _, irq, softirq, steal = map(int, line[:8])
+        return cls(busy=user + nice + system + irq + softirq, stolen=steal)
+
+    def others(self, before: Self, ours: float, seconds: float) -> float:
+        """The share of the machine that neither we nor our client had since."""
+        taken = self.busy - before.busy + self.stolen - before.stolen
+        there = seconds * (os.cpu_count() or 1)
+        return max(0.0, taken / TICKS - ours) / there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
 """Where the time of one request goes, in microseconds, and how it grows with its size.
 
-HTTP is what `Connection` and gunicorn's parser take beside the answer; TLS is OpenSSL's
+HTTP is what `Connection` and its parser take beside the answer; TLS is OpenSSL's
 part alone. The kernel and the event loop are the rest of what `tests.bench.run` sees.
 """
 
-import asyncio
 import json
 import ssl
 import statistics
@@ -18,19 +17,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import uvloop
 
 from tests.bench.measure import write_bodies
-from tests.server.framing import Bench, Wire
 from tests.server.pairs import HOST, issue
 from tests.server.process import trusting
 from webhook.injection.decision import decide
-from webhook.injection.review import answer, parse, skim
+from webhook.injection.review import answer, decode, parse
 from webhook.samples import reviews
-from webhook.server.answer import JSON
-from webhook.server.connection import Connection
-from webhook.server.tls import Pair, prove
-from webhook.server.webhook import build, log_fields
+from webhook.server.app import create_app
+from webhook.server.certwatcher import Pair, load
+from webhook.server.connection import Connection, Shared
+from webhook.server.handler import build, log_line
+from webhook.server.responses import JSON
 from webhook.settings import Settings
 
 TURNS: Final = 20_000
@@ -58,43 +56,41 @@ def microseconds(work: Callable[[], object], turns: int = TURNS) -> float:
     return round(statistics.median(means), 2)
 
 
-async def profile(body: bytes) -> dict[str, float]:
+def profile(body: bytes) -> dict[str, float]:
     """The parts of one request."""
-    bench = Bench(asyncio.get_running_loop())
-    webhook = bench.webhook
-    wire: Any = Wire()
-    webhook.journal.start()
-    review = skim(body)
-    decision = decide(review, webhook.policy)
-    connection = Connection(bench.worker, probes=False)
-    connection.connection_made(wire)
+    handler = build(Settings(), write=len)
+    app = create_app(Settings(), handler)
+    shared = Shared(handler=handler, app=app, probes=app)
+    handler.log.start()
+    review = decode(body)
+    decision = decide(review, handler.policy)
+    connection = Connection(shared, probes=False)
+    connection.opened()
     request = HEAD.format(len(body)).encode() + body
 
     def whole() -> None:
-        connection.data_received(request)
-        wire.written.clear()
+        connection.receive(request)
+        connection.out.clear()
 
     def count() -> None:
-        webhook.metrics.decided("x", "ray-head", decision.reason)
-        webhook.metrics.seconds.observe(0.0001)
+        handler.metrics.decided("x", "ray-head", decision.reason, 0.0001)
 
     def write() -> None:
-        fields = log_fields(review, decision, 0.0001)
-        webhook.journal.line("info", "decision", fields)
+        handler.log.add(log_line(review, decision, 0.0001, handler.clock()))
 
     parts = {
-        "parse": microseconds(lambda: skim(body)),
-        "decide": microseconds(lambda: decide(review, webhook.policy)),
+        "parse": microseconds(lambda: decode(body)),
+        "decide": microseconds(lambda: decide(review, handler.policy)),
         "encode": microseconds(lambda: answer(review.uid, decision.patch)),
         "log": microseconds(write),
         "metrics": microseconds(count),
-        "answer, all of these": microseconds(lambda: webhook.answer(body, JSON)),
+        "answer, all of these": microseconds(lambda: handler.answer(body, JSON)),
         "request, without TLS and the kernel": microseconds(whole),
     }
     parts["HTTP"] = round(
         parts["request, without TLS and the kernel"] - parts["answer, all of these"], 2
     )
-    parts["TLS"] = tls(request, webhook.answer(body, JSON).body)
+    parts["TLS"] = tls(request, handler.answer(body, JSON).body)
     parts["for comparison: parse all of it"] = microseconds(lambda: parse(body))
     parts["for comparison: orjson alone"] = microseconds(lambda: orjson.loads(body))
     return parts
@@ -106,7 +102,7 @@ def tls(request: bytes, reply: bytes) -> float:
     Both ends are measured and halved: each opens as much as the other seals.
     """
     pair = issue()
-    context = prove(Pair(certificate=pair.crt, key=pair.key)).context
+    context = load(Pair(certificate=pair.crt, key=pair.key)).context
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = context.wrap_bio(up, down, server_side=True)
     client = trusting(pair).wrap_bio(down, up, server_hostname=HOST)
@@ -150,13 +146,13 @@ def grown(containers: int, variables: int) -> bytes:
 
 def growth() -> dict[str, Any]:
     """How the cost of a review grows: each size, and the power of it that fits."""
-    webhook = build(Settings(), write=lambda _: None)
-    webhook.journal.start()
+    handler = build(Settings(), write=lambda _: None)
+    handler.log.start()
     bodies = [("2 KB", small())]
     bodies += [(f"{c} containers, {v} variables more", grown(c, v)) for c, v in SIZES]
     rows: list[dict[str, Any]] = []
     for name, body in bodies:
-        work = partial(webhook.answer, body, JSON)
+        work = partial(handler.answer, body, JSON)
         took = microseconds(work, max(50, 20_000_000 // len(body)))
         rows.append({"pod": name, "bytes": len(body), "us": took})
     slope, _ = statistics.linear_regression(
@@ -178,17 +174,20 @@ def show_growth(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Print the growth and both profiles, and all of it as one line of JSON."""
+    """Print the growth and both profiles, and all of it as JSON, to a file if named."""
     result: dict[str, Any] = {"growth": growth()}
     show_growth(result["growth"])
     with tempfile.TemporaryDirectory() as name:
         for path in write_bodies(Path(name)):
             body = path.read_bytes()
             sys.stdout.write(f"{path.stem}, {len(body)} bytes, in microseconds\n")
-            result[path.stem] = uvloop.run(profile(body))
+            result[path.stem] = profile(body)
             for part, value in result[path.stem].items():
                 sys.stdout.write(f"  {value:8.2f}  {part}\n")
-    sys.stdout.write(json.dumps(result) + "\n")
+    text = json.dumps(result)
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(text)
+    sys.stdout.write(text + "\n")
 
 
 if __name__ == "__main__":

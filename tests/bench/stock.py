@@ -1,43 +1,43 @@
 """gunicorn's own asgi worker around our answer: what our worker has to beat.
 
 The same settings, decision, log and metrics; the hot request answered by an ASGI
-callable, everything else by Flask. It has none of our deadlines, bounds or drain.
+callable. It has none of our deadlines, bounds or drain.
 """
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from webhook.server.app import MUTATE
-from webhook.server.service import Service, options
-from webhook.server.tls import prove, read
+from webhook.server.certwatcher import load, read
+from webhook.server.gunicorn_app import GunicornApp, options
 from webhook.settings import Settings
 
 
-class Stock(Service):
+class Stock(GunicornApp):
     """Our process tree with gunicorn's worker in it."""
 
     def load_config(self) -> None:
         """Our settings, and TLS as gunicorn does it."""
-        context = prove(read(self.settings.cert_dir)).context
+        context = load(read(self.settings.cert_dir)).context
         stock = {
             "bind": [self.settings.bind],
             "worker_class": "asgi",
+            "asgi_loop": "uvloop",
+            "asgi_lifespan": "off",
+            "http_parser": "fast",
+            "keepalive": 120,
             "certfile": str(self.settings.cert_dir / "tls.crt"),
             "keyfile": str(self.settings.cert_dir / "tls.key"),
             "ssl_context": lambda _config, _default: context,
         }
-        for name, value in (dict(options(self.settings, self.webhook)) | stock).items():
+        for name, value in (dict(options(self.settings, self.handler)) | stock).items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The hot request natively, the rest by Flask."""
-        answer, flask = self.webhook.answer, super().load()
+        """Reviews, on whichever path."""
+        answer = self.handler.answer
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            if (scope["method"], scope["path"]) != ("POST", MUTATE):
-                await flask(scope, receive, send)
-                return
             body, more = b"", True
             while more:
                 message = await receive()

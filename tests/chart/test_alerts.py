@@ -16,10 +16,13 @@ HOURS: Final = 3
 
 _OWN: Final = f'namespace="{NAMESPACE}"'
 _PODS: Final = "tracking_injector_companion_task_pods"
-_SINCE: Final = "tracking_injector_companion_profile_problem_since_seconds"
-_NOT_AFTER: Final = f"tracking_injector_certificate_not_after_seconds{{{_OWN}}}"
+_SINCE: Final = "tracking_injector_companion_profile_problem_timestamp_seconds"
+_NOT_AFTER: Final = (
+    f"tracking_injector_certificate_not_after_timestamp_seconds{{{_OWN}}}"
+)
 _ROTATION: Final = (
-    f"tracking_injector_companion_certificate_rotation_since_seconds{{{_OWN}}}"
+    "tracking_injector_companion_certificate_rotation_start_timestamp_seconds"
+    f"{{{_OWN}}}"
 )
 _PROBLEM: Final = (
     f'tracking_injector_companion_certificate_problem{{{_OWN},problem="Forbidden"}}'
@@ -47,7 +50,7 @@ def rising(step: int) -> str:
 
 def missed(reason: str) -> str:
     """The auditor's count of pods in one namespace for one reason."""
-    return f'{_PODS}{{{_OWN},exported_namespace="ray",reason="{reason}"}}'
+    return f'{_PODS}{{{_OWN},target_namespace="ray",reason="{reason}"}}'
 
 
 def stale(profile: str = "default") -> str:
@@ -55,7 +58,42 @@ def stale(profile: str = "default") -> str:
     return f'{_SINCE}{{{_OWN},profile="{profile}",reason="SourceMissing"}}'
 
 
+def namespaces(reason: str) -> str:
+    """Labeled namespaces by the state of their mirror."""
+    return f'tracking_injector_companion_namespaces{{{_OWN},reason="{reason}"}}'
+
+
+def egress(reason: str) -> str:
+    """Labeled namespaces by how their egress stands."""
+    name = "tracking_injector_companion_egress_namespaces"
+    return f'{name}{{{_OWN},mode="additive",reason="{reason}"}}'
+
+
+def watch(metric: str, name: str) -> str:
+    """What a metric says of a watch."""
+    return f'tracking_injector_companion_{metric}{{{_OWN},watch="{name}"}}'
+
+
 CASES: Final = {
+    "TrackingInjectorMirrorsNotInOrder": [
+        (namespaces("Forbidden"), constant(1), True),
+        (namespaces("EnforcedKeyMissing"), constant(1), True),
+        (namespaces("Mirrored"), constant(9), False),
+        (namespaces("Leaving"), constant(1), False),
+    ],
+    "TrackingInjectorEgressWriteRefused": [
+        (egress("WriteRefused"), constant(1), True),
+        (egress("EgressReady"), constant(9), False),
+    ],
+    "TrackingInjectorUnreadableObjects": [
+        (watch("unreadable_objects", "services *"), constant(1), True),
+        (watch("unreadable_objects", "services *"), constant(0), False),
+    ],
+    "TrackingInjectorWatchDead": [
+        (watch("watch_failing", "services *"), constant(1), True),
+        (watch("watch_failing", "nodes *"), constant(1), False),  # an optional right
+        (watch("watch_failing", "services *"), constant(0), False),
+    ],
     "TrackingInjectorMissedPods": [
         (missed("Missed"), constant(1), True),
         (missed("Injected"), constant(9), False),

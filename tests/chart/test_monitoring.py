@@ -2,19 +2,21 @@
 
 import json
 import re
-from types import SimpleNamespace
+from datetime import datetime
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from certs.state import RotationPhase, State
 from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
-from webhook.companion.certificates.reasons import RotationReason
-from webhook.companion.certificates.result import CertificateResult
-from webhook.companion.metrics import Reports
-from webhook.companion.verdicts import AuditReason
-from webhook.telemetry import ServerMetrics
+from tests.fakes.cluster import FakeCluster
+from webhook.cluster.config import ClusterConnection
+from webhook.companion.audit import AuditReason
+from webhook.companion.build import Outside, build_companion
+from webhook.jsonlog import JsonLog
+from webhook.mirror.reasons import MirrorReason
+from webhook.server.metrics import ServerMetrics
+from webhook.settings import CompanionSettings
 
 FOREIGN = {"apiserver_admission_webhook_fail_open_count"}
 """The API server's own."""
@@ -31,25 +33,13 @@ def known_metrics() -> set[str]:
     """Every sample name that one of the processes can show."""
     registry = CollectorRegistry()
     ServerMetrics(registry)
-    idle: Any = SimpleNamespace(report={}, supplies={}, dropped=0, all=list)
-    outcome: Any = CertificateResult(
-        reason=RotationReason.CERTIFICATES_READY,
-        phase=RotationPhase.STEADY,
-        state=State(),
+    client: Any = FakeCluster().client()
+    companion = build_companion(
+        ClusterConnection(client, "release"),
+        CompanionSettings(),
+        Outside(log=JsonLog(len, datetime.now), clock=datetime.now),  # noqa: TID251 - never called
     )
-    keeper: Any = SimpleNamespace(
-        writes={}, outcome=outcome, rotating_since=lambda: None
-    )
-    reports = Reports(
-        mirrors=idle,
-        auditor=idle,
-        observed=idle,
-        announcer=idle,
-        leads=lambda: True,
-        failures=idle.report,
-        certificates=keeper,
-    )
-    families = [*registry.collect(), *reports.collect()]
+    families = [*registry.collect(), *companion.registry.collect()]
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
     return {
         family.name + suffix
@@ -61,7 +51,9 @@ def known_metrics() -> set[str]:
 def metrics_in(expressions: list[str]) -> set[str]:
     """Names of metrics that PromQL expressions use."""
     return set(
-        re.findall(r"\b(?:tracking_injector|apiserver)_\w+", " ".join(expressions))
+        re.findall(
+            r"\b(?:tracking_injector|apiserver|workqueue)_\w+", " ".join(expressions)
+        )
     )
 
 
@@ -86,7 +78,7 @@ def test_alerts_on_certificates_follow_the_times_that_are_set(chart: Chart) -> N
     ends = {
         rule["alert"]: float(rule["expr"].rsplit("<")[-1]) / 86400
         for rule in group["rules"]
-        if "certificate_not_after_seconds" in rule["expr"]
+        if "certificate_not_after_timestamp_seconds" in rule["expr"]
     }
 
     assert ends == {
@@ -100,14 +92,26 @@ def test_the_alert_for_missed_pods_knows_every_kind_of_miss(
     monitored: Rendered,
 ) -> None:
     """The auditor's own vocabulary."""
-    (group,) = monitored.one("PrometheusRule", RELEASE)["spec"]["groups"]
-    expression = group["rules"][0]["expr"]
-    found = re.search(r'reason=~"([^"]+)"', expression)
+    found = expression(monitored, "TrackingInjectorMissedPods")
 
+    assert {reason.value for reason in AuditReason if reason.is_missed} == found
+
+
+def test_the_alert_for_mirrors_knows_every_reason_in_order(monitored: Rendered) -> None:
+    """And that one that is about to be written is nothing to wake anybody for."""
+    in_order = {reason.value for reason in MirrorReason if reason.is_in_order}
+    found = expression(monitored, "TrackingInjectorMirrorsNotInOrder")
+
+    assert in_order | {MirrorReason.PENDING.value} == found
+
+
+def expression(monitored: Rendered, alert: str) -> set[str]:
+    """The reasons that an alert's expression lists."""
+    (group,) = monitored.one("PrometheusRule", RELEASE)["spec"]["groups"]
+    (rule,) = [one for one in group["rules"] if one["alert"] == alert]
+    found = re.search(r'reason[=!]~"([^"]+)"', rule["expr"])
     assert found is not None
-    assert {reason.value for reason in AuditReason if reason.is_missed} == set(
-        found[1].split("|")
-    )
+    return set(found[1].split("|"))
 
 
 def test_the_dashboard_shows_metrics_that_exist(monitored: Rendered) -> None:

@@ -49,7 +49,7 @@ class FixedProfiles:
         """Return keys that name a server."""
         del name
         keys = {"TRACKING_URI": SecretBytes(b"https://mlflow.example.org")}
-        return ProfileContent(MergedKeys(keys, "1", ()), None)
+        return ProfileContent(content=MergedKeys(data=keys, digest="1"))
 
     def subscribe(self, on_change: Callable[[str], None]) -> None:
         """Never call back."""
@@ -89,7 +89,7 @@ def main(kubeconfig: str, home: str) -> None:
         profiles=FixedProfiles(),
         index=ServiceIndexCache(caches.egress, options.domain),
         dns=dns,
-        engines=EngineDetector(context, port, WorkQueue("engines")),
+        engines=EngineDetector(context, WorkQueue("engines")),
     )
     egress = EgressController(context, caches, queue, sources, options)
     controller = Controller(reconciler=egress, queue=queue, context=context)

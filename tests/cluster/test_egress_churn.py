@@ -243,7 +243,8 @@ def test_shadows_follow_policies_that_come_and_go(
     witness = Witness(companion.followed)
     threads = [
         threading.Thread(
-            target=follow, args=(api, ListOptions(kind, namespace), witness.see, stop)
+            target=follow,
+            args=(api, ListOptions(kind, namespace=namespace), witness.see, stop),
         )
         for kind in (NETWORK_POLICY, POD)
     ]

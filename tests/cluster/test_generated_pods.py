@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.lab.control_plane import ControlPlane
 from tests.pods import injected
 from tests.property.injection.pods import policies, task_pods
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 
 
 @given(task_pods(), policies)

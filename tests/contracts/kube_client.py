@@ -19,7 +19,6 @@ from webhook.cluster.errors import (
     Terminating,
 )
 from webhook.cluster.interface import (
-    Discovery,
     Json,
     KubeClient,
     ListOptions,
@@ -77,7 +76,7 @@ class KubeClientContract:
         assert port.get(CONFIG_MAP, "c", home)["data"] == {"a": "1"}
 
     def test_what_is_served_can_be_asked(
-        self, port: Discovery, other: KubeClient
+        self, port: KubeClient, other: KubeClient
     ) -> None:
         """By group; the core one has no name."""
         other.apply(WEBHOOK_CONFIGURATION, webhook_configuration("groups"))
@@ -263,6 +262,20 @@ class KubeClientContract:
             port.apply(SECRET, secret(home, kind="example.org/mine", B="Mg=="))
         assert caught.value.fields == ("type",)
         assert port.get(SECRET, "s", home)["data"] == {"A": "MQ=="}
+
+    def test_an_immutable_secret_never_changes(
+        self, port: KubeClient, other: KubeClient, home: str
+    ) -> None:
+        """Neither an apply nor a merge changes its data; the refusal names `data`."""
+        port.apply(SECRET, secret(home, A="MQ=="))
+        other.patch(SECRET, secret(home, B="Mg==") | {"immutable": True})
+
+        with pytest.raises(Invalid) as applied:
+            port.apply(SECRET, secret(home, A="Mg=="))
+        with pytest.raises(Invalid) as merged:
+            port.patch(SECRET, secret(home) | {"data": {"B": None}})
+        assert applied.value.fields == merged.value.fields == ("data",)
+        assert port.get(SECRET, "s", home)["data"] == {"A": "MQ==", "B": "Mg=="}
 
     def test_a_terminating_namespace_takes_nothing_new(
         self, port: KubeClient, terminating: str

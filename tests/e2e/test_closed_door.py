@@ -37,7 +37,7 @@ def test_a_closed_door_is_told_by_name(installation: Installation, space: str) -
 
     def reasons() -> set[str]:
         report = json.loads(admin.get(status)["data"]["status.json"])
-        found = report["egress"]["namespaces"].get(space, {"findings": []})
+        found = report["namespaces"].get(space, {}).get("egress", {"findings": []})
         return {finding["reason"] for finding in found["findings"]}
 
     wait_for(

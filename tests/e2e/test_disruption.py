@@ -19,7 +19,7 @@ from tests.e2e.stream import Stream, fail_open
 from tests.lab import own_image
 from tests.lab.node import Node
 from tests.lab.processes import wait_for
-from webhook.companion.verdicts import AuditReason
+from webhook.companion.audit import AuditReason
 
 OTHER_TAG = "lab-again"
 

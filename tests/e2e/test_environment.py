@@ -18,7 +18,7 @@ from tests.lab.node import Node
 from tests.lab.processes import wait_for
 from tests.pods import RAY_WORKER, Pod, injected
 from webhook.injection.environment import Environment, environment
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 NAMESPACE: Final = "environments"
 PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"

@@ -129,7 +129,7 @@ def test_where_all_egress_is_denied_injected_pods_reach_dns_and_the_tracker(
     locked = net.namespace(
         *("locked", DENY_EGRESS),
         *(worker("task"), serving_worker("peer")),
-        *(worker("OptedOut", **opted_out), bystander("bystander")),
+        *(worker("opted-out", **opted_out), bystander("bystander")),
     )
     tracker, third = net.service(TRACKER), net.service(THIRD)
 
@@ -138,7 +138,7 @@ def test_where_all_egress_is_denied_injected_pods_reach_dns_and_the_tracker(
     assert net.resolves(locked, "task")
     assert not net.reaches(locked, "task", third)
     assert not net.reaches(locked, "task", net.pod(locked, "peer"))
-    for other in ("OptedOut", "bystander"):
+    for other in ("opted-out", "bystander"):
         assert not net.reaches(locked, other, tracker)
         assert not net.resolves(locked, other)
 

@@ -255,6 +255,7 @@ class FakeCluster:
         result = ownership.patch(current, applied, gone)
         if kind == SECRET and result.get("type") != current.get("type"):
             raise Invalid(f"{kind.plural} {key}: type", fields=("type",))
+        _check_immutable(kind, current, result)
         owners = {m: p - taken for m, p in theirs.items()} | {me: mine}
         if not changes and not gone and owners == owned:
             return copy.deepcopy(current)
@@ -273,6 +274,7 @@ class FakeCluster:
         result = ownership.patched(current, body)
         if result == current:
             return copy.deepcopy(current)
+        _check_immutable(kind, current, result)
         me = f"{manager}/Update"
         before = self._owned[kind, metadata.uid(current)]
         owners = {m: p - given for m, p in before.items()}
@@ -318,6 +320,17 @@ class FakeCluster:
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
         self._tell(kind, WatchEventType.DELETED, body)
+
+
+def _check_immutable(kind: ResourceType, before: Json, after: Json) -> None:
+    """Of a Secret that is `immutable`, neither that nor the data ever changes."""
+    if kind != SECRET or not before.get("immutable"):
+        return
+    changed = [
+        name for name in ("immutable", "data") if before.get(name) != after.get(name)
+    ]
+    if changed:
+        raise Invalid(f"{kind.plural}: immutable", fields=tuple(changed))
 
 
 class FakeKubeClient:

@@ -32,7 +32,7 @@ def _without_uid() -> bytes:
 MALFORMED: dict[str, tuple[bytes, int, str]] = {
     "empty": (b"", 400, "EmptyBody"),
     "text": (CANARY.encode(), 400, "NotJson"),
-    "Truncated": (RAY_HEAD[:-20], 400, "NotJson"),
+    "truncated": (RAY_HEAD[:-20], 400, "NotJson"),
     "array": (b'["%s"]' % CANARY.encode(), 400, "NotAReview"),
     "null": (b"null", 400, "NotAReview"),
     "other-kind": (with_top(kind=CANARY), 400, "NotAReview"),
@@ -41,9 +41,9 @@ MALFORMED: dict[str, tuple[bytes, int, str]] = {
         400,
         "UnsupportedVersion",
     ),
-    "NoRequest": (with_top(request=None), 400, "NoRequest"),
+    "no-request": (with_top(request=None), 400, "NoRequest"),
     "request-array": (with_top(request=[CANARY]), 400, "NoRequest"),
-    "NoUid": (_without_uid(), 400, "NoUid"),
+    "no-uid": (_without_uid(), 400, "NoUid"),
     "uid-number": (review(uid=7), 400, "NoUid"),
     "nan": (review(object={"x": float("nan")}), 400, "NotJson"),
     "bad-utf-8": (

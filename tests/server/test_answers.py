@@ -144,9 +144,9 @@ def test_one_connection_takes_good_and_bad_in_turn(client: Client) -> None:
 
 
 def test_a_large_review_is_taken(client: Client) -> None:
-    """3 MiB is what an object may have; two and some fit."""
+    """3 MiB is what an object may have; it fits."""
     content = json.loads(RAY_HEAD)
-    content["request"]["oldObject"] = "x" * (6 << 20)
+    content["request"]["object"]["spec"]["overhead"] = "x" * (3 << 20)
 
     assert client.mutate(json.dumps(content)).json()["response"]["allowed"] is True
 

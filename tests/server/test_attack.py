@@ -16,6 +16,7 @@ from tests.bench.measure import memory_mib
 from tests.server.bodies import RAY_HEAD
 from tests.server.pairs import HOST, PemPair
 from tests.server.process import Client, Server, serving, trusting, wait_until
+from webhook.server.limits import BODY_LIMIT, LARGE_BODIES
 
 HALF_REQUEST = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
@@ -35,6 +36,18 @@ def half_handshake(port: int) -> socket.socket:
 def open_files(pid: int) -> int:
     """The number of a process's descriptors."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def under_way(port: int) -> int:
+    """Bytes that were sent to a port and not read there."""
+    queues = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    ours, unread = f":{port:04X}", 0
+    for _, local, remote, state, queue, *_ in queues[1:]:
+        if state == "01" and local.endswith(ours):
+            unread += int(queue.partition(":")[2], 16)
+        elif state == "01" and remote.endswith(ours):
+            unread += int(queue.partition(":")[0], 16)
+    return unread
 
 
 def threads(pid: int) -> int:
@@ -108,11 +121,12 @@ def test_large_bodies_share_a_bounded_memory(folder: Path, pair: PemPair) -> Non
         b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n"
     )
-    almost = (7 << 20) - 1
+    almost = BODY_LIMIT - 1
     with serving(folder, pair) as server:
-        holders = [server.client() for _ in range(9)]
+        holders = [server.client() for _ in range(LARGE_BODIES // BODY_LIMIT)]
         for client in holders:
             client.sock.sendall(head % (almost + 1) + b" " * almost)
+        wait_until(lambda: under_way(server.port) == 0)
         with server.client() as late:
             late.sock.sendall(head % almost)
             with contextlib.suppress(OSError):
@@ -129,7 +143,7 @@ def test_large_bodies_share_a_bounded_memory(folder: Path, pair: PemPair) -> Non
             client.close()
         with server.client() as after:
             content = json.loads(RAY_HEAD)
-            content["request"]["oldObject"] = "x" * (6 << 20)
+            content["request"]["oldObject"] = "x" * (3 << 20)
             assert after.mutate(json.dumps(content)).status == 200
 
 

@@ -17,12 +17,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from tests.server.bodies import RAY_HEAD
 from tests.server.pairs import DAY, PemPair, issue
 from tests.server.process import Client, Server, serving, wait_until
-from webhook.server import tls
-from webhook.server.tls import (
+from webhook.server import certwatcher
+from webhook.server.certwatcher import (
     BadCertificateError,
-    CertificateWatch,
+    CertWatcher,
     Problem,
-    prove,
+    load,
     read,
 )
 
@@ -77,7 +77,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], Problem]] = {
 def test_a_broken_pair_leaves_the_last_good_one(folder: Path, name: str) -> None:
     """And is named for what it is, until a good one comes."""
     breaks, problem = BROKEN[name]
-    watch = CertificateWatch(folder)
+    watch = CertWatcher(folder)
     assert watch.check()
     good = watch.current
 
@@ -98,12 +98,12 @@ def test_line_ends_of_another_system_are_fine(folder: Path) -> None:
         crt=GOOD.crt.replace(b"\n", b"\r\n"), key=GOOD.key.replace(b"\n", b"\r\n")
     ).write(folder)
 
-    assert prove(read(folder)).not_after > prove(read(folder)).not_before
+    assert load(read(folder)).not_after > load(read(folder)).not_before
 
 
 def test_the_same_files_are_proved_once(folder: Path) -> None:
     """A look costs two reads and two digests."""
-    watch = CertificateWatch(folder)
+    watch = CertWatcher(folder)
 
     assert [True, False, False] == [watch.check() for _ in range(3)]
 
@@ -130,7 +130,7 @@ def test_a_link_turned_between_the_two_reads_mixes_no_pair(tmp_path: Path) -> No
     """A thousand times: both files come from one state of the Secret."""
     _mount(tmp_path, GOOD, OTHER)
     pairs = {(pair.crt, pair.key) for pair in (GOOD, OTHER)}
-    read_file = tls._file
+    read_file = certwatcher._file
     turn = 0
 
     def turned_after(path: Path) -> bytes:
@@ -141,7 +141,7 @@ def test_a_link_turned_between_the_two_reads_mixes_no_pair(tmp_path: Path) -> No
             _turn(tmp_path, f"..{turn % 2}")
         return found
 
-    with patch("webhook.server.tls._file", turned_after):
+    with patch("webhook.server.certwatcher._file", turned_after):
         found = [read(tmp_path) for _ in range(1000)]
 
     assert pairs == {(pair.certificate, pair.key) for pair in found}
@@ -151,9 +151,9 @@ def test_a_link_turned_between_the_two_reads_mixes_no_pair(tmp_path: Path) -> No
 def test_a_folder_that_goes_between_the_two_reads_is_read_again(tmp_path: Path) -> None:
     """The kubelet removes what the link has left; the last good pair bridges it."""
     _mount(tmp_path, GOOD, OTHER)
-    watch = CertificateWatch(tmp_path)
+    watch = CertWatcher(tmp_path)
     assert watch.check()
-    good, read_file = watch.current, tls._file
+    good, read_file = watch.current, certwatcher._file
 
     def gone_after(path: Path) -> bytes:
         found = read_file(path)
@@ -162,7 +162,7 @@ def test_a_folder_that_goes_between_the_two_reads_is_read_again(tmp_path: Path) 
             shutil.rmtree(path.parent)
         return found
 
-    with patch("webhook.server.tls._file", gone_after):
+    with patch("webhook.server.certwatcher._file", gone_after):
         assert not watch.check()
     assert (good, Problem.MISSING) == (watch.current, watch.problem)
     assert watch.check()
@@ -177,7 +177,7 @@ def test_a_look_that_the_system_refuses_keeps_the_last_good_one(
     folder: Path, call: str, number: int
 ) -> None:
     """Without a descriptor, or with a mount that fails: the process goes on serving."""
-    watch = CertificateWatch(folder)
+    watch = CertWatcher(folder)
     assert watch.check()
     good = watch.current
     OTHER.write(folder)
@@ -216,10 +216,10 @@ def test_no_broken_pair_costs_a_handshake(tmp_path: Path, pair: PemPair) -> None
             ready = server.probe("/readyz")
             assert (200, [f"mounted certificate refused: {problem}"]) == (
                 ready.status,
-                ready.json()["notices"],
+                ready.json()["warnings"],
             )
             _turn(tmp_path, "..0")
-            wait_until(lambda: server.probe("/readyz").json()["notices"] == [])
+            wait_until(lambda: server.probe("/readyz").json()["warnings"] == [])
         done.set()
         clients.join(30)
         handshakes = server.metric(
@@ -249,7 +249,7 @@ def test_a_problem_names_no_secret(folder: Path) -> None:
     _writes(GOOD.crt, OTHER.key)(folder)
 
     with pytest.raises(BadCertificateError) as caught:
-        prove(read(folder))
+        load(read(folder))
 
     assert "not-a-pair" == str(caught.value)
     assert "Pair(***)" == repr(read(folder))
@@ -287,7 +287,7 @@ def _accepts(port: int, pair: PemPair) -> bool:
 
 def test_validity_is_judged_by_the_time_that_is_passed(folder: Path) -> None:
     """From its first second to before its last."""
-    certificate = prove(read(folder))
+    certificate = load(read(folder))
     second = dt.timedelta(seconds=1)
 
     assert [False, True, True, False] == [

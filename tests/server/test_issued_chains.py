@@ -89,7 +89,7 @@ def test_without_its_root_a_leaf_is_seen_but_not_trusted(
 
 
 def test_another_name_is_not_trusted(tmp_path: Path) -> None:
-    """API servers ask for the Service's name."""
+    """API servers ask for the GunicornApp's name."""
     with serving(NEW, tmp_path) as address:
         (served,) = TlsProber("other.system.svc", timeout=2.0)((address,), BOTH)
 

@@ -13,11 +13,11 @@ from tests.server.process import JSON_TYPE, Client, Server, serving
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.workload import Workload
 from webhook.samples import reviews
-from webhook.server.app import create_app, webhook_of
-from webhook.server.tls import CertificateWatch, Problem
-from webhook.server.webhook import build
+from webhook.server.app import create_app, handler_of
+from webhook.server.certwatcher import CertWatcher, Problem
+from webhook.server.handler import build
+from webhook.server.metrics import Handshake, Phase
 from webhook.settings import Settings
-from webhook.telemetry import Handshake, Phase
 
 DECISION_FIELDS = {
     "time",
@@ -79,12 +79,12 @@ def test_no_body_reaches_the_log(server: Server) -> None:
 def test_metrics_count_what_happened(server: Server) -> None:
     """Decisions by namespace, workload and reason; refusals by reason; time taken."""
     ours = (
-        'tracking_injector_decisions_total{namespace="counted",reason="Injected"'
-        ',workload="ray-head"}'
+        'tracking_injector_decisions_total{reason="Injected"'
+        ',target_namespace="counted",workload="ray-head"}'
     )
     refusals = 'tracking_injector_rejected_bodies_total{reason="NotJson"}'
     before = server.metric(refusals)
-    count = server.metric("tracking_injector_request_seconds_count")
+    count = server.metric("tracking_injector_request_duration_seconds_count")
 
     with server.client() as client:
         client.mutate(review(namespace="counted"))
@@ -92,8 +92,12 @@ def test_metrics_count_what_happened(server: Server) -> None:
 
     assert server.metric(ours) == 1
     assert before + 1 == server.metric(refusals)
-    assert count + 1 == server.metric("tracking_injector_request_seconds_count")
-    assert server.metric("tracking_injector_certificate_not_after_seconds") > 1e9
+    assert count + 1 == server.metric(
+        "tracking_injector_request_duration_seconds_count"
+    )
+    assert (
+        server.metric("tracking_injector_certificate_not_after_timestamp_seconds") > 1e9
+    )
     assert server.metric("tracking_injector_certificate_info") == 1
     assert server.metric("tracking_injector_handshakes_total") > 0
 
@@ -126,7 +130,7 @@ def test_every_label_has_a_closed_vocabulary(server: Server) -> None:
         if family.name.startswith("tracking_injector_")
         for sample in family.samples
         for name, value in sample.labels.items()
-        if name not in {"le", "namespace", "digest"}
+        if name not in {"le", "target_namespace", "digest"}
     ]
     assert {name for name, _ in seen} == set(closed) - {"problem"}  # there was none
     assert [] == [one for one in seen if one[1] not in closed[one[0]]]
@@ -152,7 +156,7 @@ def test_invented_namespaces_are_bounded(folder: Path, pair: PemPair) -> None:
 
         text = server.probe("/metrics").body
     assert text.count(b"tracking_injector_decisions_total{") < 1050
-    assert b'namespace="other"' in text
+    assert b'target_namespace="other"' in text
 
 
 def test_the_process_imports_no_kubernetes_client(folder: Path, pair: PemPair) -> None:
@@ -167,7 +171,7 @@ def test_the_process_imports_no_kubernetes_client(folder: Path, pair: PemPair) -
             if line.startswith(b"import time:")
         }
 
-    assert {b"flask", b"gunicorn", b"uvloop", b"orjson"} <= imported
+    assert {b"flask", b"gunicorn", b"orjson"} <= imported
     assert set() == imported & {b"kubernetes", b"cryptography", b"yaml", b"rich"}
 
 
@@ -179,25 +183,25 @@ def test_health_is_about_the_process_alone(folder: Path, pair: PemPair) -> None:
         healthy, ready = server.probe("/healthz"), server.probe("/readyz")
 
         assert (200, 503) == (healthy.status, ready.status)
-        assert ["no certificate"] == ready.json()["obstacles"]
+        assert ["no certificate"] == ready.json()["failures"]
 
 
 def test_readiness_ends_with_the_certificate(folder: Path, pair: PemPair) -> None:
     """An expired one would fail every new connection."""
-    watch = CertificateWatch(folder)
+    watch = CertWatcher(folder)
     app = create_app(
         Settings(), build(Settings(), write=lambda _: None, certificates=watch)
     )
-    webhook = webhook_of(app)
-    webhook.look_at_certificate()
+    handler = handler_of(app)
+    handler.reload_certificate()
     assert watch.current is not None
     assert app.test_client().get("/readyz").status_code == 200
 
-    webhook.clock = lambda: watch.current.not_after  # type: ignore[union-attr] # is set
+    handler.clock = lambda: watch.current.not_after  # type: ignore[union-attr] # is set
 
     answer = app.test_client().get("/readyz")
     assert 503 == answer.status_code
-    assert ["certificate not valid now"] == json.loads(answer.data)["obstacles"]
+    assert ["certificate not valid now"] == json.loads(answer.data)["failures"]
 
 
 def test_a_build_that_fails_its_self_check_never_gets_ready() -> None:
@@ -205,9 +209,9 @@ def test_a_build_that_fails_its_self_check_never_gets_ready() -> None:
     wrong = {"ray-head": reviews()["not-a-task-redis-deployment"]}
     lines: list[bytes] = []
 
-    webhook = build(Settings(), write=lines.append, reviews=wrong)
+    handler = build(Settings(), write=lines.append, reviews=wrong)
 
-    (obstacle,) = webhook.obstacles()
+    (obstacle,) = handler.readiness_failures()
     assert obstacle.startswith("ray-head: NotATaskPod")
     assert b"self-check" in b"".join(lines)
 
@@ -216,9 +220,9 @@ def test_a_build_that_fails_its_self_check_never_gets_ready() -> None:
 def test_an_error_of_ours_admits_the_pod(name: str) -> None:
     """With a warning for its creator, a count, and a line without the pod."""
     lines: list[bytes] = []
-    webhook = build(Settings(), write=lines.append)
-    webhook.policy = cast("Any", None)
-    app = create_app(Settings(), webhook)
+    handler = build(Settings(), write=lines.append)
+    handler.policy = cast("Any", None)
+    app = create_app(Settings(), handler)
 
     answer = app.test_client().post(
         "/mutate", data=reviews()[name], content_type="application/json"
@@ -228,7 +232,7 @@ def test_an_error_of_ours_admits_the_pod(name: str) -> None:
     assert (200, True) == (answer.status_code, response["allowed"])
     (warning,) = response["warnings"]
     assert 0 < len(warning) <= 256
-    text = webhook.registry.get_sample_value("tracking_injector_internal_errors_total")
+    text = handler.registry.get_sample_value("tracking_injector_internal_errors_total")
     assert text == 1
     (line,) = [one for one in map(json.loads, lines) if one["level"] == "error"]
     assert {"time", "level", "event", "error", "at"} == set(line)

@@ -1,11 +1,15 @@
 """Settings come from a mapping, whole or not at all."""
 
+import runpy
 from pathlib import Path
 
 import pytest
 
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
-from webhook.settings import SettingError, Settings
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
+from webhook.settings import CompanionSettings, Readable, SettingError, Settings
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "generate.py"
+variables = runpy.run_path(str(REFERENCE))["variables"]
 
 
 def test_every_default() -> None:
@@ -59,33 +63,94 @@ def test_every_setting_is_read() -> None:
     )
 
 
+BIND = "it must be ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443."
+MISTAKES = {
+    "MTI_PRECEDENCE=mine": "is 'mine'; it must be one of fallback, override.",
+    "MTI_BIND=8443": f"is '8443'; {BIND}",
+    "MTI_BIND=:8443": f"is ':8443'; {BIND}",
+    "MTI_BIND=0.0.0.0:": f"is '0.0.0.0:'; {BIND}",
+    "MTI_BIND=0.0.0.0:65536": f"is '0.0.0.0:65536'; {BIND}",
+    "MTI_BIND=0.0.0.0:-1": f"is '0.0.0.0:-1'; {BIND}",
+    "MTI_BIND=:::8443": f"is ':::8443'; {BIND}",
+    "MTI_BIND=[0.0.0.0]:8443": f"is '[0.0.0.0]:8443'; {BIND}",
+    "MTI_HEALTH_BIND=unix:/tmp/x": f"is 'unix:/tmp/x'; {BIND}",
+    "MTI_MAX_CONNECTIONS=many": "is 'many'; it must be a whole number.",
+    "MTI_MAX_CONNECTIONS=1.5": "is '1.5'; it must be a whole number.",
+    "MTI_MAX_CONNECTIONS=0": "is '0'; it must be from 1 to 100000.",
+    "MTI_MAX_CONNECTIONS=-5": "is '-5'; it must be from 1 to 100000.",
+    "MTI_DRAIN_SECONDS=": "is ''; it must be a number.",
+    "MTI_DRAIN_SECONDS=nan": "is 'nan'; it must be from 0 to 3600.",
+    "MTI_DRAIN_SECONDS=inf": "is 'inf'; it must be from 0 to 3600.",
+    "MTI_DRAIN_SECONDS=-1": "is '-1'; it must be from 0 to 3600.",
+    "MTI_ENFORCED_KEYS=A,B C": "has 'B C'; it must be a name that a variable may have.",
+    "MTI_ENFORCED_KEYS=A=B": "has 'A=B'; it must be a name that a variable may have.",
+    "MTI_RELEASE_NAMESPACE=My_Own": "is 'My_Own'; it must be the name of a namespace.",
+}
+COMPANION_MISTAKES = {
+    "MTI_WATCH_SECONDS=nan": "is 'nan'; it must be from 1 to 3600.",
+    "MTI_WATCH_SECONDS=0": "is '0'; it must be from 1 to 3600.",
+    "MTI_EGRESS_GRACE_HOURS=-1": "is '-1'; it must be from 1 to 168.",
+    "MTI_EGRESS_GRACE_HOURS=1e9": "is '1e9'; it must be from 1 to 168.",
+    "MTI_EGRESS_ADDRESSES_PER_NAME=0": "is '0'; it must be from 1 to 8192.",
+    "MTI_CERTIFICATE_DAYS=NaN": "is 'NaN'; it must be from 1 to 3650.",
+    "MTI_CERTIFICATE_SKEW_SECONDS=-300": "is '-300'; it must be from 0 to 86400.",
+    "MTI_HEALTH_BIND=localhost": f"is 'localhost'; {BIND}",
+    "MTI_LEASE_NAME=": "is ''; it must be the name of an object.",
+    "MTI_STATUS_CONFIGMAP=a/b": "is 'a/b'; it must be the name of an object.",
+    "MTI_CLUSTER_DOMAIN=.": "is '.'; it must be a DNS domain.",
+    "MTI_ALLOWED_NAMESPACES=team-*,Team": (
+        "has 'Team'; it must be a namespace or a pattern."
+    ),
+    "MTI_AUDIT=yes": "is 'yes'; it must be one of on, off.",
+}
+
+
 @pytest.mark.parametrize(
-    ("variable", "value", "sentence"),
+    ("settings", "line", "sentence"),
     [
-        ("MTI_PRECEDENSE", "override", "MTI_PRECEDENSE is not a setting; known are "),
-        (
-            "MTI_PRECEDENCE",
-            "mine",
-            "MTI_PRECEDENCE is 'mine'; it must be one of fallback, override.",
-        ),
-        (
-            "MTI_MAX_CONNECTIONS",
-            "many",
-            "MTI_MAX_CONNECTIONS is 'many'; it must be a number.",
-        ),
+        *((Settings, line, sentence) for line, sentence in MISTAKES.items()),
+        *((CompanionSettings, *case) for case in COMPANION_MISTAKES.items()),
     ],
 )
-def test_a_mistake_is_named(variable: str, value: str, sentence: str) -> None:
+def test_a_mistake_is_named(settings: type[Readable], line: str, sentence: str) -> None:
     """With the variable, what it holds and what it may hold."""
+    variable, _, value = line.partition("=")
     with pytest.raises(SettingError) as caught:
-        Settings.from_environ({variable: value})
+        settings.from_environ({variable: value})
 
-    assert str(caught.value).startswith(sentence)
+    assert str(caught.value) == f"{variable} {sentence}"
+
+
+def test_an_unknown_variable_is_named() -> None:
+    """A typing mistake never passes for a default."""
+    with pytest.raises(SettingError, match=r"MTI_PRECEDENSE is not a setting; known "):
+        Settings.from_environ({"MTI_PRECEDENSE": "override"})
+
+
+def test_what_a_list_names_twice_counts_once() -> None:
+    """A key twice in `env` would be a second entry at every pass."""
+    settings = Settings.from_environ({"MTI_ENFORCED_KEYS": "A,B,A, A"})
+
+    assert settings.enforced_keys == ("A", "B")
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::]:8443", "[fd00::1]:65535"])
+def test_an_address_of_either_family_can_be_bound(bind: str) -> None:
+    """IPv6 in brackets, as in a URL."""
+    assert Settings.from_environ({"MTI_BIND": bind}).bind == bind
+
+
+@pytest.mark.parametrize("settings", [Settings, CompanionSettings])
+def test_every_default_keeps_its_own_rule(settings: type[Readable]) -> None:
+    """What the reference shows as a default can be written as a variable."""
+    shown = {row.variable: row.default for row in variables(settings)}
+
+    assert settings.from_environ(shown) == settings()
 
 
 def test_the_table_has_a_row_for_every_setting() -> None:
     """With its variable, its default and its meaning."""
-    rows = list(Settings.table())
+    rows = list(variables(Settings))
 
     assert "MTI_BIND" == rows[0].variable
     assert {True} == {bool(row.doc) for row in rows}

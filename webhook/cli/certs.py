@@ -1,10 +1,11 @@
 """`tracking-injector certs`: look at the webhook's certificates, and rotate them."""
 
+import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -18,7 +19,7 @@ from webhook.cli.kubeconfig import cluster_options, connect, now, process_enviro
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient
-from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION, ResourceType
 from webhook.companion.certificates.objects import ObjectNames, certificate_policy
 from webhook.companion.certificates.observe import Observation, Observer
 from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
@@ -32,8 +33,6 @@ from webhook.settings import CompanionSettings, Issuer
 
 _MANAGER: Final = f"{FIELD_MANAGER}-certs"
 """Not the companion's: an apply in its name would drop the content it owns."""
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,32 +51,47 @@ class ReleaseCertificates:
     server_name: str
     issuer: Issuer
 
-    def observer(self) -> Observer:
-        """Return an observer without a memory of earlier observations."""
-        return Observer(client=self.client, names=self.names, clock=now)
 
+def with_release(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command its `site`, the release whose certificates it is about."""
 
-def _site_options(command: F) -> F:
-    release = click.option(
+    @click.option(
         "--release",
         default="tracking-injector",
         show_default=True,
         help="Name of the webhook's Service and configuration.",
     )
-    namespace = click.option(
+    @click.option(
         "-n", "--namespace", help="Release namespace; the context's otherwise."
     )
-    return cluster_options(release(namespace(command)))
+    @cluster_options
+    @functools.wraps(command)
+    def at_site(
+        *,
+        kubeconfig: Path | None,
+        context: str | None,
+        release: str,
+        namespace: str | None,
+        **others: Any,
+    ) -> None:
+        access = connect(
+            process_environ(), kubeconfig=kubeconfig, context=context, manager=_MANAGER
+        )
+        home = namespace or access.namespace
+        try:
+            command(site=_site(access.resources, release, home), **others)
+        except NotFound as error:
+            raise click.UsageError(f"Not found: {error}") from error
+        except Forbidden as error:
+            raise click.UsageError(f"A right is missing: {error}") from error
+        except (ClusterError, NewerFormatError) as error:
+            raise click.UsageError(str(error)) from error
+
+    return at_site
 
 
-def _site(
-    kubeconfig: Path | None, context: str | None, release: str, namespace: str | None
-) -> ReleaseCertificates:
-    access = connect(
-        process_environ(), kubeconfig=kubeconfig, context=context, manager=_MANAGER
-    )
-    home = namespace or access.namespace
-    said = _asking(lambda: _annotations(access.resources, release))
+def _site(client: KubeClient, release: str, home: str) -> ReleaseCertificates:
+    said = metadata.annotations(_found(client, WEBHOOK_CONFIGURATION, release))
     issuer = said.get(CERTIFICATES_ANNOTATION, Issuer.COMPANION)
     if issuer not in set(Issuer):
         raise click.UsageError(
@@ -87,17 +101,19 @@ def _site(
     secret = said.get(TLS_SECRET_ANNOTATION, f"{release}-tls")
     settings = CompanionSettings(webhook_name=release, tls_secret=secret)
     return ReleaseCertificates(
-        client=access.resources,
+        client=client,
         names=ObjectNames.from_settings(settings, home),
         server_name=certificate_policy(settings, home).names[0],
         issuer=Issuer(issuer),
     )
 
 
-def _annotations(resources: KubeClient, release: str) -> Mapping[str, str]:
-    """Return the chart's annotations of an installation; none when it is not there."""
+def _found(
+    client: KubeClient, kind: ResourceType, name: str, namespace: str = ""
+) -> Json:
+    """Return an object; empty when it does not exist."""
     try:
-        return metadata.annotations(resources.get(WEBHOOK_CONFIGURATION, release))
+        return client.get(kind, name, namespace)
     except NotFound:
         return {}
 
@@ -121,15 +137,9 @@ def certs() -> None:
 
 
 @certs.command()
-@_site_options
+@with_release
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
-def show(
-    kubeconfig: Path | None,
-    context: str | None,
-    release: str,
-    namespace: str | None,
-    output: str,
-) -> None:
+def show(*, site: ReleaseCertificates, output: str) -> None:
     """Show the phase, every date, and what each replica serves.
 
     Also where cert-manager or you issue them: the first line says who does.
@@ -138,7 +148,6 @@ def show(
     EndpointSlices, and a way to the replicas' addresses: from outside of the cluster
     they do not answer, and are shown as such.
     """
-    site = _site(kubeconfig, context, release, namespace)
     observation, served = _observe(site)
     view = CertificateView(
         issuer=site.issuer,
@@ -156,29 +165,30 @@ def show(
     raise SystemExit(0 if report["problems"] == [] else 1)
 
 
+def _confirm(_context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if not given:
+        raise click.UsageError("Say --now: a rotation starts within seconds.")
+
+
 @certs.command()
-@_site_options
-@click.option("--now", "at_once", is_flag=True, help="Confirms that it shall start.")
-def rotate(
-    kubeconfig: Path | None,
-    context: str | None,
-    release: str,
-    namespace: str | None,
-    *,
-    at_once: bool,
-) -> None:
+@with_release
+@click.option(
+    "--now",
+    is_flag=True,
+    expose_value=False,
+    callback=_confirm,
+    help="Confirms that it shall start.",
+)
+def rotate(*, site: ReleaseCertificates) -> None:
     """Ask the companion for a rotation; it takes the same careful steps as ever.
 
     A rotation under way is finished first. Needs the right to patch the state Secret.
     """
-    if not at_once:
-        raise click.UsageError("Say --now: a rotation starts within seconds.")
-    site = _site(kubeconfig, context, release, namespace)
     if site.issuer is not Issuer.COMPANION:
         raise click.UsageError(_ELSEWHERE[site.issuer].format(site.names.pair_secret))
     request = now().isoformat(timespec="seconds")
     name, home = site.names.state_secret, site.names.namespace
-    found = _asking(lambda: site.client.get(SECRET, name, home))
+    found = site.client.get(SECRET, name, home)
     meta = {
         "name": name,
         "namespace": home,
@@ -186,31 +196,24 @@ def rotate(
         "uid": metadata.uid(found),
         "annotations": {ROTATE_ANNOTATION: request},
     }
-    _asking(lambda: site.client.apply(SECRET, {"metadata": meta}))
+    site.client.apply(SECRET, {"metadata": meta})
     click.echo(f"Asked for a rotation at {request}; `certs show` tells how it goes.")
 
 
 @certs.command()
-@_site_options
+@with_release
 @click.option(
     "--connect",
     "address",
     metavar="HOST:PORT",
     help="Ask this address alone, such as a forwarded port.",
 )
-def verify(
-    kubeconfig: Path | None,
-    context: str | None,
-    release: str,
-    namespace: str | None,
-    address: str | None,
-) -> None:
+def verify(*, site: ReleaseCertificates, address: str | None) -> None:
     """Shake hands exactly as kube-apiserver does, with every replica.
 
     HTTP/1.1, the Service's name as server name, and the stored caBundle as the only
     trust.
     """
-    site = _site(kubeconfig, context, release, namespace)
     one = _address(address) if address else None
     _, served = _observe(site, one)
     for replica in served:
@@ -226,9 +229,9 @@ def verify(
 def _observe(
     site: ReleaseCertificates, one: ReplicaAddress | None = None
 ) -> tuple[Observation, tuple[ReplicaCertificate, ...]]:
-    observer = site.observer()
-    observation = _asking(observer.observe)
-    replicas = (one,) if one else _asking(observer.replicas)
+    observer = Observer(client=site.client, names=site.names, clock=now)
+    observation = observer.observe()
+    replicas = (one,) if one else observer.replicas()
     return observation, TlsProber(site.server_name)(replicas, observation.bundle)
 
 
@@ -243,31 +246,9 @@ _ELSEWHERE: Final = {
 
 def _leaf(site: ReleaseCertificates) -> Root | None:
     """Return the certificate that replicas mount, whoever put it there."""
-    body = _asking(lambda: _pair_secret(site))
+    names = site.names
+    body = _found(site.client, SECRET, names.pair_secret, names.namespace)
     return bundle.first(decode_pair(body.get("data")).leaf)
-
-
-def _pair_secret(site: ReleaseCertificates) -> Json:
-    """Return the Secret that replicas mount; empty when it does not exist."""
-    try:
-        return site.client.get(SECRET, site.names.pair_secret, site.names.namespace)
-    except NotFound:
-        return {}
-
-
-Answer = TypeVar("Answer")
-
-
-def _asking(call: Callable[[], Answer]) -> Answer:
-    """Return the answer; exit with one sentence that says what is missing."""
-    try:
-        return call()
-    except NotFound as error:
-        raise click.UsageError(f"Not found: {error}") from error
-    except Forbidden as error:
-        raise click.UsageError(f"A right is missing: {error}") from error
-    except (ClusterError, NewerFormatError) as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _address(text: str) -> ReplicaAddress:

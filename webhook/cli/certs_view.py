@@ -1,23 +1,18 @@
 """The view of `certs show`: one report for JSON, and the same report as tables."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 
 from certs import bundle
+from certs.model import Root
+from certs.state import ReplicaCertificate
+from webhook.companion.certificates.observe import Observation
 from webhook.companion.certificates.reasons import RotationReason
 from webhook.settings import Issuer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from certs.model import Root
-    from certs.state import ReplicaCertificate
-    from webhook.companion.certificates.observe import Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """`tracking-injector companion`: keeps the cluster as it should be."""
 
+import json
 import os
 import signal
 import sys
@@ -10,25 +11,22 @@ from pathlib import Path
 from typing import Final
 
 import click
-from prometheus_client import CollectorRegistry
 
 from certs.policy import PolicyError
 from webhook import __version__
 from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
-from webhook.cli.wiring import Companion, wire
+from webhook.cli.status import is_in_order
 from webhook.cluster.errors import ClusterError
-from webhook.companion.egress.farewell import Farewell
-from webhook.companion.listener import application, listen
-from webhook.companion.loop import Runner, Surroundings
-from webhook.companion.metrics import Reports
-from webhook.companion.process import Process, Wake
-from webhook.companion.uninstall import remove_all
+from webhook.companion.build import Companion, Outside, build_companion
+from webhook.companion.cleanup import delete_mirrors, delete_policies
+from webhook.companion.health_server import HealthServer, pages
+from webhook.egress.reasons import EgressReason
+from webhook.jsonlog import JsonLog
 from webhook.mirror.profile import ProfileError
+from webhook.mirror.reasons import MirrorReason
 from webhook.settings import CompanionSettings, SettingError
-from webhook.telemetry import Journal
 
-_LOOK_UP: Final = 0.1
-"""Seconds between two steps of `--once` that wait for names to be looked up."""
+_PUT_OFF: Final = (MirrorReason.LEAVING, MirrorReason.PENDING)
 _ONCE_SECONDS: Final = 30.0
 """How long `--once` keeps on: a switched-off namespace's grace of 10 s is within."""
 
@@ -59,123 +57,100 @@ def companion(
     access.
     """
     environ = process_environ()
+    log = JsonLog(lambda lines: os.write(1, lines), now)
     try:
         settings = CompanionSettings.from_environ(environ)
         if namespace:
             settings = replace(settings, release_namespace=namespace)
-        access = connect(environ, kubeconfig=kubeconfig, context=context)
-        journal = Journal(lambda lines: os.write(1, lines), now)
-        wired = wire(access, settings, journal, alone=once or remove_all)
+        connection = connect(environ, kubeconfig=kubeconfig, context=context)
+        built = build_companion(
+            connection,
+            settings,
+            Outside(log=log, clock=now),
+            alone=once or remove_all,
+        )
     except (SettingError, ProfileError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
     if once or remove_all:
-        sys.exit(_remove(wired) if remove_all else _once(wired))
-    journal.start()
-    code = _run(wired, settings, journal)
-    journal.close()
+        sys.exit(_remove(built) if remove_all else _once(built))
+    log.start()
+    _run(built, settings, log)
+    log.close()
     # A write that hangs at an API server must not keep the pod from ending.
-    os._exit(code)
+    os._exit(0)
 
 
-def _run(wired: Companion, settings: CompanionSettings, journal: Journal) -> int:
-    surroundings = Surroundings(
-        leads=lambda: wired.leadership.is_leader,
-        clock=now,
-        log=journal,
-        failed=lambda name: wired.failures.update((name,)),
-    )
-    recorder = wired.means.announcer
-    process = Process(
-        observed=wired.observed,
-        leadership=wired.leadership,
-        runners={
-            one.name: Runner(one, wired.wakes[one.name], surroundings)
-            for one in wired.concerns()
-        },
-        log=journal,
-        wake=Wake(*wired.wakes.values()),
-        close=wired.mirrors.close,
-        background=(recorder.run,) * recorder.workers,
-    )
+def _run(built: Companion, settings: CompanionSettings, log: JsonLog) -> None:
+    manager = built.manager()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: process.stop.set())
-    server = listen(
-        settings.health_bind,
-        application(
-            registry_of(wired), is_alive=process.is_alive, is_ready=process.is_ready
-        ),
+        signal.signal(number, lambda *_: manager.stop.set())
+    answers = pages(
+        built.registry, is_alive=manager.is_alive, is_ready=manager.is_ready
     )
-    started = {"version": __version__, "port": server.server_port}
-    journal.line("info", "companion-started", started)
-    process.start()
-    process.stop.wait()
-    process.end()
-    journal.line("info", "companion-stopped", {})
-    return 0
+    server = HealthServer(settings.health_bind, answers, log)
+    started = {"version": __version__, "port": server.port}
+    log.line("info", "companion-started", started)
+    server.start()
+    manager.start()
+    manager.stop.wait()
+    manager.end()
+    log.line("info", "companion-stopped", {})
 
 
-def registry_of(wired: Companion) -> CollectorRegistry:
-    """Everything that the companion measures."""
-    registry = CollectorRegistry()
-    registry.register(
-        Reports(
-            mirrors=wired.mirrors,
-            auditor=wired.auditor,
-            observed=wired.observed,
-            announcer=wired.means.announcer,
-            leads=lambda: wired.leadership.is_leader,
-            failures=wired.failures,
-            certificates=wired.keeping.keeper if wired.keeping else None,
-        )
-    )
-    for measures in wired.reaching.measures:
-        registry.register(measures)
-    return registry
-
-
-def _once(wired: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Steps until nothing more is to be done soon; alone, so without the Lease."""
+def _once(built: Companion, sleep: Callable[[float], None] = time.sleep) -> int:
+    """Reconcile until nothing more is to be done soon; alone, so without the Lease."""
     until = time.monotonic() + _ONCE_SECONDS
-    while True:
-        for follower in wired.observed.all():
-            follower.refresh()
-        try:
-            pauses = [concern.step(now()) for concern in wired.concerns()]
-        except ClusterError as error:
-            click.echo(str(error), err=True)
-            return 1
-        pause = pauses[0]
-        if pause is None and wired.reaching.keeps.is_waiting:
-            pause = _LOOK_UP
-        if pause is None or time.monotonic() + pause > until:
-            break
+    built.settle()
+    while (pause := _pause(built)) is not None and time.monotonic() + pause < until:
         sleep(pause)
-    wired.means.announcer.flush()
-    for name, one in sorted(wired.mirrors.report.items()):
-        if not one.reason.is_in_order:
-            detail = f" ({one.detail})" if one.detail else ""
-            click.echo(f"{name}: {one.reason.sentence}{detail}", err=True)
-    if wired.keeping is not None:
-        for problem in wired.keeping.keeper.problems():
-            click.echo(f"certificates: {problem}", err=True)
-    return 0 if wired.is_in_order() else 1
+        built.settle()
+    return _report(built)
 
 
-def _remove(wired: Companion) -> int:
+def _pause(built: Companion) -> float | None:
+    """Return the seconds until what was only put off is due; None without any."""
+    results = built.results
+    mirrors = results.mirrors.items().values()
+    egress = results.egress.items().values()
+    pauses = [
+        *(one.requeue_after for one in mirrors if one.reason in _PUT_OFF),
+        *(one.requeue_after for one in egress if one.reason is EgressReason.PENDING),
+    ]
+    return min((pause for pause in pauses if pause is not None), default=None)
+
+
+def _report(built: Companion) -> int:
+    """Say what is not in order; return the exit code."""
+    results = built.results
+    for name, mirror in sorted(results.mirrors.items().items()):
+        if not mirror.reason.is_in_order:
+            detail = f" ({mirror.detail})" if mirror.detail else ""
+            click.echo(f"{name}: {mirror.reason.sentence}{detail}", err=True)
+    for name, egress in sorted(results.egress.items().items()):
+        if not egress.reason.is_in_order:
+            click.echo(f"{name}, egress: {egress.reason.sentence}", err=True)
+    waiting = [c for c in results.certificates.items().values() if not c.in_order]
+    for one in waiting:
+        click.echo(f"certificates: {one.detail or one.reason.sentence}", err=True)
+    report = json.loads(built.status.text()) | {"companion": {"leader": "once"}}
+    return 0 if is_in_order(report) and not waiting else 1
+
+
+def _remove(built: Companion) -> int:
     click.echo(
         "Removing the webhook's configuration, then mirrors and policies; a running "
         "companion is stopped before that.",
         err=True,
     )
     try:
-        left = remove_all(
-            wired.means,
-            wired.observed.mirrors,
-            wired.leadership,
-            configuration=wired.release.settings.webhook_name,
+        left = delete_mirrors(
+            built.context,
+            built.caches.mirrors,
+            built.elector,
+            configuration=built.settings.webhook_name,
             wait=time.sleep,
         )
-        Farewell(wired.means).remove_all()
+        delete_policies(built.context)
     except ClusterError as error:
         click.echo(str(error), err=True)
         return 1

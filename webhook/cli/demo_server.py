@@ -5,22 +5,22 @@ exists for as long. Whatever ends the caller, an error, Ctrl-C or SIGTERM, ends 
 server and removes its files.
 """
 
-import http.client
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import click
+from urllib3 import HTTPSConnectionPool, request
+from urllib3.exceptions import HTTPError
 
 from certs.issue import issue
 from certs.policy import CertificatePolicy, service_name
@@ -35,25 +35,13 @@ _POLL_SECONDS = 0.05
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of ours is made in it, mode 0700
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A server that is ready.
-
-    Attributes:
-        address: Host and port of its HTTPS listener.
-        ca: The only certificate that vouches for it, PEM.
-    """
-
-    address: tuple[str, int]
-    ca: str
-
-
 @contextmanager
-def running_server() -> Iterator[Server]:
+def running_server() -> Iterator[HTTPSConnectionPool]:
     """Start the server, wait until it is ready, and stop it at the end.
 
     Yields:
-        The server.
+        A connection to it like kube-apiserver's: HTTP/1.1, kept alive, the CA bundle
+        as the only trust, the Service's name as the server's.
 
     Raises:
         click.ClickException: It did not become ready; the message has its last lines.
@@ -74,44 +62,23 @@ def running_server() -> Iterator[Server]:
         ports = _free_ports(2)
         with _process(folder, ports) as process:
             _wait_until_ready(process, ports[1], folder / "log")
-            yield Server(
-                address=("127.0.0.1", ports[0]), ca=generation.root.pem.decode()
-            )
+            with HTTPSConnectionPool(
+                "127.0.0.1",
+                ports[0],
+                ca_cert_data=generation.root.pem.decode(),
+                server_hostname=NAME,
+                assert_hostname=NAME,
+                timeout=3,
+                retries=False,
+            ) as client:
+                yield client
 
 
-@contextmanager
-def connection(server: Server) -> Iterator[http.client.HTTPConnection]:
-    """Open one connection as kube-apiserver does, and keep it alive.
-
-    The CA bundle is the only trust, the server's name is the Service's, and HTTP/1.1
-    is what is asked for.
-
-    Args:
-        server: A running one.
-
-    Yields:
-        The connection, its handshake done.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=server.ca)
-    context.set_alpn_protocols(["http/1.1"])
-    with (
-        socket.create_connection(server.address, timeout=3) as plain,
-        context.wrap_socket(plain, server_hostname=NAME) as secured,
-    ):
-        # As Go does; else each body waits 40 ms for the header's acknowledgment.
-        secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = http.client.HTTPConnection(NAME, 443, timeout=3)
-        client.sock = secured
-        yield client
-
-
-def call(client: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
+def call(client: HTTPSConnectionPool, body: bytes) -> tuple[int, bytes]:
     """Send a review.
 
     Args:
-        client: From `connection`.
+        client: From `running_server`.
         body: An AdmissionReview as JSON.
 
     Returns:
@@ -124,9 +91,9 @@ def call(client: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
         "Content-Type": "application/json",
         "Accept-Encoding": "gzip",
     }
-    client.request("POST", "/mutate?timeout=3s", body, headers)
-    response = client.getresponse()
-    return response.status, response.read()
+    url = "/mutate?timeout=3s"
+    response = client.request("POST", url, body=body, headers=headers)
+    return response.status, response.data
 
 
 @contextmanager
@@ -203,15 +170,10 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        probe = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-        try:
-            probe.request("GET", "/readyz")
-            if probe.getresponse().status == http.HTTPStatus.OK:
+        with suppress(HTTPError):  # it does not listen yet
+            url = f"http://127.0.0.1:{port}/readyz"
+            if request("GET", url, timeout=1, retries=False).status == HTTPStatus.OK:
                 return
-        except OSError:
-            pass  # it does not listen yet
-        finally:
-            probe.close()
         time.sleep(_POLL_SECONDS)
     ended = process.poll() is not None
     problem = "ended" if ended else f"was not ready within {START_SECONDS:.0f} s"

@@ -18,7 +18,7 @@ from webhook.cli.egress_objects import KINDS, ObjectReader
 from webhook.cli.manifests import objects, read
 from webhook.cli.status import ReleaseLocation, find_release
 from webhook.cluster.errors import ClusterError, NotFound
-from webhook.cluster.interface import Discovery, KubeClient, ListOptions
+from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import (
     CONFIG_MAP,
     SECRET,
@@ -29,7 +29,7 @@ from webhook.companion.projections import (
     ComputeNamespace,
 )
 from webhook.companion.status import FIELD
-from webhook.egress.addresses import Address
+from webhook.egress.addresses import Address, Network
 from webhook.egress.destinations import Destination, derive
 from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache
 from webhook.egress.engines.detect import DetectedEngines
@@ -127,6 +127,22 @@ class EgressInput:
         index, known = self._index, self.world.addresses
         return rules_for(places, namespace.name, index, known, servers)
 
+    def hosts(self, network: Network) -> list[str]:
+        """Return what a range of addresses stands for, as far as it is known."""
+        index = self.world.index
+        told = {
+            name
+            for name, known in self.world.addresses.items()
+            if any(address in network for address in known)
+        }
+        told |= {"nameserver" for a in self.options.nameservers if a in network}
+        told |= {
+            f"Service {one.namespace}/{one.name}"
+            for address, one in index.owners.items()
+            if address in network
+        }
+        return sorted(told)
+
     def need(self, name: str) -> EgressNeed:
         """Return what another engine has to be told about a namespace."""
         namespace, index = self.of(name), self._index
@@ -186,7 +202,7 @@ def from_manifests(
     )
 
 
-def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> EgressInput:
+def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
     """Read what the companion reads, and what it published.
 
     Raises:
@@ -215,7 +231,7 @@ def from_cluster(client: KubeClient, discovery: Discovery, flags: Flags) -> Egre
         flags.settings.get("domain", options.domain),
         known | dict(flags.known),
         {n: findings(n, one, options.limits) for n, one in cached.items()},
-        detect_engines(client, discovery),
+        detect_engines(client),
     )
     return EgressInput(
         world=world,

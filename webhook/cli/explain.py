@@ -11,7 +11,7 @@ from webhook.cli.manifests import as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy, with_sources
 from webhook.cli.pods import subjects, unread
 from webhook.injection.environment import KnownSources
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 
 
 @click.command()

@@ -26,7 +26,7 @@ from webhook.injection.environment import (
     environment,
 )
 from webhook.injection.names import MIRROR_SECRET
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 
 _MIRROR = f"Secret {MIRROR_SECRET}"
@@ -215,7 +215,7 @@ def _source(source: str, kind: VariableSource | None = None) -> Text:
 
 def _value(variable: Variable) -> Text:
     if variable.value is None:
-        later = variable.kind is VariableSource.FIELD
+        later = variable.kind in (VariableSource.FIELD, VariableSource.FILE)
         return Text("set at start" if later else "not known", style="dim")
     if variable.value.isprintable():
         return Text(variable.value)

@@ -11,7 +11,8 @@ from webhook.cli.manifests import Document, as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy
 from webhook.cli.pods import PodInManifest, subjects, unread
 from webhook.injection.decision import Decision, decide
-from webhook.injection.patch import InjectionPolicy, Operation
+from webhook.injection.patch import Operation
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 
 

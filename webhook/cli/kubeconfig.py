@@ -10,7 +10,7 @@ import click
 
 from webhook.cluster.config import (
     SERVICE_ACCOUNT,
-    Connection,
+    ClusterConnection,
     NoAccessError,
     load_in_cluster,
     load_kubeconfig,
@@ -37,7 +37,7 @@ def connect(
     kubeconfig: Path | None,
     context: str | None,
     manager: str = FIELD_MANAGER,
-) -> Connection:
+) -> ClusterConnection:
     """Connects by kubeconfig where one is asked for, else as the pod we run in.
 
     A `manager` of its own lets a command write a field of an object whose other fields

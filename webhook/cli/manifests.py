@@ -241,11 +241,7 @@ _SCALARS = (
     ("bool", "y|Y|n|N|yes|Yes|YES|no|No|NO", "yYnN"),
     ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
     ("bool", "on|On|ON|off|Off|OFF", "oO"),
-    (
-        "int",
-        r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0|0o?[0-7][0-7_]*|[1-9][0-9_]*)",
-        "-+0123456789",
-    ),
+    ("int", _INT, "-+0123456789"),
     ("float", _FLOAT, "-+.0123456789"),
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
     ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),

@@ -7,7 +7,7 @@ from typing import IO, Any
 import click
 
 from webhook.cli.source_files import given_sources
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 _Command = Callable[..., None]
 

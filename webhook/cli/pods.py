@@ -5,44 +5,19 @@ and can be changed there. The pods of KubeRay's and spark-operator's resources d
 exist yet: what is said of them is what would be.
 """
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from webhook.cli.document import BadInputError, Field
-from webhook.cli.kuberay import ray_cluster, ray_cron_job, ray_job, ray_service
 from webhook.cli.manifests import Document, objects
-from webhook.cli.spark import (
-    scheduled_spark_application,
-    spark_application,
-    spark_connect,
-)
+from webhook.cli.operators import OPERATORS, Pods
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
 from webhook.injection.validate import first_error
-
-_Expansion = Callable[[Field, str], Iterator[tuple[str, dict[str, Any]]]]
-
-OPERATORS: dict[tuple[str, str], _Expansion] = {
-    ("ray.io", "RayCluster"): ray_cluster,
-    ("ray.io", "RayJob"): ray_job,
-    ("ray.io", "RayCronJob"): ray_cron_job,
-    ("ray.io", "RayService"): ray_service,
-    ("sparkoperator.k8s.io", "SparkApplication"): spark_application,
-    ("sparkoperator.k8s.io", "SparkConnect"): spark_connect,
-    ("sparkoperator.k8s.io", "ScheduledSparkApplication"): scheduled_spark_application,
-}
-"""By API group and kind: what gives the pods that the operator would create."""
-
-
-UNREAD = {
-    ("spark.apache.org", "SparkApplication"),
-    ("spark.apache.org", "SparkCluster"),
-}
-"""What leads to pods, but by rules that are not known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +58,15 @@ def subjects(document: Document, namespace: str) -> Iterator[PodInManifest]:
         BadInputError: A pod or a resource that leads to one is malformed.
     """
     for one in objects(document):
+        node, known = one.field, (one.group or "", one.kind)
         if one.is_a("", "Pod"):
             review = Review(uid="", namespace=namespace)
-            yield _standing(one.field, one.pointer, review)
+            yield _standing(node, one.pointer, review)
         elif one.kind == "AdmissionReview":
-            yield _reviewed(one.field, one.pointer)
-        elif expansion := OPERATORS.get((one.group or "", one.kind)):
-            yield from _expected(one.field, expansion, namespace)
+            yield _reviewed(node, one.pointer)
+        elif known in OPERATORS:
+            pods = OPERATORS[known](node.at("spec"), _name(node))
+            yield from _expected(node, pods, namespace)
 
 
 def unread(documents: Iterable[Document]) -> list[str]:
@@ -98,20 +75,19 @@ def unread(documents: Iterable[Document]) -> list[str]:
         f"{document.origin}: {one.kind} of {one.group} is not read here"
         for document in documents
         for one in objects(document)
-        if (one.group, one.kind) in UNREAD
+        if one.group == "spark.apache.org"
     ]
 
 
 def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
     _check(node)
-    metadata = node.at("metadata")
-    name = metadata.at("name").text() or metadata.at("generateName").text()
-    namespace = metadata.at("namespace").text() or review.namespace
+    name = _name(node)
+    namespace = node.at("metadata").at("namespace").text() or review.namespace
     return PodInManifest(
         origin=node.origin,
         title=f"Pod {name}" if name else "Pod without a name",
         pointer=pointer,
-        review=dataclasses.replace(review, namespace=namespace, pod=node.value),
+        review=structs.replace(review, namespace=namespace, pod=node.value),
     )
 
 
@@ -133,20 +109,22 @@ def _reviewed(node: Field, pointer: str) -> PodInManifest:
     return _standing(pod, f"{pointer}/request/object", review)
 
 
-def _expected(
-    node: Field, expansion: _Expansion, namespace: str
-) -> Iterator[PodInManifest]:
-    metadata = node.at("metadata")
-    name = metadata.at("name").text() or metadata.at("generateName").text()
-    namespace = metadata.at("namespace").text() or namespace
-    for what, pod in expansion(node.at("spec"), name):
+def _expected(node: Field, pods: Pods, namespace: str) -> Iterator[PodInManifest]:
+    title = f"{node.at('kind').text()} {_name(node)}"
+    namespace = node.at("metadata").at("namespace").text() or namespace
+    for what, pod in pods:
         _check(Field(pod, node.origin, f"({what})"))
         yield PodInManifest(
             origin=node.origin,
-            title=f"{node.at('kind').text()} {name}, {what}",
+            title=f"{title}, {what}",
             pointer=None,
             review=Review(uid="", namespace=namespace, pod=pod),
         )
+
+
+def _name(node: Field) -> str:
+    metadata = node.at("metadata")
+    return metadata.at("name").text() or metadata.at("generateName").text()
 
 
 def _check(pod: Field) -> None:

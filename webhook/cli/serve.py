@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import click
 
-from webhook.server.service import Service
-from webhook.server.webhook import to_stdout
+from webhook.server.gunicorn_app import GunicornApp
+from webhook.server.handler import to_stdout
 from webhook.settings import PREFIX, SettingError, Settings
 
 
@@ -35,7 +35,7 @@ def serve(cert_dir: str | None, bind: str | None, health_bind: str | None) -> No
         settings = Settings.from_environ(os.environ | flags)  # noqa: TID251 - the edge
     except SettingError as problem:
         raise click.UsageError(str(problem)) from problem
-    Service(settings, clock=_now, write=to_stdout).run()
+    GunicornApp(settings, clock=_now, write=to_stdout).run()
 
 
 def _now() -> datetime:

@@ -22,7 +22,10 @@ from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.leader_election import parse_lease
 from webhook.cluster.resources import CONFIG_MAP, LEASE
-from webhook.companion.status import FIELD, SCHEMA
+from webhook.companion.audit import AuditReason
+from webhook.companion.report import SCHEMA
+from webhook.companion.status import FIELD
+from webhook.egress.reasons import EgressReason
 from webhook.mirror.reasons import MirrorReason
 
 _EVERY: Final = 2.0
@@ -207,17 +210,25 @@ def _document(report: Json, output: str) -> str:
 
 
 def is_in_order(report: Json) -> bool:
-    """Whether nobody has to look into anything that the report tells."""
-    if any("problem" in profile for profile in report["profiles"].values()):
+    """Return whether nobody has to look into anything that the report tells.
+
+    Of all namespaces the counts by reason are asked: they are complete also where the
+    report was cut.
+    """
+    watches, asked = report["watches"], report.get("asked")
+    if watches["failing"] or watches["unreadable"] or not report["companion"]["leader"]:
         return False
-    if "problems" in report.get("certificates", {}):
+    if not all(one["inOrder"] for one in report["profiles"].values()):
         return False
-    if not report["companion"]["leader"]:
+    if "problems" in report["certificates"]:
         return False
-    asked = report.get("asked")
-    return asked in (None, *report["namespaces"]) and all(
-        MirrorReason(one["reason"]).is_in_order and not one.get("missed")
-        for one in report["namespaces"].values()
+    if asked is not None:
+        return any(one["inOrder"] for one in report["namespaces"].values())
+    reasons = report["reasons"]
+    return (
+        all(MirrorReason(one).is_in_order for one in reasons["mirror"])
+        and all(EgressReason(one).is_in_order for one in reasons["egress"])
+        and not any(AuditReason(one).is_missed for one in reasons["pods"])
     )
 
 

@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from webhook.cluster.interface import Json
-from webhook.companion.verdicts import AuditReason
+from webhook.companion.audit import AuditReason
+from webhook.companion.watches import WatchReason
+from webhook.egress.reasons import EgressReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
 
 _ASLEEP: Final = 30
@@ -20,12 +22,18 @@ def screen(report: Json, *, wide: bool, at: datetime) -> RenderableType:
     """The whole report as one screen."""
     parts: list[RenderableType] = [_table(report, at, wide=wide)]
     if not report["namespaces"]:
-        asked = report.get("asked")
-        said = f"{asked} is not labeled" if asked else "No namespace is labeled"
-        parts.append(Text(f"{said}, and has no mirror."))
+        parts.append(Text(_nothing(report)))
     parts += _notes(report, wide=wide, at=at)
     parts.append(_footer(report, at))
     return Group(*parts)
+
+
+def _nothing(report: Json) -> str:
+    asked = report.get("asked")
+    if report["total"] and "truncated" in report:
+        return f"{asked or 'Nothing'} is in what is left of the report, which was cut."
+    said = f"{asked} is not labeled" if asked else "No namespace is labeled"
+    return f"{said}, and has no mirror."
 
 
 def _table(report: Json, at: datetime, *, wide: bool) -> Table:
@@ -81,8 +89,20 @@ def _notes(report: Json, *, wide: bool, at: datetime) -> Iterator[Text]:
                 sentence = KeyReason(finding["reason"]).sentence
                 where = f"{finding['source']}, key {finding['key']}"
                 yield Text(f"profile {name}, {where}: {sentence}", style="yellow")
+    yield from _watch_notes(report["watches"])
     for name, one in report["namespaces"].items():
         yield from _namespace_notes(name, one, wide=wide, at=at)
+
+
+def _watch_notes(watches: Json) -> Iterator[Text]:
+    for one in watches["failing"]:
+        sentence = WatchReason(one["reason"]).sentence
+        yield Text(f"{one['watch']}: {sentence} ({one['detail']})", style="red")
+    for one in watches["objects"]:
+        sentence = WatchReason.PROJECTION_FAILED.sentence
+        yield Text(f"{one['watch']}, {one['object']}: {sentence}", style="red")
+    if more := watches["unreadable"] - len(watches["objects"]):
+        yield Text(f"And {more} more objects that cannot be read.", style="red")
 
 
 def _namespace_notes(
@@ -92,6 +112,10 @@ def _namespace_notes(
     if not reason.is_in_order:
         detail = f" ({one['detail']})" if one.get("detail") else ""
         yield Text(f"{name}: {reason.sentence}{detail}", style="red")
+    egress = one.get("egress")
+    if egress and not EgressReason(egress["reason"]).is_in_order:
+        sentence = EgressReason(egress["reason"]).sentence
+        yield Text(f"{name}, egress: {sentence}", style="red")
     for said, count in one.get("pods", {}).items():
         verdict = AuditReason(said)
         if verdict.is_missed or wide:
@@ -123,7 +147,7 @@ def _footer(report: Json, at: datetime) -> Text:
     audit = report["audit"]
     if audit != "complete":
         line += f" Pods are not audited: {audit}."
-    if report.get("truncated"):
+    if "truncated" in report:
         line += f" Cut: {report['total']} namespaces in all."
     certificates = report.get("certificates", {}).get("line")
     return Text(f"{line}\ncertificates: {certificates}" if certificates else line)

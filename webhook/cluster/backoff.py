@@ -10,7 +10,7 @@ LONGEST: Final = 15.0
 """Seconds at most: what came back is noticed soon, and 1 000 clients are still few."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Backoff:
     """Seconds to wait after so many failures in a row.
 

@@ -33,18 +33,16 @@ class NoAccessError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ClusterConnection:
     """A connected cluster.
 
     Attributes:
         resources: reads and writes objects.
         namespace: the pod's own namespace, or the kubeconfig context's.
-        server: URL of the API server, for messages.
     """
 
     resources: RestClient
     namespace: str
-    server: str
 
 
 class TokenFile:
@@ -72,7 +70,7 @@ class TokenFile:
 
 def load_in_cluster(
     environ: Mapping[str, str], *, manager: str, folder: Path
-) -> Connection:
+) -> ClusterConnection:
     """Connect as the pod's service account.
 
     Args:
@@ -101,7 +99,7 @@ def load_in_cluster(
 
 def load_kubeconfig(
     *, manager: str, path: Path | None = None, context: str | None = None
-) -> Connection:
+) -> ClusterConnection:
     """Connect as a person does.
 
     Args:
@@ -142,11 +140,9 @@ def _configuration() -> Configuration:
     return configuration
 
 
-def _connect(configuration: Configuration, namespace: str, manager: str) -> Connection:
+def _connect(
+    configuration: Configuration, namespace: str, manager: str
+) -> ClusterConnection:
     client = ApiClient(configuration)
     client.user_agent = manager
-    return Connection(
-        resources=RestClient(client, manager=manager),
-        namespace=namespace,
-        server=configuration.host,
-    )
+    return ClusterConnection(RestClient(client, manager=manager), namespace)

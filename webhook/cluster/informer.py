@@ -70,7 +70,6 @@ class Informer(Generic[T]):
         options: ListOptions,
         project: Callable[[Json], T],
         *,
-        wake: Callable[[], None] = lambda: None,
         watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         """Prepare; nothing is asked of the server yet.
@@ -79,13 +78,11 @@ class Informer(Generic[T]):
             client: lists and watches.
             options: what to watch.
             project: keeps of an object what its reader needs, and no more.
-            wake: called after every change, in the informer's thread; must not block.
             watch_seconds: a watch's life, which bounds how long silence goes unnoticed.
         """
         self.options = options
         self._client = client
         self._project = project
-        self._wake = wake
         self._watch_seconds = watch_seconds
         self._store = ObjectStore[T]()
         self._on_change: list[OnChange] = []
@@ -145,7 +142,7 @@ class Informer(Generic[T]):
         try:
             self._list()
         except ClusterError as error:
-            self._failing = error
+            self._failed(error)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set; every failure is only a pause."""
@@ -236,12 +233,10 @@ class Informer(Generic[T]):
         for key in keys:
             for on_change in self._on_change:
                 self._call(partial(on_change, key))
-        self._call(self._wake)
 
     def _health_changed(self) -> None:
         for on_health in self._on_health:
             self._call(on_health)
-        self._call(self._wake)
 
     def _call(self, handler: Callable[[], object]) -> None:
         try:

@@ -6,7 +6,7 @@ Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -46,6 +46,7 @@ class ListOptions:
     """
 
     kind: ResourceType
+    _: KW_ONLY
     namespace: str = ""
     name: str = ""
     labels: str = ""
@@ -157,12 +158,8 @@ class KubeClient(Protocol):
     ) -> None:
         """Delete if `only` still holds, else `Conflict`."""
 
-
-class Discovery(Protocol):
-    """Discovery of what a cluster serves."""
-
     def groups(self) -> frozenset[str]:
-        """Return the API groups, the core one apart.
+        """Return the API groups that are served, the core one apart.
 
         Every authenticated client may ask; it shows what is installed without a right
         to any of its objects.

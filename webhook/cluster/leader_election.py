@@ -82,7 +82,6 @@ class LeaderElector:
         identity: str,
         *,
         clock: Callable[[], datetime],
-        wake: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is asked of the server yet.
@@ -92,14 +91,12 @@ class LeaderElector:
             lease: where the Lease lies.
             identity: who we are, different for each replica.
             clock: UTC now, written into the Lease for people to read.
-            wake: called when leadership is won or lost; must not block.
             monotonic: seconds that never go back.
         """
         self._client = client
         self._lease = lease
         self._identity = identity
         self._clock = clock
-        self._wake = wake
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._released = False
@@ -160,7 +157,6 @@ class LeaderElector:
         return self._client.get(LEASE, self._lease.name, self._lease.namespace)
 
     def _try(self) -> None:
-        before = self.is_leader
         try:
             self._attempt()
         except (Conflict, AlreadyExists):
@@ -171,8 +167,6 @@ class LeaderElector:
             self.failing = error
         else:
             self.failing = None
-        if self.is_leader is not before:
-            self._wake()
 
     def _attempt(self) -> None:
         asked = self._monotonic()
@@ -183,9 +177,7 @@ class LeaderElector:
         try:
             found = parse_lease(self._get())
         except NotFound:
-            self._create()
-            self._until = asked + FENCE_SECONDS
-            return None
+            return self._acquire(None, asked)
         if found != self._seen:
             self._seen, self._seen_at = found, asked
         unchanged = asked - self._seen_at
@@ -194,7 +186,7 @@ class LeaderElector:
         self._until = 0.0
         return None
 
-    def _acquire(self, found: LeaseRecord, asked: float) -> None:
+    def _acquire(self, found: LeaseRecord | None, asked: float) -> None:
         self._write(found, holder=self._identity, seconds=DURATION_SECONDS)
         # Counted from before the request: the server wrote it later than that.
         self._until = asked + FENCE_SECONDS
@@ -207,41 +199,26 @@ class LeaderElector:
         except ClusterError as error:
             self.failing = error
 
-    def _create(self) -> None:
+    def _write(self, found: LeaseRecord | None, *, holder: str, seconds: int) -> None:
+        """Write the Lease if it still is as found; create it where there was none."""
         now = _micros(self._clock())
-        body = self._body(
-            holder=self._identity, seconds=DURATION_SECONDS, transitions=0
-        )
-        body["spec"] |= {"acquireTime": now, "renewTime": now}
-        self._note(self._client.create(LEASE, body))
-
-    def _write(self, found: LeaseRecord, *, holder: str, seconds: int) -> None:
-        now = _micros(self._clock())
-        handed_over = holder != found.holder and bool(holder)
-        body = self._body(
-            holder=holder,
-            seconds=seconds,
-            transitions=found.transitions + handed_over,
-        )
-        body["metadata"]["resourceVersion"] = found.version
-        body["spec"] |= {
-            "acquireTime": now if handed_over or not found.acquired else found.acquired,
+        meta = {"name": self._lease.name, "namespace": self._lease.namespace}
+        write, acquired, transitions = self._client.create, now, 0
+        if found is not None:
+            meta["resourceVersion"] = found.version
+            handed_over = holder not in ("", found.holder)
+            write = self._client.apply
+            transitions = found.transitions + handed_over
+            acquired = now if handed_over or not found.acquired else found.acquired
+        spec = {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": seconds,
+            "leaseTransitions": transitions,
+            "acquireTime": acquired,
             "renewTime": now,
         }
-        self._note(self._client.apply(LEASE, body))
-
-    def _note(self, body: Json) -> None:
+        body = write(LEASE, {"metadata": meta, "spec": spec})
         self._seen, self._seen_at = parse_lease(body), self._monotonic()
-
-    def _body(self, *, holder: str, seconds: int, transitions: int) -> Json:
-        return {
-            "metadata": {"name": self._lease.name, "namespace": self._lease.namespace},
-            "spec": {
-                "holderIdentity": holder,
-                "leaseDurationSeconds": seconds,
-                "leaseTransitions": transitions,
-            },
-        }
 
 
 def _micros(now: datetime) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -45,14 +44,12 @@ A larger page is given up and asked for in smaller ones."""
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
-_EVENT_TYPES: Final[Mapping[str, WatchEventType]] = MappingProxyType(
-    {
-        "ADDED": WatchEventType.UPSERT,
-        "MODIFIED": WatchEventType.UPSERT,
-        "DELETED": WatchEventType.DELETED,
-        "BOOKMARK": WatchEventType.BOOKMARK,
-    }
-)
+_EVENT_TYPES: Final = {
+    "ADDED": WatchEventType.UPSERT,
+    "MODIFIED": WatchEventType.UPSERT,
+    "DELETED": WatchEventType.DELETED,
+    "BOOKMARK": WatchEventType.BOOKMARK,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,33 +1,116 @@
 """Finds task pods that run without the keys, with older keys, or with shadowed ones.
 
-Reports and never acts: no training job is restarted for a key. Names of keys are told,
-values are not even read.
+The key is the namespace. It reports and never acts: no training job is restarted for a
+key. Names of keys are told, values are not even read.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
+from webhook.cluster.errors import ClusterError
+from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ObjectKey
-from webhook.companion.means import Means
-from webhook.companion.observed import Observed
-from webhook.companion.owners import Owners
-from webhook.companion.seen import MirrorSeen, NamespaceSeen, TaskPod, pod_subject
-from webhook.companion.verdicts import AuditReason, audited
-from webhook.injection.names import MIRROR_SECRET
-from webhook.injection.patch import Precedence
+from webhook.cluster.resources import CONFIG_MAP
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.caches import Caches
+from webhook.companion.controller import Context, Notice, Result
+from webhook.companion.pod_owners import PodOwners
+from webhook.companion.projections import (
+    ComputeNamespace,
+    MirrorState,
+    TaskPod,
+    pod_reference,
+)
+from webhook.injection.policy import Precedence
+from webhook.injection.reasons import InjectionReason
 from webhook.mirror.decide import NamespaceFilter
+from webhook.mirror.reasons import MirrorReason
+from webhook.reason import Reason
 
-_PACE: Final = timedelta(seconds=1)
-"""Between two audits: ten thousand pods cost some 20 ms, and a burst of new ones must
-not make them cost a core."""
+_PACE: Final = 1.0
+"""Seconds between two audits of a namespace: ten thousand pods cost some 20 ms, and a
+burst of new ones must not make them cost a core."""
+_TOLD: Final = 100
+"""Pods of a namespace that are told by Events, the newest first, and their owners. The
+status counts all of them."""
 
 
-@dataclass(slots=True)
-class PodsReport:
-    """The task pods of one namespace.
+class AuditReason(Reason):
+    """Why a task pod of a compute namespace has the keys, or has not."""
+
+    INJECTED = "Injected", "The task containers were given the tracking keys."
+    ALREADY_REFERENCED = (
+        "AlreadyReferenced",
+        "The pod refers to the tracking Secret by itself.",
+    )
+    OPTED_OUT = "OptedOut", "The pod's label switches injection off."
+    CREATED_BEFORE_LABEL = (
+        "CreatedBeforeLabel",
+        "The pod is older than the namespace's label; a new one gets the keys.",
+    )
+    MISSED = (
+        "Missed",
+        "The pod runs without the tracking keys: when it was created, the API "
+        "server did not get an answer from the webhook.",
+    )
+    WRONG_LABELS = (
+        "WrongLabels",
+        "The pod runs without the tracking keys: its label ray.io/node-type or "
+        "spark-role has a value that no task pod has.",
+    )
+    NO_TASK_CONTAINER = (
+        "NoTaskContainer",
+        "The pod runs without the tracking keys: its labels mark a task pod, but "
+        "no container is recognizable as Ray's or Spark's.",
+    )
+
+    @property
+    def is_missed(self) -> bool:
+        """Return whether somebody meant the pod to have the keys, and it has not."""
+        return self in _MISSED
+
+
+_MISSED = frozenset(
+    {AuditReason.MISSED, AuditReason.WRONG_LABELS, AuditReason.NO_TASK_CONTAINER}
+)
+
+
+_BY_DECISION = MappingProxyType(
+    {
+        InjectionReason.ALREADY_INJECTED: AuditReason.INJECTED,
+        InjectionReason.ALREADY_REFERENCED: AuditReason.ALREADY_REFERENCED,
+        InjectionReason.OPTED_OUT: AuditReason.OPTED_OUT,
+        InjectionReason.NOT_A_TASK_POD: AuditReason.WRONG_LABELS,
+        InjectionReason.NO_TASK_CONTAINER: AuditReason.NO_TASK_CONTAINER,
+    }
+)
+
+
+def audit_pod(pod: TaskPod, *, since: datetime | None) -> AuditReason | None:
+    """Return what to say about a pod; None about one that is over or none of ours.
+
+    Args:
+        pod: a pod that carries one of the task labels, in a compute namespace.
+        since: when the namespace was switched on, as far as known.
+    """
+    if pod.over:
+        return None
+    if pod.reason is not InjectionReason.INJECTED:
+        return _BY_DECISION.get(pod.reason)
+    # The API server's times have whole seconds: within the same one, the pod may have
+    # been first.
+    if since is not None and pod.created is not None and pod.created <= since:
+        return AuditReason.CREATED_BEFORE_LABEL
+    return AuditReason.MISSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditResult(Result):
+    """The task pods of one namespace; the reason is the worst, or `Injected`.
 
     Attributes:
         counts: running pods by what is said about them.
@@ -39,135 +122,169 @@ class PodsReport:
     counts: Counter[AuditReason] = field(default_factory=Counter)
     outdated: int = 0
     oldest: datetime | None = None
-    shadowed: dict[str, str] = field(default_factory=dict)
+    shadowed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Missed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Audited:
     key: ObjectKey
     pod: TaskPod
     reason: AuditReason
 
+    @property
+    def age(self) -> tuple[datetime, ObjectKey]:
+        return self.pod.created or datetime.min.replace(tzinfo=UTC), self.key
 
-class Auditor:
-    """The concern."""
+    @property
+    def reference(self) -> ObjectReference:
+        return pod_reference(self.key.namespace, self.key.name, self.pod)
+
+
+class AuditController:
+    """The reconciler, for one worker."""
 
     name = "audit"
 
     def __init__(
         self,
-        means: Means,
-        observed: Observed,
+        context: Context,
+        caches: Caches,
+        queue: WorkQueue,
         *,
-        scope: NamespaceFilter,
+        namespaces: NamespaceFilter,
         precedence: Precedence,
     ) -> None:
-        """Prepares; the followers run already or will.
+        """Subscribe to pods, and to what they are compared with.
 
         Args:
-            means: what it acts with.
-            observed: what is followed.
-            scope: which namespaces are compute namespaces.
+            context: what all controllers share.
+            caches: what is known of the cluster.
+            queue: gets the namespaces.
+            namespaces: which of them may have keys.
             precedence: in `override`, no ConfigMap shadows a key.
         """
-        self._means = means
-        self._observed = observed
-        self._scope = scope
+        self._caches = caches
+        self._queue = queue
+        self._filter = namespaces
         self._precedence = precedence
-        self._owners = Owners(means.resources, observed.pods)
-        self._due: datetime | None = None
-        self.report: Mapping[str, PodsReport] = {}
-        """By namespace, as of the last audit; replaced as a whole."""
+        self._owners = PodOwners(context.client, caches.pods)
+        self._ready = False
+        caches.namespaces.subscribe(
+            lambda key: self._queue.add_after(key.name, _PACE), self._health_changed
+        )
+        caches.mirrors.subscribe(self._changed, self._health_changed)
+        for pods in caches.pods:
+            pods.subscribe(self._changed, self._health_changed)
+        for config_map in caches.config_maps:
+            config_map.subscribe(self._changed)
+        self._health_changed()
 
-    @property
-    def state(self) -> str:
-        """`complete`, or why it says nothing: `off` or `PodsUnreadable`."""
-        if not self._observed.pods:
-            return "off"
-        synced = all(follower.health.synced for follower in self._observed.pods)
-        return "complete" if synced else "PodsUnreadable"
-
-    def step(self, now: datetime) -> float | None:
-        """Audits every task pod, once a second at most."""
-        if self._due is not None and now < self._due:
-            return (self._due - now).total_seconds()
-        self._due = now + _PACE
-        if self.state != "complete" or not self._observed.is_ready():
-            return 1.0
-        namespaces = {
-            key.name: seen
-            for key, seen in self._observed.namespaces.items().items()
-            if self._scope.exclusion(key.name) is None
-        }
-        report = {name: PodsReport() for name in namespaces}
-        sources: dict[str, set[tuple[str, str]]] = {}
-        missed: list[_Missed] = []
-        for key, pod in self._pods():
-            namespace = namespaces.get(key.namespace)
-            if namespace is None:
-                continue
-            reason = self._audit(key, pod, namespace, report[key.namespace])
-            if reason is not None:
-                sources.setdefault(key.namespace, set()).update(pod.config_maps)
-                if reason.is_missed:
-                    missed.append(_Missed(key, pod, reason))
-        if self._precedence is Precedence.FALLBACK:
-            for name, found in sources.items():
-                report[name].shadowed = self._shadowed(name, found)
-        self.report = report
-        for one in missed:
-            self._announce(one, now)
-        return None
-
-    def _pods(self) -> Iterator[tuple[ObjectKey, TaskPod]]:
-        for follower in self._observed.pods:
-            yield from follower.items().items()
-
-    def _audit(
-        self, key: ObjectKey, pod: TaskPod, namespace: NamespaceSeen, report: PodsReport
-    ) -> AuditReason | None:
-        mirror = self._observed.mirrors.get(ObjectKey(key.namespace, MIRROR_SECRET))
-        reason = audited(pod, since=_since(namespace, mirror))
-        if reason is None:
+    def reconcile(self, key: str, now: datetime) -> AuditResult | None:
+        """Audit the task pods of a namespace."""
+        del now  # a pod's age is compared with the label's, not with the clock
+        namespace = self._caches.namespace(key)
+        if namespace is None or self._filter.exclusion(key) or not self._ready:
             return None
-        report.counts[reason] += 1
-        changed = mirror.changed if mirror else None
-        if pod.stamped and pod.started and changed and pod.started < changed:
-            report.outdated += 1
-            report.oldest = min(report.oldest or pod.started, pod.started)
-        return reason
+        mirror = self._caches.mirror(key)
+        since = _since(namespace, mirror)
+        audited = [
+            _Audited(key=name, pod=pod, reason=reason)
+            for informer in self._caches.pods
+            for name, pod in informer.items(key).items()
+            if (reason := audit_pod(pod, since=since)) is not None
+        ]
+        missed = [one for one in audited if one.reason.is_missed]
+        outdated = sorted(_outdated(audited, mirror))
+        notices, error = self._notices(missed)
+        return AuditResult(
+            reason=min(
+                (one.reason for one in missed),
+                key=list(AuditReason).index,
+                default=AuditReason.INJECTED,
+            ),
+            counts=Counter(one.reason for one in audited),
+            outdated=len(outdated),
+            oldest=outdated[0] if outdated else None,
+            shadowed=self._shadowed(key, audited, mirror),
+            notices=notices,
+            error=error,
+        )
 
-    def _announce(self, one: _Missed, now: datetime) -> None:
-        """Tells the pod's readers and its owners'."""
-        reason, announcer = one.reason, self._means.announcer
-        subject = pod_subject(one.key.namespace, one.key.name, one.pod)
-        announcer.event(subject, reason, reason.sentence, now=now)
-        for owner in self._owners.of(one.pod):
-            announcer.event(owner, reason, _OWNERS[reason], now=now)
+    def failure(self, key: str, error: Exception) -> AuditResult:
+        """Return that nothing is known about a namespace's pods."""
+        del key  # the results are kept by it
+        return AuditResult(reason=MirrorReason.INTERNAL_ERROR, error=error)
+
+    def _notices(
+        self, missed: Sequence[_Audited]
+    ) -> tuple[tuple[Notice, ...], ClusterError | None]:
+        """Return the Events, and what kept us from asking for an owner."""
+        newest = sorted(missed, key=lambda one: one.age, reverse=True)[:_TOLD]
+        notices = [_notice(one.reference, one.reason) for one in newest]
+        owners: dict[ObjectReference, Notice] = {}
+        error: ClusterError | None = None
+        try:
+            for one in newest:
+                for owner in self._owners.of(one.pod):
+                    owners[owner] = _notice(owner, one.reason, owns=True)
+        except ClusterError as caught:
+            error = caught
+        # They come first: there are few, and it is them that users look at.
+        return (*owners.values(), *notices), error
 
     def _shadowed(
-        self, namespace: str, sources: set[tuple[str, str]]
+        self, namespace: str, audited: Sequence[_Audited], mirror: MirrorState | None
     ) -> dict[str, str]:
-        mirror = self._observed.mirrors.get(ObjectKey(namespace, MIRROR_SECRET))
-        ours = frozenset(mirror.keys) if mirror else frozenset()
+        """Return the variables that a ConfigMap's older value wins, and which."""
+        if self._precedence is Precedence.OVERRIDE or mirror is None:
+            return {}
+        ours = frozenset(mirror.keys)
         shadowed = {}
+        sources = {source for one in audited for source in one.pod.config_maps}
         for prefix, name in sorted(sources):
-            for follower in self._observed.config_maps:
-                theirs = follower.get(ObjectKey(namespace, name)) or ()
+            for informer in self._caches.config_maps:
+                theirs = informer.get(ObjectKey(namespace, name)) or ()
                 for variable in ours.intersection(prefix + key for key in theirs):
-                    shadowed[variable] = f"ConfigMap/{name}"
+                    shadowed[variable] = f"{CONFIG_MAP.name}/{name}"
         return dict(sorted(shadowed.items()))
 
+    def _changed(self, key: ObjectKey) -> None:
+        if self._caches.namespace(key.namespace) is not None:
+            self._queue.add_after(key.namespace, _PACE)
 
-_OWNERS: Final = {
-    reason: reason.sentence.replace("The pod runs", "A pod of it runs")
-    for reason in AuditReason
-}
+    def _health_changed(self) -> None:
+        """Queue every namespace once everything was listed for the first time."""
+        pods = all(informer.health.synced for informer in self._caches.pods)
+        if self._ready or not pods or not self._caches.is_synced():
+            return
+        self._ready = True
+        for key in self._caches.namespaces.items():
+            self._queue.add(key.name)
 
 
-def _since(namespace: NamespaceSeen, mirror: MirrorSeen | None) -> datetime | None:
-    """When the namespace was switched on: a mirror is proof that it was by then."""
-    known = [namespace.since]
+def _notice(
+    about: ObjectReference, reason: AuditReason, *, owns: bool = False
+) -> Notice:
+    message = reason.sentence
+    if owns:
+        message = message.replace("The pod runs", "A pod of it runs")
+    return Notice(about=about, reason=reason, message=message)
+
+
+def _outdated(
+    audited: Iterable[_Audited], mirror: MirrorState | None
+) -> Iterator[datetime]:
+    """Yield when each pod started that runs with keys from before the last change."""
+    changed = mirror.changed if mirror else None
+    for one in audited:
+        started = one.pod.started
+        if changed and started and one.pod.stamped and started < changed:
+            yield started
+
+
+def _since(namespace: ComputeNamespace, mirror: MirrorState | None) -> datetime | None:
+    """Return when the namespace was switched on: by its mirror's creation at latest."""
+    known = [namespace.enabled_at]
     if mirror is not None and mirror.existing.owned:
         known.append(mirror.created)
     return min((time for time in known if time), default=None)

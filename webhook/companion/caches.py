@@ -158,9 +158,10 @@ class Caches:
         informer = self.sources.get(ref)
         if informer is None:
             return MirrorReason.SOURCE_MISSING
-        failing, options = informer.health.failing, informer.options
+        health, options = informer.health, informer.options
         found = informer.get(ObjectKey(options.namespace, options.name))
-        if isinstance(failing, Rejected) or (failing is not None and found is None):
+        refused = isinstance(health.failing, Rejected)
+        if refused or health.unprojected or (health.failing and found is None):
             return MirrorReason.SOURCE_UNREADABLE
         # While the API server is away, what it said last is still the newest there is.
         return MirrorReason.SOURCE_MISSING if found is None else found
@@ -181,7 +182,7 @@ def build_caches(client: KubeClient, interests: Interests) -> Caches:
             ListOptions(SECRET, name=MIRROR_SECRET), projections.mirror_state
         ),
         sources={
-            ref: inform(ListOptions(kind, home, ref.name), project)
+            ref: inform(ListOptions(kind, namespace=home, name=ref.name), project)
             for ref in interests.sources
             for kind, project in (_SOURCES[ref.kind],)
         },

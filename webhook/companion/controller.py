@@ -16,6 +16,7 @@ from webhook.cluster.errors import ClusterError, Throttled
 from webhook.cluster.events import EventRecorder, EventType, ObjectReference
 from webhook.cluster.interface import KubeClient
 from webhook.cluster.workqueue import WorkQueue
+from webhook.jsonlog import failure
 
 _POLL: Final = 0.5
 """Seconds between two looks of an idle worker at whether it shall stop or may start."""
@@ -76,6 +77,13 @@ class Result:
     notices: tuple[Notice, ...] = ()
 
 
+class ReconcileObserver(Protocol):
+    """Receives what controller-runtime's reconcile metrics count."""
+
+    def reconciled(self, controller: str, *, failed: bool) -> None:
+        """Count one reconcile."""
+
+
 R = TypeVar("R", bound=Result)
 R_co = TypeVar("R_co", bound=Result, covariant=True)
 
@@ -108,6 +116,8 @@ class Results(Generic[R]):
         """Start without any."""
         self._lock = threading.Lock()
         self._results: dict[str, R] = {}
+        self.version = 0
+        """Grows with each change, so that readers can pass over what they have seen."""
 
     def get(self, key: str) -> R | None:
         """Return the latest result of a key."""
@@ -122,6 +132,7 @@ class Results(Generic[R]):
     def put(self, key: str, result: R | None) -> None:
         """Keep a result; None forgets the key."""
         with self._lock:
+            self.version += self._results.get(key) != result
             if result is None:
                 self._results.pop(key, None)
             else:
@@ -138,6 +149,7 @@ class Controller(Generic[R]):
         context: what all controllers share.
         workers: how many keys are worked on at a time.
         results: the latest result of each key.
+        observer: receives what is counted.
     """
 
     reconciler: Reconciler[R]
@@ -145,6 +157,7 @@ class Controller(Generic[R]):
     context: Context
     workers: int = 1
     results: Results[R] = field(default_factory=Results)
+    observer: ReconcileObserver | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; while another replica leads, the keys wait."""
@@ -176,12 +189,15 @@ class Controller(Generic[R]):
         except ClusterError as error:
             return self.reconciler.failure(key, error)
         except Exception as error:  # noqa: BLE001 - an error of ours stays this key's
-            self._log(key, error, {"at": _places(error)})
+            self._log(key, error, failure(error))
             return self.reconciler.failure(key, error)
 
     def _finish(self, key: str, result: R | None) -> None:
         before = self.results.get(key)
         self.results.put(key, result)
+        if self.observer is not None:
+            failed = result is not None and result.error is not None
+            self.observer.reconciled(self.reconciler.name, failed=failed)
         if result is None or result.error is None:
             self.queue.forget(key)
             if result is not None and result.requeue_after is not None:
@@ -205,14 +221,3 @@ class Controller(Generic[R]):
         fields = {"controller": self.reconciler.name, "key": key}
         fields["error"] = type(error).__name__
         self.context.log.line("warning", "reconcile-failed", fields | more)
-
-
-def _places(error: Exception) -> list[str]:
-    """Return where it was raised. Its text might quote a value, so it is left out."""
-    places = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        places.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
-        trace = trace.tb_next
-    return places

@@ -1,14 +1,16 @@
-"""What the companion measures, read from its reports whenever somebody asks.
+"""What the companion serves on `/metrics`.
 
-Nothing is counted twice: gauges are the report's own numbers at the time of a scrape,
-and what is about the cluster is told by the replica that leads, not by one that once
-did.
+Gauges are read from the results of the controllers at the time of a scrape. What is
+about the cluster comes from the replica that leads, not from one that once did.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import prometheus_client
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -16,181 +18,330 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from webhook import METRICS_PREFIX
 from webhook.cluster.events import EventRecorder
-from webhook.companion.audit import Auditor
-from webhook.companion.certificates.keeper import CertificateKeeper
-from webhook.companion.mirrors import Mirrors
-from webhook.companion.observed import Observed
-from webhook.telemetry import NAMESPACE
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.caches import Caches
+from webhook.companion.dns_controller import DnsController
+from webhook.companion.egress.applier import Applier
+from webhook.companion.profiles import ProfileStore
+from webhook.companion.results import CompanionResults
+
+_BUCKETS: Final = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Seconds; some of those that client-go has."""
+_OWN: Final = f"{METRICS_PREFIX}_companion_"
+
+Values = Mapping[tuple[str, ...], float]
+
+
+class QueueMetrics:
+    """Counts what work queues and controllers do, by client-go's names."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register everything."""
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
+        self._adds = prometheus_client.Counter(
+            "workqueue_adds", "Keys queued.", ("name",), registry=registry
+        )
+        self._retries = prometheus_client.Counter(
+            "workqueue_retries",
+            "Keys queued again after a failure.",
+            ("name",),
+            registry=registry,
+        )
+        self._waited = Histogram(
+            "workqueue_queue_duration_seconds",
+            "From queueing a key until a worker takes it.",
+            ("name",),
+            registry=registry,
+            buckets=_BUCKETS,
+        )
+        self._worked = Histogram(
+            "workqueue_work_duration_seconds",
+            "Time that a worker takes for a key.",
+            ("name",),
+            registry=registry,
+            buckets=_BUCKETS,
+        )
+        self._reconciles = prometheus_client.Counter(
+            f"{_OWN}reconcile",
+            "Reconciles by how they ended.",
+            ("controller", "result"),
+            registry=registry,
+        )
+
+    def added(self, queue: str) -> None:
+        """Count a key that was queued."""
+        self._adds.labels(queue).inc()
+
+    def retried(self, queue: str) -> None:
+        """Count a key that comes back after a failure."""
+        self._retries.labels(queue).inc()
+
+    def started(self, queue: str, waited: float) -> None:
+        """Observe the seconds that a key waited until a worker took it."""
+        self._waited.labels(queue).observe(waited)
+
+    def finished(self, queue: str, worked: float) -> None:
+        """Observe the seconds that a worker took for a key."""
+        self._worked.labels(queue).observe(worked)
+
+    def reconciled(self, controller: str, *, failed: bool) -> None:
+        """Count one reconcile."""
+        self._reconciles.labels(controller, "error" if failed else "success").inc()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reports(Collector):
-    """A collector over what the concerns reported last.
+class CompanionCollector(Collector):
+    """Shows the results of the controllers.
 
     Attributes:
-        mirrors: namespaces and profiles.
-        auditor: task pods.
-        observed: how the watches stand.
-        announcer: what was not told.
-        leads: whether this replica acts.
-        failures: failed steps by concern.
-        certificates: the webhook's certificates; None when others issue them.
+        results: what the controllers found.
+        profiles: what each profile gives.
+        caches: asked how the watches stand.
+        recorder: counts Events.
+        queues: asked for their depth.
+        is_leader: whether this replica acts.
+        dns: counts lookups; None where egress is off, and so with the next.
+        policies: counts writes of NetworkPolicies.
     """
 
-    mirrors: Mirrors
-    auditor: Auditor
-    observed: Observed
-    announcer: EventRecorder
-    leads: Callable[[], bool]
-    failures: Counter[str]
-    certificates: CertificateKeeper | None = None
+    results: CompanionResults
+    profiles: ProfileStore
+    caches: Caches
+    recorder: EventRecorder
+    queues: Sequence[WorkQueue]
+    is_leader: Callable[[], bool]
+    dns: DnsController | None = None
+    policies: Applier | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """Every family, with the numbers of now."""
-        yield _gauge("leader", "Whether this replica acts.", (), {(): self.leads()})
-        yield from self._namespaces()
-        yield from self._pods()
+        """Return every family, with the numbers of now."""
+        leads = self.is_leader()
+        yield _gauge("leader", "Whether this replica acts.", (), {(): leads})
+        results = self.results if leads else CompanionResults()
+        yield from self._queues()
+        yield from self._events()
         yield from self._watches()
-        yield from self._certificates()
-        yield _counter(
-            "events_dropped",
-            "Events over the rate or refused.",
-            (),
-            {(): self.announcer.dropped},
-        )
-        yield _counter(
-            "step_failures",
-            "Failed steps by concern.",
-            ("concern",),
-            {(name,): count for name, count in self.failures.items()},
-        )
+        yield from self._profiles(leads=leads)
+        yield from _mirrors(results)
+        yield from _pods(results)
+        yield from _egress(results)
+        yield from self._written()
+        yield from _names(results)
+        yield from _certificates(results)
 
-    def _namespaces(self) -> Iterator[Metric]:
-        leads = self.leads()
-        report = self.mirrors.report.values() if leads else ()
-        reasons = Counter(one.reason.value for one in report)
-        yield _gauge(
-            "namespaces",
-            "Labeled namespaces by the state of their mirror.",
-            ("reason",),
-            {(reason,): count for reason, count in reasons.items()},
+    def _queues(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "workqueue_depth", "Keys that wait for a worker.", labels=("name",)
         )
-        yield _gauge(
-            "profile_problem_since_seconds",
-            "Since when a profile's sources cannot be used, in Unix time.",
-            ("profile", "reason"),
-            {
-                (name, supply.problem.reason.value): supply.since.timestamp()
-                for name, supply in self.mirrors.supplies.items()
-                if leads and supply.problem and supply.since
-            },
-        )
+        for one in self.queues:
+            family.add_metric((one.name,), len(one))
+        yield family
 
-    def _pods(self) -> Iterator[Metric]:
-        report = self.auditor.report if self.leads() else {}
-        yield _gauge(
-            "task_pods",
-            "Running task pods of compute namespaces by what the auditor says.",
-            ("namespace", "reason"),
-            {
-                (name, reason.value): count
-                for name, pods in report.items()
-                for reason, count in pods.counts.items()
-            },
-        )
-        yield _gauge(
-            "outdated_pods",
-            "Running task pods that started before their keys last changed.",
-            ("namespace",),
-            {(name,): pods.outdated for name, pods in report.items() if pods.outdated},
-        )
-        yield _gauge(
-            "shadowed_keys",
-            "Keys whose older value in a ConfigMap wins.",
-            ("namespace",),
-            {
-                (name,): len(pods.shadowed)
-                for name, pods in report.items()
-                if pods.shadowed
-            },
-        )
+    def _events(self) -> Iterator[Metric]:
+        text = "Events written."
+        yield _counter("events_written", text, (), {(): self.recorder.written})
+        text = "Events left out: over a limit, or refused by the API server."
+        yield _counter("events_dropped", text, (), {(): self.recorder.dropped})
 
     def _watches(self) -> Iterator[Metric]:
-        standings = {(str(one.options),): one.health for one in self.observed.all()}
+        health = {(str(one.options),): one.health for one in self.caches.all()}
         yield _gauge(
             "watch_silent_seconds",
             "Since the API server last said anything on a watch.",
             ("watch",),
-            {name: standing.silent_seconds for name, standing in standings.items()},
+            {name: one.silent_seconds for name, one in health.items()},
         )
         yield _gauge(
             "watch_failing",
             "Whether the last attempt of a watch failed.",
             ("watch",),
+            {name: one.failing is not None for name, one in health.items()},
+        )
+        yield _gauge(
+            "unreadable_objects",
+            "Objects that cannot be read; what was known of them stays.",
+            ("watch",),
+            {name: len(one.unprojected) for name, one in health.items()},
+        )
+
+    def _profiles(self, *, leads: bool) -> Iterator[Metric]:
+        names = sorted(self.profiles.names()) if leads else ()
+        given = {name: self.profiles.content(name) for name in names}
+        yield _gauge(
+            "profile_problem_timestamp_seconds",
+            "Since when a profile's sources cannot be used, in Unix time.",
+            ("profile", "reason"),
             {
-                name: standing.failing is not None
-                for name, standing in standings.items()
+                (name, one.problem.reason.value): one.since.timestamp()
+                for name, one in given.items()
+                if one and one.problem and one.since
             },
         )
 
-    def _certificates(self) -> Iterator[Metric]:
-        keeper = self.certificates
-        if keeper is None:
-            return
+    def _written(self) -> Iterator[Metric]:
+        """Return what this process asked and wrote, whoever leads now."""
+        dns, policies = self.dns, self.policies
+        yield _counter(
+            "dns_lookups",
+            "Answers of DNS servers by how they ended, one for each server asked.",
+            ("rcode",),
+            {(str(one),): n for one, n in (dns.lookups() if dns else {}).items()},
+        )
+        yield _counter(
+            "egress_rotations",
+            "Lookups that brought addresses nobody had seen, a name's first one apart.",
+            (),
+            {(): dns.rotations} if dns else {},
+        )
+        yield _counter(
+            "egress_policy_writes",
+            "NetworkPolicies of ours that were applied or deleted.",
+            ("verb",),
+            {("apply",): policies.applied, ("delete",): policies.deleted}
+            if policies
+            else {},
+        )
         yield _counter(
             "certificate_writes",
             "Writes for the webhook's certificates by cause.",
             ("cause",),
-            {(cause,): count for cause, count in keeper.writes.items()},
+            {
+                (cause,): count
+                for one in self.results.certificates.items().values()
+                for cause, count in one.writes.items()
+            },
         )
-        # What one that led once found then must not stand beside what is so now.
-        found = [keeper.outcome] if keeper.outcome and self.leads() else []
-        yield _gauge(
-            "certificate_problem",
-            "What keeps the companion from looking after the certificates.",
-            ("problem",),
-            {(each.reason.value,): 1 for one in found for each in one.conditions},
-        )
-        yield _gauge(
-            "certificates_in_order",
-            "Whether one generation is served and trusted alone.",
-            ("phase",),
-            {(one.phase.value,): one.in_order for one in found},
-        )
-        ends = [
-            (name, pair)
+
+
+def _mirrors(results: CompanionResults) -> Iterator[Metric]:
+    yield _gauge(
+        "namespaces",
+        "Labeled namespaces by the state of their mirror.",
+        ("reason",),
+        Counter((one.reason.value,) for one in results.mirrors.items().values()),
+    )
+
+
+def _pods(results: CompanionResults) -> Iterator[Metric]:
+    audits = results.audits.items()
+    yield _gauge(
+        "task_pods",
+        "Running task pods of compute namespaces by what the auditor says.",
+        ("target_namespace", "reason"),
+        {
+            (name, reason.value): count
+            for name, one in audits.items()
+            for reason, count in one.counts.items()
+        },
+    )
+    yield _gauge(
+        "outdated_pods",
+        "Running task pods that started before their keys last changed.",
+        ("target_namespace",),
+        {(name,): one.outdated for name, one in audits.items() if one.outdated},
+    )
+    yield _gauge(
+        "shadowed_keys",
+        "Keys whose older value in a ConfigMap wins.",
+        ("target_namespace",),
+        {(name,): len(one.shadowed) for name, one in audits.items() if one.shadowed},
+    )
+
+
+def _egress(results: CompanionResults) -> Iterator[Metric]:
+    egress = list(results.egress.items().values())
+    yield _gauge(
+        "egress_namespaces",
+        "Labeled namespaces by mode and by how their egress stands.",
+        ("mode", "reason"),
+        Counter((one.mode.value, one.reason.value) for one in egress),
+    )
+    yield _gauge(
+        "egress_shadow_orphans",
+        "Shadows that lean on nothing any more: until they go too, they isolate.",
+        (),
+        {(): sum(one.orphans for one in egress)} if egress else {},
+    )
+    yield _gauge(
+        "egress_findings",
+        "Namespaces for which something is to be known, by reason.",
+        ("reason",),
+        Counter(
+            (reason.value,)
+            for one in egress
+            for reason in {finding.reason for finding in one.findings}
+        ),
+    )
+
+
+def _names(results: CompanionResults) -> Iterator[Metric]:
+    names = {name: one for name, one in results.names.items().items() if name}
+    yield _gauge(
+        "dns_last_success_timestamp_seconds",
+        "When a lookup of a name last gave an address, in Unix time.",
+        ("name",),
+        {
+            (name,): one.succeeded.timestamp()
+            for name, one in names.items()
+            if one.succeeded
+        },
+    )
+    yield _gauge(
+        "egress_addresses",
+        "Addresses permitted for a name.",
+        ("name",),
+        {(name,): one.addresses for name, one in names.items()},
+    )
+
+
+def _certificates(results: CompanionResults) -> Iterator[Metric]:
+    found = list(results.certificates.items().values())
+    yield _gauge(
+        "certificate_problem",
+        "What keeps the companion from looking after the certificates.",
+        ("problem",),
+        {(each.reason.value,): 1 for one in found for each in one.conditions},
+    )
+    yield _gauge(
+        "certificates_in_order",
+        "Whether one generation is served and trusted alone.",
+        ("phase",),
+        {(one.phase.value,): one.in_order for one in found},
+    )
+    ends = [
+        (name, pair)
+        for one in found
+        for name, pair in (("current", one.state.current), ("next", one.state.next))
+    ]
+    yield _gauge(
+        "certificate_not_after_timestamp_seconds",
+        "End of validity, in Unix time.",
+        ("generation",),
+        {(name,): pair.not_after.timestamp() for name, pair in ends if pair},
+    )
+    yield _gauge(
+        "certificate_rotation_start_timestamp_seconds",
+        "Since when a rotation is under way, in Unix time; absent when none is.",
+        (),
+        {
+            tuple[str, ...](): one.rotating_since.timestamp()
             for one in found
-            for name, pair in (("current", one.state.current), ("next", one.state.next))
-        ]
-        yield _gauge(
-            "certificate_not_after_seconds",
-            "End of validity, in Unix time.",
-            ("generation",),
-            {(name,): pair.not_after.timestamp() for name, pair in ends if pair},
-        )
-        since = keeper.rotating_since() if found else None
-        yield _gauge(
-            "certificate_rotation_since_seconds",
-            "Since when a rotation is under way, in Unix time; absent when none is.",
-            (),
-            {(): since.timestamp()} if since else {},
-        )
+            if one.rotating_since
+        },
+    )
 
 
-def _gauge(
-    name: str, text: str, labels: tuple[str, ...], values: dict[tuple[str, ...], float]
-) -> Metric:
-    family = GaugeMetricFamily(f"{NAMESPACE}_companion_{name}", text, labels=labels)
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: Values) -> Metric:
+    family = GaugeMetricFamily(_OWN + name, text, labels=labels)
     for found, value in values.items():
         family.add_metric(found, float(value))
     return family
 
 
-def _counter(
-    name: str, text: str, labels: tuple[str, ...], values: dict[tuple[str, ...], float]
-) -> Metric:
-    family = CounterMetricFamily(f"{NAMESPACE}_companion_{name}", text, labels=labels)
+def _counter(name: str, text: str, labels: tuple[str, ...], values: Values) -> Metric:
+    family = CounterMetricFamily(_OWN + name, text, labels=labels)
     for found, value in values.items():
         family.add_metric(found, float(value))
     return family

@@ -28,11 +28,11 @@ from webhook.injection.names import (
     MIRROR_SECRET,
     PROFILE_LABEL,
 )
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.validate import is_pod
 from webhook.injection.workload import recognize, task_containers
-from webhook.mirror.decide import ExistingMirror
+from webhook.mirror.decide import ExistingMirror, LabeledNamespace
 from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
@@ -60,6 +60,13 @@ class ComputeNamespace:
     labels: Mapping[str, str]
     terminating: bool
     enabled_at: datetime | None
+
+    @property
+    def labeled(self) -> LabeledNamespace:
+        """Return what is decided about."""
+        return LabeledNamespace(
+            name=self.name, profile=self.profile, terminating=self.terminating
+        )
 
     @property
     def reference(self) -> ObjectReference:

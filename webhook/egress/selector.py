@@ -62,22 +62,23 @@ class Selector:
     @classmethod
     def labels(cls, labels: Mapping[str, str]) -> "Selector":
         """Return the selector that asks for exactly these labels."""
-        return cls.of(*(Requirement(k, Operator.IN, (v,)) for k, v in labels.items()))
+        return cls.parse({"matchLabels": labels})
 
     @classmethod
     def parse(cls, raw: Json) -> "Selector":
         """Read a LabelSelector.
 
         Raises:
-            ValueError: An operator is unknown.
+            ValueError: An operator is unknown, or a key or value no label can have.
         """
         found = [
-            Requirement(key, Operator.IN, (value,))
+            Requirement(_text(key), Operator.IN, (_text(value),))
             for key, value in (raw.get("matchLabels") or {}).items()
         ]
         for item in raw.get("matchExpressions") or ():
-            values = tuple(sorted(set(item.get("values") or ())))
-            found.append(Requirement(item["key"], Operator(item["operator"]), values))
+            values = tuple(sorted({_text(value) for value in item.get("values") or ()}))
+            operator = Operator(item["operator"])
+            found.append(Requirement(_text(item["key"]), operator, values))
         return cls.of(*found)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
@@ -135,3 +136,10 @@ def _satisfiable(group: Sequence[Requirement]) -> bool:
         return any(all(r.matches({key: v}) for r in group) for v in candidates)
     operators = {r.operator for r in group}
     return not {Operator.EXISTS, Operator.DOES_NOT_EXIST} <= operators
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isascii():
+        message = "a selector asks for what no label can be"
+        raise ValueError(message)
+    return value

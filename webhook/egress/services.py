@@ -63,7 +63,7 @@ class Service:
             cluster_ips=_addresses(given),
             selector=Selector.labels(labels) if labels else None,
             ports=tuple(_service_port(p) for p in spec.get("ports") or ()),
-            external_name=spec.get("externalName") or None,
+            external_name=_external_name(spec),
         )
 
 
@@ -95,7 +95,7 @@ class EndpointSlice:
         ports = (
             (p.get("name") or "", p["port"], Protocol(p.get("protocol") or "TCP"))
             for p in raw.get("ports") or ()
-            if p.get("port") is not None
+            if isinstance(p.get("port"), int)
         )
         return cls(
             namespace=meta.get("namespace", "default"),
@@ -237,10 +237,22 @@ def _addresses(given: Iterable[Any]) -> tuple[Address, ...]:
     return tuple(address for address in found if address is not None)
 
 
+def _external_name(spec: Json) -> str | None:
+    name = spec.get("externalName") or None
+    if not isinstance(name, str | None):
+        message = "a Service's externalName is no text"
+        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
+    return name
+
+
 def _service_port(raw: Mapping[str, Any]) -> ServicePort:
+    port, target = raw["port"], raw.get("targetPort")
+    if not isinstance(port, int) or not isinstance(target, int | str | None):
+        message = "a Service's port is no number"
+        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
     return ServicePort(
         name=raw.get("name") or "",
-        port=raw["port"],
+        port=port,
         protocol=Protocol(raw.get("protocol") or "TCP"),
-        target=raw.get("targetPort"),
+        target=target,
     )

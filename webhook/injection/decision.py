@@ -1,11 +1,11 @@
 """What one pod gets, and why: the product in one function."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
 from webhook.injection.patch import (
-    InjectionPolicy,
     Operation,
     env_from_operations,
     env_operations,
@@ -13,6 +13,7 @@ from webhook.injection.patch import (
     stamp_operations,
     stamped_containers,
 )
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.review import Review
 from webhook.injection.validate import is_pod
@@ -27,8 +28,7 @@ NEVER_INJECTED = "kube-system"
 """The cluster's own pods; the release's namespace is excluded as well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome for one pod.
 
     Attributes:
@@ -59,7 +59,7 @@ def decide(review: Review, policy: InjectionPolicy) -> Decision:
     """
     if not is_pod_creation(review):
         return Decision(reason=InjectionReason.NOT_A_POD_CREATION)
-    if not is_pod(review.pod):
+    if not (review.is_typed or is_pod(review.pod)):
         return Decision(reason=InjectionReason.MALFORMED_POD)
     if review.namespace in (NEVER_INJECTED, policy.release_namespace):
         return Decision(reason=InjectionReason.EXCLUDED_NAMESPACE)

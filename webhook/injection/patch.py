@@ -7,8 +7,6 @@ earlier ones in.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -20,61 +18,29 @@ from webhook.injection.names import (
     INJECTION_ANNOTATION,
     MIRROR_SECRET,
 )
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 Operation = dict[str, Any]
 """One RFC 6902 operation: `op`, `path` and, except for `remove`, `value`."""
 
 
-class Precedence(StrEnum):
-    """Who wins when another `envFrom` source has the same key."""
-
-    FALLBACK = "fallback"
-    """Ours comes first, so that every other source wins."""
-    OVERRIDE = "override"
-    """Ours comes last, so that it wins; a literal `env` entry still beats it."""
-
-
-class OnMissing(StrEnum):
-    """What a pod does while its namespace has no mirror yet."""
-
-    WAIT = "wait"
-    """The kubelet holds the container until the Secret exists."""
-    START = "start"
-    """The container starts without the keys."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InjectionPolicy:
-    """The operator's choices, the same for every pod of the release.
-
-    Attributes:
-        precedence: Where our reference stands among a container's sources.
-        enforced_keys: Keys that hold whatever anyone set, in the order given.
-        on_missing: Whether the references are required.
-        release_namespace: Where the injector itself runs; never injected.
-    """
-
-    precedence: Precedence = Precedence.FALLBACK
-    enforced_keys: tuple[str, ...] = ()
-    on_missing: OnMissing = OnMissing.WAIT
-    release_namespace: str = ""
-
-
 def reference(policy: InjectionPolicy) -> dict[str, Any]:
-    """The `envFrom` entry for the mirror."""
-    return {"secretRef": _to_mirror(policy)}
+    """Return the `envFrom` entry for the mirror; it alone makes a pod wait."""
+    optional = {"optional": True} if policy.on_missing is OnMissing.START else {}
+    return {"secretRef": {"name": MIRROR_SECRET, **optional}}
 
 
-def enforced(key: str, policy: InjectionPolicy) -> dict[str, Any]:
-    """The `env` entry that takes one key from the mirror."""
-    return {
-        "name": key,
-        "valueFrom": {"secretKeyRef": {"key": key, **_to_mirror(policy)}},
-    }
+def enforced(key: str) -> dict[str, Any]:
+    """Return the `env` entry that takes one key from the mirror.
+
+    It is optional: a required key that the mirror lacks would hold the pod for ever.
+    """
+    selector = {"key": key, "name": MIRROR_SECRET, "optional": True}
+    return {"name": key, "valueFrom": {"secretKeyRef": selector}}
 
 
 def refers_to_mirror(source: dict[str, Any]) -> bool:
-    """Whether an `envFrom` entry delivers the tracking keys under their own names."""
+    """Return whether an `envFrom` entry gives the tracking keys by their own names."""
     secret = source.get("secretRef") or {}
     return secret.get("name") == MIRROR_SECRET and not source.get("prefix")
 
@@ -130,7 +96,7 @@ def env_operations(
     duplicates: list[int] = []
     missing: list[dict[str, Any]] = []
     for key in policy.enforced_keys:
-        ours = enforced(key, policy)
+        ours = enforced(key)
         places = [i for i, e in enumerate(entries or ()) if e["name"] == key]
         if not places:
             missing.append(ours)
@@ -182,7 +148,7 @@ def stamp_operations(
 
 
 def stamped_containers(metadata: dict[str, Any]) -> frozenset[str]:
-    """Names of the containers whose reference an earlier pass of ours put there.
+    """Return the containers whose reference an earlier pass of ours put there.
 
     Args:
         metadata: The pod's.
@@ -206,12 +172,6 @@ def stamped_containers(metadata: dict[str, Any]) -> frozenset[str]:
 def escape(token: str) -> str:
     """Escape a key for a JSON pointer (RFC 6901 §3)."""
     return token.replace("~", "~0").replace("/", "~1")
-
-
-def _to_mirror(policy: InjectionPolicy) -> dict[str, Any]:
-    if policy.on_missing is OnMissing.START:
-        return {"name": MIRROR_SECRET, "optional": True}
-    return {"name": MIRROR_SECRET}
 
 
 def _entry(

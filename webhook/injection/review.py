@@ -5,8 +5,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admis
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Final, Literal, Required, TypedDict
 
 import msgspec
 import orjson
@@ -15,6 +14,12 @@ from webhook.injection.reasons import Rejection
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
+
+SMALL_BODY: Final = 64 << 10
+"""Bytes up to which a body may be decoded whole. A real pod has about 10 KB."""
+
+MAPS: Final = 150_000
+"""Maps that a large body may have: each costs some 200 bytes, though it has two."""
 
 WARNING_RUNES = 256
 """kube-apiserver cuts every warning there once an answer's warnings grow long."""
@@ -29,8 +34,7 @@ class MalformedReviewError(ValueError):
         self.rejection = rejection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+class Review(msgspec.Struct, frozen=True, kw_only=True):
     """What the API server asks.
 
     Attributes:
@@ -41,6 +45,7 @@ class Review:
         subresource: Empty unless the request is for, say, `pods/status`.
         dry_run: Nothing will be stored.
         pod: The object as sent, whatever its shape; `None` when there is none.
+        is_typed: The parser has proved that `pod` has a pod's shape.
     """
 
     uid: str
@@ -50,125 +55,210 @@ class Review:
     subresource: str = ""
     dry_run: bool = False
     pod: Any = None
+    is_typed: bool = False
 
 
-def parse(body: bytes) -> Review:
-    """Read a review.
+def decode(body: bytes | bytearray) -> Review:
+    """Read what a decision and a log line look at, and nothing else.
 
-    Strict where JSON is (UTF-8, no NaN, bounded nesting); of duplicate keys the last
-    wins, as in kube-apiserver. Numbers beyond a double's range are refused.
+    Every field is decoded by its type, so that memory and time are bounded by the
+    body's size, whatever it nests; the rest is checked as JSON and left unread, which
+    halves the cost. A number beyond a double's range passes there: no field that is
+    read is a number. Of duplicate keys the last wins, as in kube-apiserver.
 
     Args:
         body: An AdmissionReview as JSON.
 
     Returns:
-        The review; everything below `request.object` is kept as it came.
+        The review, its pod proved. A pod of another shape is `None` when the body is
+        large, and kept as it came otherwise.
 
     Raises:
         MalformedReviewError: The body is something else; `rejection` says what.
     """
-    if not body:
-        raise MalformedReviewError(Rejection.EMPTY_BODY)
+    if len(body) > SMALL_BODY and body.count(b"{") > MAPS:
+        raise MalformedReviewError(Rejection.TOO_LARGE)
+    if not body.isascii():
+        _check_utf_8(body)
     try:
-        review = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        # `from None`: the decoder's error carries the body, which nobody may log.
-        raise MalformedReviewError(Rejection.NOT_JSON) from None
-    if not isinstance(review, dict) or review.get("kind") != KIND:
-        raise MalformedReviewError(Rejection.NOT_A_REVIEW)
-    if review.get("apiVersion") != API_VERSION:
-        raise MalformedReviewError(Rejection.UNSUPPORTED_VERSION)
-    return _review(review)
+        request: Any = _TYPED.decode(body)["request"]
+    except (msgspec.MsgspecError, RecursionError):
+        return _parse_odd(body)
+    return _review(request, is_typed=True)
 
 
-def skim(body: bytes) -> Review:
-    """Read a review, but of its pod only what a decision and a log line look at.
+def parse(body: bytes) -> Review:
+    """Read a review as `decode` does, and keep all of its pod.
 
-    The rest of a pod is most of it: leaving it unread costs half of reading it. It is
-    checked as JSON all the same, but for one thing: a number beyond a double's range,
-    which `parse` refuses, passes. That is harmless, for no field that we look at is a
-    number, kube-apiserver sends none, and a patch names no place that was not read.
-    Everything else unusual, be it a character beyond ASCII or a shape that is no
-    pod's, is left to `parse`.
+    Numbers beyond a double's range are refused.
 
     Args:
         body: An AdmissionReview as JSON.
 
     Returns:
-        The review; `decide` says the same of it as of the one from `parse`.
+        The review; everything below `request.object` as it came.
 
     Raises:
-        MalformedReviewError: As `parse`.
+        MalformedReviewError: As `decode`.
     """
-    if body.isascii():
-        try:
-            review = _SKIMMER.decode(body)
-        except (msgspec.MsgspecError, RecursionError):
-            return parse(body)
-        if review.get("kind") == KIND and review.get("apiVersion") == API_VERSION:
-            return _review(review)
-    return parse(body)
+    review = decode(body)
+    return msgspec.structs.replace(
+        review, pod=_loads(body)["request"].get("object"), is_typed=False
+    )
+
+
+def _parse_odd(body: bytes | bytearray) -> Review:
+    """Say what a body is that is no review of a pod, at a cost that is bounded."""
+    if not body:
+        raise MalformedReviewError(Rejection.EMPTY_BODY)
+    if len(body) <= SMALL_BODY:
+        return _review(_request(_loads(body)))
+    try:
+        _JSON.decode(body)
+        return _review(_request(_ENVELOPE.decode(body)))
+    except msgspec.ValidationError:
+        raise MalformedReviewError(Rejection.NOT_A_REVIEW) from None
+    except (msgspec.MsgspecError, RecursionError):
+        raise MalformedReviewError(Rejection.NOT_JSON) from None
+
+
+def _loads(body: bytes | bytearray) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # `from None`: the decoder's error carries the body, which nobody may log.
+        raise MalformedReviewError(Rejection.NOT_JSON) from None
+
+
+def _check_utf_8(body: bytes | bytearray) -> None:
+    """What is left unread is not decoded, and has to be UTF-8 all the same."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise MalformedReviewError(Rejection.NOT_JSON) from None
+
+
+class _Owner(TypedDict, total=False):
+    kind: str
+    name: str
 
 
 class _Metadata(TypedDict, total=False):
-    name: Any
-    generateName: Any
-    labels: Any
-    annotations: Any
-    ownerReferences: Any
+    name: str
+    generateName: str
+    labels: dict[str, str] | None
+    annotations: dict[str, str] | None
+    ownerReferences: list[_Owner] | None
+
+
+class _KeySelector(TypedDict, total=False):
+    key: str
+    name: str
+    optional: bool | None
+
+
+class _ValueFrom(TypedDict, total=False):
+    secretKeyRef: _KeySelector | None
+
+
+class _EnvVar(TypedDict, total=False):
+    name: Required[str]
+    valueFrom: _ValueFrom | None
+
+
+class _SecretRef(TypedDict, total=False):
+    name: str
+    optional: bool | None
+
+
+class _EnvFrom(TypedDict, total=False):
+    prefix: str | None
+    secretRef: _SecretRef | None
 
 
 class _Container(TypedDict, total=False):
-    name: Any
-    env: Any
-    envFrom: Any
+    name: Required[str]
+    env: list[_EnvVar] | None
+    envFrom: list[_EnvFrom] | None
 
 
-class _Spec(TypedDict, total=False):
+class _Spec(TypedDict):
     containers: list[_Container]
 
 
-class _Pod(TypedDict, total=False):
+class _Pod(TypedDict):
     metadata: _Metadata
     spec: _Spec
 
 
+class _Kind(TypedDict, total=False):
+    kind: str
+
+
 class _Request(TypedDict, total=False):
-    uid: Any
-    operation: Any
-    namespace: Any
-    kind: Any
-    subResource: Any
-    dryRun: Any
+    uid: Required[str]
+    operation: str
+    namespace: str
+    kind: _Kind
+    subResource: str
+    dryRun: bool | None
+
+
+class _PodRequest(_Request):
     object: _Pod
 
 
-class _AdmissionReview(TypedDict, total=False):
-    kind: Any
-    apiVersion: Any
-    request: _Request
+class _AdmissionReview(TypedDict):
+    kind: Literal["AdmissionReview"]
+    apiVersion: Literal["admission.k8s.io/v1"]
+    request: _PodRequest
 
 
-_SKIMMER = msgspec.json.Decoder(_AdmissionReview)
+class _Envelope(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    request: _Request | None
 
 
-def _review(review: Any) -> Review:
+_TYPED = msgspec.json.Decoder(_AdmissionReview)
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_JSON = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _request(review: Any) -> dict[str, Any]:
+    if not isinstance(review, dict) or review.get("kind") != KIND:
+        raise MalformedReviewError(Rejection.NOT_A_REVIEW)
+    if review.get("apiVersion") != API_VERSION:
+        raise MalformedReviewError(Rejection.UNSUPPORTED_VERSION)
     request = review.get("request")
     if not isinstance(request, dict):
         raise MalformedReviewError(Rejection.NO_REQUEST)
-    uid = _text(request, "uid")
+    texts = ("uid", "operation", "namespace", "subResource")
+    kept = {key: request[key] for key in texts if isinstance(request.get(key), str)}
+    kind = request.get("kind")
+    if isinstance(kind, dict) and isinstance(kind.get("kind"), str):
+        kept["kind"] = kind
+    return kept | {"dryRun": request.get("dryRun"), "object": request.get("object")}
+
+
+def _review(request: dict[str, Any], *, is_typed: bool = False) -> Review:
+    get = request.get
+    uid = get("uid")
     if not uid:
         raise MalformedReviewError(Rejection.NO_UID)
-    kind = request.get("kind")
     return Review(
         uid=uid,
-        operation=_text(request, "operation"),
-        namespace=_text(request, "namespace"),
-        kind=_text(kind, "kind") if isinstance(kind, dict) else "",
-        subresource=_text(request, "subResource"),
-        dry_run=request.get("dryRun") is True,
-        pod=request.get("object"),
+        operation=get("operation", ""),
+        namespace=get("namespace", ""),
+        kind=get("kind", _NO_KIND).get("kind", ""),
+        subresource=get("subResource", ""),
+        dry_run=get("dryRun") is True,
+        pod=get("object"),
+        is_typed=is_typed,
     )
+
+
+_NO_KIND: Final[dict[str, str]] = {}
 
 
 def answer(
@@ -193,8 +283,3 @@ def answer(
     if warnings:
         response["warnings"] = [text[:WARNING_RUNES] for text in warnings]
     return orjson.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response})
-
-
-def _text(mapping: dict[str, Any], key: str) -> str:
-    value = mapping.get(key)
-    return value if isinstance(value, str) else ""

@@ -4,13 +4,14 @@ jsonpatch is the independent judge: it applies what `patch` computed.
 """
 
 import copy
-import dataclasses
 from collections.abc import Mapping
 
 import jsonpatch
+from msgspec import structs
 
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy, reference
+from webhook.injection.patch import reference
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.review import parse
 
 
@@ -43,6 +44,6 @@ def selfcheck_errors(
         ]
         if not given or given != list(decision.containers):
             found.append(f"{name}: {decision.reason}, with the keys in {given}")
-        elif decide(dataclasses.replace(review, pod=pod), policy).patch:
+        elif decide(structs.replace(review, pod=pod), policy).patch:
             found.append(f"{name}: a second pass is not empty")
     return found

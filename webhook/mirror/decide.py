@@ -1,6 +1,6 @@
 """Decides what becomes of each namespace's mirror, and why.
 
-Pure: what was seen in, a verdict with a reason out.
+Pure: what is known of a namespace in, an action with a reason out.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from webhook.injection.names import PROFILE_LABEL, SOURCE_HASH_ANNOTATION
 from webhook.mirror.merge import MergedKeys, MergeFailure
 from webhook.mirror.reasons import MirrorReason
 from webhook.mirror.secret import MirrorFingerprint, fingerprint
@@ -23,11 +24,17 @@ class Action(StrEnum):
     """Once no running pod refers to it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorDecision:
-    """What to do about one namespace's mirror, and why."""
+    """What to do about one namespace's mirror, and why.
 
-    step: Action
+    Attributes:
+        action: what to do.
+        reason: why.
+        detail: the source, profile or keys that the reason is about.
+    """
+
+    action: Action
     reason: MirrorReason
     detail: str = ""
 
@@ -45,7 +52,7 @@ class NamespaceFilter:
     excluded: Sequence[str] = ()
 
     def exclusion(self, namespace: str) -> MirrorReason | None:
-        """Why a labeled namespace gets nothing all the same."""
+        """Return why a labeled namespace gets nothing all the same."""
         if namespace in self.excluded:
             return MirrorReason.EXCLUDED_NAMESPACE
         if self.allowed and not any(fnmatchcase(namespace, p) for p in self.allowed):
@@ -53,7 +60,7 @@ class NamespaceFilter:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledNamespace:
     """A namespace that carries the label, as far as mirrors care."""
 
@@ -70,7 +77,7 @@ class ExistingMirror:
     fingerprint: MirrorFingerprint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileContent:
     """What a profile has to give.
 
@@ -80,58 +87,91 @@ class ProfileContent:
         since: when it began to fail.
     """
 
-    content: MergedKeys | None
-    problem: MergeFailure | None
+    content: MergedKeys | None = None
+    problem: MergeFailure | None = None
     since: datetime | None = None
 
 
 def decide(
     namespace: LabeledNamespace | None,
     existing: ExistingMirror | None,
-    supply: ProfileContent | None,
-    scope: NamespaceFilter,
+    profile: ProfileContent | None,
+    namespaces: NamespaceFilter,
+    enforced_keys: Sequence[str] = (),
 ) -> MirrorDecision:
-    """Decides about one namespace.
+    """Decide about one namespace.
 
     Args:
         namespace: None when it is not labeled, or not there.
         existing: the Secret of the mirror's name there, if any.
-        supply: of the namespace's profile; None when there is no such profile.
-        scope: which namespaces may have keys.
+        profile: what the namespace's profile gives; None when there is no such profile.
+        namespaces: which ones may have keys.
+        enforced_keys: what every mirror has to have.
     """
     if namespace is None:
         return _without(existing, MirrorReason.LEAVING)
     if namespace.terminating:
-        return MirrorDecision(Action.NOTHING, MirrorReason.TERMINATING)
-    exclusion = scope.exclusion(namespace.name)
+        return _nothing(MirrorReason.TERMINATING)
+    exclusion = namespaces.exclusion(namespace.name)
     if exclusion is not None:
         return _without(existing, exclusion)
-    if supply is None:
-        return _without(existing, MirrorReason.UNKNOWN_PROFILE, namespace.profile)
     if existing is not None and not existing.owned:
-        return MirrorDecision(Action.NOTHING, MirrorReason.FOREIGN_SECRET)
-    return _with(existing, supply, namespace.profile)
+        return _nothing(MirrorReason.FOREIGN_SECRET)
+    if profile is None:
+        # Lost, renamed or mistyped: what is there stays, since pods rely on it.
+        known = MirrorReason.UNKNOWN_PROFILE if existing is None else MirrorReason.STALE
+        return _nothing(known, f"no profile {namespace.profile}")
+    return _with(existing, profile, namespace.profile, enforced_keys)
 
 
-def _without(
-    existing: ExistingMirror | None, reason: MirrorReason, detail: str = ""
-) -> MirrorDecision:
+def _nothing(reason: MirrorReason, detail: str = "") -> MirrorDecision:
+    return MirrorDecision(action=Action.NOTHING, reason=reason, detail=detail)
+
+
+def _without(existing: ExistingMirror | None, reason: MirrorReason) -> MirrorDecision:
     leaves = existing is not None and existing.owned
-    return MirrorDecision(Action.REMOVE if leaves else Action.NOTHING, reason, detail)
+    action = Action.REMOVE if leaves else Action.NOTHING
+    return MirrorDecision(action=action, reason=reason)
 
 
 def _with(
-    existing: ExistingMirror | None, supply: ProfileContent, profile: str
+    existing: ExistingMirror | None,
+    profile: ProfileContent,
+    name: str,
+    enforced_keys: Sequence[str],
 ) -> MirrorDecision:
-    problem = supply.problem
-    if supply.content is None:
+    content, problem = profile.content, profile.problem
+    if content is None:
         if problem is None:
-            return MirrorDecision(Action.NOTHING, MirrorReason.PENDING)
+            return _nothing(MirrorReason.PENDING)
         reason = problem.reason if existing is None else MirrorReason.STALE
-        return MirrorDecision(Action.NOTHING, reason, problem.detail)
-    wanted = fingerprint(supply.content, profile)
-    if existing is None or existing.fingerprint != wanted:
-        return MirrorDecision(Action.WRITE, MirrorReason.PENDING)
+        return _nothing(reason, problem.detail)
+    if existing is not None and _would_empty(existing, content, name):
+        return _nothing(MirrorReason.STALE, f"profile {name} has no source any more")
+    if existing is None or existing.fingerprint != fingerprint(content, name):
+        return MirrorDecision(action=Action.WRITE, reason=MirrorReason.PENDING)
     if problem is not None:
-        return MirrorDecision(Action.NOTHING, MirrorReason.STALE, problem.detail)
-    return MirrorDecision(Action.NOTHING, MirrorReason.MIRRORED)
+        return _nothing(MirrorReason.STALE, problem.detail)
+    return _in_place(content, name, enforced_keys)
+
+
+def _in_place(
+    content: MergedKeys, profile: str, enforced_keys: Sequence[str]
+) -> MirrorDecision:
+    """Return what there is to say about a mirror that is as it should be."""
+    if not content.data:
+        return _nothing(MirrorReason.NO_SOURCES, f"profile {profile}")
+    missing = [key for key in enforced_keys if key not in content.data]
+    if missing:
+        return _nothing(MirrorReason.ENFORCED_KEY_MISSING, ", ".join(missing))
+    return _nothing(MirrorReason.MIRRORED)
+
+
+def _would_empty(existing: ExistingMirror, content: MergedKeys, profile: str) -> bool:
+    """Return whether all keys would go that this very profile gave before."""
+    if content.data:
+        return False
+    labels = dict(existing.fingerprint.labels)
+    annotations = dict(existing.fingerprint.annotations)
+    given = annotations.get(SOURCE_HASH_ANNOTATION, content.digest)
+    return labels.get(PROFILE_LABEL) == profile and given != content.digest

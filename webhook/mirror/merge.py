@@ -31,7 +31,7 @@ _POINTER: Final = 8
 Content: TypeAlias = Mapping[str, SecretBytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFinding:
     """Something worth knowing about one key; never about its value.
 
@@ -46,14 +46,14 @@ class KeyFinding:
     source: SourceRef
 
     def __str__(self) -> str:
-        """One or two sentences with the key and the source."""
+        """Return one or two sentences with the key and the source."""
         text = f"{self.source}, key {self.key}: {self.reason.sentence}"
         if self.reason is KeyReason.KEY_RESERVED:
             text += f" With it, {reserved(self.key)}."
         return text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergedKeys:
     """What a profile gives.
 
@@ -65,10 +65,10 @@ class MergedKeys:
 
     data: Content
     digest: str
-    findings: tuple[KeyFinding, ...]
+    findings: tuple[KeyFinding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergeFailure:
     """Why a profile gives nothing now; `detail` names the source or the key."""
 
@@ -84,7 +84,7 @@ class _Merge:
     findings: list[KeyFinding] = field(default_factory=list)
 
     def note(self, reason: KeyReason, key: str, source: SourceRef) -> None:
-        self.findings.append(KeyFinding(reason, key, source))
+        self.findings.append(KeyFinding(reason=reason, key=key, source=source))
 
 
 def merge(
@@ -93,7 +93,7 @@ def merge(
     *,
     listed: Collection[str] = (),
 ) -> MergedKeys | MergeFailure:
-    """Merges the profile's sources.
+    """Merge the profile's sources; a profile without any gives nothing, in order.
 
     Args:
         profile: what to merge.
@@ -104,11 +104,13 @@ def merge(
     for source in profile.sources:
         content = contents.get(source.ref, MirrorReason.SOURCE_MISSING)
         if isinstance(content, MirrorReason):
-            return MergeFailure(content, str(source.ref))
+            return MergeFailure(reason=content, detail=str(source.ref))
         _add(work, source, content, listed)
     findings = tuple(work.findings)
-    if not work.data:
-        return MergeFailure(MirrorReason.NO_KEYS, profile.name, findings)
+    if profile.sources and not work.data:
+        return MergeFailure(
+            reason=MirrorReason.NO_KEYS, detail=profile.name, findings=findings
+        )
     total = sum(_POINTER + size(name, value) for name, value in work.data.items())
     if total > LIMIT:
         largest = max(work.data, key=lambda name: len(work.data[name]))
@@ -116,13 +118,15 @@ def merge(
             f"{total} bytes, of which key {largest} of {work.origin[largest]} has "
             f"{len(work.data[largest])}"
         )
-        return MergeFailure(MirrorReason.TOO_LARGE, detail, findings)
+        return MergeFailure(
+            reason=MirrorReason.TOO_LARGE, detail=detail, findings=findings
+        )
     data = dict(sorted(work.data.items()))
-    return MergedKeys(data, digest(data), findings)
+    return MergedKeys(data=data, digest=digest(data), findings=findings)
 
 
 def digest(data: Content) -> str:
-    """A digest of names and values, independent of order."""
+    """Return a digest of names and values, independent of order."""
     return digest_encoded(
         {
             name: base64.b64encode(value.reveal()).decode()
@@ -132,7 +136,7 @@ def digest(data: Content) -> str:
 
 
 def digest_encoded(data: Mapping[str, str]) -> str:
-    """The same of a Secret's `data` as the API server sends it, in base64."""
+    """Return the digest of a Secret's `data` as the API server sends it, in base64."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 

@@ -32,7 +32,7 @@ class SourceRef:
     name: str
 
     def __str__(self) -> str:
-        """`Secret/name`."""
+        """Return `Secret/name`."""
         return f"{self.kind}/{self.name}"
 
 
@@ -60,7 +60,7 @@ class Profile:
 
 
 def parse_profiles(text: str) -> dict[str, Profile]:
-    """Reads profiles from JSON: `{"default": [{"secret": "keys"}]}`.
+    """Read profiles from JSON: `{"default": [{"secret": "keys"}]}`.
 
     A source is `{"secret": NAME}` or `{"configMap": NAME}`, with `keys` and `prefix`
     where wanted.
@@ -78,7 +78,7 @@ def parse_profiles(text: str) -> dict[str, Profile]:
 
 
 def refs(profiles: Mapping[str, Profile]) -> tuple[SourceRef, ...]:
-    """Every object that some profile reads, each once."""
+    """Return every object that some profile reads, each once."""
     found = (source.ref for one in profiles.values() for source in one.sources)
     return tuple(dict.fromkeys(found))
 

@@ -26,7 +26,7 @@ MIRROR_TYPE: Final = f"{DOMAIN}/keys"
 our apply onto a foreign Secret of the mirror's name, whatever we have seen of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorFingerprint:
     """All that makes a mirror equal to another, without its values."""
 
@@ -37,35 +37,35 @@ class MirrorFingerprint:
 
 
 def fingerprint(merged: MergedKeys, profile: str) -> MirrorFingerprint:
-    """What the mirror of this content looks like."""
+    """Return what the mirror of this content looks like."""
     return _fingerprint(merged.digest, tuple(merged.data), profile)
 
 
 @lru_cache(maxsize=64)
 def _fingerprint(digest: str, keys: tuple[str, ...], profile: str) -> MirrorFingerprint:
-    """Once for each profile: a thousand namespaces are compared with the same."""
+    """Return it, made once per profile: a thousand namespaces compare with it."""
     return MirrorFingerprint(
-        MIRROR_TYPE,
-        digest,
-        tuple(sorted(_labels(profile).items())),
-        tuple(sorted(_annotations(digest, keys).items())),
+        type=MIRROR_TYPE,
+        digest=digest,
+        labels=tuple(sorted(_labels(profile).items())),
+        annotations=tuple(sorted(_annotations(digest, keys).items())),
     )
 
 
 def fingerprint_of(body: Mapping[str, Any]) -> MirrorFingerprint:
-    """What a Secret of the mirror's name looks like, as far as it is ours to say."""
+    """Return what a Secret of the mirror's name looks like, as far as we decide."""
     meta = body.get("metadata") or {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     return MirrorFingerprint(
-        body.get("type") or "",
-        digest_encoded(body.get("data") or {}),
-        _ours(labels, (MANAGED_BY_LABEL, PROFILE_LABEL)),
-        _ours(annotations, (KEYS_ANNOTATION, SOURCE_HASH_ANNOTATION)),
+        type=body.get("type") or "",
+        digest=digest_encoded(body.get("data") or {}),
+        labels=_ours(labels, (MANAGED_BY_LABEL, PROFILE_LABEL)),
+        annotations=_ours(annotations, (KEYS_ANNOTATION, SOURCE_HASH_ANNOTATION)),
     )
 
 
 def is_owned(body: Mapping[str, Any]) -> bool:
-    """Whether the companion made this Secret; anything else is foreign.
+    """Return whether the companion made this Secret; anything else is foreign.
 
     By its type, which nobody can change; labels come and go.
     """
@@ -73,7 +73,7 @@ def is_owned(body: Mapping[str, Any]) -> bool:
 
 
 def desired_secret(namespace: str, merged: MergedKeys, profile: str) -> dict[str, Any]:
-    """The Secret to apply. It holds values: never log or format it."""
+    """Return the Secret to apply. It holds values: never log or format it."""
     return {
         "metadata": {
             "name": MIRROR_SECRET,
@@ -90,7 +90,7 @@ def desired_secret(namespace: str, merged: MergedKeys, profile: str) -> dict[str
 
 
 def keys_removal(namespace: str, keys: Collection[str]) -> dict[str, Any]:
-    """The merge patch that takes keys out of a mirror."""
+    """Return the merge patch that takes keys out of a mirror."""
     return {
         "metadata": {"name": MIRROR_SECRET, "namespace": namespace},
         "data": dict.fromkeys(keys),

@@ -75,7 +75,7 @@ _URI_STORES: Final = frozenset((
 
 
 def rejection(name: str, listed: Collection[str]) -> KeyReason | None:
-    """Why a variable of that name must not reach a task; None where it may.
+    """Return why a variable of that name must not reach a task; None where it may.
 
     Args:
         name: with the source's prefix.
@@ -103,7 +103,7 @@ def size(name: str, value: SecretBytes) -> int:
 
 
 def is_text(value: SecretBytes) -> bool:
-    """Whether a container can have it: runtimes take UTF-8 without NUL, or fail."""
+    """Return whether a container can have it: runtimes take UTF-8 without NUL only."""
     try:
         return "\0" not in value.reveal().decode()
     except UnicodeDecodeError:
@@ -111,7 +111,7 @@ def is_text(value: SecretBytes) -> bool:
 
 
 def warnings(name: str, value: SecretBytes) -> Iterator[KeyReason]:
-    """What looks wrong about a value that is mirrored all the same."""
+    """Yield what looks wrong about a value that is mirrored all the same."""
     text = value.reveal().decode()
     if text.endswith("\n") and "\n" not in text.rstrip("\r\n"):
         yield KeyReason.TRAILING_NEWLINE

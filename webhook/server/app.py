@@ -17,19 +17,20 @@ from werkzeug.exceptions import (
 )
 
 from webhook.injection.reasons import Rejection
-from webhook.server.answer import JSON, Answer, error
+from webhook.server.handler import AdmissionHandler, build, to_stdout, utc_now
 from webhook.server.limits import BODY_LIMIT
-from webhook.server.webhook import Webhook, build, to_stdout, utc_now
+from webhook.server.responses import JSON, Answer, error
 from webhook.settings import Settings
 
 MUTATE = "/mutate"
+METRICS = "/metrics"
 
-_EXTENSION = "webhook"
+_EXTENSION = "admission"
 
 
 def create_app(
     settings: Settings,
-    webhook: Webhook | None = None,
+    handler: AdmissionHandler | None = None,
     *,
     clock: Callable[[], datetime] = utc_now,
     write: Callable[[bytes], object] = to_stdout,
@@ -38,55 +39,55 @@ def create_app(
 
     Args:
         settings: The operator's.
-        webhook: What answers; made from `settings` unless given.
+        handler: What answers; made from `settings` unless given.
         clock: The time now, in UTC.
         write: Takes whole log lines.
 
     Returns:
         `POST /mutate`, `GET /healthz` and `GET /readyz`.
     """
-    app = _empty_app(webhook or build(settings, clock=clock, write=write))
+    app = _empty_app(handler or build(settings, clock=clock, write=write))
     app.add_url_rule(MUTATE, view_func=_mutate, methods=["POST"])
     return app
 
 
-def create_probe_app(webhook: Webhook) -> Flask:
+def create_probe_app(handler: AdmissionHandler) -> Flask:
     """The application of the plain port: probes and `GET /metrics`."""
-    app = _empty_app(webhook)
-    app.add_url_rule("/metrics", view_func=_metrics, methods=["GET"])
+    app = _empty_app(handler)
+    app.add_url_rule(METRICS, view_func=_metrics, methods=["GET"])
     return app
 
 
-def webhook_of(app: Flask) -> Webhook:
+def handler_of(app: Flask) -> AdmissionHandler:
     """What answers in `app`."""
-    webhook = app.extensions[_EXTENSION]
-    assert isinstance(webhook, Webhook)  # noqa: S101 - narrows the type
-    return webhook
+    handler = app.extensions[_EXTENSION]
+    assert isinstance(handler, AdmissionHandler)  # noqa: S101 - narrows the type
+    return handler
 
 
 class _Response(Response):
     default_mimetype = JSON
 
 
-def _empty_app(webhook: Webhook) -> Flask:
+def _empty_app(handler: AdmissionHandler) -> Flask:
     app = Flask("webhook", static_folder=None)
-    app.extensions[_EXTENSION] = webhook
+    app.extensions[_EXTENSION] = handler
     app.response_class = _Response
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # their body would be text/html
     app.url_map.merge_slashes = False  # and so would a redirect's
-    app.register_error_handler(Exception, _on_error(webhook))
+    app.register_error_handler(Exception, _on_error(handler))
     app.add_url_rule("/healthz", view_func=_healthz, methods=["GET"])
     app.add_url_rule("/readyz", view_func=_readyz, methods=["GET"])
     return app
 
 
-def _on_error(webhook: Webhook) -> Callable[[Exception], Response]:
+def _on_error(handler: AdmissionHandler) -> Callable[[Exception], Response]:
     def respond(problem: Exception) -> Response:
         if isinstance(problem, RequestEntityTooLarge):
-            return _respond(webhook.reject(Rejection.TOO_LARGE))
+            return _respond(handler.reject(Rejection.TOO_LARGE))
         if not isinstance(problem, HTTPException):
-            return _respond(webhook.failed(problem))
+            return _respond(handler.failed(problem))
         response = _respond(error(problem.code or 500))
         if "Allow" in (headers := dict(problem.get_headers())):
             response.headers["Allow"] = headers["Allow"]
@@ -100,14 +101,14 @@ def _respond(answer: Answer) -> Response:
 
 
 def _mutate() -> Response:
-    webhook = _current()
+    handler = _current()
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise
     except BadRequest:  # the client left before its last byte
-        return _respond(webhook.reject(Rejection.TRUNCATED))
-    return _respond(webhook.answer(body, request.content_type or ""))
+        return _respond(handler.reject(Rejection.TRUNCATED))
+    return _respond(handler.answer(body, request.content_type or ""))
 
 
 def _healthz() -> Response:
@@ -116,11 +117,11 @@ def _healthz() -> Response:
 
 
 def _readyz() -> Response:
-    webhook = _current()
-    obstacles, notices = webhook.obstacles(), webhook.notices()
-    status = "not ready" if obstacles else "ready"
-    body = orjson.dumps({"status": status, "obstacles": obstacles, "notices": notices})
-    return _Response(body, 503 if obstacles else 200)
+    handler = _current()
+    failures, warnings = handler.readiness_failures(), handler.warnings()
+    status = "not ready" if failures else "ready"
+    body = orjson.dumps({"status": status, "failures": failures, "warnings": warnings})
+    return _Response(body, 503 if failures else 200)
 
 
 def _metrics() -> Response:
@@ -128,5 +129,5 @@ def _metrics() -> Response:
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 
-def _current() -> Webhook:
-    return webhook_of(current_app)
+def _current() -> AdmissionHandler:
+    return handler_of(current_app)

@@ -2,12 +2,10 @@
 
 from typing import Final
 
-from webhook.telemetry import Phase
-
-HANDSHAKE_SECONDS: Final = 5.0
-"""Half of what kube-apiserver allows; one takes milliseconds."""
+from webhook.server.metrics import Phase
 
 SECONDS: Final = {
+    Phase.HANDSHAKE: 5.0,
     Phase.FIRST_REQUEST: 10.0,
     Phase.REQUEST: 10.0,
     Phase.ANSWER: 10.0,
@@ -19,23 +17,43 @@ takes 10 s is no use to it. It keeps idle connections for 90 s, so we must keep 
 longer: only the client can close one without losing a request of its own. A closed peer
 gets 2 s to read its last answer."""
 
-BODY_LIMIT: Final = 7 << 20
-"""Bytes. An object has at most 3 MiB as received; `object` and `oldObject` make two of
-them, and the rest of a review fits in one more."""
+HEAD_LIMITS: Final = {
+    "limit_request_line": 4094,
+    "limit_request_fields": 50,
+    "limit_request_field_size": 8190,
+}
+"""Of a request: `POST /mutate?timeout=10s` has 30 bytes, a client's own headers 300."""
 
-SMALL_BODY: Final = 64 << 10
-"""Bytes of a body that is always taken. A real pod has about 10 KB."""
+BODY_LIMIT: Final = 7 << 19
+"""Bytes: 3.5 MiB. An object has at most 3 MiB as received, a CREATE has no other one,
+and the rest of a review fits in half of one more."""
 
-LARGE_BODIES: Final = 64 << 20
-"""Bytes that all larger bodies may hold together, whoever sends them."""
+LARGE_BODIES: Final = 16 << 20
+"""Bytes that all bodies beyond `SMALL_BODY` may hold together, whoever sends them."""
 
 PIECE: Final = 16 << 10
-"""Bytes that the parser gets at once. It moves the rest of them at each chunk's end:
-256 KiB of tiny chunks, as a loop delivers them, would take it half a second."""
+"""Bytes that are read at once: a TLS record. The parser moves the rest of them at each
+chunk's end, so that 256 KiB of tiny chunks would take it half a second."""
+
+READS: Final = 8
+"""Pieces that one client may have read in its turn, while its request is not whole."""
 
 PIPELINED: Final = 64
-"""Reviews that one client may have answered before the others get their turn; one that
-has sent more is cut off. kube-apiserver waits for each answer."""
+"""Requests that one client may have sent ahead; one that has sent more is cut off.
+kube-apiserver waits for each answer."""
+
+FORGOTTEN: Final = 16 << 20
+"""Bytes that a client may still send after its last answer, so that it reads that."""
+
+UNREAD: Final = 64 << 10
+"""Bytes of answers that a client may leave unread before its requests have to wait."""
+
+RENDERS: Final = 16
+"""Scrapes that may wait for their turn; one is rendered at a time."""
+
+RENDER_SHARE: Final = 4
+"""Times a rendering's own time that pass before the next: whoever scrapes without end
+gets a fifth of the process at most."""
 
 CROWD: Final = 50
 """Connections that are more than a cluster's API servers keep."""

@@ -1,69 +1,169 @@
-"""gunicorn's asgi worker, made for a port that anybody may reach.
+"""A gunicorn worker with one epoll loop, made for a port that anybody may reach.
 
 It accepts by itself, so that a connection counts from its first packet: handshakes have
 a deadline and a counter, a full house makes room, each connection gets the certificate
 of its moment, and a stopping process goes on accepting until it is quiet.
 """
 
-import asyncio
 import contextlib
 import ctypes
 import errno
 import os
 import socket
-from functools import partial
+import time
+from email.utils import formatdate
+from select import EPOLLIN, epoll
 from typing import Any, Final
 
-from gunicorn.workers.gasgi import ASGIWorker
+from gunicorn.workers.base import Worker
 
-from webhook.server.connection import Connection
-from webhook.server.limits import (
-    CROWD,
-    DRAIN_LIMIT,
-    HANDSHAKE_SECONDS,
-    QUIET_SECONDS,
-)
-from webhook.server.tls import handshake_failure
-from webhook.server.webhook import Webhook
-from webhook.telemetry import Handshake, Phase
+from webhook.server.connection import Work
+from webhook.server.limits import CROWD, DRAIN_LIMIT, QUIET_SECONDS
+from webhook.server.metrics import Handshake, Phase
+from webhook.server.peer import Loop, Peer
+from webhook.server.renderer import Renderer
+from webhook.server.responses import error
 
 TICK_SECONDS: Final = 1.0
 """Between looks at deadlines, at the certificate's files and at the parent."""
 
-BUSY: Final = frozenset({Phase.REQUEST, Phase.ANSWER, Phase.CLOSING})
+BUSY: Final = frozenset({Phase.HANDSHAKE, Phase.REQUEST, Phase.ANSWER, Phase.CLOSING})
 """What a stopping process waits for, as each has its deadline."""
 
 
-class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types
-    """The one process that answers.
-
-    Attributes:
-        webhook: What answers.
-        probes: The plain port's application.
-        connections: All of them, in the order of their accept.
-        large_bodies: Bytes held by bodies beyond their always granted part.
-        last_answer: When anybody was last answered, on the loop's clock.
-    """
-
-    webhook: Webhook
-    probes: Any
-    large_bodies = 0
-    last_answer = 0.0
-    _crowd = 0
+class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
+    """The one process that answers."""
 
     def load_wsgi(self) -> None:
         """Take the applications that were made before the fork."""
         super().load_wsgi()
-        self.webhook, self.probes = self.app.webhook, self.app.probes
-        self.connections: dict[Connection, None] = {}
+        self.handler = self.app.handler
+        self._loop = Loop(
+            handler=self.handler, app=self.wsgi, probes=self.app.probes, epoll=epoll()
+        )
+        self._next_tick, self._crowd = 0.0, 0
 
-    def handle_exit_signal(self) -> None:
+    def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: drain. SIGINT and SIGQUIT stop now, as gunicorn has it."""
-        self.webhook.draining = True
+        del sig, frame
+        self.handler.draining = True
+
+    # -- the process -------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until a signal, then drain."""
+        self._start()
+        while self.alive and not self.handler.draining:
+            self._turn(TICK_SECONDS)
+        self._drain()
+        for listener in self.sockets:
+            self._loop.epoll.unregister(listener.fileno())
+            while self._accept(listener):
+                continue  # who was in the queue already is served as well
+            listener.close()
+        while self.alive and any(
+            one.phase in BUSY for one in self._loop.peers.values()
+        ):
+            self._turn(0.05)
+
+    def _start(self) -> None:
+        metrics, peers = self.handler.metrics, self._loop.peers
+        metrics.connections.set_function(lambda: len(peers))
+        unanswered = {Phase.REQUEST, Phase.ANSWER}
+        metrics.in_flight.set_function(
+            lambda: sum(one.phase in unanswered for one in list(peers.values()))
+        )
+        self._listeners = {one.fileno(): one for one in self.sockets}
+        for listener in self.sockets:
+            listener.setblocking(False)
+        for descriptor in (*self._listeners, self.PIPE[0]):
+            self._loop.epoll.register(descriptor, EPOLLIN)
+        self._renderer = Renderer(lambda: os.write(self.PIPE[1], b"r"))
+
+    def _drain(self) -> None:
+        """Serve until nobody asks any more.
+
+        kube-apiserver learns late that this replica is leaving: until then a closed
+        listener would be a refused connection, and a failed call.
+        """
+        self.log.info("Draining")
+        settled = time.monotonic() + self.app.settings.drain_seconds
+        while self.alive and (now := time.monotonic()) < settled + DRAIN_LIMIT:
+            if now >= max(settled, self._loop.last_answer + QUIET_SECONDS):
+                break
+            self._turn(0.1)
+
+    # -- the loop ----------------------------------------------------------------
+
+    def _turn(self, seconds: float) -> None:
+        """Give everybody who is ready a turn, then one request that takes longer."""
+        loop = self._loop
+        if time.monotonic() >= self._next_tick:
+            self._tick()
+        for descriptor, events in loop.epoll.poll(0 if loop.working else seconds):
+            peer = loop.peers.get(descriptor)
+            if peer is not None:
+                try:
+                    peer.ready(events)
+                except Exception as problem:  # noqa: BLE001 - it ends one connection
+                    self.handler.failed(problem)
+                    peer.drop()
+            elif descriptor in self._listeners:
+                self._accept(self._listeners[descriptor])
+            else:
+                self._woken()
+        if loop.working:
+            self._work_for(loop.working.popleft())
+
+    def _woken(self) -> None:
+        """Something was rendered, or there was a signal."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.PIPE[0], 4096)
+        for peer, response in self._renderer.finished():
+            if peer.is_open:
+                peer.proceed(response)
+
+    def _work_for(self, peer: Peer) -> None:
+        if not peer.is_open:
+            return
+        if self._loop.large_bodies:
+            self._crowd = 2 * CROWD  # they swell the heap as well
+        if peer.work is Work.LATER:
+            peer.proceed(peer.respond())
+        elif not self._renderer.takes(peer):
+            peer.refuse(error(503))
+            peer.flush()
+
+    def _tick(self) -> None:
+        """Look after everything once."""
+        now = time.monotonic()
+        self._next_tick = now + TICK_SECONDS
+        self.notify()
+        if self.ppid != os.getppid():
+            self.log.info("The parent is gone")
+            self.alive = False
+        self._loop.date = formatdate(usegmt=True).encode()
+        for peer in list(self._loop.peers.values()):
+            if peer.deadline < now:
+                peer.end()
+        self.handler.reload_certificate()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Return freed heap to the OS after a burst (glibc keeps it otherwise).
+
+        Other C libraries keep less, and have no such call.
+        """
+        now = len(self._loop.peers)
+        self._crowd = max(self._crowd, now)
+        if self._crowd > CROWD and now < self._crowd // 2:
+            self._crowd = now
+            with contextlib.suppress(AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)
 
     # -- connections -------------------------------------------------------------
 
-    def _accept(self, listener: socket.socket, *, probes: bool) -> bool:
+    def _accept(self, listener: Any) -> bool:
         """Take one connection a turn, so that others get their turns."""
         try:
             client, _ = listener.accept()
@@ -72,122 +172,35 @@ class AdmissionWorker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no typ
                 self._make_room()
             return False
         client.setblocking(False)
-        if len(self.connections) >= self.worker_connections:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if len(self._loop.peers) >= self.cfg.worker_connections:
             self._make_room()
-        connection = Connection(self, probes=probes)
-        self.connections[connection] = None
-        connection.handshake = self.loop.create_task(
-            self._open(client, connection, probes=probes)
-        )
+        probes = listener is not self.sockets[0]
+        if not probes and not (client := self._wrapped(client)):
+            return True
+        Peer(client, self._loop, probes=probes)
         return True
+
+    def _wrapped(self, client: socket.socket) -> socket.socket | None:
+        """Make a TLS socket, its handshake to come; `None` when that is no use."""
+        watcher, result = self.handler.certificates, Handshake.NO_CERTIFICATE
+        if watcher.current:
+            result = Handshake.DISCONNECTED
+            with contextlib.suppress(OSError):
+                wrapped: socket.socket = watcher.current.context.wrap_socket(
+                    client, server_side=True, do_handshake_on_connect=False
+                )
+                return wrapped
+        client.close()
+        self.handler.metrics.handshakes.labels(result).inc()
+        return None
 
     def _make_room(self) -> None:
         """End the connection that matters least: the oldest that never asked.
 
         Where all have asked, it is the one whose last answer is longest ago.
         """
-        if self.connections:
-            least = min(self.connections, key=lambda one: one.last_answer)
-            self.webhook.metrics.evictions.inc()
-            del self.connections[least]
-            least.abort()
-
-    async def _open(
-        self, client: socket.socket, connection: Connection, *, probes: bool
-    ) -> None:
-        """Bring a connection through its handshake, and say how that ended."""
-        watch, result, tls = self.webhook.certificates, Handshake.OTHER, {}
-        if not probes and watch and watch.current:
-            tls = {
-                "ssl": watch.current.context,
-                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
-                "ssl_shutdown_timeout": HANDSHAKE_SECONDS,
-            }
-        try:
-            if probes or tls:
-                connect = self.loop.connect_accepted_socket
-                await connect(lambda: connection, client, **tls)
-                result = Handshake.COMPLETED
-            else:
-                client.close()
-                result = Handshake.NO_CERTIFICATE
-        except asyncio.CancelledError:
-            result = Handshake.EVICTED
-        except (OSError, EOFError) as problem:
-            result = handshake_failure(problem)
-        finally:
-            connection.handshake = None
-            if result is not Handshake.COMPLETED:
-                self.connections.pop(connection, None)
-            if not probes:
-                self.webhook.metrics.handshakes.labels(result).inc()
-
-    # -- the process -------------------------------------------------------------
-
-    async def _serve(self) -> None:
-        self._start()
-        listeners = [(one.sock, n > 0) for n, one in enumerate(self.sockets)]
-        for listener, probes in listeners:
-            listener.setblocking(False)
-            accept = partial(self._accept, listener, probes=probes)
-            self.loop.add_reader(listener.fileno(), accept)
-        while self.alive and not self.webhook.draining:
-            await self._turn(TICK_SECONDS)
-        await self._drain()
-        for listener, probes in listeners:
-            self.loop.remove_reader(listener.fileno())
-            while self._accept(listener, probes=probes):
-                continue  # who was in the queue already is served as well
-            listener.close()
-        while self.alive and any(
-            one.handshake or one.phase in BUSY for one in self.connections
-        ):
-            await self._turn(0.05)
-
-    def _start(self) -> None:
-        metrics, connections = self.webhook.metrics, self.connections
-        metrics.connections.set_function(lambda: len(connections))
-        unanswered = {Phase.REQUEST, Phase.ANSWER}
-        metrics.in_flight.set_function(
-            lambda: sum(one.phase in unanswered for one in connections)
-        )
-
-    async def _drain(self) -> None:
-        """Serve until nobody asks any more.
-
-        kube-apiserver learns late that this replica is leaving: until then a closed
-        listener would be a refused connection, and a failed call.
-        """
-        self.log.info("Draining")
-        settled = self.loop.time() + self.app.settings.drain_seconds
-        while self.alive and (now := self.loop.time()) < settled + DRAIN_LIMIT:
-            if now >= max(settled, self.last_answer + QUIET_SECONDS):
-                break
-            await self._turn(0.1)
-
-    async def _turn(self, seconds: float) -> None:
-        """Look after everything once, then wait."""
-        self.notify()
-        if self.ppid != os.getppid():
-            self.log.info("The parent is gone")
-            self.alive = False
-        now = self.loop.time()
-        for connection in list(self.connections):
-            if connection.deadline < now:
-                connection.expire()
-        self.webhook.look_at_certificate()
-        self._give_back()
-        await asyncio.sleep(seconds)
-
-    def _give_back(self) -> None:
-        """Return a crowd's memory once it has left; glibc would keep it for the next.
-
-        A connection has buffers of some 100 KB. Other C libraries keep less, and have
-        no such call.
-        """
-        now = len(self.connections)
-        self._crowd = max(self._crowd, now)
-        if self._crowd > CROWD and now < self._crowd // 2:
-            self._crowd = now
-            with contextlib.suppress(AttributeError):
-                ctypes.CDLL(None).malloc_trim(0)
+        peers = self._loop.peers.values()
+        if peers:
+            self.handler.metrics.evictions.inc()
+            min(peers, key=lambda one: one.last_answer).drop(Handshake.EVICTED)

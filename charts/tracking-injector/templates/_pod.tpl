@@ -90,6 +90,8 @@ securityContext:
   value: {{ join "," .Values.namespaces.excluded | quote }}
 - name: MTI_PRECEDENCE
   value: {{ .Values.injection.precedence | quote }}
+- name: MTI_ENFORCED_KEYS
+  value: {{ join "," .Values.injection.enforcedKeys | quote }}
 - name: MTI_AUDIT
   value: {{ ternary "on" "off" .Values.audit.enabled | quote }}
 - name: MTI_EGRESS_MODE

@@ -48,7 +48,7 @@ def test_each_task_pod_is_counted_by_what_became_of_it(
     """And whoever was missed is told so, once; nobody else is."""
     run(release, place, "missed", HEAD)
     run(release, place, "injected", HEAD | {INJECTED_LABEL: "true"})
-    run(release, place, "OptedOut", HEAD | {INJECT_LABEL: "disabled"})
+    run(release, place, "opted-out", HEAD | {INJECT_LABEL: "disabled"})
     run(release, place, "misspelled", {"ray.io/node-type": "haed"})
     expected = {
         "CreatedBeforeLabel": 1,

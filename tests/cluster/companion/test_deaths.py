@@ -102,7 +102,7 @@ def test_two_leaders_for_ten_seconds(release: Release, names: list[str]) -> None
         },
     )
     key = ""
-    with companion(release, "one"), companion(release, "two", lease="second"):
+    with companion(release, "one"), companion(release, "two", lease_name="second"):
         eventually("one leads", lambda: release.leader() == "one", seconds=20)
         until = time.monotonic() + 10
         while time.monotonic() < until:

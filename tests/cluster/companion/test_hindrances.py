@@ -147,7 +147,6 @@ def test_namespaces_are_deleted_mid_write(release: Release, names: list[str]) ->
             seconds=60,
             every=0.5,
         )
-        events = [one["event"] for one in running.lines()]
-
-        assert "step-failed" not in events
+        # An error of the API server has a sentence; one of our own has its places.
+        assert [one for one in running.lines() if "at" in one] == []
         assert running.process.poll() is None

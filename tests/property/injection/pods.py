@@ -16,7 +16,7 @@ from tests.pods import (
     SPARK_EXECUTOR_ENV,
 )
 from webhook.injection.names import INJECTION_ANNOTATION
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 KEYS = ["TRACKING_URI", "TRACKING_API_KEY", "S3", "OTHER", "a.b-c"]
 

@@ -19,12 +19,8 @@ from tests.property.injection.pods import (
 from webhook.injection.decision import decide
 from webhook.injection.environment import KnownSources, environment
 from webhook.injection.names import INJECTED_LABEL, INJECTION_ANNOTATION
-from webhook.injection.patch import (
-    InjectionPolicy,
-    Precedence,
-    enforced,
-    reference,
-)
+from webhook.injection.patch import enforced, reference
+from webhook.injection.policy import InjectionPolicy, Precedence
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.review import MalformedReviewError, answer, parse
 
@@ -75,7 +71,7 @@ def test_the_patched_pod_is_the_intended_one(
     first = policy.precedence is Precedence.FALLBACK
     assert ([ours, *sources] if first else [*sources, ours]) == task["envFrom"]
     for key in policy.enforced_keys:
-        assert [enforced(key, policy)] == [e for e in task["env"] if e["name"] == key]
+        assert [enforced(key)] == [e for e in task["env"] if e["name"] == key]
     assert without_ours(pod, policy) == without_ours(after, policy)
     assert "true" == after["metadata"]["labels"][INJECTED_LABEL]
     note = json.loads(after["metadata"]["annotations"][INJECTION_ANNOTATION])
@@ -160,7 +156,7 @@ def test_override_wins_over_every_source_and_loses_to_every_entry(
 def test_enforced_keys_hold_whatever_anyone_set(
     pod: dict[str, Any], policy: InjectionPolicy
 ) -> None:
-    """Each has the mirror's value, or waits for it."""
+    """Each that the mirror has has the mirror's value."""
     after = values(injected(pod, policy))
 
     for key in policy.enforced_keys:

@@ -162,7 +162,7 @@ def test_a_missing_source_gives_nothing_rather_than_less(
     known[gone.ref] = MirrorReason.SOURCE_UNREADABLE
 
     assert merge(profile, known) == MergeFailure(
-        MirrorReason.SOURCE_UNREADABLE, str(gone.ref)
+        reason=MirrorReason.SOURCE_UNREADABLE, detail=str(gone.ref)
     )
 
 

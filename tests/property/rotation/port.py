@@ -160,6 +160,10 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
+    def groups(self) -> frozenset[str]:
+        """Not used."""
+        raise NotImplementedError
+
 
 def _copy(body: Json) -> Json:
     """Deep enough: nobody changes what lies deeper in place."""

@@ -15,7 +15,7 @@ from tests.unit.companion.certificates.site import (
     endpoint_slice,
 )
 from webhook.cli.main import cli
-from webhook.cluster.config import Connection
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.resources import ENDPOINT_SLICE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def installed() -> Site:
 def run(site: Site, *words: str) -> Result:
     """The command against the site, whose replicas answer for the network."""
     port: Any = site.cluster.client("tracking-injector-certs")
-    access = Connection(port, HOME, "https://api.example")
+    access = ClusterConnection(port, HOME)
 
     def ask(self: TlsProber, replicas: tuple[ReplicaAddress, ...], pem: bytes) -> Any:
         del self

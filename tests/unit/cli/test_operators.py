@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from webhook.cli.manifests import read
-from webhook.cli.pods import OPERATORS, PodInManifest, subjects
+from webhook.cli.operators import OPERATORS
+from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.review import parse
 from webhook.samples import reviews
 

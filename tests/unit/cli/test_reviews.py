@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from webhook.cli.main import cli
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy
 from webhook.injection.review import parse
 from webhook.samples import reviews
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from webhook.cluster.config import Connection, NoAccessError, load_kubeconfig
+from webhook.cluster.config import ClusterConnection, NoAccessError, load_kubeconfig
 
 
 def kubeconfig(folder: Path, **more: Any) -> Path:
@@ -31,9 +31,15 @@ def kubeconfig(folder: Path, **more: Any) -> Path:
     return path
 
 
-def load(path: Path, context: str | None = None) -> Connection:
+def load(path: Path, context: str | None = None) -> ClusterConnection:
     """Connect as the command line does."""
     return load_kubeconfig(manager="test", path=path, context=context)
+
+
+def server_of(connection: ClusterConnection) -> str:
+    """Where the connection leads."""
+    host: str = connection.resources._client.configuration.host
+    return host
 
 
 @pytest.mark.parametrize("current", [{}, {"current-context": "gone"}])
@@ -45,7 +51,7 @@ def test_a_named_context_needs_no_current_one(
     for context, namespace, port in (("a", "team-a", 1), ("b", "default", 2)):
         connection = load(path, context)
         assert connection.namespace == namespace
-        assert connection.server == f"http://127.0.0.1:{port}"
+        assert server_of(connection) == f"http://127.0.0.1:{port}"
 
 
 def test_the_current_context_is_the_default(tmp_path: Path) -> None:
@@ -54,7 +60,7 @@ def test_the_current_context_is_the_default(tmp_path: Path) -> None:
 
     assert load(path).namespace == "team-a"
     assert load(path, "b").namespace == "default"
-    assert load(path, "b").server == "http://127.0.0.1:2"
+    assert server_of(load(path, "b")) == "http://127.0.0.1:2"
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,9 @@ def _informer(port: KubeClient, wakes: list[float]) -> Iterator[Informer[str]]:
         port,
         ListOptions(CONFIG_MAP, namespace="home"),
         lambda body: str(body["data"]["k"]),
-        wake=lambda: wakes.append(time.monotonic()),
         watch_seconds=0.4,
     )
+    informer.subscribe(lambda _: wakes.append(time.monotonic()))
     stop = threading.Event()
     thread = threading.Thread(target=informer.run, args=(stop,), daemon=True)
     thread.start()

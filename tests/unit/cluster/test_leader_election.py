@@ -61,7 +61,6 @@ def candidate(
         LEASE_KEY,
         name,
         clock=lambda: NOW + timedelta(seconds=clock.seconds),
-        wake=lambda: None,
         monotonic=clock,
     )
 
@@ -315,26 +314,6 @@ def test_a_follower_that_is_released_writes_nothing(
 
     assert requests(cluster, second.release) == []
     assert requests(cluster, second.step) == []
-
-
-def test_leadership_won_and_lost_is_told(cluster: FakeCluster, clock: Clock) -> None:
-    """Once each."""
-    told: list[bool] = []
-    leader = LeaderElector(
-        cluster.client(),
-        LEASE_KEY,
-        "a",
-        clock=lambda: NOW,
-        wake=lambda: told.append(leader.is_leader),
-        monotonic=clock,
-    )
-    leader.step()
-    leader.step()
-    candidate(cluster, clock, "uninstall").take_over(60)
-    leader.step()
-    leader.step()
-
-    assert told == [True, False]
 
 
 def test_the_fence_ends_before_another_may_start() -> None:

@@ -158,7 +158,7 @@ MUTANTS: dict[str, tuple[Any, str, str, str, Callable[[], None]]] = {
     "a lost race is believed won": (
         LeaderElector,
         "_write",
-        'body["metadata"]["resourceVersion"] = found.version',
+        'meta["resourceVersion"] = found.version',
         "pass",
         lease(test_leader_election.test_a_lost_race_is_no_leadership),
     ),

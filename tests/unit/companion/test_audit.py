@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.unit.companion.world import CANARY, World
+from tests.unit.companion.companion_world import CANARY, World
 from webhook.cluster import metadata
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
-from webhook.companion.audit import Auditor
-from webhook.companion.verdicts import AuditReason
+from webhook.companion.audit import AuditController, AuditReason, AuditResult
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
-from webhook.injection.patch import Precedence
-from webhook.mirror.decide import NamespaceFilter
+from webhook.injection.policy import Precedence
+from webhook.mirror.reasons import MirrorReason
 
 HEAD = {"ray.io/node-type": "head"}
 OWNER = {
@@ -27,37 +26,55 @@ OWNER = {
 
 
 class Audited(World):
-    """A world whose auditor steps too."""
+    """A world whose pods are audited."""
 
     def __init__(self, precedence: Precedence = Precedence.FALLBACK) -> None:
         """One labeled namespace with its mirror, and the auditor."""
         super().__init__(config_maps=("michelangelo-config",))
-        self.auditor = Auditor(
-            self.means, self.observed, scope=NamespaceFilter(), precedence=precedence
-        )
+        self.start_audit(precedence)
         self.label("ray")
         self.step()
         self.now += timedelta(seconds=10)
 
-    def run(self, name: str, labels: dict[str, str], **parts: Any) -> None:
+    def start_audit(self, precedence: Precedence = Precedence.FALLBACK) -> None:
+        """Let pods be audited from now on."""
+        queue = self.queue("audit")
+        self.audits = self.add(
+            AuditController(
+                self.context,
+                self.caches,
+                queue,
+                namespaces=self.filter,
+                precedence=precedence,
+            ),
+            queue,
+        )
+
+    def run(
+        self, name: str, labels: dict[str, str], namespace: str = "ray", **parts: Any
+    ) -> None:
         """Somebody runs a pod with these labels."""
         container = {"name": "head", "image": "i", **parts.pop("container", {})}
         owner = parts.pop("owner", OWNER)
         self.pod(
-            "ray",
+            namespace,
             name,
             metadata={"labels": labels, "ownerReferences": [owner]},
             spec={"containers": [container]},
             status={"phase": "Running", **parts.pop("status", {})},
         )
 
-    def audit(self) -> dict[AuditReason, int]:
-        """What the auditor counts now."""
-        self.now += timedelta(seconds=2)
-        for follower in self.observed.all():
-            follower.refresh()
-        self.auditor.step(self.now)
-        return dict(self.auditor.report["ray"].counts)
+    def audit(self, namespace: str = "ray") -> AuditResult:
+        """What is found now."""
+        self.step(1)
+        self.step(1)
+        found = self.audits.results.get(namespace)
+        assert found is not None
+        return found
+
+    def counts(self, namespace: str = "ray") -> dict[AuditReason, int]:
+        """What is counted now."""
+        return dict(self.audit(namespace).counts)
 
 
 @pytest.fixture(name="world")
@@ -81,7 +98,7 @@ def test_each_task_pod_has_a_reason(
     """What the webhook would say, and what became of it."""
     world.run("p", labels)
 
-    assert world.audit() == {expected: 1}
+    assert world.counts() == {expected: 1}
 
 
 @pytest.mark.parametrize("role", ["redis-cleanup"])
@@ -89,7 +106,7 @@ def test_pods_that_run_no_task_are_no_miss(world: Audited, role: str) -> None:
     """The API server does not even send them."""
     world.run("p", {"ray.io/node-type": role})
 
-    assert world.audit() == {}
+    assert world.counts() == {}
 
 
 def test_a_pod_from_before_the_label_is_no_miss(world: Audited) -> None:
@@ -105,11 +122,7 @@ def test_a_pod_from_before_the_label_is_no_miss(world: Audited) -> None:
     world.now += timedelta(seconds=10)
     world.label("late")
     world.step()
-    world.audit()
-
-    assert dict(world.auditor.report["late"].counts) == {
-        AuditReason.CREATED_BEFORE_LABEL: 1
-    }
+    assert world.counts("late") == {AuditReason.CREATED_BEFORE_LABEL: 1}
     assert world.events() == []
 
 
@@ -138,7 +151,7 @@ def rayjob(world: Audited) -> None:
 
 def told(world: Audited) -> list[str]:
     """`Kind/name` of everything that an Event is about."""
-    world.means.announcer.flush()
+    world.context.recorder.flush()
     listing = world.user.list(
         ListOptions(EVENT),
         lambda body: "{kind}/{name}".format(**body["involvedObject"]),
@@ -177,16 +190,17 @@ def test_without_the_right_to_see_rayclusters_the_walk_ends_there(
 
 
 def test_an_owner_that_cannot_be_asked_for_now_is_told_later(world: Audited) -> None:
-    """The step fails and is taken again; what was counted is reported all the same."""
+    """It is asked again; what was counted and the pod's own Event are there at once."""
     rayjob(world)
     world.run("a", HEAD)
-    world.cluster.meanwhile("get", lambda: setattr(world.cluster, "outage", True))
-    with pytest.raises(Unavailable):
-        world.audit()
-    assert dict(world.auditor.report["ray"].counts) == {AuditReason.MISSED: 1}
+    world.cluster.fail(lambda call: call.kind == RAY_CLUSTER, Unavailable("timed out"))
+    found = world.audit()
+    assert found.counts == {AuditReason.MISSED: 1}
+    assert isinstance(found.error, Unavailable)
+    assert told(world) == ["Pod/a", "RayCluster/cluster"]
 
-    world.cluster.outage = False
-    world.audit()
+    world.cluster.allow_all()
+    world.step(16)
     assert told(world) == ["Pod/a", "RayCluster/cluster", "RayJob/job"]
 
 
@@ -223,7 +237,7 @@ def test_pods_that_ended_do_not_count(world: Audited) -> None:
     """Nobody can help them."""
     world.run("p", HEAD, status={"phase": "Failed"})
 
-    assert world.audit() == {}
+    assert world.counts() == {}
 
 
 def test_pods_older_than_their_keys_are_counted(world: Audited) -> None:
@@ -232,13 +246,11 @@ def test_pods_older_than_their_keys_are_counted(world: Audited) -> None:
     running = {"name": "head", "state": {"running": {"startedAt": started}}}
     labels = HEAD | {INJECTED_LABEL: "true"}
     world.run("p", labels, status={"containerStatuses": [running]})
-    world.audit()
-    assert world.auditor.report["ray"].outdated == 0
+    assert world.audit().outdated == 0
 
     world.secret("keys", TRACKING_API_KEY="rotated")
     world.step()
-    world.audit()
-    report = world.auditor.report["ray"]
+    report = world.audit()
     assert report.outdated == 1
     assert report.oldest is not None
     assert f"{report.oldest:%H:%M:%S}" == "03:04:10"
@@ -261,27 +273,82 @@ def test_shadowed_keys_are_named(
     world.user.apply(CONFIG_MAP, {"metadata": meta, "data": data})
     source = {"configMapRef": {"name": "michelangelo-config"}}
     world.run("p", HEAD | {INJECTED_LABEL: "true"}, container={"envFrom": [source]})
-    world.audit()
 
-    assert world.auditor.report["ray"].shadowed == expected
-    assert CANARY not in repr(world.observed.config_maps[0].items())
+    assert world.audit().shadowed == expected
+    assert CANARY not in repr(world.caches.config_maps[0].items())
 
 
-def test_without_the_right_to_see_pods_it_says_so(world: Audited) -> None:
-    """That is no failure: the right is optional."""
-    world.restart()
+def test_without_the_right_to_see_pods_nothing_is_said(world: Audited) -> None:
+    """The right is optional; what nobody sees is not reported as in order."""
+    world.run("p", HEAD)
     world.cluster.forbid(lambda call: call.kind == POD)
-    auditor = Auditor(
-        world.means,
-        world.observed,
-        scope=NamespaceFilter(),
-        precedence=Precedence.FALLBACK,
-    )
-    for follower in world.observed.all():
-        follower.refresh()
+    world.restart()
+    world.start_audit()
+    world.step(1)
+    world.step(1)
+    assert world.audits.results.items() == {}
 
-    assert auditor.step(world.now) == 1.0
-    assert auditor.state == "PodsUnreadable"
+    world.cluster.allow_all()
+    assert world.counts() == {AuditReason.MISSED: 1}
+
+
+def test_a_namespace_is_audited_once_a_second_at_most(world: Audited) -> None:
+    """However fast pods come and go; another one's pods cost nothing here."""
+    world.audit()
+    before = world.audits.results.get("ray")
+    seen = set()
+    for number in range(20):
+        world.run(f"p{number}", HEAD)
+        world.step(0.1)
+        seen.add(id(world.audits.results.get("ray")))
+    assert len(seen - {id(before)}) <= 2
+
+    world.label("other")
+    world.audit("other")
+    before = world.audits.results.get("ray")
+    world.run("p", HEAD, "other")
+    assert world.counts("other") == {AuditReason.MISSED: 1}
+    assert world.audits.results.get("ray") is before
+
+
+def test_ten_thousand_missed_pods_starve_no_other_namespace(world: Audited) -> None:
+    """All are counted, the newest are told, and no other Event waits for them."""
+    for number in range(10_000):
+        world.run(f"p{number:05}", HEAD)
+    world.label("late")
+    world.step(2)
+    world.run("p", HEAD, "late")
+    found = world.audit()
+
+    assert found.counts == {AuditReason.MISSED: 10_000}
+    assert len(found.notices) <= 102
+    assert world.audit("late").counts == {AuditReason.MISSED: 1}
+    assert "Missed" in world.events("late")
+
+
+def test_the_newest_missed_pods_are_told(world: Audited) -> None:
+    """It is them that somebody looks at."""
+    for number in range(120):
+        world.run(f"p{number:03}", HEAD)
+        world.now += timedelta(seconds=1)
+    names = {one.about.name for one in world.audit().notices}
+
+    assert {f"p{number:03}" for number in range(20, 120)} == names - {"cluster"}
+
+
+def test_a_mistake_in_one_namespace_stays_there(world: Audited) -> None:
+    """It is told as ours, and the others are audited."""
+    world.label("other")
+    world.step(2)
+    world.run("p", HEAD)
+    world.run("p", HEAD, "other", owner=OWNER | {"uid": "uid-of-another"})
+    world.cluster.fail(
+        lambda call: call.kind == RAY_CLUSTER and call.key.namespace == "ray",
+        RuntimeError("a mistake of ours"),
+    )
+    found = world.audit()
+    assert (found.reason, found.counts) == (MirrorReason.INTERNAL_ERROR, {})
+    assert world.counts("other") == {AuditReason.MISSED: 1}
 
 
 @pytest.mark.parametrize("reason", list(AuditReason))

@@ -1,159 +1,158 @@
-"""The report says what stands where, and nothing that should not be said."""
+"""The report is written when it changed or was lost, and not otherwise."""
 
 import json
-import threading
-from collections import Counter
-from datetime import UTC, datetime
+from typing import Any
 
-from click.testing import CliRunner
-from rich.console import Console
+import pytest
 
-from tests.unit.companion.test_audit import HEAD, Audited
-from tests.unit.companion.world import CANARY, RELEASE
-from webhook.cli.main import cli
-from webhook.cli.status import is_in_order
-from webhook.cli.status_view import screen, span
-from webhook.cluster.interface import ObjectKey
-from webhook.cluster.resources import CONFIG_MAP
-from webhook.companion.metrics import Reports
-from webhook.companion.status import FIELD, Status
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.log import Lines
+from tests.unit.companion.test_report import NOW, mirrored, source
+from webhook.cluster.errors import Forbidden
+from webhook.cluster.events import EventRecorder
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import ListOptions
+from webhook.cluster.resources import CONFIG_MAP, NAMESPACE
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.controller import Context, Controller, Result
+from webhook.companion.results import CompanionResults
+from webhook.companion.status import (
+    FIELD,
+    KEY,
+    StatusController,
+    StatusReason,
+    digest,
+)
+from webhook.mirror.reasons import MirrorReason
 
-
-def reported(world: Audited) -> Status:
-    """The concern that tells about this world."""
-    return Status(
-        world.means,
-        ObjectKey(RELEASE, "tracking-injector-status"),
-        world.supplies,
-        world.mirrors,
-        world.auditor,
-    )
-
-
-def shown(report: dict[str, object], *, wide: bool = False) -> str:
-    """What a person sees on a wide terminal."""
-    companion = {"leader": "one", "renewed": "2026-01-02T03:05:00.000000Z"}
-    console = Console(width=160, record=True, file=None)
-    at = datetime(2026, 1, 2, 3, 5, 10, tzinfo=UTC)
-    with console.capture() as capture:
-        console.print(screen(report | {"companion": companion}, wide=wide, at=at))
-    return capture.get()
+HOME = "release"
+NAME = "tracking-injector-status"
 
 
-def test_it_is_written_when_something_changed_and_not_otherwise() -> None:
+class Published:
+    """A cluster, results by hand, and the controller that publishes them."""
+
+    def __init__(self) -> None:
+        """A ConfigMap as the chart makes it, empty, and one namespace to tell of."""
+        self.cluster = FakeCluster()
+        self.user = self.cluster.client("user")
+        self.user.create(NAMESPACE, {"metadata": {"name": HOME}})
+        self.put({})
+        client = self.cluster.client()
+        self.results = CompanionResults()
+        self.results.mirrors.put("ray", mirrored())
+        self.kept = Informer(
+            client, ListOptions(CONFIG_MAP, namespace=HOME, name=NAME), digest
+        )
+        self.queue = WorkQueue("status")
+        context = Context(
+            client=client,
+            log=Lines(),
+            recorder=EventRecorder(client, component="companion", instance="one"),
+            is_leader=lambda: True,
+            clock=lambda: NOW,
+        )
+        reconciler = StatusController(
+            context, source(self.results), self.kept, self.queue
+        )
+        self.controller: Controller[Result] = Controller(
+            reconciler=reconciler, queue=self.queue, context=context
+        )
+
+    def put(self, data: dict[str, str]) -> None:
+        """Somebody writes the ConfigMap by hand."""
+        meta = {"name": NAME, "namespace": HOME}
+        gone: dict[str, Any] = {FIELD: None}
+        self.user.apply(CONFIG_MAP, {"metadata": meta, "data": data})
+        self.user.patch(CONFIG_MAP, {"metadata": meta, "data": data or gone})
+
+    def step(self) -> int:
+        """The watch catches up, the controller works; returns the writes it made."""
+        self.kept.refresh()
+        self.cluster.calls.clear()
+        self.queue.add(KEY)
+        self.controller.step()
+        return self.cluster.counts()["apply"]
+
+    def report(self) -> dict[str, Any]:
+        """What people and tools read."""
+        body = self.user.get(CONFIG_MAP, NAME, HOME)
+        found: dict[str, Any] = json.loads(body["data"][FIELD])
+        return found
+
+
+@pytest.fixture(name="published")
+def _published() -> Published:
+    return Published()
+
+
+def test_it_is_written_when_something_changed_and_not_otherwise(
+    published: Published,
+) -> None:
     """An idle cluster costs no request."""
-    world = Audited()
-    status = reported(world)
-    world.audit()
-    status.step(world.now)
-    world.cluster.calls.clear()
-    for _ in range(3):
-        world.audit()
-        status.step(world.now)
-    assert world.writes() == 0
+    assert published.step() == 1
+    assert [published.step() for _ in range(3)] == [0, 0, 0]
+    assert not published.cluster.calls
+    published.results.mirrors.put("ray", mirrored(MirrorReason.STALE))
 
-    world.run("p", HEAD)
-    world.audit()
-    status.step(world.now)
-    assert world.writes() == 1 + 1  # the pod itself and the report
+    assert published.step() == 1
+    assert published.report()["namespaces"]["ray"]["reason"] == "Stale"
 
 
-def test_it_holds_no_value() -> None:
-    """Only names, reasons and times."""
-    world = Audited()
-    status = reported(world)
-    world.audit()
-    status.step(world.now)
-    body = world.user.get(CONFIG_MAP, "tracking-injector-status", RELEASE)
-    report = json.loads(body["data"][FIELD])
+def test_a_report_emptied_by_hand_is_written_again(published: Published) -> None:
+    """The watch tells."""
+    published.step()
+    published.put({})
 
-    assert report["schema"] == 1
-    assert report["profiles"]["default"]["keys"] == ["TRACKING_API_KEY", "TRACKING_URI"]
-    assert report["namespaces"]["ray"]["reason"] == "Mirrored"
-    assert CANARY not in body["data"][FIELD]
-    assert "mlflow" not in body["data"][FIELD]
+    assert published.step() == 1
+    assert published.report()["total"] == 1
+    assert published.step() == 0
 
 
-def test_it_never_outgrows_a_config_map() -> None:
-    """What is in order is left out first."""
-    world = Audited()
-    report = world.mirrors.report["ray"]
-    world.mirrors.report = {f"{'n' * 50}-{n}": report for n in range(9000)}
-    text = reported(world).text()
+def test_a_report_overwritten_by_hand_is_written_again(published: Published) -> None:
+    """Whoever wrote it."""
+    published.step()
+    published.put({FIELD: "{}"})
 
-    assert len(text) < 1024 * 1024
-    assert json.loads(text)["truncated"] is True
-    assert json.loads(text)["total"] == 9000
+    assert published.step() == 1
+    assert published.report()["total"] == 1
 
 
-def test_a_person_sees_what_is_wrong() -> None:
-    """Red lines with the reason, and who leads."""
-    world = Audited()
-    world.run("p", HEAD)
-    world.user.delete(CONFIG_MAP, "uri", RELEASE)
-    world.step()
-    world.audit()
-    report = reported(world).report()
-    seen = shown(report)
+def test_a_deleted_report_is_written_again(published: Published) -> None:
+    """Where the right to create it is given."""
+    published.step()
+    published.user.delete(CONFIG_MAP, NAME, HOME)
 
-    assert "Stale" in seen
-    assert "ConfigMap/uri" in seen
-    assert "1 Missed" in seen
-    assert "companion: one leads." in seen
-    assert not is_in_order(report | {"companion": {"leader": "one"}})
+    assert published.step() == 1
+    assert published.report()["total"] == 1
 
 
-def test_pods_that_nobody_looked_at_are_not_told_to_be_none() -> None:
-    """A dash, and why."""
-    world = Audited()
-    report = reported(world).report() | {"audit": "off"}
-    line = next(line for line in shown(report).splitlines() if line.startswith("ray"))
+def test_a_change_of_the_config_map_queues_the_report(published: Published) -> None:
+    """So that nobody waits for the next look."""
+    published.step()
+    published.put({})
+    published.kept.refresh()
 
-    assert line.split()[-3:] == ["-", "-", "-"]
-    assert "Pods are not audited: off." in shown(report)
-
-
-def test_ages_are_as_kubectl_has_them() -> None:
-    """One unit, the largest that has two."""
-    assert [span(s) for s in (5, 119, 120, 7300, 200000)] == [
-        "5s",
-        "119s",
-        "2m",
-        "2h",
-        "2d",
-    ]
+    assert len(published.queue) == 1
 
 
-def test_the_command_explains_itself() -> None:
-    """Without a cluster and without its client's help."""
-    result = CliRunner().invoke(cli, ["status", "--help"])
+def test_a_report_that_cannot_be_written_is_tried_again(published: Published) -> None:
+    """With a reason, and with a pause that grows."""
+    published.cluster.forbid(lambda call: call.verb == "apply")
+    published.step()
+    result = published.controller.results.get(KEY)
 
-    assert result.exit_code == 0
-    assert "--release NAMESPACE[/NAME]" in result.output
+    assert result is not None
+    assert result.reason is StatusReason.WRITE_REFUSED
+    assert isinstance(result.error, Forbidden)
+    published.cluster.allow_all()
+    assert published.step() == 1
 
 
-def test_only_the_leader_measures_the_cluster() -> None:
-    """What one that once led found must not stand beside what is so now."""
-    world = Audited()
-    world.run("p", HEAD)
-    world.audit()
-    leads = threading.Event()
-    reports = Reports(
-        mirrors=world.mirrors,
-        auditor=world.auditor,
-        observed=world.observed,
-        announcer=world.means.announcer,
-        leads=leads.is_set,
-        failures=Counter(),
-    )
+def test_a_watch_that_is_not_permitted_costs_no_write_at_each_look(
+    published: Published,
+) -> None:
+    """What was written is remembered as well."""
+    published.cluster.forbid(lambda call: call.verb == "list")
 
-    def told() -> dict[str, float]:
-        found = {f.name: sum(s.value for s in f.samples) for f in reports.collect()}
-        prefix = "tracking_injector_companion_"
-        names = ("leader", "namespaces", "task_pods")
-        return {name: found[prefix + name] for name in names}
-
-    leads.set()
-    assert told() == {"leader": 1, "namespaces": 1, "task_pods": 1}
-    leads.clear()
-    assert told() == {"leader": 0, "namespaces": 0, "task_pods": 0}
+    assert [published.step() for _ in range(3)] == [1, 0, 0]

@@ -19,7 +19,8 @@ from tests.pods import (
     ray_head,
 )
 from webhook import __version__
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.environment import KnownSources, environment
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.workload import Workload
 
@@ -31,11 +32,9 @@ OWN_PREFIXED = {"prefix": "MLFLOW_", **MIRROR}
 
 
 def enforced(key: str) -> dict[str, Any]:
-    """The entry that takes this key from the mirror."""
-    return {
-        "name": key,
-        "valueFrom": {"secretKeyRef": {"key": key, "name": "michelangelo-tracking"}},
-    }
+    """The entry that takes this key from the mirror, if the mirror has it."""
+    selector = {"key": key, "name": "michelangelo-tracking", "optional": True}
+    return {"name": key, "valueFrom": {"secretKeyRef": selector}}
 
 
 @pytest.mark.parametrize(
@@ -215,20 +214,25 @@ def test_an_absent_list_is_made() -> None:
 
 def test_start_makes_the_reference_optional() -> None:
     """With `onMissing: start` the container starts without the Secret."""
-    policy = InjectionPolicy(
-        on_missing=OnMissing.START, enforced_keys=("TRACKING_URI",)
-    )
+    policy = InjectionPolicy(on_missing=OnMissing.START)
 
     task = first(injected(ray_head(), policy))
 
     assert [{"secretRef": {"name": "michelangelo-tracking", "optional": True}}] == (
         task["envFrom"]
     )
-    assert {
-        "key": "TRACKING_URI",
-        "name": "michelangelo-tracking",
-        "optional": True,
-    } == (task["env"][0]["valueFrom"]["secretKeyRef"])
+
+
+@pytest.mark.parametrize("on_missing", list(OnMissing))
+def test_no_pod_waits_for_an_enforced_key(on_missing: OnMissing) -> None:
+    """A key that the mirror never gets, by a typo, would hold every pod for ever."""
+    policy = InjectionPolicy(on_missing=on_missing, enforced_keys=("TYPO",))
+
+    task = first(injected(ray_head(), policy))
+
+    assert [enforced("TYPO"), *RAY_ENV] == task["env"]
+    mirrored = KnownSources(secrets={"michelangelo-tracking": {}}, config_maps={})
+    assert () == environment(task, mirrored).waits_for
 
 
 def test_a_pod_with_its_own_reference_is_left_alone() -> None:

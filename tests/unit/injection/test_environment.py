@@ -12,9 +12,8 @@ from webhook.injection.environment import (
     VariableSource,
     environment,
     expand,
-    shadowed_keys,
 )
-from webhook.injection.patch import InjectionPolicy, Precedence
+from webhook.injection.policy import InjectionPolicy, Precedence
 
 KNOWN = KnownSources(
     secrets={
@@ -240,13 +239,6 @@ def test_an_enforced_key_holds_in_later_references() -> None:
         "http://central"
         == (values(environment(first(injected(head, policy)), KNOWN))["A"])
     )
-
-
-def test_shadowed_keys_are_named() -> None:
-    """A key that another source wins, of those that the mirror has."""
-    env = of(envFrom=[MIRROR, CONFIG])
-
-    assert ["TRACKING_URI"] == shadowed_keys(env, ["TOKEN", "TRACKING_URI", "ABSENT"])
 
 
 def test_no_value_is_ever_shown() -> None:

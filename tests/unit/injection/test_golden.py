@@ -4,16 +4,16 @@ A case is a folder: `policy.json` and, of each captured review, the expected pat
 patched pod is compared as well: what jsonpatch makes of it must decide to nothing.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.pods import apply
 from webhook import __version__
 from webhook.injection.decision import decide
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 from webhook.injection.review import parse
 from webhook.samples import NOT_A_TASK, reviews
 
@@ -49,5 +49,5 @@ def test_a_captured_review_gets_the_expected_patch(
         file.write_text(actual)
     assert file.read_text() == actual
     after = apply(review.pod, decision)
-    assert () == decide(dataclasses.replace(review, pod=after), policy).patch
+    assert () == decide(structs.replace(review, pod=after), policy).patch
     assert (after == review.pod) is name.startswith(NOT_A_TASK)

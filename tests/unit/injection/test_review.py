@@ -6,7 +6,15 @@ import orjson
 import pytest
 
 from webhook.injection.reasons import InjectionReason, Rejection
-from webhook.injection.review import MalformedReviewError, Review, answer, parse, skim
+from webhook.injection.review import (
+    MAPS,
+    SMALL_BODY,
+    MalformedReviewError,
+    Review,
+    answer,
+    decode,
+    parse,
+)
 from webhook.samples import reviews
 
 
@@ -51,7 +59,7 @@ def test_what_is_no_review_is_refused_by_name(
     body: bytes, rejection: Rejection
 ) -> None:
     """The message is the reason's sentence and nothing of the body."""
-    for read in (parse, skim):
+    for read in (parse, decode):
         with pytest.raises(MalformedReviewError) as refused:
             read(body)
 
@@ -96,6 +104,62 @@ def test_of_duplicate_keys_the_last_wins() -> None:
     )
 
     assert "b" == parse(body).uid
+
+
+@pytest.mark.parametrize(
+    ("start", "rejection"),
+    [
+        pytest.param(b'{"x":', Rejection.NOT_A_REVIEW, id="no kind"),
+        pytest.param(b'{"kind":[],"x":', Rejection.NOT_A_REVIEW, id="another type"),
+        pytest.param(
+            b'{"kind":"AdmissionReview","x":',
+            Rejection.UNSUPPORTED_VERSION,
+            id="version",
+        ),
+        pytest.param(
+            b'{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","x":',
+            Rejection.NO_REQUEST,
+            id="no request",
+        ),
+        pytest.param(b'{"x":nan,"y":', Rejection.NOT_JSON, id="no JSON"),
+    ],
+)
+def test_a_large_body_is_judged_without_being_decoded(
+    start: bytes, rejection: Rejection
+) -> None:
+    """By the types of its first fields; the rest is checked as JSON."""
+    body = start + b'"%s"}' % (b"x" * SMALL_BODY)
+
+    with pytest.raises(MalformedReviewError) as refused:
+        decode(body)
+
+    assert refused.value.rejection is rejection
+
+
+def test_a_large_review_of_an_odd_pod_has_none() -> None:
+    """It is admitted as it is, and what it nests costs nothing."""
+    body = (
+        b'{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":'
+        b'{"uid":"u","object":{"metadata":[%s]}}}' % (b"[]," * SMALL_BODY + b"0")
+    )
+
+    assert decode(body) == Review(uid="u", operation="", kind="", pod=None)
+
+
+def test_a_large_body_of_too_many_maps_is_too_large() -> None:
+    """Two bytes of a map take two hundred of memory."""
+    with pytest.raises(MalformedReviewError) as refused:
+        decode(b"[%s]" % (b"{}," * (MAPS + 1)))
+
+    assert refused.value.rejection is Rejection.TOO_LARGE
+
+
+def test_what_is_left_unread_is_utf_8_all_the_same() -> None:
+    """As JSON has it."""
+    with pytest.raises(MalformedReviewError) as refused:
+        decode(b'{"x":"\xff"}')
+
+    assert refused.value.rejection is Rejection.NOT_JSON
 
 
 def test_an_answer_without_a_patch_has_no_patch_type() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 import webhook.injection.selfcheck as module
 from webhook.injection.decision import Decision
-from webhook.injection.patch import InjectionPolicy, OnMissing, Precedence
+from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.review import Review
 from webhook.injection.selfcheck import selfcheck_errors

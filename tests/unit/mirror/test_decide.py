@@ -1,4 +1,6 @@
-"""Every combination of what can be seen has one verdict."""
+"""Every combination of what can be known leads to one decision."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -12,32 +14,44 @@ from webhook.mirror.decide import (
     decide,
 )
 from webhook.mirror.merge import MergedKeys, MergeFailure
-from webhook.mirror.reasons import MirrorReason
-from webhook.mirror.secret import fingerprint
+from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.mirror.secret import MirrorFingerprint, fingerprint
 from webhook.secret_bytes import SecretBytes
 
-GOOD = MergedKeys({"A": SecretBytes(b"1")}, "digest-1", ())
-OTHER = MergedKeys({"A": SecretBytes(b"2")}, "digest-2", ())
-PROBLEM = MergeFailure(MirrorReason.SOURCE_MISSING, "Secret/s")
+GOOD = MergedKeys(data={"A": SecretBytes(b"1")}, digest="digest-1")
+OTHER = MergedKeys(data={"A": SecretBytes(b"2")}, digest="digest-2")
+PROBLEM = MergeFailure(reason=MirrorReason.SOURCE_MISSING, detail="Secret/s")
 
-ON = LabeledNamespace("ray", "default", terminating=False)
-GOING = LabeledNamespace("ray", "default", terminating=True)
+ON = LabeledNamespace(name="ray", profile="default", terminating=False)
+GOING = LabeledNamespace(name="ray", profile="default", terminating=True)
 
 OURS = ExistingMirror(owned=True, fingerprint=fingerprint(GOOD, "default"))
 OLD = ExistingMirror(owned=True, fingerprint=fingerprint(OTHER, "default"))
 FOREIGN = ExistingMirror(owned=False, fingerprint=fingerprint(GOOD, "default"))
 
-FRESH = ProfileContent(GOOD, None)
-STALE = ProfileContent(GOOD, PROBLEM)
-BROKEN = ProfileContent(None, PROBLEM)
-UNKNOWN = ProfileContent(None, None)
+EMPTY = MergedKeys(data={}, digest="digest-0")
+OURS_EMPTY = ExistingMirror(owned=True, fingerprint=fingerprint(EMPTY, "default"))
+OF_ANOTHER = ExistingMirror(owned=True, fingerprint=fingerprint(GOOD, "gpu"))
+EDITED = ExistingMirror(
+    owned=True, fingerprint=replace(OURS_EMPTY.fingerprint, digest="edited")
+)
+BARE = ExistingMirror(
+    owned=True,
+    fingerprint=MirrorFingerprint(type="t", digest="d", labels=(), annotations=()),
+)
+
+FRESH = ProfileContent(content=GOOD)
+NO_SOURCE = ProfileContent(content=EMPTY)
+STALE = ProfileContent(content=GOOD, problem=PROBLEM)
+BROKEN = ProfileContent(problem=PROBLEM)
+UNKNOWN = ProfileContent()
 
 NOTHING, WRITE, REMOVE = Action.NOTHING, Action.WRITE, Action.REMOVE
 R = MirrorReason
 
 
 @pytest.mark.parametrize(
-    ("namespace", "existing", "supply", "step", "reason"),
+    ("namespace", "existing", "supply", "action", "reason"),
     [
         (None, None, None, NOTHING, R.LEAVING),
         (None, OURS, None, REMOVE, R.LEAVING),
@@ -45,8 +59,8 @@ R = MirrorReason
         (GOING, None, FRESH, NOTHING, R.TERMINATING),
         (GOING, OURS, FRESH, NOTHING, R.TERMINATING),
         (ON, None, None, NOTHING, R.UNKNOWN_PROFILE),
-        (ON, OURS, None, REMOVE, R.UNKNOWN_PROFILE),
-        (ON, FOREIGN, None, NOTHING, R.UNKNOWN_PROFILE),
+        (ON, OURS, None, NOTHING, R.STALE),
+        (ON, FOREIGN, None, NOTHING, R.FOREIGN_SECRET),
         (ON, None, FRESH, WRITE, R.PENDING),
         (ON, OLD, FRESH, WRITE, R.PENDING),
         (ON, OURS, FRESH, NOTHING, R.MIRRORED),
@@ -58,19 +72,25 @@ R = MirrorReason
         (ON, OLD, BROKEN, NOTHING, R.STALE),
         (ON, FOREIGN, BROKEN, NOTHING, R.FOREIGN_SECRET),
         (ON, None, UNKNOWN, NOTHING, R.PENDING),
+        (ON, None, NO_SOURCE, WRITE, R.PENDING),
+        (ON, OURS_EMPTY, NO_SOURCE, NOTHING, R.NO_SOURCES),
+        (ON, EDITED, NO_SOURCE, WRITE, R.PENDING),
+        (ON, BARE, NO_SOURCE, WRITE, R.PENDING),
+        (ON, OURS, NO_SOURCE, NOTHING, R.STALE),
+        (ON, OF_ANOTHER, NO_SOURCE, WRITE, R.PENDING),
     ],
 )
-def test_a_verdict(
+def test_a_decision(
     namespace: LabeledNamespace | None,
     existing: ExistingMirror | None,
     supply: ProfileContent | None,
-    step: Action,
+    action: Action,
     reason: MirrorReason,
 ) -> None:
     """What to do, and why."""
-    verdict = decide(namespace, existing, supply, NamespaceFilter())
+    decision = decide(namespace, existing, supply, NamespaceFilter())
 
-    assert (verdict.step, verdict.reason) == (step, reason)
+    assert (decision.action, decision.reason) == (action, reason)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +113,47 @@ def test_label_and_list_must_agree(
 
 
 @pytest.mark.parametrize(
-    ("existing", "step"), [(None, NOTHING), (OURS, REMOVE), (FOREIGN, NOTHING)]
+    ("existing", "action"), [(None, NOTHING), (OURS, REMOVE), (FOREIGN, NOTHING)]
 )
 def test_a_namespace_that_may_not_have_keys_loses_them(
-    existing: ExistingMirror | None, step: Action
+    existing: ExistingMirror | None, action: Action
 ) -> None:
     """As if it had been switched off, but never what is not ours."""
-    verdict = decide(ON, existing, FRESH, NamespaceFilter(allowed=("other",)))
+    decision = decide(ON, existing, FRESH, NamespaceFilter(allowed=("other",)))
 
-    assert verdict == MirrorDecision(step, R.NOT_ALLOWED)
+    assert decision == MirrorDecision(action=action, reason=R.NOT_ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("enforced", "reason", "detail"),
+    [
+        (("A",), R.MIRRORED, ""),
+        (("A", "TYPO", "PATH"), R.ENFORCED_KEY_MISSING, "TYPO, PATH"),
+    ],
+)
+def test_an_enforced_key_that_the_mirror_lacks_is_named(
+    enforced: tuple[str, ...], reason: MirrorReason, detail: str
+) -> None:
+    """No pod waits for it, so somebody has to say it."""
+    decision = decide(ON, OURS, FRESH, NamespaceFilter(), enforced)
+
+    assert (decision.action, decision.reason, decision.detail) == (
+        NOTHING,
+        reason,
+        detail,
+    )
+
+
+@pytest.mark.parametrize("reason", [*MirrorReason, *KeyReason])
+def test_every_reason_has_a_sentence(reason: MirrorReason | KeyReason) -> None:
+    """For Events and tables."""
+    assert reason.sentence.endswith((".", "?"))
+
+
+def test_what_nobody_has_to_look_into_is_in_order() -> None:
+    """Everything else makes `status` exit with 1."""
+    assert {one for one in MirrorReason if one.is_in_order} == {
+        R.MIRRORED,
+        R.TERMINATING,
+        R.LEAVING,
+    }

@@ -11,7 +11,13 @@ import pytest
 from webhook.mirror.merge import LIMIT, MergedKeys, MergeFailure, digest, merge
 from webhook.mirror.profile import parse_profiles
 from webhook.mirror.reasons import KeyReason, MirrorReason
-from webhook.mirror.secret import desired_secret, fingerprint, fingerprint_of, is_owned
+from webhook.mirror.secret import (
+    desired_secret,
+    fingerprint,
+    fingerprint_of,
+    is_owned,
+    keys_removal,
+)
 from webhook.secret_bytes import SecretBytes
 
 
@@ -373,3 +379,19 @@ def test_every_reason_has_a_sentence(one: MirrorReason | KeyReason) -> None:
     """That ends with a full stop and fits a table."""
     assert one.sentence[-1] in ".?"
     assert len(one.sentence) < 130
+
+
+def test_a_profile_without_a_source_gives_nothing_in_order() -> None:
+    """Its mirror is empty, so that no pod waits for what never comes."""
+    result = merged('{"default": []}')
+
+    assert isinstance(result, MergedKeys)
+    assert (dict(result.data), result.digest) == ({}, digest({}))
+
+
+def test_what_others_added_is_taken_out_by_a_merge_patch() -> None:
+    """Null takes a key away, whoever owns it."""
+    assert keys_removal("ray", ["A"]) == {
+        "metadata": {"name": "michelangelo-tracking", "namespace": "ray"},
+        "data": {"A": None},
+    }

@@ -300,8 +300,8 @@ def certificate_informers(
     """
     selections = (
         ListOptions(WEBHOOK_CONFIGURATION, name=names.configuration),
-        ListOptions(SECRET, names.namespace, names.pair_secret),
-        ListOptions(SECRET, names.namespace, names.state_secret),
+        ListOptions(SECRET, namespace=names.namespace, name=names.pair_secret),
+        ListOptions(SECRET, namespace=names.namespace, name=names.state_secret),
     )
     informers = [
         Informer(client, one, metadata.resource_version, watch_seconds=watch_seconds)

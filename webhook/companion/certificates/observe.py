@@ -110,7 +110,7 @@ class Observer:
         """
         selection = ListOptions(
             ENDPOINT_SLICE,
-            self.names.namespace,
+            namespace=self.names.namespace,
             labels=f"kubernetes.io/service-name={self.names.service}",
         )
         slices = self.client.list(selection, replica_addresses)

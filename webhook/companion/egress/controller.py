@@ -40,6 +40,7 @@ class EgressResult(Result):
     """How egress of a namespace stands.
 
     Attributes:
+        reason: the word for it.
         mode: how far egress goes there.
         policies: of ours that should be there; under `observe`, that would be.
         orphans: shadows left there that no policy justifies.
@@ -48,6 +49,7 @@ class EgressResult(Result):
         waiting: names are still to be looked up.
     """
 
+    reason: EgressReason
     mode: EgressMode
     policies: int = 0
     orphans: int = 0

@@ -25,13 +25,11 @@ class _Profile:
         digest: of the keys that `derived` was derived from.
         derived: what they name.
         former: servers that earlier keys named, each with when it was last named.
-        permitted: `derived` and the former ones; the same object while it is equal.
     """
 
     digest: str = ""
     derived: DerivedDestinations = _NONE
     former: dict[Destination, datetime] = field(default_factory=dict)
-    permitted: DerivedDestinations = _NONE
 
 
 class DestinationTracker:
@@ -45,8 +43,8 @@ class DestinationTracker:
 
     def destinations(
         self, profile: str, content: MergedKeys, now: datetime
-    ) -> DerivedDestinations:
-        """Return what a profile's keys name, and named within the grace period."""
+    ) -> tuple[DerivedDestinations, tuple[Destination, ...]]:
+        """Return what a profile's keys name, and what they named besides of late."""
         with self._lock:
             known = self._profiles.setdefault(profile, _Profile())
             if known.digest != content.digest:
@@ -57,12 +55,7 @@ class DestinationTracker:
                 for one, at in known.former.items()
                 if one not in named and now - at < self._grace
             }
-            permitted = DerivedDestinations(
-                (*named, *sorted(known.former)), known.derived.findings
-            )
-            if permitted != known.permitted:
-                known.permitted = permitted
-            return known.permitted
+            return known.derived, tuple(sorted(known.former))
 
     def expires_in(self, profile: str, now: datetime) -> float | None:
         """Return the seconds until a former server is no longer permitted."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from webhook.cluster.errors import Forbidden, NotFound
-from webhook.cluster.interface import Discovery, Json, KubeClient, ListOptions
+from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import CONFIG_MAP, ResourceType
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
@@ -54,17 +54,15 @@ class EngineDetector:
     def __init__(
         self,
         context: Context,
-        discovery: Discovery,
         queue: WorkQueue,
     ) -> None:
         """Queue the first look; nothing is asked yet.
 
         Args:
             context: what all controllers share.
-            discovery: says which API groups are served.
             queue: of this controller.
         """
-        self._client, self._discovery = context.client, discovery
+        self._client = context.client
         self._on_change: list[Callable[[], None]] = []
         self.detected = DetectedEngines()
         """As of the last look that worked."""
@@ -77,7 +75,7 @@ class EngineDetector:
     def reconcile(self, key: str, now: datetime) -> EngineResult:
         """Look, and again in half an hour."""
         del key, now
-        detected = detect_engines(self._client, self._discovery)
+        detected = detect_engines(self._client)
         changed, self.detected = detected != self.detected, detected
         for on_change in self._on_change if changed else ():
             on_change()
@@ -101,13 +99,13 @@ class EngineDetector:
         )
 
 
-def detect_engines(client: KubeClient, discovery: Discovery) -> DetectedEngines:
+def detect_engines(client: KubeClient) -> DetectedEngines:
     """Ask which APIs are served, and list what may be listed.
 
     Raises:
         ClusterError: the server does not say, for another reason than a missing right.
     """
-    groups = discovery.groups()
+    groups = client.groups()
     engines: dict[Engine, list[str]] = {engine: [] for engine in present(groups)}
     restricting: dict[str, list[tuple[Engine, str]]] = {}
     for control in served_controls(groups):

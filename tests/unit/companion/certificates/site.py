@@ -10,7 +10,7 @@ from certs.issue import issue
 from certs.policy import CertificatePolicy, service_name
 from certs.state import ReplicaCertificate
 from tests.fakes.cluster import FakeCluster
-from tests.unit.companion.world import Lines
+from tests.fakes.log import Lines
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.resources import (
     ENDPOINT_SLICE,

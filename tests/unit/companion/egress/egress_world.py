@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from tests.fakes.cluster import FakeCluster
-from tests.unit.companion.world import Lines
+from tests.fakes.log import Lines
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import (
@@ -108,9 +108,9 @@ class Keys:
             return None
         keys = self._keys[name]
         if keys is None:
-            return ProfileContent(None, None)
+            return ProfileContent()
         data = {k: SecretBytes(v.encode()) for k, v in keys.items()}
-        return ProfileContent(MergedKeys(data, str(keys), ()), None)
+        return ProfileContent(content=MergedKeys(data=data, digest=str(keys)))
 
     def subscribe(self, on_change: Callable[[str], None]) -> None:
         """Call back with a profile's name."""
@@ -181,7 +181,7 @@ class EgressWorld:
             jitter=lambda: 0.0,
         )
         self.engines = EngineDetector(
-            self.context, own, engines_queue := self.queue("engines")
+            self.context, engines_queue := self.queue("engines")
         )
         sources = EgressSources(
             profiles=self.keys, index=index, dns=self.dns, engines=self.engines
@@ -283,7 +283,7 @@ class EgressWorld:
 
     def ours(self, namespace: str = "team-a") -> list[Json]:
         """Return the policies in a namespace that we made, by name."""
-        listing = self.user.list(ListOptions(NETWORK_POLICY, namespace), dict)
+        listing = self.user.list(ListOptions(NETWORK_POLICY, namespace=namespace), dict)
         found = [body for _, (_, body) in sorted(listing.items.items())]
         return [b for b in found if b["metadata"]["name"].startswith("mti-egress-")]
 
@@ -317,6 +317,7 @@ class EgressWorld:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Return reason, object and message of every Event, in order."""
+        self.context.recorder.flush()
         listing = self.user.list(ListOptions(EVENT), dict)
         return sorted(
             (e["reason"], e["involvedObject"]["name"], e["message"])

@@ -323,6 +323,36 @@ def test_a_server_that_keys_no_longer_name_stays_for_a_grace_period(
     assert expires == 6 * 3600
 
 
+@pytest.mark.parametrize("wrong", ["mlfow.example.org", "mlflow.ml", "mlflow.ml.svc"])
+def test_a_corrected_mistake_is_not_held_against_a_namespace(
+    world: EgressWorld, wrong: str
+) -> None:
+    """A server that never had a rule need not stay permitted."""
+    world.policy(DENY)
+    world.keys.set("default", TRACKING_URI=f"https://{wrong}")
+    world.step()
+    before = world.result().reason
+    world.keys.set("default", TRACKING_URI="https://mlflow.example.org")
+    world.step(6)
+
+    assert before is EgressReason.UNRESOLVED
+    assert world.result().reason is EgressReason.EGRESS_READY
+    assert world.result().findings == ()
+
+
+def test_a_former_server_that_fails_later_stays(world: EgressWorld) -> None:
+    """Its addresses are known, and pods that run still dial them."""
+    world.policy(DENY)
+    world.step()
+    world.keys.set("default", TRACKING_URI="https://other.example.org")
+    world.zone.records["other.example.org"] = ("203.0.113.9",)
+    world.step(60)
+    world.zone.records["mlflow.example.org"] = DnsOutcome.NXDOMAIN
+    world.step(600)
+
+    assert world.opened() == ["203.0.113.7/32", "203.0.113.9/32"]
+
+
 def test_all_shadows_of_a_namespace_are_rewritten_in_one_round(
     world: EgressWorld,
 ) -> None:

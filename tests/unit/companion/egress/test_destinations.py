@@ -15,13 +15,13 @@ HOUR = timedelta(hours=1)
 def keys(host: str) -> MergedKeys:
     """Return keys that name a server."""
     uri = SecretBytes(f"https://{host}".encode())
-    return MergedKeys({"TRACKING_URI": uri}, host, ())
+    return MergedKeys(data={"TRACKING_URI": uri}, digest=host)
 
 
 def hosts(tracker: DestinationTracker, host: str, now: datetime) -> list[str]:
     """Return the servers permitted once the keys name this one."""
-    found = tracker.destinations("default", keys(host), now)
-    return [one.host for one in found.destinations]
+    derived, former = tracker.destinations("default", keys(host), now)
+    return [one.host for one in (*derived.destinations, *former)]
 
 
 def test_a_former_server_stays_for_the_grace_period() -> None:
@@ -48,19 +48,20 @@ def test_a_server_that_is_named_again_is_former_no_more() -> None:
     assert hosts(tracker, "b.example", NOW + 9 * HOUR) == ["b.example"]
 
 
-def test_equal_destinations_are_the_same_object() -> None:
-    """What is computed from them need not be computed again."""
+def test_equal_keys_are_derived_once() -> None:
+    """A thousand namespaces share a profile."""
     tracker = DestinationTracker((), GRACE)
-    first = tracker.destinations("default", keys("a.example"), NOW)
+    first, _ = tracker.destinations("default", keys("a.example"), NOW)
 
-    assert tracker.destinations("default", keys("a.example"), NOW + HOUR) is first
+    assert tracker.destinations("default", keys("a.example"), NOW + HOUR)[0] is first
 
 
 def test_profiles_and_settings_keep_their_own() -> None:
     """A host of the settings is no former one, whatever the keys say."""
     tracker = DestinationTracker((Destination("c.example", 443, "S"),), GRACE)
     hosts(tracker, "a.example", NOW)
-    other = tracker.destinations("other", keys("b.example"), NOW)
+    other, former = tracker.destinations("other", keys("b.example"), NOW)
 
     assert [one.host for one in other.destinations] == ["b.example", "c.example"]
+    assert former == ()
     assert tracker.expires_in("other", NOW) is None

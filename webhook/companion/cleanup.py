@@ -1,0 +1,178 @@
+"""Takes away what the companion made: for an uninstall, and where egress is off.
+
+The webhook's configuration goes first, or nothing does: a pod that still got a
+reference would wait for its mirror for ever. The companion still runs then, so its
+Lease is taken over next: whoever leads stops within its fence, nobody else takes over,
+and nothing comes back.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from webhook.cluster import metadata
+from webhook.cluster.errors import ClusterError, Forbidden, NotFound
+from webhook.cluster.informer import Informer
+from webhook.cluster.interface import ListOptions, ObjectKey, Preconditions
+from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
+from webhook.cluster.resources import NETWORK_POLICY, WEBHOOK_CONFIGURATION
+from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.controller import Context, Result
+from webhook.companion.mirror_writer import MirrorWriter, meaning
+from webhook.companion.projections import MirrorState
+from webhook.egress.own_policy import is_own
+from webhook.egress.reasons import EgressReason
+from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
+
+HELD_SECONDS: Final = 60
+"""How long nobody may lead; Helm deletes the Deployment within that."""
+_LAST_WRITES: Final = FENCE_SECONDS + 2.0
+"""Seconds until whoever led has stopped, and its last write ended; every API server has
+stopped asking the webhook long before."""
+_ROUNDS: Final = 5
+"""Lists at most; the second only confirms, later ones follow a failure."""
+_OURS: Final = ListOptions(NETWORK_POLICY, labels=f"{MANAGED_BY_LABEL}={MANAGED_BY}")
+_KEY: Final = "policies"
+
+
+def delete_mirrors(
+    context: Context,
+    mirrors: Informer[MirrorState],
+    elector: LeaderElector,
+    *,
+    configuration: str,
+    wait: Callable[[float], object],
+) -> dict[str, str]:
+    """Delete every mirror of ours in any namespace, whether pods refer to it or not.
+
+    Args:
+        context: what all controllers share.
+        mirrors: knows the mirrors; it need not run.
+        elector: takes the Lease over.
+        configuration: name of the webhook's configuration.
+        wait: sleeps for so many seconds.
+
+    Returns:
+        What is left, by namespace, and why; empty when all is gone.
+
+    Raises:
+        ClusterError: the configuration cannot be removed, and so nothing was; or
+            mirrors cannot even be listed.
+    """
+    asked = _disconnect(context, configuration)
+    led = _take_over(context, elector)
+    if asked or led:
+        wait(_LAST_WRITES)
+    left: dict[str, str] = {}
+    for round_ in range(_ROUNDS):
+        mirrors.refresh()
+        failing = mirrors.health.failing
+        if failing is not None:
+            raise failing
+        left = _delete_all(context, mirrors)
+        if not left and round_:
+            return {}
+        wait(1.0 if left else 0.2)
+    return left
+
+
+def delete_policies(context: Context) -> int:
+    """Delete every NetworkPolicy of ours; return how many there were.
+
+    Raises:
+        ClusterError: they cannot be listed, or one could not be deleted, in which case
+            all others were.
+    """
+    listing = context.client.list(_OURS, dict)
+    own = [
+        (key, metadata.uid(body))
+        for key, (_, body) in sorted(listing.items.items())
+        if is_own(metadata.labels(body), key.name)
+    ]
+    failed: list[ClusterError] = []
+    for key, uid in own:
+        try:
+            _delete_policy(context, key, uid)
+        except ClusterError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return len(own)
+
+
+class PolicyCleanup:
+    """Reconciles a single key where egress is off: takes an earlier mode's policies.
+
+    A shadow left behind would go stale, and a namespace closed by `isolate` would stay
+    closed. Nothing is watched for it: it lists once, and again after a failure.
+    """
+
+    name = "policy-cleanup"
+
+    def __init__(self, context: Context, queue: WorkQueue) -> None:
+        """Queue the one key there is."""
+        self._context = context
+        queue.add(_KEY)
+
+    def reconcile(self, key: str, now: datetime) -> Result:
+        """Delete what there is, once."""
+        del key, now  # there is one key, and nothing to wait for
+        if not self._context.is_leader():
+            return Result(reason=EgressReason.SWITCHED_OFF, requeue_after=1.0)
+        try:
+            delete_policies(self._context)
+        except Forbidden as error:
+            # Without the right there is nothing to do but to say so.
+            fields = {"problem": str(error)}
+            self._context.log.line("warning", "egress-policies-unknown", fields)
+            return Result(reason=EgressReason.SWITCHED_OFF, detail=str(error))
+        return Result(reason=EgressReason.SWITCHED_OFF)
+
+    def failure(self, key: str, error: Exception) -> Result:
+        """Return that policies may be left; they are tried again."""
+        del key
+        return Result(reason=EgressReason.WRITE_REFUSED, error=error)
+
+
+def _disconnect(context: Context, configuration: str) -> bool:
+    """Return whether there was a configuration, so that API servers asked us."""
+    try:
+        context.client.delete(WEBHOOK_CONFIGURATION, configuration)
+    except NotFound:
+        return False
+    fields = {"configuration": configuration}
+    context.log.line("info", "webhook-disconnected", fields)
+    return True
+
+
+def _take_over(context: Context, elector: LeaderElector) -> bool:
+    """Return whether somebody may lead, whom it takes a while to stop."""
+    try:
+        elector.take_over(HELD_SECONDS)
+    except NotFound:
+        return False  # nobody leads where there is no Lease
+    except ClusterError as error:
+        context.log.line("warning", "lease-not-seized", {"problem": str(error)})
+    return True
+
+
+def _delete_all(context: Context, mirrors: Informer[MirrorState]) -> dict[str, str]:
+    writer, left = MirrorWriter(context, mirrors), {}
+    for key, mirror in mirrors.items().items():
+        if not mirror.existing.owned:
+            continue
+        try:
+            writer.delete(key.namespace, mirror)
+        except ClusterError as error:
+            left[key.namespace] = meaning(error).sentence
+    return left
+
+
+def _delete_policy(context: Context, key: ObjectKey, uid: str) -> None:
+    only = Preconditions(uid=uid)
+    try:
+        context.client.delete(NETWORK_POLICY, key.name, key.namespace, only=only)
+    except NotFound:
+        return
+    fields = {"namespace": key.namespace, "name": key.name}
+    context.log.line("info", "egress-policy-deleted", fields)
