@@ -309,8 +309,9 @@ def _basis(own: OwnPolicy) -> str:
 
 def _words(given: EgressInput, peer: Mapping[str, Any]) -> str:
     if "ipBlock" in peer:
-        hosts = given.hosts(ip_network(peer["ipBlock"]["cidr"]))
-        return peer["ipBlock"]["cidr"] + (f" ({', '.join(hosts)})" if hosts else "")
+        network = ip_network(peer["ipBlock"]["cidr"])
+        hosts = ", ".join(given.hosts(network))
+        return f"{network} ({hosts})" if hosts else str(network)
     labels = {
         **peer.get("podSelector", {}).get("matchLabels", {}),
         **peer.get("namespaceSelector", {}).get("matchLabels", {}),

@@ -196,7 +196,7 @@ def _check_size(text: bytes, name: str) -> None:
             total += size
             sizes |= {event.anchor: size} if event.anchor else {}
         elif isinstance(event, yaml.AliasEvent):
-            size = sizes.get(event.anchor, 0)
+            size = sizes.get(event.anchor or "", 0)
             total, repeated = total + size, repeated + size
         if len(open_) > _DEEPEST:
             raise BadInputError(f"{name}: {_TOO_DEEP}.")

@@ -136,10 +136,10 @@ def _check(pod: Field) -> None:
         for entry in container.at("env").items():
             entry.at("value").text()
             value_from = entry.at("valueFrom").or_empty()
-            for name in ("secretKeyRef", "configMapKeyRef"):
+            for name in ("secretKeyRef", "configMapKeyRef", "fileKeyRef"):
                 reference = value_from.at(name).or_empty()
-                reference.at("name").text()
-                reference.at("key").text()
+                for part in ("name", "key", "volumeName", "path"):
+                    reference.at(part).text()
         for source in container.at("envFrom").items():
             source.at("prefix").text()
             for name in ("secretRef", "configMapRef"):

@@ -64,7 +64,8 @@ def dialed_by_requests(uri: str, keys: dict[str, str]) -> tuple[str | None, int 
         proxy = select_proxy(asked, get_environ_proxies(asked))
     if not proxy:
         return None, None
-    parsed = parse_url(prepend_scheme_if_needed(proxy, "http"))
+    # Its types leave this function out.
+    parsed = parse_url(prepend_scheme_if_needed(proxy, "http"))  # type: ignore[no-untyped-call]
     return parsed.host, parsed.port
 
 
@@ -80,7 +81,7 @@ def test_what_is_dialed_is_what_requests_dials(seed: int) -> None:
         keys = variables(choose, target.spelled)
         proxies, findings = Proxies.read(keys)
         via = proxies.for_server(target)
-        ours = (None, None)
+        ours: tuple[str | None, int | None] = (None, None)
         if via is not None:
             proxied += 1
             there = via.server

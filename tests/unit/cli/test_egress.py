@@ -94,8 +94,8 @@ def test_a_plan_says_what_would_be_written_and_why(run: Run) -> None:
     assert lines[1] == "team-a: EgressReady"
     assert lines[2].endswith(", on top of deny")
     assert [line.split("── ")[1] for line in lines[3:]] == [
-        "10.0.0.10/32 TCP/53, UDP/53",
-        "203.0.113.7/32 TCP/443",
+        "10.0.0.10/32 (nameserver) TCP/53, UDP/53",
+        "203.0.113.7/32 (mlflow.example.com) TCP/443",
     ]
     assert "hunter2" not in result.output
 
@@ -397,9 +397,10 @@ def test_published_settings_hold(world: EgressWorld) -> None:
 
     assert ask("plan").stdout.splitlines() == [
         "team-a: EgressReady",
-        "└── mti-egress-isolate, which closes injected pods to all else",
-        "    ├── 10.0.0.99/32 TCP/53, UDP/53",
-        "    └── 203.0.113.7/32 TCP/443",
+        "└── mti-egress-isolate, of tracking-injector, which closes injected pods to"
+        " all else",
+        "    ├── 10.0.0.99/32 (nameserver) TCP/53, UDP/53",
+        "    └── 203.0.113.7/32 (mlflow.example.com) TCP/443",
     ]
 
 
