@@ -400,7 +400,7 @@ def test_published_settings_hold(world: EgressWorld) -> None:
         "└── mti-egress-isolate, of tracking-injector, which closes injected pods to"
         " all else",
         "    ├── 10.0.0.99/32 (nameserver) TCP/53, UDP/53",
-        "    └── 203.0.113.7/32 (mlflow.example.com) TCP/443",
+        "    └── 203.0.113.7/32 (mlflow.example.org) TCP/443",
     ]
 
 
