@@ -1,20 +1,22 @@
 """A cluster in memory, with versions, watches, conflicts and rights.
 
 What its client answers is held to a real API server by `tests.contracts.kube_client`.
-Faults are switched on by name: `forbid`, `fail`, `outage`, `compact`, `stall`,
-`throttle`, `full`.
+Faults are switched on by name: `forbid`, `fail`, `hang`, `outage`, `compact`, `stall`,
+`throttle`, `full`, and `put` stores what no API server would take.
 """
 
-import copy
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tests.fakes import ownership
+from tests.fakes.ownership import copied
 from tests.fakes.selectors import selected
 from webhook.cluster import metadata
 from webhook.cluster.errors import (
@@ -60,6 +62,9 @@ class Call:
 
 Rule = Callable[[Call], bool]
 
+_PATIENCE: Final = 10.0
+"""Seconds after which a client gives up on a call that hangs."""
+
 
 class FakeCluster:
     """The state and its faults; `client` gives the port."""
@@ -70,11 +75,12 @@ class FakeCluster:
         self._changed = threading.Condition()
         self._objects: dict[ResourceType, dict[ObjectKey, Json]] = {}
         self._owned: dict[tuple[ResourceType, str], dict[str, set[ownership.Path]]] = {}
-        self._history: list[tuple[int, ResourceType, WatchEventType, Json]] = []
+        self._history: dict[ResourceType, list[tuple[int, WatchEventType, Json]]] = {}
         self._version = 100
         self._oldest = 0
         self._forbidden: list[Rule] = []
         self._failing: list[tuple[Rule, Exception]] = []
+        self._hanging: list[tuple[Rule, threading.Event]] = []
         self._counter = 0
         self._meanwhile: tuple[str, Callable[[], object]] | None = None
         self.calls: list[Call] = []
@@ -105,10 +111,55 @@ class FakeCluster:
         """From now on a call for which the rule holds fails with this error."""
         self._failing.append((rule, error))
 
+    def hang(self, rule: Rule) -> threading.Event:
+        """From now on a call for which the rule holds waits for this event, and fails.
+
+        Others go on meanwhile.
+        """
+        until = threading.Event()
+        self._hanging.append((rule, until))
+        return until
+
     def allow_all(self) -> None:
-        """Gives every right back, and ends what `fail` began."""
+        """Gives every right back, and ends what `fail` and `hang` began."""
         self._forbidden.clear()
         self._failing.clear()
+        for _, until in self._hanging:
+            until.set()
+        self._hanging.clear()
+
+    def put(self, kind: ResourceType, body: Json) -> ObjectKey:
+        """Stores a body as it is, whatever it holds; returns its address."""
+        with self._changed:
+            self._version += 1
+            odd = copied(body)
+            if isinstance(odd.get("metadata"), dict):
+                odd["metadata"].setdefault("resourceVersion", str(self._version))
+            key = metadata.key(odd)
+            self._objects.setdefault(kind, {})[key] = odd
+            self._owned.pop((kind, metadata.uid(odd)), None)
+            self._tell(kind, WatchEventType.UPSERT, odd)
+            return key
+
+    def stored(self, kind: ResourceType, key: ObjectKey) -> Json | None:
+        """An object itself, not to be changed; None where there is none."""
+        with self._changed:
+            return self._objects.get(kind, {}).get(key)
+
+    def among(self, kind: ResourceType, namespace: str) -> list[Json]:
+        """The objects of a namespace themselves, not to be changed."""
+        with self._changed:
+            found = self._objects.get(kind, {}).items()
+            return [body for key, body in found if key.namespace == namespace]
+
+    def drop(self, kind: ResourceType, key: ObjectKey) -> None:
+        """Takes an object away, whatever it holds."""
+        with self._changed:
+            self._version += 1
+            odd = self._objects[kind].pop(key)
+            if isinstance(odd.get("metadata"), dict):
+                odd["metadata"]["resourceVersion"] = str(self._version)
+            self._tell(kind, WatchEventType.DELETED, odd)
 
     def compact(self) -> None:
         """Forgets the past: a watch from an older version gets 410."""
@@ -123,7 +174,7 @@ class FakeCluster:
 
     def terminate(self, namespace: str) -> None:
         """A namespace begins to go away."""
-        body = copy.deepcopy(self._objects[NAMESPACE][ObjectKey("", namespace)])
+        body = copied(self._objects[NAMESPACE][ObjectKey("", namespace)])
         body["metadata"]["deletionTimestamp"] = _stamp(self._clock())
         body["status"] = {"phase": "Terminating"}
         with self._changed:
@@ -135,9 +186,17 @@ class FakeCluster:
 
     # What follows serves FakeKubeClient, under its lock.
 
-    def admit(self, verb: str, kind: ResourceType, key: ObjectKey) -> None:
+    def wait(self, call: Call) -> None:
+        """Keeps a call waiting that is to hang; nobody else's lock is held."""
+        for rule, until in tuple(self._hanging):
+            if rule(call):
+                self.calls.append(call)
+                until.wait(_PATIENCE)
+                raise Unavailable(f"{call.verb} {call.kind.plural}: no answer in time")
+
+    def admit(self, call: Call) -> None:
         """Records the call, or fails it as the faults say."""
-        call = Call(verb, kind, key)
+        verb, kind, key = call.verb, call.kind, call.key
         if verb != "watch":
             self.calls.append(call)
         if self._meanwhile and self._meanwhile[0] == verb:
@@ -179,7 +238,7 @@ class FakeCluster:
             self._generate(body)
         self._objects.setdefault(kind, {})[metadata.key(body)] = body
         self._tell(kind, WatchEventType.UPSERT, body)
-        return copy.deepcopy(body)
+        return copied(body)
 
     def _generate(self, body: Json) -> None:
         """`generation` counts changes of the content, whatever happens to a label."""
@@ -191,7 +250,8 @@ class FakeCluster:
         body["metadata"]["generation"] = known if same else known + 1
 
     def _tell(self, kind: ResourceType, happening: WatchEventType, body: Json) -> None:
-        self._history.append((self._version, kind, happening, copy.deepcopy(body)))
+        history = self._history.setdefault(kind, [])
+        history.append((self._version, happening, copied(body)))
         self._changed.notify_all()
 
     def _check_new(self, kind: ResourceType, key: ObjectKey) -> None:
@@ -207,7 +267,7 @@ class FakeCluster:
         key = metadata.key(body)
         self._check_new(kind, key)
         self._counter += 1
-        made = copy.deepcopy(body)
+        made = copied(body)
         made |= {"apiVersion": kind.api_version, "kind": kind.name}
         made["metadata"] |= {
             "uid": f"uid-{self._counter}",
@@ -231,7 +291,7 @@ class FakeCluster:
     ) -> Json:
         """As the port's, in the manager's name."""
         key = metadata.key(body)
-        applied = copy.deepcopy(body)
+        applied = copied(body)
         wanted = applied["metadata"].pop("resourceVersion", "")
         current = self._objects.get(kind, {}).get(key)
         me = f"{manager}/Apply"
@@ -242,7 +302,7 @@ class FakeCluster:
             return self._store(kind, made)
         if wanted and wanted != metadata.resource_version(current):
             raise Conflict(f"{kind.plural} {key}: written in between")
-        owned = self._owned[kind, metadata.uid(current)]
+        owned = self._owned.get((kind, metadata.uid(current)), {})
         theirs = {m: p for m, p in owned.items() if m != me}
         changes = {
             p for p in mine if ownership.read(current, p) != ownership.read(applied, p)
@@ -258,7 +318,7 @@ class FakeCluster:
         _check_immutable(kind, current, result)
         owners = {m: p - taken for m, p in theirs.items()} | {me: mine}
         if not changes and not gone and owners == owned:
-            return copy.deepcopy(current)
+            return copied(current)
         self._own(kind, result, owners)
         return self._store(kind, result)
 
@@ -273,10 +333,10 @@ class FakeCluster:
         gone = {path for path in given if ownership.read(body, path) is None}
         result = ownership.patched(current, body)
         if result == current:
-            return copy.deepcopy(current)
+            return copied(current)
         _check_immutable(kind, current, result)
         me = f"{manager}/Update"
-        before = self._owned[kind, metadata.uid(current)]
+        before = self._owned.get((kind, metadata.uid(current)), {})
         owners = {m: p - given for m, p in before.items()}
         owners[me] = owners.pop(me, set()) | (given - gone)
         self._own(kind, result, {m: p for m, p in owners.items() if p})
@@ -287,10 +347,9 @@ class FakeCluster:
     ) -> None:
         uid = metadata.uid(body)
         before = self._owned.get((kind, uid), {})
-        times = {
-            (e["manager"], e["operation"]): e["time"]
-            for e in body["metadata"].get("managedFields", ())
-        }
+        # Of what was only `put`, nobody's fields are known.
+        known = body["metadata"].get("managedFields", ()) if before else ()
+        times = {(e["manager"], e["operation"]): e["time"] for e in known}
         now = _stamp(self._clock())
         entries: list[dict[str, Any]] = []
         writer = list(owners)[-1]
@@ -342,19 +401,28 @@ class FakeKubeClient:
         self._manager = manager
         self._lock = cluster._changed
 
+    @contextmanager
+    def _admitted(
+        self, verb: str, kind: ResourceType, key: ObjectKey
+    ) -> Iterator[None]:
+        """Hold the lock for a call that the faults let through."""
+        call = Call(verb, kind, key)
+        self._cluster.wait(call)
+        with self._lock:
+            self._cluster.admit(call)
+            yield
+
     def groups(self) -> frozenset[str]:
         """The groups of everything stored, and those of `served`."""
-        with self._lock:
-            self._cluster.admit("groups", NAMESPACE, ObjectKey("", ""))
+        with self._admitted("groups", NAMESPACE, ObjectKey("", "")):
             stored = {kind.group for kind in self._cluster._objects}
             return frozenset(stored | self._cluster.served) - {""}
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""
         key = ObjectKey(namespace, name)
-        with self._lock:
-            self._cluster.admit("get", kind, key)
-            return copy.deepcopy(self._cluster.find(kind, key))
+        with self._admitted("get", kind, key):
+            return copied(self._cluster.find(kind, key))
 
     def server_time(self) -> datetime:
         """The cluster's own clock."""
@@ -364,13 +432,12 @@ class FakeKubeClient:
         self, selection: ListOptions, project: Callable[[Json], T]
     ) -> ObjectList[T]:
         """The selected objects' projections."""
-        with self._lock:
-            key = ObjectKey(selection.namespace, selection.name)
-            self._cluster.admit("list", selection.kind, key)
+        key = ObjectKey(selection.namespace, selection.name)
+        with self._admitted("list", selection.kind, key):
             items = {
                 metadata.key(body): (
                     metadata.revision(body),
-                    project(copy.deepcopy(body)),
+                    project(copied(body)),
                 )
                 for body in self._cluster.select(selection)
             }
@@ -380,10 +447,10 @@ class FakeKubeClient:
         self, selection: ListOptions, version: str, *, seconds: float
     ) -> Iterator[WatchEvent]:
         """What happens after `version`, as it happens."""
-        with self._lock:
-            key = ObjectKey(selection.namespace, selection.name)
-            self._cluster.admit("watch", selection.kind, key)
-        return self._changes(selection, int(version), time.monotonic() + seconds)
+        key = ObjectKey(selection.namespace, selection.name)
+        with self._admitted("watch", selection.kind, key):
+            until = time.monotonic() + seconds
+        return self._changes(selection, int(version), until)
 
     def _changes(
         self, selection: ListOptions, after: int, until: float
@@ -411,32 +478,28 @@ class FakeKubeClient:
 
     def _news(self, selection: ListOptions, after: int) -> Sequence[WatchEvent]:
         """What left the selection is told as deleted, also when it still exists."""
+        history = self._cluster._history.get(selection.kind, [])
         news = []
-        for version, kind, happening, body in self._cluster._history:
-            if version <= after or kind != selection.kind:
-                continue
+        for _, happening, body in history[bisect_right(history, after, key=_version) :]:
             if selection.namespace not in ("", metadata.key(body).namespace):
                 continue
             told = happening if selected(selection, body) else WatchEventType.DELETED
-            news.append(WatchEvent(told, copy.deepcopy(body)))
+            news.append(WatchEvent(told, copied(body)))
         return news
 
     def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
         """Creates or changes, by the model in `tests.fakes.ownership`."""
-        with self._lock:
-            self._cluster.admit("apply", kind, metadata.key(body))
+        with self._admitted("apply", kind, metadata.key(body)):
             return self._cluster.apply(kind, body, self._manager, force=force)
 
     def patch(self, kind: ResourceType, body: Json) -> Json:
         """Merges into what is there."""
-        with self._lock:
-            self._cluster.admit("merge", kind, metadata.key(body))
+        with self._admitted("merge", kind, metadata.key(body)):
             return self._cluster.patch(kind, body, self._manager)
 
     def create(self, kind: ResourceType, body: Json) -> Json:
         """Creates, exclusively."""
-        with self._lock:
-            self._cluster.admit("create", kind, metadata.key(body))
+        with self._admitted("create", kind, metadata.key(body)):
             return self._cluster.create(kind, body, self._manager)
 
     def delete(
@@ -449,9 +512,12 @@ class FakeKubeClient:
     ) -> None:
         """Deletes at once; there are no finalizers here."""
         key = ObjectKey(namespace, name)
-        with self._lock:
-            self._cluster.admit("delete", kind, key)
+        with self._admitted("delete", kind, key):
             self._cluster.delete(kind, key, only)
+
+
+def _version(entry: tuple[int, WatchEventType, Json]) -> int:
+    return entry[0]
 
 
 def _bookmark(version: int) -> WatchEvent:

@@ -6,14 +6,26 @@ unless somebody else owns it too.
 """
 
 import copy
+import marshal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 Path = tuple[str, ...]
+T = TypeVar("T")
 
 _SERVER_OWNED = frozenset(
     {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
 )
+
+
+def copied(body: T) -> T:
+    """A copy, of JSON as fast and as deep as can be."""
+    plain: Any = body
+    try:
+        made: T = marshal.loads(marshal.dumps(plain))  # noqa: S302 - what we just wrote
+    except ValueError:  # a member of an enumeration is no plain text
+        return copy.deepcopy(body)
+    return made
 
 
 def paths(body: dict[str, Any]) -> set[Path]:
@@ -48,7 +60,8 @@ def read(body: dict[str, Any], path: Path) -> Any:
     for step in path:
         if isinstance(found, list):
             name = step.removeprefix("name=")
-            found = next((e for e in found if e["name"] == name), None)
+            named = (e for e in found if isinstance(e, dict) and e.get("name") == name)
+            found = next(named, None)
         elif isinstance(found, dict):
             found = found.get(step)
         else:
@@ -60,12 +73,12 @@ def patch(
     body: dict[str, Any], applied: dict[str, Any], gone: set[Path]
 ) -> dict[str, Any]:
     """The object after an apply: what was applied put in, what is gone taken out."""
-    result: dict[str, Any] = copy.deepcopy(body)
+    result: dict[str, Any] = copied(body)
     for path in gone:
         parent = read(result, path[:-1])
         if isinstance(parent, dict):
             parent.pop(path[-1], None)
-    return _into(result, copy.deepcopy(applied))
+    return _into(result, copied(applied))
 
 
 def _into(target: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +96,7 @@ def _into(target: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
 
 def patched(body: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """The object after a JSON merge patch, its version left as it was."""
-    result = copy.deepcopy(body)
+    result = copied(body)
     _patch(result, patch)
     result["metadata"]["resourceVersion"] = body["metadata"]["resourceVersion"]
     return result
@@ -96,7 +109,7 @@ def _patch(target: dict[str, Any], patch: dict[str, Any]) -> None:
         elif isinstance(value, dict):
             _patch(target.setdefault(key, {}), value)
         else:
-            target[key] = copy.deepcopy(value)
+            target[key] = copied(value)
 
 
 def tree(owned: set[Path]) -> dict[str, Any]:

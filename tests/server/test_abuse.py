@@ -250,3 +250,20 @@ def test_a_uid_of_another_kind_in_a_large_body_is_refused(server: Server) -> Non
         reply = client.mutate(json.dumps(content))
 
     assert (400, "NotAReview") == (reply.status, reply.json()["reason"])
+
+
+def test_a_request_behind_a_large_answer_is_answered(
+    folder: Path, pair: PemPair
+) -> None:
+    """However much the one before it had to write."""
+    head = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with serving(folder, pair) as server:
+        with server.client() as client:
+            for number in range(1000):
+                client.mutate(review(namespace=f"n{number}", object=None))
+        with Client(server.health_port, None, timeout=5) as scraper:
+            answers = scraper.raw(head * 2 + last)
+
+    assert len(answers) > 100_000
+    assert answers.endswith(b'{"status":"ok"}')

@@ -108,13 +108,9 @@ class CertificateView:
 def tables(report: dict[str, Any]) -> list[Any]:
     """Return the report for a terminal."""
     facts = Table(box=None, show_header=False, pad_edge=False)
-    rows = (
-        *("issuer", "secret", "phase", "generation", "notAfter"),
-        *("daysUntilForcedOutage", "next"),
-    )
-    for name in rows:
-        value = report[name]
-        facts.add_row(name, "-" if value is None else str(value)[:64])
+    for name, value in report.items():
+        if not isinstance(value, list):
+            facts.add_row(name, "-" if value is None else str(value)[:64])
     trusted = Table("TRUSTED ROOT", "UNTIL", "OF", box=None, pad_edge=False)
     for root in report["bundle"]:
         trusted.add_row(root["root"][:16], root["notAfter"], root["of"])

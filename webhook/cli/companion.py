@@ -131,7 +131,8 @@ def _report(built: Companion) -> int:
             click.echo(f"{name}, egress: {egress.reason.sentence}", err=True)
     waiting = [c for c in results.certificates.items().values() if not c.in_order]
     for one in waiting:
-        click.echo(f"certificates: {one.detail or one.reason.sentence}", err=True)
+        said = one.detail or f"{one.reason.sentence} Phase: {one.phase}."
+        click.echo(f"certificates: {said}", err=True)
     report = json.loads(built.status.text()) | {"companion": {"leader": "once"}}
     return 0 if is_in_order(report) and not waiting else 1
 

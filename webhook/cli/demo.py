@@ -225,7 +225,7 @@ def _answered(review: Review, status: int, answer: bytes) -> dict[str, Any]:
     if (status, response["uid"], response["allowed"]) != (200, review.uid, True):
         raise ValueError("not an answer that admits this review's pod")
     operations = orjson.loads(base64.b64decode(response.get("patch", "W10=")))
-    pod: dict[str, Any] = jsonpatch.apply_patch(copy.deepcopy(review.pod), operations)
+    pod: dict[str, Any] = jsonpatch.apply_patch(review.pod, operations)
     return pod
 
 

@@ -3,7 +3,6 @@
 A value leaves only through `as_data` and `as_tables`, and only when asked for.
 """
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,16 +80,14 @@ def explained(
         The explanation; without containers when it is not about a pod's creation.
     """
     decision = decide(subject.review, policy)
-    if not is_pod_creation(subject.review):
-        return Explanation(subject=subject, decision=decision, containers=())
-    pod = jsonpatch.apply_patch(copy.deepcopy(subject.pod), list(decision.patch))
+    containers = []
+    if is_pod_creation(subject.review):
+        pod = jsonpatch.apply_patch(subject.pod, list(decision.patch))
+        containers = pod["spec"]["containers"]
     return Explanation(
         subject=subject,
         decision=decision,
-        containers=tuple(
-            (container["name"], environment(container, sources))
-            for container in pod["spec"]["containers"]
-        ),
+        containers=tuple((c["name"], environment(c, sources)) for c in containers),
     )
 
 
@@ -182,11 +179,7 @@ def _variable_data(variable: Variable, *, show_values: bool) -> dict[str, Any]:
 def _table(env: Environment, *, show_values: bool) -> Table | Text:
     if not env.variables and not env.unresolved:
         return Text("It has no variables of its own.")
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     longest = max(map(len, env.variables), default=0)
     table.add_column("variable", overflow="fold", no_wrap=longest <= _NAME_WIDTH)
     table.add_column("comes from", overflow="fold")

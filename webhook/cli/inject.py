@@ -1,13 +1,12 @@
 """`inject`: manifests as the webhook would leave them."""
 
-import copy
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO
 
 import click
 import jsonpatch
 
-from webhook.cli.manifests import Document, as_json, as_yaml, read
+from webhook.cli.manifests import as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy
 from webhook.cli.pods import PodInManifest, subjects, unread
 from webhook.injection.decision import Decision, decide
@@ -71,8 +70,14 @@ def inject(
             decision = decide(subject.review, policy)
             click.echo(note(subject, decision), err=True)
             operations += operations_on_document(subject, decision)
-        results.append(operations if as_patch else _patched(document, operations))
-    click.echo(_text(results, output or ("json" if as_patch else "yaml")), nl=False)
+        results.append(
+            operations
+            if as_patch
+            else jsonpatch.apply_patch(document.content, operations)
+        )
+    output = output or ("json" if as_patch else "yaml")
+    text = as_json(results) if output == "json" else as_yaml(results)
+    click.echo(text, nl=False)
 
 
 def operations_on_document(
@@ -103,11 +108,3 @@ def note(subject: PodInManifest, decision: Decision) -> str:
     else:
         text = f"{decision.reason}. {decision.reason.sentence}"
     return f"{subject.origin}: {subject.title}: {text}"
-
-
-def _patched(document: Document, operations: Sequence[Operation]) -> Any:
-    return jsonpatch.apply_patch(copy.deepcopy(document.content), list(operations))
-
-
-def _text(results: list[Any], output: str) -> str:
-    return as_json(results) if output == "json" else as_yaml(results)

@@ -59,9 +59,7 @@ _SUBMITTER: Json = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Role:
     label: str
-    container: str
     conf: str
-    secret_conf: str
     before: tuple[str, ...]
     after: tuple[str, ...]
 
@@ -69,17 +67,13 @@ class _Role:
 _ROLES = (
     _Role(
         label="driver",
-        container="spark-kubernetes-driver",
         conf="spark.kubernetes.driverEnv.",
-        secret_conf="spark.kubernetes.driver.secretKeyRef.",  # noqa: S106 - a setting
         before=("SPARK_USER", "SPARK_APPLICATION_ID"),
         after=("SPARK_DRIVER_BIND_ADDRESS", "SPARK_LOCAL_DIRS", "SPARK_CONF_DIR"),
     ),
     _Role(
         label="executor",
-        container="spark-kubernetes-executor",
         conf="spark.executorEnv.",
-        secret_conf="spark.kubernetes.executor.secretKeyRef.",  # noqa: S106 - a setting
         before=(
             "SPARK_USER",
             "SPARK_DRIVER_URL",
@@ -227,25 +221,19 @@ def _spark_container(template: Field, role: _Role) -> tuple[Json, list[Json]]:
         node.at("env").items()
         node.at("envFrom").items()
     containers = copy.deepcopy([node.map() for node in nodes])
+    own = f"spark-kubernetes-{role.label}"
     if not containers:
-        return {"name": role.container}, []
+        return {"name": own}, []
     names = [container.get("name") for container in containers]
-    place = names.index(role.container) if role.container in names else 0
+    place = names.index(own) if own in names else 0
     return containers.pop(place), containers
 
 
 def _configured(role: _Role, spec: Field, part: Field) -> list[Json]:
     conf = spec.at("sparkConf").texts()
-    literals = {
-        key.removeprefix(role.conf): value
-        for key, value in conf.items()
-        if key.startswith(role.conf)
-    } | part.at("envVars").texts()
-    references = {
-        key.removeprefix(role.secret_conf): value.partition(":")
-        for key, value in conf.items()
-        if key.startswith(role.secret_conf)
-    }
+    literals = _below(role.conf, conf) | part.at("envVars").texts()
+    secrets = _below(f"spark.kubernetes.{role.label}.secretKeyRef.", conf)
+    references = {key: value.partition(":") for key, value in secrets.items()}
     refs = part.at("envSecretKeyRefs")
     for key in refs.map_or_empty():
         target = refs.at(key)
@@ -257,6 +245,10 @@ def _configured(role: _Role, spec: Field, part: Field) -> list[Json]:
             for key, (secret, _, item) in references.items()
         ),
     ]
+
+
+def _below(prefix: str, conf: dict[str, str]) -> dict[str, str]:
+    return {k.removeprefix(prefix): v for k, v in conf.items() if k.startswith(prefix)}
 
 
 OPERATORS: dict[tuple[str, str], Callable[[Field, str], Pods]] = {

@@ -1,7 +1,7 @@
 """Exponential backoff with jitter, bounded."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 SHORTEST: Final = 0.2
@@ -10,7 +10,7 @@ LONGEST: Final = 15.0
 """Seconds at most: what came back is noticed soon, and 1 000 clients are still few."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Backoff:
     """Seconds to wait after so many failures in a row.
 
@@ -18,14 +18,12 @@ class Backoff:
     not come back together. It never gives up.
     """
 
-    shortest: float = SHORTEST
-    longest: float = LONGEST
-    failures: int = field(default=0, init=False)
+    failures: int = 0
 
     def next(self) -> float:
         """Return the seconds to wait after one more failure."""
         # The exponent is bounded: a float would overflow after a day of failures.
-        ceiling = min(self.longest, self.shortest * 2.0 ** min(self.failures, 20))
+        ceiling = min(LONGEST, SHORTEST * 2.0 ** min(self.failures, 20))
         self.failures += 1
         return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - no secret: a wait
 

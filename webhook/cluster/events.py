@@ -12,14 +12,14 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from webhook.cluster.errors import AlreadyExists, ClusterError, Throttled, Unavailable
-from webhook.cluster.interface import Json, KubeClient
-from webhook.cluster.resources import EVENT
+from webhook.cluster.interface import Json, KubeClient, ObjectKey
+from webhook.cluster.resources import EVENT, ResourceType
 from webhook.cluster.workqueue import WorkQueue
 
 _AGAIN_AFTER: Final = timedelta(hours=1)
@@ -44,7 +44,7 @@ class EventType(StrEnum):
     WARNING = "Warning"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectReference:
     """The object that an Event is about.
 
@@ -62,6 +62,17 @@ class ObjectReference:
     namespace: str
     name: str
     uid: str
+
+    @classmethod
+    def to(cls, kind: ResourceType, key: ObjectKey, uid: str = "") -> Self:
+        """Return the reference to an object of a kind that the product knows."""
+        return cls(
+            api_version=kind.api_version,
+            kind=kind.name,
+            namespace=key.namespace,
+            name=key.name,
+            uid=uid,
+        )
 
 
 @dataclass(slots=True)
@@ -299,5 +310,6 @@ class EventRecorder:
 
 
 def _digest(about: ObjectReference, reason: str, message: str) -> str:
-    said = "\0".join((about.uid, about.name, reason, message))
+    # All of it: who saw only that an object cannot be read does not know its UID.
+    said = "\0".join((*astuple(about), reason, message))
     return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:16]

@@ -219,6 +219,9 @@ class Informer(Generic[T]):
             self._health_changed()
 
     def _projected(self, body: Json) -> T | Unprojected:
+        key = metadata.key(body)
+        if not key.name or self.options.kind.namespaced is not bool(key.namespace):
+            return Unprojected("Nameless")  # it would pass for what is common to all
         try:
             return self._project(body)
         except Exception as error:  # noqa: BLE001 - no foreign object ends a watch

@@ -46,14 +46,26 @@ class LeaseRecord:
 
 
 def parse_lease(body: Json) -> LeaseRecord:
-    """Read a Lease; one that nobody ever held has an empty holder."""
-    spec: dict[str, Any] = body.get("spec") or {}
+    """Read a Lease; one that nobody ever held has an empty holder.
+
+    Whatever cannot be read counts as absent: no Lease may end the thread that reads it.
+    """
+    found = body.get("spec")
+    spec: dict[str, Any] = found if isinstance(found, dict) else {}
+    holder, renewed, acquired = (
+        value if isinstance(value := spec.get(name), str) else ""
+        for name in ("holderIdentity", "renewTime", "acquireTime")
+    )
+    seconds, transitions = (
+        value if isinstance(value := spec.get(name), int) and value > 0 else 0
+        for name in ("leaseDurationSeconds", "leaseTransitions")
+    )
     return LeaseRecord(
-        holder=spec.get("holderIdentity") or "",
-        seconds=int(spec.get("leaseDurationSeconds") or DURATION_SECONDS),
-        renewed=spec.get("renewTime") or "",
-        transitions=int(spec.get("leaseTransitions") or 0),
-        acquired=spec.get("acquireTime") or "",
+        holder=holder,
+        seconds=seconds or DURATION_SECONDS,
+        renewed=renewed,
+        transitions=transitions,
+        acquired=acquired,
         version=metadata.resource_version(body),
     )
 

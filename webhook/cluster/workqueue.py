@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from webhook.cluster.backoff import Backoff
 
@@ -20,8 +20,8 @@ _REPLACED: Final = 64
 """Delays without effect that are kept until they are due; more are taken out."""
 
 
-class QueueObserver(Protocol):
-    """Receives what client-go's workqueue metrics count."""
+class QueueObserver:
+    """Receives what client-go's workqueue metrics count; by itself it ignores it."""
 
     def added(self, queue: str) -> None:
         """Count a key that was queued."""
@@ -36,13 +36,16 @@ class QueueObserver(Protocol):
         """Observe the seconds that a worker took for a key."""
 
 
+_UNOBSERVED: Final = QueueObserver()
+
+
 class WorkQueue:
     """Hands keys to workers; safe from every thread."""
 
     def __init__(
         self,
         name: str,
-        observer: QueueObserver | None = None,
+        observer: QueueObserver = _UNOBSERVED,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         backoff: Callable[[], Backoff] = Backoff,
@@ -94,8 +97,7 @@ class WorkQueue:
         with self._changed:
             backoff = self._backoffs.setdefault(key, self._new_backoff())
             pause = max(at_least, backoff.next())
-        if self._observer:
-            self._observer.retried(self.name)
+        self._observer.retried(self.name)
         self.add_after(key, pause)
         return pause
 
@@ -134,8 +136,7 @@ class WorkQueue:
             urgent = self._dirty.pop(key, None)
             if urgent is not None:
                 self._add(key, urgent=urgent)
-        if self._observer:
-            self._observer.finished(self.name, worked)
+        self._observer.finished(self.name, worked)
 
     def shut_down(self) -> None:
         """Hand out nothing more; workers that wait get None."""
@@ -154,8 +155,7 @@ class WorkQueue:
                 self._urgent[key] = self._ready.pop(key)
             return
         (self._urgent if urgent else self._ready)[key] = self._monotonic()
-        if self._observer:
-            self._observer.added(self.name)
+        self._observer.added(self.name)
         self._changed.notify()
 
     def _release_due(self) -> None:
@@ -174,6 +174,5 @@ class WorkQueue:
     def _start(self, key: str, added: float) -> str:
         now = self._monotonic()
         self._started[key] = now
-        if self._observer:
-            self._observer.started(self.name, now - added)
+        self._observer.started(self.name, now - added)
         return key

@@ -31,7 +31,7 @@ from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
 from webhook.reason import Reason
 
-_PACE: Final = 1.0
+_PACE: Final = 0.25
 """Seconds between two audits of a namespace: ten thousand pods cost some 20 ms, and a
 burst of new ones must not make them cost a core."""
 _TOLD: Final = 100
@@ -141,7 +141,7 @@ class _Audited:
 
 
 class AuditController:
-    """The reconciler, for one worker."""
+    """The reconciler; safe for several workers: one may wait for an owner."""
 
     name = "audit"
 

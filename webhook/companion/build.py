@@ -270,6 +270,7 @@ class _Builder:
                 precedence=self.settings.precedence,
             ),
             self.results.audits,
+            WORKERS,
         )
 
     def _certificates(self) -> None:
@@ -347,9 +348,8 @@ class _Builder:
     def _watches(self, report: Informer[str]) -> None:
         """Follow every informer; all of them are there by now."""
         options = report.options
-        about = ObjectReference(
-            "v1", CONFIG_MAP.name, options.namespace, options.name, uid=""
-        )
+        key = ObjectKey(options.namespace, options.name)
+        about = ObjectReference.to(options.kind, key)
         self._add(
             WatchController.name,
             lambda queue: WatchController(

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.events import ObjectReference
+from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Notice, Result
 from webhook.companion.dns_store import DnsStore
@@ -103,7 +104,7 @@ class DnsController:
     @property
     def reference(self) -> ObjectReference:
         """Return the cache's ConfigMap, at which is noticed what concerns all."""
-        return ObjectReference("v1", "ConfigMap", *self._store.key, uid="")
+        return ObjectReference.to(CONFIG_MAP, self._store.key)
 
     def subscribe(self, on_change: Callable[[str], None]) -> None:
         """Call back with each namespace for whose names something changed."""

@@ -42,12 +42,14 @@ class Manager:
 
     def start(self) -> None:
         """Start every thread."""
-        self._watching = [
+        watching = [
             self._thread(str(one.options), one.run) for one in self.caches.all()
         ]
-        self._acting = [self._thread(name, run) for name, run in self._runs()]
-        for thread in (*self._watching, *self._acting):
+        acting = [self._thread(name, run) for name, run in self._runs()]
+        for thread in (*watching, *acting):
             thread.start()
+        # Only now: a thread that is yet to start would count as dead.
+        self._watching, self._acting = watching, acting
 
     def is_alive(self) -> bool:
         """Return whether every thread still runs: a dead one would not be missed."""

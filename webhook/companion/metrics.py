@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from webhook import METRICS_PREFIX
 from webhook.cluster.events import EventRecorder
-from webhook.cluster.workqueue import WorkQueue
+from webhook.cluster.workqueue import QueueObserver, WorkQueue
 from webhook.companion.caches import Caches
 from webhook.companion.dns_controller import DnsController
 from webhook.companion.egress.applier import Applier
@@ -34,7 +34,7 @@ _OWN: Final = f"{METRICS_PREFIX}_companion_"
 Values = Mapping[tuple[str, ...], float]
 
 
-class QueueMetrics:
+class QueueMetrics(QueueObserver):
     """Counts what work queues and controllers do, by client-go's names."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

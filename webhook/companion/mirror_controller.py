@@ -270,8 +270,8 @@ def _notices(
     if namespace is not None:
         about = namespace.reference
     elif mirror is not None:
-        about = ObjectReference("v1", SECRET.name, key, MIRROR_SECRET, mirror.uid)
+        about = ObjectReference.to(SECRET, ObjectKey(key, MIRROR_SECRET), mirror.uid)
     else:
-        about = ObjectReference("v1", NAMESPACE.name, key, key, "")
+        about = ObjectReference.to(NAMESPACE, ObjectKey(key, key))
     message = reason.sentence + (f" ({detail})" if detail else "")
     return (Notice(about=about, reason=reason, message=message),)

@@ -4,6 +4,7 @@ A user looks at what they made themselves, so that is told as well. Little is as
 it: a Spark executor's driver is watched anyway, and of a RayCluster only who made it.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,12 +21,13 @@ _REMEMBERED: Final = 10_000
 
 
 class PodOwners:
-    """Walks up from a pod."""
+    """Walks up from a pod; safe from every thread."""
 
     def __init__(self, client: KubeClient, pods: Sequence[Informer[TaskPod]]) -> None:
         """Take the client and the watched pods."""
         self._client = client
         self._pods = pods
+        self._lock = threading.Lock()
         self._makers: OrderedDict[str, ObjectReference | None] = OrderedDict()
 
     def of(self, pod: TaskPod) -> Iterator[ObjectReference]:
@@ -54,11 +56,15 @@ class PodOwners:
         return None
 
     def _maker(self, cluster: ObjectReference) -> ObjectReference | None:
-        if cluster.uid not in self._makers:
-            self._makers[cluster.uid] = self._ask(cluster)
+        with self._lock:
+            if cluster.uid in self._makers:
+                return self._makers[cluster.uid]
+        maker = self._ask(cluster)
+        with self._lock:
+            self._makers[cluster.uid] = maker
             if len(self._makers) > _REMEMBERED:
                 self._makers.popitem(last=False)
-        return self._makers[cluster.uid]
+        return maker
 
     def _ask(self, cluster: ObjectReference) -> ObjectReference | None:
         try:

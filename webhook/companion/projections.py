@@ -14,8 +14,8 @@ from typing import Final
 
 from webhook.cluster import metadata
 from webhook.cluster.events import ObjectReference
-from webhook.cluster.interface import Json
-from webhook.cluster.resources import POD
+from webhook.cluster.interface import Json, ObjectKey
+from webhook.cluster.resources import NAMESPACE, POD
 from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.injection.decision import decide_pod
@@ -71,7 +71,8 @@ class ComputeNamespace:
     @property
     def reference(self) -> ObjectReference:
         """Return what an Event about it refers to; it goes where its users look."""
-        return ObjectReference("v1", "Namespace", self.name, self.name, self.uid)
+        key = ObjectKey(self.name, self.name)
+        return ObjectReference.to(NAMESPACE, key, self.uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,17 +230,21 @@ def controller_of(body: Json) -> ObjectReference | None:
     if owner is None:
         return None
     return ObjectReference(
-        sys.intern(owner.get("apiVersion", "")),
-        sys.intern(owner.get("kind", "")),
-        sys.intern(metadata.key(body).namespace),
-        sys.intern(owner.get("name", "")),
-        sys.intern(owner.get("uid", "")),
+        api_version=_interned(owner.get("apiVersion")),
+        kind=_interned(owner.get("kind")),
+        namespace=_interned(metadata.key(body).namespace),
+        name=_interned(owner.get("name")),
+        uid=_interned(owner.get("uid")),
     )
+
+
+def _interned(value: object) -> str:
+    return sys.intern(value) if isinstance(value, str) else ""
 
 
 def pod_reference(namespace: str, name: str, pod: TaskPod) -> ObjectReference:
     """Return what an Event about the pod refers to."""
-    return ObjectReference(POD.api_version, POD.name, namespace, name, pod.uid)
+    return ObjectReference.to(POD, ObjectKey(namespace, name), pod.uid)
 
 
 def _source(

@@ -151,6 +151,5 @@ class WatchController:
 
 
 def _about(informer: Informer[Any], key: ObjectKey) -> ObjectReference:
-    kind = informer.options.kind
-    namespace = key.namespace or _ANYWHERE
-    return ObjectReference(kind.api_version, kind.name, namespace, key.name, "")
+    where = ObjectKey(key.namespace or _ANYWHERE, key.name)
+    return ObjectReference.to(informer.options.kind, where)

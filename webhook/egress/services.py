@@ -53,17 +53,22 @@ class Service:
 
     @classmethod
     def parse(cls, raw: Json) -> "Service":
-        """Read a Service as the API gives it."""
+        """Read a Service as the API gives it.
+
+        Raises:
+            ValueError: A name or a number is something else: all Services are filed
+                together, and one must not cost the others.
+        """
         meta, spec = raw["metadata"], raw.get("spec") or {}
         given = spec.get("clusterIPs") or [spec.get("clusterIP")]
         labels = spec.get("selector")
         return cls(
-            namespace=meta.get("namespace", "default"),
-            name=meta["name"],
+            namespace=_text(meta.get("namespace", "default")),
+            name=_text(meta["name"]),
             cluster_ips=_addresses(given),
             selector=Selector.labels(labels) if labels else None,
             ports=tuple(_service_port(p) for p in spec.get("ports") or ()),
-            external_name=_external_name(spec),
+            external_name=_text(spec.get("externalName") or "") or None,
         )
 
 
@@ -85,7 +90,11 @@ class EndpointSlice:
 
     @classmethod
     def parse(cls, raw: Json) -> "EndpointSlice":
-        """Read a discovery.k8s.io/v1 EndpointSlice as the API gives it."""
+        """Read a discovery.k8s.io/v1 EndpointSlice as the API gives it.
+
+        Raises:
+            ValueError: A name or a number is something else.
+        """
         meta = raw["metadata"]
         # Slices of type FQDN hold names.
         held = () if raw.get("addressType") == "FQDN" else raw.get("endpoints") or ()
@@ -93,13 +102,13 @@ class EndpointSlice:
             e for e in held if (e.get("conditions") or {}).get("ready") is not False
         ]
         ports = (
-            (p.get("name") or "", p["port"], Protocol(p.get("protocol") or "TCP"))
+            (_text(p.get("name") or ""), p["port"], _protocol(p))
             for p in raw.get("ports") or ()
             if isinstance(p.get("port"), int)
         )
         return cls(
-            namespace=meta.get("namespace", "default"),
-            service=(meta.get("labels") or {}).get(SERVICE_NAME_LABEL, ""),
+            namespace=_text(meta.get("namespace", "default")),
+            service=_text((meta.get("labels") or {}).get(SERVICE_NAME_LABEL, "")),
             addresses=_addresses(a for e in held for a in e.get("addresses") or ()),
             ports=tuple(ports),
             ready=_addresses(a for e in ready for a in e.get("addresses") or ()),
@@ -237,22 +246,29 @@ def _addresses(given: Iterable[Any]) -> tuple[Address, ...]:
     return tuple(address for address in found if address is not None)
 
 
-def _external_name(spec: Json) -> str | None:
-    name = spec.get("externalName") or None
-    if not isinstance(name, str | None):
-        message = "a Service's externalName is no text"
-        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
-    return name
-
-
 def _service_port(raw: Mapping[str, Any]) -> ServicePort:
-    port, target = raw["port"], raw.get("targetPort")
-    if not isinstance(port, int) or not isinstance(target, int | str | None):
-        message = "a Service's port is no number"
-        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
+    target = raw.get("targetPort")
     return ServicePort(
-        name=raw.get("name") or "",
-        port=port,
-        protocol=Protocol(raw.get("protocol") or "TCP"),
-        target=target,
+        name=_text(raw.get("name") or ""),
+        port=_number(raw["port"]),
+        protocol=_protocol(raw),
+        target=target if target is None or isinstance(target, str) else _number(target),
     )
+
+
+def _protocol(raw: Mapping[str, Any]) -> Protocol:
+    return Protocol(raw.get("protocol") or "TCP")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        message = f"{type(value).__name__} instead of a text"
+        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int):
+        message = f"{type(value).__name__} instead of a number"
+        raise ValueError(message)  # noqa: TRY004 - what cannot be read is one error
+    return value

@@ -30,7 +30,6 @@ from webhook.server.limits import (
     LARGE_BODIES,
     PIPELINED,
     SECONDS,
-    UNREAD,
 )
 from webhook.server.metrics import Phase
 from webhook.server.responses import CLOSE, Answer, error, on_the_wire
@@ -173,11 +172,7 @@ class Connection:
 
     def advance(self) -> None:
         """Answer the requests that are whole, in order, as far as they can be now."""
-        while (
-            self.phase is not Phase.CLOSING
-            and self._parser.is_complete
-            and len(self.out) <= UNREAD
-        ):
+        while self.phase is not Phase.CLOSING and self._parser.is_complete:
             if self._pipelined or len(self._body) > SMALL_BODY:
                 self.work = Work.LATER
             elif not self._reviews and self._path() == _METRICS:
@@ -222,14 +217,6 @@ class Connection:
         elif data:
             self.enter(Phase.REQUEST)
             self._feed(data)
-
-    def expire(self) -> bool:
-        """The phase's deadline has passed; return whether there is an end to write."""
-        self.shared.handler.metrics.deadlines.labels(self.phase).inc()
-        if self.phase is Phase.REQUEST:
-            self.refuse(error(408))
-            return True
-        return False
 
     def close(self) -> None:
         """Take no more requests; what is to be written still is."""

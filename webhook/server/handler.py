@@ -259,10 +259,10 @@ def log_line(
         dry_run=review.dry_run,
         seconds=round(seconds, 6),
     )
-    return _LINES.encode_lines((line,))
+    return _JSON_LINE.encode(line) + b"\n"
 
 
-_LINES: Final = msgspec.json.Encoder()
+_JSON_LINE: Final = msgspec.json.Encoder()
 
 
 def _names(pod: Any) -> tuple[str, str]:

@@ -45,9 +45,6 @@ kube-apiserver waits for each answer."""
 FORGOTTEN: Final = 16 << 20
 """Bytes that a client may still send after its last answer, so that it reads that."""
 
-UNREAD: Final = 64 << 10
-"""Bytes of answers that a client may leave unread before its requests have to wait."""
-
 RENDERS: Final = 16
 """Scrapes that may wait for their turn; one is rendered at a time."""
 

@@ -16,6 +16,7 @@ from webhook.server.certwatcher import handshake_failure
 from webhook.server.connection import Connection, Shared, Work
 from webhook.server.limits import FORGOTTEN, PIECE, READS
 from webhook.server.metrics import Handshake, Phase
+from webhook.server.responses import error
 
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -119,9 +120,6 @@ class Peer(Connection):
             if self.phase is Phase.ANSWER:
                 self.enter(Phase.IDLE)
             self._wait_for(EPOLLIN)
-            self.advance()
-            if self.out or self.work:
-                self.flush()
 
     def _write(self) -> bool:
         """Return whether that was all."""
@@ -139,17 +137,16 @@ class Peer(Connection):
             self._wait_for(EPOLLOUT)
         return not self.out
 
-    def end(self) -> None:
+    def expire(self) -> None:
         """The phase's deadline has passed."""
-        if self.expire():
-            self.flush()
-        elif self.phase is Phase.HANDSHAKE:
+        self.shared.handler.metrics.deadlines.labels(self.phase).inc()
+        if self.phase in {Phase.HANDSHAKE, Phase.ANSWER, Phase.CLOSING}:
             self.drop(Handshake.TIMED_OUT)
-        elif self.phase in {Phase.ANSWER, Phase.CLOSING}:
-            self.drop()
-        else:
-            self.close()
-            self.flush()
+            return
+        if self.phase is Phase.REQUEST:
+            self.refuse(error(408))
+        self.close()
+        self.flush()
 
     def drop(self, result: Handshake = Handshake.DISCONNECTED) -> None:
         """End now, whatever is still to be written."""

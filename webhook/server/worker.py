@@ -106,14 +106,21 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
                 try:
                     peer.ready(events)
                 except Exception as problem:  # noqa: BLE001 - it ends one connection
-                    self.handler.failed(problem)
-                    peer.drop()
+                    self._fail(peer, problem)
             elif descriptor in self._listeners:
                 self._accept(self._listeners[descriptor])
             else:
                 self._woken()
         if loop.working:
-            self._work_for(loop.working.popleft())
+            peer = loop.working.popleft()
+            try:
+                self._work_for(peer)
+            except Exception as problem:  # noqa: BLE001 - as above
+                self._fail(peer, problem)
+
+    def _fail(self, peer: Peer, problem: Exception) -> None:
+        self.handler.failed(problem)
+        peer.drop()
 
     def _woken(self) -> None:
         """Something was rendered, or there was a signal."""
@@ -145,7 +152,7 @@ class AdmissionWorker(Worker):  # type: ignore[misc] # gunicorn ships no types
         self._loop.date = formatdate(usegmt=True).encode()
         for peer in list(self._loop.peers.values()):
             if peer.deadline < now:
-                peer.end()
+                peer.expire()
         self.handler.reload_certificate()
         self._give_back()
 

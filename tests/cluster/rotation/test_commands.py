@@ -100,7 +100,7 @@ def test_one_pass_in_a_rotation_says_so(installed: Installation) -> None:
 
     code, said = installed.run_once()
     assert code == 1
-    assert said.endswith("certificates: the rotation is under way (staged)\n")
+    assert said.endswith("Phase: staged.\n")
     wait_for("the end by passes alone", lambda: installed.run_once()[0] == 0)
     assert installed.current() != before
     assert installed.is_settled()

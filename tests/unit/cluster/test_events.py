@@ -13,18 +13,18 @@ import pytest
 from tests.fakes.cluster import FakeCluster
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.events import EventRecorder, ObjectReference, RateLimits
-from webhook.cluster.interface import Json, KubeClient, ListOptions
-from webhook.cluster.resources import EVENT, NAMESPACE, ResourceType
+from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
+from webhook.cluster.resources import CONFIG_MAP, EVENT, NAMESPACE, SECRET, ResourceType
+from webhook.cluster.resources import POD as POD_KIND
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-POD = ObjectReference("v1", "Pod", "ray", "head", "uid-of-head")
+POD = ObjectReference.to(POD_KIND, ObjectKey("ray", "head"), "uid-of-head")
 
 
 def pod(number: int, namespace: str = "ray") -> ObjectReference:
     """Return a pod to write about."""
-    return ObjectReference(
-        "v1", "Pod", namespace, f"p-{number}", f"{namespace}{number}"
-    )
+    key = ObjectKey(namespace, f"p-{number}")
+    return ObjectReference.to(POD_KIND, key, f"{namespace}{number}")
 
 
 def new_cluster() -> FakeCluster:
@@ -120,6 +120,18 @@ def test_the_same_thing_is_written_once(cluster: FakeCluster) -> None:
 
     assert cluster.counts()["create"] == 1
     assert (one.written, one.dropped) == (1, 0)
+
+
+def test_objects_of_one_name_are_told_apart(cluster: FakeCluster) -> None:
+    """Each namespace has its own, also where nobody knows their UIDs."""
+    one = recorder(cluster)
+    for namespace in ("ray", "spark"):
+        for kind in (SECRET, CONFIG_MAP):
+            about = ObjectReference.to(kind, ObjectKey(namespace, "michelangelo"), "")
+            one.event(about, "ProjectionFailed", "It cannot be read.", now=NOW)
+    one.flush()
+
+    assert (one.written, one.dropped) == (4, 0)
 
 
 def test_another_companion_writes_nothing_twice(cluster: FakeCluster) -> None:
@@ -350,7 +362,7 @@ def test_an_event_is_complete(cluster: FakeCluster) -> None:
 def test_the_name_of_an_event_is_a_name(cluster: FakeCluster, name: str) -> None:
     """A cut in the wrong place would make one that the API server refuses."""
     one = recorder(cluster)
-    about = ObjectReference("v1", "Pod", "ray", name, "uid")
+    about = ObjectReference.to(POD_KIND, ObjectKey("ray", name), "uid")
     one.event(about, "Missed", "\ud800 and x" * 200, now=NOW)
     one.flush()
     (body,) = events(cluster)

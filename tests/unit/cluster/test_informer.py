@@ -594,3 +594,18 @@ def test_writers_and_lists_do_not_disturb_each_other(port: KubeClient) -> None:
         one.refresh()
         assert one.health.failing is None
     writer.join(10)
+
+
+@pytest.mark.parametrize(
+    "meta", [{}, {"name": "", "namespace": "home"}, {"name": 7, "namespace": "home"}]
+)
+def test_an_object_without_a_name_is_named_and_not_kept(
+    cluster: FakeCluster, meta: dict[str, Any]
+) -> None:
+    """Its empty key would be taken for what is common to all objects."""
+    odd = cluster.put(CONFIG_MAP, {"metadata": meta, "data": {"k": "1"}})
+    one = still(cluster.client())
+    one.refresh()
+
+    assert one.items() == {}
+    assert one.health.unprojected == {odd: "Nameless"}

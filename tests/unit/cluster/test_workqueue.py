@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from webhook.cluster.backoff import Backoff
-from webhook.cluster.workqueue import WorkQueue
+from webhook.cluster.workqueue import QueueObserver, WorkQueue
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
         return self.seconds
 
 
-class Observed:
+class Observed(QueueObserver):
     """Keeps what the queue told."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ def _observed() -> Observed:
 
 def new_queue(clock: Clock, observed: Observed | None = None) -> WorkQueue:
     """Return an empty queue whose time is moved by hand."""
-    return WorkQueue("q", observed, monotonic=clock, backoff=Steady)
+    return WorkQueue("q", observed or Observed(), monotonic=clock, backoff=Steady)
 
 
 @pytest.fixture(name="queue")

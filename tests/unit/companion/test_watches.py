@@ -8,13 +8,14 @@ import pytest
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.log import Lines
 from webhook.cluster.events import ObjectReference
-from webhook.cluster.resources import NAMESPACE, NODE, SERVICE
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NODE, SERVICE
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, Interests, build_caches
 from webhook.companion.watches import WatchController, WatchReason
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-HOME = ObjectReference("v1", "ConfigMap", "release", "status", "")
+HOME = ObjectReference.to(CONFIG_MAP, ObjectKey("release", "status"))
 ODD = {
     "metadata": {"name": "odd", "namespace": "tenant"},
     "spec": {"clusterIP": 7, "ports": "canary"},

@@ -43,6 +43,42 @@ def test_an_address_that_cannot_be_read_costs_no_service(
     assert Service.parse(body(**spec)).cluster_ips == expected
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"metadata": {"name": 7}},
+        {"metadata": {"name": "x", "namespace": []}},
+        {"spec": {"externalName": 7}},
+        {"spec": {"ports": [{"port": "80"}]}},
+        {"spec": {"ports": [{"port": 80, "name": 1}]}},
+        {"spec": {"ports": [{"port": 80, "targetPort": []}]}},
+        {"spec": {"ports": [{"port": 80, "protocol": "ICMP"}]}},
+    ],
+)
+def test_a_service_of_other_types_is_not_filed_among_the_others(
+    odd: dict[str, Any],
+) -> None:
+    """All are sorted and compared together: one would cost every namespace its plan."""
+    with pytest.raises(ValueError, match=r"instead of|ICMP"):
+        Service.parse(body() | odd)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"metadata": {"labels": {"kubernetes.io/service-name": []}}},
+        {"metadata": {"namespace": 7}},
+        {"ports": [{"port": 80, "name": 7}]},
+    ],
+)
+def test_endpoints_of_other_types_are_not_filed_among_the_others(
+    odd: dict[str, Any],
+) -> None:
+    """As with Services."""
+    with pytest.raises(ValueError, match=r"instead of|ICMP"):
+        EndpointSlice.parse({"metadata": {"name": "x"}} | odd)
+
+
 @pytest.mark.parametrize("name", [None, ""])
 def test_an_empty_external_name_is_none(name: str | None) -> None:
     """It stands for nothing."""

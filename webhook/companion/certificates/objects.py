@@ -6,7 +6,7 @@ from datetime import timedelta
 from certs.policy import CertificatePolicy, service_name
 from webhook.cluster import metadata
 from webhook.cluster.events import ObjectReference
-from webhook.cluster.interface import Json
+from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import ResourceType
 from webhook.settings import CompanionSettings
 
@@ -44,13 +44,8 @@ class ObjectNames:
         self, kind: ResourceType, name: str, body: Json | None = None
     ) -> ObjectReference:
         """Return an object for an Event, which goes to the release namespace."""
-        return ObjectReference(
-            api_version=kind.api_version,
-            kind=kind.name,
-            namespace=self.namespace,
-            name=name,
-            uid=metadata.uid(body or {}),
-        )
+        key = ObjectKey(self.namespace, name)
+        return ObjectReference.to(kind, key, metadata.uid(body or {}))
 
 
 def certificate_policy(settings: CompanionSettings, home: str) -> CertificatePolicy:

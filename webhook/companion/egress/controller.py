@@ -17,6 +17,7 @@ from typing import Final
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import NAMESPACE
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, EgressCaches
 from webhook.companion.controller import Context, Notice, Result
@@ -228,7 +229,7 @@ class EgressController:
         about = (
             namespace.reference
             if namespace
-            else ObjectReference("v1", "Namespace", name, name, "")
+            else ObjectReference.to(NAMESPACE, ObjectKey(name, name))
         )
         # The text of an error of ours might quote a value.
         said = str(error) if isinstance(error, ClusterError) else type(error).__name__
