@@ -171,7 +171,7 @@ def _values(text: bytes, name: str) -> list[Any]:
         raise BadInputError(f"{name},{place} {problem}.") from None
     except yaml.YAMLError:
         raise BadInputError(f"{name} is not text in UTF-8.") from None
-    except (ValueError, RecursionError):
+    except (ValueError, AttributeError, RecursionError):  # odd numbers, odd dates
         raise BadInputError(f"{name} is not YAML that JSON can hold.") from None
 
 

@@ -1,4 +1,4 @@
-"""What a namespace's own users may put in the mirror's place, and what becomes of it."""
+"""What a namespace's users may put in the mirror's place, and what becomes of it."""
 
 from typing import Any
 
