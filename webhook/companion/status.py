@@ -20,8 +20,11 @@ from webhook.reason import Reason
 FIELD: Final = "status.json"
 KEY: Final = "status"
 _PACE: Final = 0.5
-"""Seconds between two looks at whether a result has changed, which costs nothing; so
-often at most the report is written while many change."""
+"""Seconds between two looks at whether a result has changed, which costs nothing."""
+_MANY: Final = 50
+"""Changed results from which on a look waits longer: all of a thousand namespaces
+change one after the other, and each writing of the report costs as much as ten."""
+_PACE_OF_MANY: Final = 2.0
 
 
 class StatusReason(Reason):
@@ -66,7 +69,9 @@ class StatusController:
         self._rendered: tuple[object, str] = (None, "")
         self._profile_changes = 0
         self._written = ""
-        kept.subscribe(lambda _: queue.add(KEY))
+        self._changes = 0
+        self._queue = queue
+        kept.subscribe(self._kept_changed)
         source.profiles.subscribe(self._profile_changed)
         queue.add(KEY)
 
@@ -79,9 +84,10 @@ class StatusController:
         if wanted != self._written or (self._kept.health.synced and kept != wanted):
             meta = {"name": self._home.name, "namespace": self._home.namespace}
             body = {"metadata": meta, "data": {FIELD: text}}
-            self._kept.update(self._context.client.apply(CONFIG_MAP, body))
+            answer = self._context.client.apply(CONFIG_MAP, body)
             self._written = wanted
-        return Result(reason=StatusReason.PUBLISHED, requeue_after=_PACE)
+            self._kept.update(answer)
+        return Result(reason=StatusReason.PUBLISHED, requeue_after=self._pace())
 
     def failure(self, key: str, error: Exception) -> Result:
         """Return what it means that the report could not be written."""
@@ -95,6 +101,15 @@ class StatusController:
         if version != self._rendered[0]:
             self._rendered = (version, render(self._source))
         return self._rendered[1]
+
+    def _pace(self) -> float:
+        before, self._changes = self._changes, sum(self._source.results.version)
+        return _PACE_OF_MANY if self._changes - before > _MANY else _PACE
+
+    def _kept_changed(self, key: ObjectKey) -> None:
+        """Look at once at what somebody else made of the report."""
+        if self._kept.get(key) != self._written:
+            self._queue.add(KEY)
 
     def _profile_changed(self, name: str) -> None:
         del name

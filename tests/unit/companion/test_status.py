@@ -136,6 +136,30 @@ def test_a_change_of_the_config_map_queues_the_report(published: Published) -> N
     assert len(published.queue) == 1
 
 
+def test_its_own_writing_queues_nothing(published: Published) -> None:
+    """Else each report would be followed by another look at once, without a pause."""
+    published.step()
+    published.kept.refresh()
+
+    assert len(published.queue) == 0
+
+
+@pytest.mark.parametrize(("changed", "pause"), [(3, 0.5), (500, 2.0)])
+def test_the_report_waits_longer_while_many_results_change(
+    published: Published, changed: int, pause: float
+) -> None:
+    """One change is told soon; a thousand of them, one after the other, seldom."""
+    published.step()
+    for number in range(changed):
+        published.results.mirrors.put(f"team-{number}", mirrored())
+
+    published.step()
+    found = published.controller.results.get(KEY)
+
+    assert found is not None
+    assert found.requeue_after == pause
+
+
 def test_a_report_that_cannot_be_written_is_tried_again(published: Published) -> None:
     """With a reason, and with a pause that grows."""
     published.cluster.forbid(lambda call: call.verb == "apply")
