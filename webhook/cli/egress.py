@@ -3,13 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
+from ipaddress import ip_network
 from pathlib import Path
 from typing import IO, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.tree import Tree
 
 from webhook.cli.document import BadInputError
 from webhook.cli.egress_check import trace
@@ -82,8 +80,8 @@ _OPTIONS = (
         "nameservers",
         multiple=True,
         metavar="IP",
-        help="As in a task pod's resolv.conf; as published, or the Service kube-dns,"
-        " otherwise.",
+        help="As in a task pod's resolv.conf; as published, or the cluster's DNS"
+        " Service, otherwise.",
     ),
     click.option(
         "--mode",
@@ -213,11 +211,13 @@ def plan(
         for line in sorted(lines):
             click.echo(line, err=True)
         return
-    console = Console(highlight=False, soft_wrap=True)
     for name, made in plans.items():
-        console.print(_tree(name, made))
+        for line in _tree(given, name, made):
+            click.echo(line)
         for line in _notes(made):
             click.echo(f"  {line}")
+    for group in given.world.engines.unread:
+        click.echo(f"{group} is served; its objects are not read here.", err=True)
     for other, unseen in given.world.engines.engines.items():
         if unseen:
             listed = ", ".join(unseen)
@@ -253,16 +253,17 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
     planned = plan_namespace(given.world, about, given.options)
     policies = [one for there in given.world.policies.values() for one in there]
     hops = list(trace(policies, pods, found, rules.rules))
-    table = Table("TO", "OPEN", "WHY", box=None, pad_edge=False)
-    for hop in hops:
-        table.add_row(hop.to, "yes" if hop.is_open else "no", hop.why)
-    Console(highlight=False, soft_wrap=True).print(table)
+    rows = [("TO", "OPEN", "WHY")]
+    rows += [(hop.to, "yes" if hop.is_open else "no", hop.why) for hop in hops]
+    widest = max(len(to) for to, _, _ in rows)
+    for to, is_open, why in rows:
+        click.echo(f"{to:<{widest}}  {is_open:<4}  {why}")
     findings = sorted({*about.findings, *rules.findings, *planned.findings})
     for finding in findings:
         click.echo(f"{finding.reason}: {finding.message}", err=True)
     unknown = any(finding.reason in WITHOUT_RULE for finding in findings)
-    is_open = bool(hops) and not unknown and all(hop.is_open for hop in hops)
-    sys.exit(0 if is_open else 1)
+    closed = not hops or unknown or not all(hop.is_open for hop in hops)
+    sys.exit(1 if closed else 0)
 
 
 def _echo_yaml(bodies: list[dict[str, Any]]) -> None:
@@ -277,28 +278,40 @@ def _notes(made: NamespacePlan) -> Iterator[str]:
         yield f"Mode {made.mode} writes none of them; --mode additive would."
 
 
-def _tree(namespace: str, made: NamespacePlan) -> Tree:
-    tree = Tree(f"{namespace}: {made.reason}")
+def _tree(given: EgressInput, namespace: str, made: NamespacePlan) -> Iterator[str]:
+    """Yield a plan line by line, none of them cut; whoever reads it may."""
+    yield f"{namespace}: {made.reason}"
     for own in made.policies:
-        branch = tree.add(f"{own.name}, {_basis(own)}")
-        for rule in own.manifest()["spec"]["egress"]:
-            ports = ", ".join(
-                f"{p['protocol']}/{p.get('port', '*')}" for p in rule["ports"]
-            )
-            for peer in rule["to"]:
-                branch.add(f"{_words(peer)} {ports}")
-    return tree
+        last = own is made.policies[-1]
+        yield f"{'└' if last else '├'}── {own.name}, {_basis(own)}"
+        rows = [
+            f"{_words(given, peer)} {', '.join(map(_port, rule['ports']))}"
+            for rule in own.manifest()["spec"]["egress"]
+            for peer in rule["to"]
+        ]
+        stem = "    " if last else "│   "
+        for row in rows[:-1]:
+            yield f"{stem}├── {row}"
+        yield from (f"{stem}└── {row}" for row in rows[-1:])
+
+
+def _port(port: Mapping[str, Any]) -> str:
+    return f"{port['protocol']}/{port.get('port', '*')}"
 
 
 def _basis(own: OwnPolicy) -> str:
     if not own.owners:
-        return "which closes injected pods to all else"
-    return "on top of " + ", ".join(name for name, _ in own.owners)
+        return "of tracking-injector, which closes injected pods to all else"
+    return "of tracking-injector, on top of " + ", ".join(
+        name for name, _ in own.owners
+    )
 
 
-def _words(peer: Mapping[str, Any]) -> str:
+def _words(given: EgressInput, peer: Mapping[str, Any]) -> str:
     if "ipBlock" in peer:
-        return str(peer["ipBlock"]["cidr"])
+        network = ip_network(peer["ipBlock"]["cidr"])
+        hosts = ", ".join(given.hosts(network))
+        return f"{network} ({hosts})" if hosts else str(network)
     labels = {
         **peer.get("podSelector", {}).get("matchLabels", {}),
         **peer.get("namespaceSelector", {}).get("matchLabels", {}),

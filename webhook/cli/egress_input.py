@@ -15,7 +15,7 @@ import click
 
 from webhook.cli.document import BadInputError
 from webhook.cli.egress_objects import KINDS, ObjectReader
-from webhook.cli.manifests import read
+from webhook.cli.manifests import objects, read
 from webhook.cli.status import ReleaseLocation, find_release
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import KubeClient, ListOptions
@@ -29,7 +29,7 @@ from webhook.companion.projections import (
     ComputeNamespace,
 )
 from webhook.companion.status import FIELD
-from webhook.egress.addresses import Address
+from webhook.egress.addresses import Address, Network
 from webhook.egress.destinations import Destination, derive
 from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache
 from webhook.egress.engines.detect import DetectedEngines
@@ -127,6 +127,22 @@ class EgressInput:
         index, known = self._index, self.world.addresses
         return rules_for(places, namespace.name, index, known, servers)
 
+    def hosts(self, network: Network) -> list[str]:
+        """Return what a range of addresses stands for, as far as it is known."""
+        index = self.world.index
+        told = {
+            name
+            for name, known in self.world.addresses.items()
+            if any(address in network for address in known)
+        }
+        told |= {"nameserver" for a in self.options.nameservers if a in network}
+        told |= {
+            f"Service {one.namespace}/{one.name}"
+            for address, one in index.owners.items()
+            if address in network
+        }
+        return sorted(told)
+
     def need(self, name: str) -> EgressNeed:
         """Return what another engine has to be told about a namespace."""
         namespace, index = self.of(name), self._index
@@ -157,25 +173,30 @@ def from_manifests(
     Raises:
         BadInputError: A file is no manifest, or an object cannot be read.
     """
-    found: dict[str, list[Json]] = {name: [] for name in KINDS}
+    found: dict[ResourceType, list[Json]] = {kind: [] for kind in KINDS.values()}
     rest: list[Json] = []
-    for file in files:
-        for document in read(file):
-            listed = document.content.get("kind") == "List"
-            for body in document.content["items"] if listed else [document.content]:
-                kind = KINDS.get(body.get("kind", ""))
-                if kind is not None and kind.namespaced:
-                    body.setdefault("metadata", {}).setdefault("namespace", namespace)
-                (found[kind.name] if kind else rest).append(body)
-    objects = ObjectReader(list_=lambda kind: found[kind.name], strict=True)
-    pods = objects.pods()
+    for one in (o for f in files for document in read(f) for o in objects(document)):
+        kind = next((k for key, k in KINDS.items() if one.is_a(*key)), None)
+        if kind is not None and one.version not in ("", kind.version):
+            message = f"is not read here; {kind.group or 'v1'}/{kind.version} is"
+            raise one.field.at("apiVersion").error(message)
+        body = one.field.map()
+        body["metadata"] = one.field.at("metadata").map_or_empty()
+        if kind is not None:
+            body["metadata"]["name"] = one.name
+        if kind is not None and kind.namespaced:
+            home = one.field.at("metadata").at("namespace").text()
+            body["metadata"]["namespace"] = home or namespace
+        (found[kind] if kind else rest).append(body)
+    reader = ObjectReader(list_=lambda kind: found[kind], strict=True)
+    pods = reader.pods()
     options, engines = EgressOptions(), DetectedEngines.among(rest, namespace)
     domain = flags.settings.get("domain", options.domain)
-    world = objects.world(domain, flags.known, {}, engines)
+    world = reader.world(domain, flags.known, {}, engines)
     return EgressInput(
         world=world,
         options=_effective(options, flags, world),
-        namespaces=objects.namespaces(),
+        namespaces=reader.namespaces(),
         keys=lambda name: _given(name, flags.keys),
         list_pods=lambda: pods,
     )
@@ -195,8 +216,8 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
         items = client.list(ListOptions(kind), dict).items
         return [body for _, (_, body) in sorted(items.items())]
 
-    objects = ObjectReader(list_=listed, strict=False)
-    spaces = objects.namespaces()
+    reader = ObjectReader(list_=listed, strict=False)
+    spaces = reader.namespaces()
 
     def keys(namespace: str) -> Mapping[str, str] | None:
         profile = spaces[namespace].profile if namespace in spaces else None
@@ -206,7 +227,7 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
 
     cached = _cached(client, release, options) if release else {}
     known = {n: addresses(one, options.limits) for n, one in cached.items()}
-    world = objects.world(
+    world = reader.world(
         flags.settings.get("domain", options.domain),
         known | dict(flags.known),
         {n: findings(n, one, options.limits) for n, one in cached.items()},
@@ -217,17 +238,16 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
         options=_effective(options, flags, world),
         namespaces=spaces,
         keys=keys,
-        list_pods=objects.pods,
+        list_pods=reader.pods,
     )
 
 
 def _effective(
     options: EgressOptions, flags: Flags, world: EgressWorld
 ) -> EgressOptions:
-    """Return the settings with flags in their place, and kube-dns where none says."""
+    """Return the settings with flags in their place, and the DNS where none says."""
     extra = (*options.extra, *flags.hosts)
-    dns = world.index.services.get(("kube-system", "kube-dns"))
-    servers = options.nameservers or (dns.cluster_ips if dns else ())
+    servers = options.nameservers or world.index.nameservers
     return replace(options, **{"nameservers": servers, **flags.settings}, extra=extra)
 
 

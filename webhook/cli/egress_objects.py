@@ -43,10 +43,10 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 KINDS: Final = {
-    kind.name: kind
+    (kind.group, kind.name): kind
     for kind in (NAMESPACE, NETWORK_POLICY, SERVICE, ENDPOINT_SLICE, NODE, POD)
 }
-"""What is read, by the name of the kind."""
+"""What is read, by API group and the name of the kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from webhook.cli.document import BadInputError
 from webhook.cli.explain_view import as_data, as_tables, explained
 from webhook.cli.manifests import as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy, with_sources
-from webhook.cli.pods import subjects
+from webhook.cli.pods import subjects, unread
 from webhook.injection.environment import KnownSources
 from webhook.injection.policy import InjectionPolicy
 
@@ -74,7 +74,8 @@ def explain(
     ]
     if not explanations:
         origins = ", ".join(document.origin for document in documents)
-        raise BadInputError(f"{origins}: no pod, and nothing that leads to one.")
+        nothing = f"{origins}: no pod, and nothing that leads to one"
+        raise BadInputError(f"{'; '.join(unread(documents)) or nothing}.")
     if output == "table":
         text = as_tables(explanations, Console(), show_values=show_values)
         click.echo(text, nl=False)

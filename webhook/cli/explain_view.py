@@ -208,7 +208,7 @@ def _source(source: str, kind: VariableSource | None = None) -> Text:
 
 def _value(variable: Variable) -> Text:
     if variable.value is None:
-        later = variable.kind is VariableSource.FIELD
+        later = variable.kind in (VariableSource.FIELD, VariableSource.FILE)
         return Text("set at start" if later else "not known", style="dim")
     if variable.value.isprintable():
         return Text(variable.value)

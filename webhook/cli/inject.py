@@ -8,7 +8,7 @@ import jsonpatch
 
 from webhook.cli.manifests import as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy
-from webhook.cli.pods import PodInManifest, subjects
+from webhook.cli.pods import PodInManifest, subjects, unread
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Operation
 from webhook.injection.policy import InjectionPolicy
@@ -61,6 +61,8 @@ def inject(
       2  bad arguments, or input that is no manifest
     """  # noqa: D301 - \b is the character that click looks for
     documents = [document for file in files for document in read(file)]
+    for line in unread(documents):
+        click.echo(f"{line}.", err=True)
     results = []
     for document in documents:
         operations: list[Operation] = []

@@ -20,6 +20,8 @@ from webhook.cli.document import BadInputError, Field
 
 _DEEPEST = 100
 """Levels of nesting; the deepest field of a pod is at 20 or so."""
+_REPEATED = 1 << 20
+"""Characters and nodes that aliases may repeat in a file."""
 _TOO_DEEP = f"it is nested deeper than {_DEEPEST} levels"
 
 
@@ -39,6 +41,68 @@ class Document:
     def root(self) -> Field:
         """The object, to be walked."""
         return Field(self.content, self.origin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestObject:
+    """An object of a document, on its own or in a list.
+
+    Attributes:
+        field: The object.
+        pointer: JSON pointer to it in the document.
+        group: Of its API; None when the object names no version.
+        version: Of its API.
+        kind: Its kind.
+    """
+
+    field: Field
+    pointer: str
+    group: str | None
+    version: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """The object's name, which it must have."""
+        name = self.field.at("metadata").or_empty().at("name")
+        if not name.text():
+            raise name.error("is missing")
+        return name.text()
+
+    def is_a(self, group: str, kind: str) -> bool:
+        """Whether it is of a group and kind; one that names no group may be."""
+        return self.kind == kind and self.group in (group, None)
+
+
+def objects(document: Document) -> Iterator[ManifestObject]:
+    """Find the objects of a document, in lists and in lists of lists too.
+
+    Raises:
+        BadInputError: An item is no object, or has no kind; it is named.
+    """
+    return _objects(document.root, "")
+
+
+def _objects(node: Field, pointer: str) -> Iterator[ManifestObject]:
+    kind, api = node.at("kind").text(), node.at("apiVersion").text()
+    if not kind:
+        raise node.at("kind").error("is missing")
+    if kind.endswith("List") and "items" in node.map():
+        # The API's own lists leave out what their items are.
+        default = {} if kind == "List" else {"kind": kind.removesuffix("List")}
+        default |= {"apiVersion": api} if api and default else {}
+        for index, item in enumerate(node.at("items").items()):
+            typed = Field(default | item.map(), item.origin, item.path)
+            yield from _objects(typed, f"{pointer}/items/{index}")
+        return
+    group, _, version = api.rpartition("/")
+    yield ManifestObject(
+        field=node,
+        pointer=pointer,
+        group=group if api else None,
+        version=version,
+        kind=kind,
+    )
 
 
 def read(file: IO[bytes]) -> list[Document]:
@@ -64,8 +128,8 @@ def read(file: IO[bytes]) -> list[Document]:
     if not documents:
         raise BadInputError(f"{name} holds no document.")
     for document in documents:
-        if not document.root.at("kind").text():
-            raise document.root.at("kind").error("is missing")
+        for _ in objects(document):
+            pass  # what cannot be read is named before anything is done
     return documents
 
 
@@ -95,30 +159,49 @@ def _values(text: bytes, name: str) -> list[Any]:
         except (ValueError, RecursionError):
             pass  # YAML in flow style begins with a brace as well
     try:
-        if not all(_depths(text)):
-            raise BadInputError(f"{name}: {_TOO_DEEP}.")
+        _check_size(text, name)
         return list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         # Not the whole message: it would quote the line, and that may be a secret.
         mark = error.problem_mark or error.context_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise BadInputError(f"{name},{place} {error.problem}.") from None
+        problem = error.problem
+        if isinstance(error, yaml.constructor.ConstructorError):
+            problem = "it has a tag, a key or a number that JSON cannot hold"
+        raise BadInputError(f"{name},{place} {problem}.") from None
     except yaml.YAMLError:
         raise BadInputError(f"{name} is not text in UTF-8.") from None
-    except (ValueError, RecursionError):
+    except (ValueError, AttributeError, RecursionError):  # odd numbers, odd dates
         raise BadInputError(f"{name} is not YAML that JSON can hold.") from None
 
 
-def _depths(text: bytes) -> Iterator[bool]:
-    """For each step through YAML, whether it is not too deep.
+def _check_size(text: bytes, name: str) -> None:
+    """Refuse what is nested too deep, or repeated too often by aliases.
 
-    libyaml composes by recursion, and would end the process on a deep document.
+    libyaml composes by recursion, and would end the process on a deep document; an
+    alias costs nothing before its copies are made.
     """
-    depth = 0
+    sizes: dict[str, int] = {}
+    open_: list[tuple[str | None, int]] = []
+    total = repeated = 0
     for event in yaml.parse(text, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        yield depth <= _DEEPEST
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_.pop()
+            sizes |= {anchor: total - before} if anchor else {}
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1 + len(event.value)
+            total += size
+            sizes |= {event.anchor: size} if event.anchor else {}
+        elif isinstance(event, yaml.AliasEvent):
+            size = sizes.get(event.anchor or "", 0)
+            total, repeated = total + size, repeated + size
+        if len(open_) > _DEEPEST:
+            raise BadInputError(f"{name}: {_TOO_DEEP}.")
+        if repeated > _REPEATED:
+            raise BadInputError(f"{name}: its aliases repeat too much.")
 
 
 def _json_values(text: str) -> list[Any]:

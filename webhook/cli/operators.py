@@ -13,7 +13,7 @@ Sources: KubeRay 1.6 `ray-operator/controllers/ray/common/pod.go` (`labelPod`,
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -167,6 +167,14 @@ def _spark_application(spec: Field, name: str) -> Pods:
         yield role.label, _spark_pod(role, spec, name)
 
 
+def _spark_connect(spec: Field, name: str) -> Pods:
+    """Yield the server, which is no task, and an executor."""
+    server = _spark_pod(replace(_ROLES[0], label="server"), spec, name)
+    server["metadata"]["labels"][SPARK_LABEL] = "connect-server"
+    yield "server", server
+    yield "executor", _spark_pod(_ROLES[1], spec, name)
+
+
 def _spark_pod(role: _Role, spec: Field, name: str) -> Json:
     part = spec.at(role.label).or_empty()
     template = part.at("template").or_empty()
@@ -246,10 +254,12 @@ def _below(prefix: str, conf: dict[str, str]) -> dict[str, str]:
 OPERATORS: dict[tuple[str, str], Callable[[Field, str], Pods]] = {
     ("ray.io", "RayCluster"): _ray_cluster,
     ("ray.io", "RayJob"): _ray_job,
+    ("ray.io", "RayCronJob"): lambda spec, name: _ray_job(spec.at("jobTemplate"), name),
     ("ray.io", "RayService"): lambda spec, name: _ray_cluster(
         spec.at("rayClusterConfig"), name
     ),
     ("sparkoperator.k8s.io", "SparkApplication"): _spark_application,
+    ("sparkoperator.k8s.io", "SparkConnect"): _spark_connect,
     ("sparkoperator.k8s.io", "ScheduledSparkApplication"): (
         lambda spec, name: _spark_application(spec.at("template"), name)
     ),

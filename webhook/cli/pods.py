@@ -5,7 +5,7 @@ and can be changed there. The pods of KubeRay's and spark-operator's resources d
 exist yet: what is said of them is what would be.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import orjson
 from msgspec import structs
 
 from webhook.cli.document import BadInputError, Field
-from webhook.cli.manifests import Document
+from webhook.cli.manifests import Document, objects
 from webhook.cli.operators import OPERATORS, Pods
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
@@ -57,25 +57,26 @@ def subjects(document: Document, namespace: str) -> Iterator[PodInManifest]:
     Raises:
         BadInputError: A pod or a resource that leads to one is malformed.
     """
-    yield from _found(document.root, "", namespace)
+    for one in objects(document):
+        node, known = one.field, (one.group or "", one.kind)
+        if one.is_a("", "Pod"):
+            review = Review(uid="", namespace=namespace)
+            yield _standing(node, one.pointer, review)
+        elif one.kind == "AdmissionReview":
+            yield _reviewed(node, one.pointer)
+        elif known in OPERATORS:
+            pods = OPERATORS[known](node.at("spec"), _name(node))
+            yield from _expected(node, pods, namespace)
 
 
-def _found(node: Field, pointer: str, namespace: str) -> Iterator[PodInManifest]:
-    kind = node.at("kind").text()
-    group = node.at("apiVersion").text().rpartition("/")[0]
-    if kind == "Pod" and not group:
-        yield _standing(node, pointer, Review(uid="", namespace=namespace))
-    elif kind == "AdmissionReview":
-        yield _reviewed(node, pointer)
-    elif kind.endswith("List") and node.at("items").value is not None:
-        for index, item in enumerate(node.at("items").items()):
-            # The API's own lists leave their items' kind out.
-            kinds = {"kind": kind.removesuffix("List"), **item.map()}
-            typed = Field(kinds, item.origin, item.path)
-            yield from _found(typed, f"{pointer}/items/{index}", namespace)
-    elif (group, kind) in OPERATORS:
-        pods = OPERATORS[group, kind](node.at("spec"), _name(node))
-        yield from _expected(node, pods, namespace)
+def unread(documents: Iterable[Document]) -> list[str]:
+    """Say which objects lead to pods that are not known here."""
+    return [
+        f"{document.origin}: {one.kind} of {one.group} is not read here"
+        for document in documents
+        for one in objects(document)
+        if one.group == "spark.apache.org"
+    ]
 
 
 def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
@@ -135,10 +136,10 @@ def _check(pod: Field) -> None:
         for entry in container.at("env").items():
             entry.at("value").text()
             value_from = entry.at("valueFrom").or_empty()
-            for name in ("secretKeyRef", "configMapKeyRef"):
+            for name in ("secretKeyRef", "configMapKeyRef", "fileKeyRef"):
                 reference = value_from.at(name).or_empty()
-                reference.at("name").text()
-                reference.at("key").text()
+                for part in ("name", "key", "volumeName", "path"):
+                    reference.at(part).text()
         for source in container.at("envFrom").items():
             source.at("prefix").text()
             for name in ("secretRef", "configMapRef"):

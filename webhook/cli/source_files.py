@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from webhook.cli.document import BadInputError, Field
-from webhook.cli.manifests import read
+from webhook.cli.manifests import objects, read
 from webhook.injection.environment import KnownSources
 from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
 from webhook.mirror.merge import KeyFinding, MergeFailure, merge
@@ -72,17 +72,11 @@ def _objects(
     files: _Files, kinds: tuple[SourceKind, ...]
 ) -> Iterator[tuple[SourceRef, _Content]]:
     for file in files:
-        for document in read(file):
-            root = document.root
-            listed = root.at("kind").text() == "List"
-            for node in root.at("items").items() if listed else [root]:
-                kind = node.at("kind")
-                if kind.text() not in kinds:
-                    raise kind.error(f"is not {' or '.join(kinds)}")
-                name = node.at("metadata").at("name")
-                if not name.text():
-                    raise name.error("is missing")
-                yield SourceRef(SourceKind(kind.text()), name.text()), _content(node)
+        for one in (one for document in read(file) for one in objects(document)):
+            if not any(one.is_a("", kind) for kind in kinds):
+                problem = f"is not {' or '.join(kinds)}"
+                raise one.field.at("kind").error(problem)
+            yield SourceRef(SourceKind(one.kind), one.name), _content(one.field)
 
 
 def _content(node: Field) -> _Content:

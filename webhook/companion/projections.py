@@ -172,13 +172,16 @@ def secret_source(body: Json) -> SourceContent:
 
 
 def config_map_source(body: Json) -> SourceContent:
-    """Keep a source ConfigMap's values, wrapped."""
-    return _source(body, body.get("binaryData") or {}, body.get("data") or {})
+    """Keep a source ConfigMap's values, wrapped.
+
+    As the kubelet does for `envFrom`, it reads none of the `binaryData`.
+    """
+    return _source(body, {}, body.get("data") or {})
 
 
 def config_map_keys(body: Json) -> frozenset[str]:
-    """Keep of a ConfigMap the names of its keys; values are nobody's business here."""
-    return frozenset(body.get("data") or ()) | frozenset(body.get("binaryData") or ())
+    """Keep of a ConfigMap the names of what may become a variable, without values."""
+    return frozenset(body.get("data") or ())
 
 
 def network_policy(body: Json) -> NetworkPolicy | UnreadablePolicy:

@@ -5,7 +5,6 @@ no user, password, token, path or query of any key is in its result or its error
 """
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,21 +16,27 @@ from webhook.egress.addresses import Network
 from webhook.egress.proxies import Proxies
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.trackers import (
-    DATABASES,
+    AZURE_CONNECTION,
+    AZURE_KEYS,
     DEFAULTS,
+    INDIRECT_HOSTS,
+    TRACKING_KEYS,
+    is_url_key,
+)
+from webhook.uri import (
+    DATABASES,
     INDIRECT,
     LOCAL,
-    TRACKING_KEYS,
-    URL_KEYS,
-)
-from webhook.egress.uri import (
     MalformedUriError,
     ServerAddress,
     canonical_host,
+    is_path,
     scheme_of,
     server,
+    servers,
 )
 
+_ASKING: Final = (EgressReason.HOST_NEEDED, EgressReason.STORE_HOST_NEEDED)
 _EXTRA: Final = re.compile(
     r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>\d+))?"
 )
@@ -92,9 +97,12 @@ def derive(
     """
     proxies, findings = Proxies.read(keys)
     found: dict[tuple[str, int], Destination] = {}
+    extra = tuple(extra)
     for origin, outcome in _outcomes(keys):
         if isinstance(outcome, Finding):
-            findings.append(outcome)
+            # A host in the settings is taken for the answer to what asks for one.
+            if not (extra and outcome.reason in _ASKING):
+                findings.append(outcome)
             continue
         if outcome.scheme in DATABASES:
             message = f"{origin} is a database: every task holds its credentials"
@@ -145,65 +153,106 @@ def parse_extra(text: str, origin: str) -> Destination:
         raise ValueError(message) from error
 
 
+_Found = Iterable[ServerAddress | Finding]
+
+
 def _outcomes(keys: Mapping[str, str]) -> Iterator[tuple[str, ServerAddress | Finding]]:
     for key in sorted(keys):
-        value = keys[key].strip()
-        if key in TRACKING_KEYS:
-            yield key, _tracking_uri(key, value, keys)
-        elif key in URL_KEYS and value:
-            yield key, _url(key, value, "https")
-        elif key == "NEPTUNE_API_TOKEN" and value:
-            message = "Neptune's hosted service is ending; a self-hosted one goes on"
-            yield key, Finding(EgressReason.LEGACY_TRACKER, key, message)
-            yield key, _encoded(key, value, "api_address")
-        elif (
-            key == "COMET_API_KEY"
-            and "*" in value
-            and not keys.get("COMET_URL_OVERRIDE")
-        ):
-            yield key, _encoded(key, value.partition("*")[2], "baseUrl")
+        for found in _of_key(key, keys[key].strip(), keys):
+            yield key, found
     for default in DEFAULTS:
         trigger = default.applies(keys)
         if trigger is not None:
             for host in default.hosts:
-                yield trigger, ServerAddress(scheme="https", host=host, port=443)
+                yield trigger, server(f"https://{host}")
+            if default.ask:
+                yield trigger, _store(trigger, default.ask)
 
 
-def _tracking_uri(
-    key: str, value: str, keys: Mapping[str, str]
-) -> ServerAddress | Finding:
+def _of_key(key: str, value: str, keys: Mapping[str, str]) -> _Found:
+    """Read what one key alone says."""
+    if key in TRACKING_KEYS:
+        return _tracking_uri(key, value, keys)
+    if not value:
+        return ()
+    if is_url_key(key):
+        return _urls(key, value)
+    if key in AZURE_KEYS:
+        return _azure(key, value)
+    return _of_token(key, value, keys)
+
+
+def _of_token(key: str, value: str, keys: Mapping[str, str]) -> _Found:
+    if key == "NEPTUNE_API_TOKEN":
+        message = "Neptune's hosted service is ending; a self-hosted one goes on"
+        ending = Finding(EgressReason.LEGACY_TRACKER, key, message)
+        return [ending, *_encoded(key, value, "api_address")]
+    if key == "COMET_API_KEY" and "*" in value and not keys.get("COMET_URL_OVERRIDE"):
+        return _encoded(key, value.partition("*")[2], "baseUrl")
+    return ()
+
+
+def _tracking_uri(key: str, value: str, keys: Mapping[str, str]) -> _Found:
     """Read MLflow's registered schemes, and the generic contract's plain URL."""
     scheme = value.lower() if value.lower() in INDIRECT else scheme_of(value)
-    if scheme == "uc" and "//" in value:
-        return _url(key, value.partition(":")[2], "http")
+    if scheme == "uc" and "://" in value:
+        return _urls(key, value.partition(":")[2])
+    if scheme == "azureml":
+        # Its client dials the same host by HTTPS.
+        ask = "ACCOUNT.blob.core.windows.net of its workspace"
+        return [*_urls(key, f"https{value[len(scheme) :]}"), _store(key, ask)]
     if scheme in INDIRECT:
-        host_key = INDIRECT[scheme]
-        if host_key is not None and keys.get(host_key, "").strip():
-            return _url(host_key, keys[host_key].strip(), "https")
-        missing = f"set {host_key}" if host_key else "add its hosts to the settings"
-        message = f"{key} is {scheme!r}, which names no host; {missing}"
-        return Finding(EgressReason.HOST_NEEDED, key, message)
-    if scheme in LOCAL:
+        if scheme.startswith("databricks") and keys.get("DATABRICKS_HOST", "").strip():
+            return _urls("DATABRICKS_HOST", keys["DATABRICKS_HOST"])
+        message = f"{key} is {scheme!r}, which names no host; {INDIRECT_HOSTS[scheme]}"
+        return [Finding(EgressReason.HOST_NEEDED, key, message)]
+    if scheme in LOCAL or is_path(value):
         message = f"{key} is a local path; no server has to be reached"
-        return Finding(EgressReason.NO_NETWORK_NEEDED, key, message)
-    return _url(key, value, "http")
+        return [Finding(EgressReason.NO_NETWORK_NEEDED, key, message)]
+    return _urls(key, value, "")
 
 
-def _url(key: str, value: str, default_scheme: str) -> ServerAddress | Finding:
+def _store(key: str, ask: str) -> Finding:
+    message = f"{key}: its files go to a host that no key names; add {ask} to the hosts"
+    return Finding(EgressReason.STORE_HOST_NEEDED, key, f"{message} of the settings")
+
+
+def _urls(key: str, value: str, default_scheme: str = "https") -> _Found:
     try:
-        return server(value, default_scheme)
+        found = servers(value, default_scheme)
     except MalformedUriError as error:
-        return Finding(
-            EgressReason.MALFORMED_URI, key, f"{key} names no server: {error}"
-        )
+        message = f"{key} names no server: {error}"
+        return [Finding(EgressReason.MALFORMED_URI, key, message)]
+    remote: list[ServerAddress | Finding] = [one for one in found if not one.is_local]
+    if not remote:
+        message = f"{key} is a socket or the pod itself; no rule is needed for it"
+        return [Finding(EgressReason.NO_NETWORK_NEEDED, key, message)]
+    return remote
 
 
-def _encoded(key: str, value: str, field: str) -> ServerAddress | Finding:
+def _encoded(key: str, value: str, field: str) -> _Found:
     """Read a URL inside base64-encoded JSON inside a credential."""
     try:
         decoded = json.loads(base64.b64decode(value + "=" * (-len(value) % 4)))
         url = decoded[field]
-    except (binascii.Error, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         message = f"{key} names no server: it holds no {field}"
-        return Finding(EgressReason.MALFORMED_URI, key, message)
-    return _url(key, str(url), "https")
+        return [Finding(EgressReason.MALFORMED_URI, key, message)]
+    return _urls(key, str(url))
+
+
+def _azure(key: str, value: str) -> _Found:
+    """Read an account, or Azure's `NAME=VALUE;…`, most of which is secret."""
+    parts = dict(part.strip().partition("=")[::2] for part in value.split(";"))
+    account, suffix = value, "core.windows.net"
+    if key == AZURE_CONNECTION:
+        if parts.get("BlobEndpoint"):
+            return _urls(key, parts["BlobEndpoint"])
+        account, suffix = (
+            parts.get("AccountName", ""),
+            parts.get("EndpointSuffix", suffix),
+        )
+    if not re.fullmatch("[a-z0-9]{3,24}", account):
+        message = f"{key} names no server: it holds no account"
+        return [Finding(EgressReason.MALFORMED_URI, key, message)]
+    return _urls(key, f"https://{account}.blob.{suffix}")

@@ -156,17 +156,21 @@ def plan_namespace(
         )
     destinations = required_destinations(namespace, options)
     rules = world.rules(destinations, namespace.name, options.nameservers)
+    about_rules = [*rules.findings]
+    if not options.nameservers and any(d.network is None for d in destinations):
+        message = "names are looked up at a nameserver that is not known; say which"
+        about_rules.append(Finding(EgressReason.UNRESOLVED, "DNS", message))
     need = _Need(
         destinations=destinations,
         rules=rules,
-        findings=(*rules.findings, *namespace.findings),
+        findings=(*about_rules, *namespace.findings),
         waiting=not world.resolved(rules.names),
     )
     decide = _isolate if mode is EgressMode.ISOLATE else _shadow
     decision = decide(world, namespace, options, need)
     dns = {f for name in rules.names for f in world.dns_findings.get(name, ())}
     shared = frozenset((*namespace.findings, *dns))
-    own.update(_beside(rules.findings, dns, waiting=need.waiting))
+    own.update(_beside(about_rules, dns, waiting=need.waiting))
     caller = ClientNamespace(namespace.name, namespace.labels)
     own.update(blocked_destinations(destinations, caller, world.index, world.policies))
     own.update(world.engines.findings(namespace.name))

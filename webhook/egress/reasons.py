@@ -87,6 +87,10 @@ class EgressReason(Reason):
         "HostNeeded",
         "A key points to a server only indirectly; its host has to be configured.",
     )
+    STORE_HOST_NEEDED = (
+        "StoreHostNeeded",
+        "A tracker keeps files on a host that no key names; it goes into the settings.",
+    )
     DATABASE_URI = (
         "DatabaseUri",
         "The tracking URI is a database: every task holds its credentials.",
@@ -130,6 +134,7 @@ WITHOUT_RULE: Final = (
     EgressReason.UNRESOLVED,
     EgressReason.PORT_MISMATCH,
     EgressReason.MALFORMED_URI,
+    EgressReason.HOST_NEEDED,
 )
 """Reasons of destinations that have no rule, the one to say first in front."""
 

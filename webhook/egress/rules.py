@@ -17,7 +17,7 @@ from webhook.egress.normalize import normalize
 from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.selector import Selector
 from webhook.egress.services import Service, ServiceIndex, ServicePort
-from webhook.egress.uri import MalformedUriError, canonical_host
+from webhook.uri import MalformedUriError, canonical_host
 
 NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
 """On every namespace, set by the API server: its name."""
@@ -146,7 +146,7 @@ class _Builder:
             self._find(EgressReason.MALFORMED_URI, destination, message)
             return
         behind = Destination(target, destination.port, destination.origin)
-        self.add(behind, service.namespace, hops - 1)
+        self.add(behind, "", hops - 1)  # DNS has no search list for it
         if destination.port == 443:
             message = (
                 f"{destination.host} stands for {target}, whose certificate it will"

@@ -5,7 +5,7 @@ after others do. What a catalog answers therefore always has both forms.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from webhook.egress.addresses import Address, address_key, read_address
@@ -168,16 +168,41 @@ class ServiceIndex:
     def named(self, host: str, namespace: str) -> Service | None:
         """Return the Service that a host name means to a pod of a namespace.
 
-        Understands `svc`, `svc.ns`, `svc.ns.svc` and `svc.ns.svc.<domain>`.
+        Understands `svc`, `svc.ns`, `svc.ns.svc` and `svc.ns.svc.<domain>`, and a pod's
+        name in front: that dials the pods themselves, as a headless Service's name
+        does. An absolute name, in no namespace, has to end in the domain.
         """
-        labels = host.removesuffix(f".{self.domain}").removesuffix(".svc").split(".")
+        if not namespace and not host.endswith(f".svc.{self.domain}"):
+            return None
+        qualified = host.removesuffix(f".{self.domain}")
+        labels = qualified.removesuffix(".svc").split(".")
+        short = len(labels) == 2 and qualified.count(".") == 1
+        found = self.services.get((namespace, labels[-1] if short else ""))
+        if found and found.external_name is None and not found.cluster_ips:
+            return found  # the search list begins with the pod's own namespace
         match labels:
             case [name]:
                 return self.services.get((namespace, name))
             case [name, other]:
                 return self.services.get((other, name))
+            case [_, name, other]:
+                found = self.services.get((other, name))
+                is_alias = found is None or found.external_name is not None
+                return None if is_alias or not found else replace(found, cluster_ips=())
             case _:
                 return None
+
+    @property
+    def nameservers(self) -> tuple[Address, ...]:
+        """Return the addresses of the cluster's DNS, as distributions place it."""
+        there = [
+            service
+            for (namespace, _), service in sorted(self.services.items())
+            if namespace in ("kube-system", "openshift-dns")
+            and any((p.port, p.protocol) == (53, Protocol.UDP) for p in service.ports)
+        ]
+        named = [service for service in there if service.name == "kube-dns"]
+        return tuple(a for service in named or there for a in service.cluster_ips)
 
     def slices_of(self, service: Service) -> tuple[EndpointSlice, ...]:
         """Return the endpoints of a Service."""

@@ -25,23 +25,30 @@ URL_KEYS: Final = frozenset(
         "TRAINS_FILES_HOST",
         "DVC_STUDIO_URL",
         "STUDIO_ENDPOINT",
+        "STORAGE_EMULATOR_HOST",
+        "AZURE_STORAGE_ENDPOINT",
     }
 )
 """Keys whose value is the URL of a server. `CLEARML_WEB_HOST` is for browsers."""
 
-LOCAL: Final = frozenset({"", "file", "sqlite"})
-"""Schemes of a tracking URI that need no network."""
+AZURE_CONNECTION: Final = "AZURE_STORAGE_CONNECTION_STRING"
+AZURE_KEYS: Final = frozenset(
+    {AZURE_CONNECTION, "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"}
+)
+"""Keys that name an account, the first label of its store's host."""
 
-DATABASES: Final = frozenset({"postgresql", "mysql", "mssql"})
-
-INDIRECT: Final[Mapping[str, str | None]] = {
-    "databricks": "DATABRICKS_HOST",
-    "databricks-uc": "DATABRICKS_HOST",
-    "uc": None,
-    "arn": None,
-    "azureml": None,
+INDIRECT_HOSTS: Final[Mapping[str, str]] = {
+    "databricks": "set DATABRICKS_HOST",
+    "databricks-uc": "set DATABRICKS_HOST",
+    "uc": "write uc:https://HOST, or add its hosts to the settings",
+    "arn": "add REGION.experiments.sagemaker.aws to the settings",
 }
-"""Schemes that name no host, with the key that does."""
+"""What to do about a scheme that names no host."""
+
+
+def is_url_key(key: str) -> bool:
+    """Return whether a key's value is the URL of a server."""
+    return key in URL_KEYS or key.startswith("AWS_ENDPOINT_URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +59,14 @@ class TrackerDefault:
         credentials: Any of them being there means that the tracker is used.
         unless: Any of them being there means that another host is dialed.
         hosts: HTTPS.
+        ask: What to add to the settings, because no key says where its files go.
         embeds: A mark in the credential that says it brings its own URL.
     """
 
     credentials: tuple[str, ...]
-    unless: tuple[str, ...]
-    hosts: tuple[str, ...]
+    unless: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    ask: str = ""
     embeds: str | None = None
 
     def applies(self, keys: Mapping[str, str]) -> str | None:
@@ -72,12 +81,19 @@ class TrackerDefault:
 
 _CLEARML: Final = ("CLEARML_API_ACCESS_KEY", "CLEARML_AUTH_TOKEN")
 
+# W&B's service hands out signed URLs of Google Cloud Storage for files.
+_GOOGLE: Final = "storage.googleapis.com"
+
 DEFAULTS: Final = (
     # The default moved between two minor releases: either may be in the image.
     TrackerDefault(
         credentials=("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"),
         unless=("WANDB_BASE_URL",),
-        hosts=("api.forge.coreweave.com", "api.wandb.ai"),
+        hosts=("api.forge.coreweave.com", "api.wandb.ai", _GOOGLE),
+    ),
+    TrackerDefault(
+        credentials=("WANDB_BASE_URL",),
+        ask=f"{_GOOGLE} for W&B's own service, else the server's bucket",
     ),
     TrackerDefault(
         credentials=("COMET_API_KEY",),
@@ -99,5 +115,32 @@ DEFAULTS: Final = (
         credentials=("DVC_STUDIO_TOKEN", "STUDIO_TOKEN"),
         unless=("DVC_STUDIO_URL", "STUDIO_ENDPOINT"),
         hosts=("studio.datachain.ai",),
+    ),
+    TrackerDefault(
+        credentials=("DATABRICKS_HOST",),
+        ask="the host of the workspace's cloud storage",
+    ),
+    TrackerDefault(
+        credentials=(
+            "AWS_ACCESS_KEY_ID",
+            "AWS_ROLE_ARN",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        ),
+        unless=("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"),
+        ask="BUCKET.s3.REGION.amazonaws.com",
+    ),
+    TrackerDefault(
+        credentials=("GOOGLE_APPLICATION_CREDENTIALS",),
+        unless=("STORAGE_EMULATOR_HOST",),
+        hosts=("oauth2.googleapis.com", _GOOGLE),
+    ),
+    TrackerDefault(
+        credentials=(
+            "AZURE_STORAGE_ACCESS_KEY",
+            "AZURE_STORAGE_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+        ),
+        unless=("AZURE_STORAGE_ENDPOINT", *sorted(AZURE_KEYS)),
+        ask="ACCOUNT.blob.core.windows.net",
     ),
 )

@@ -31,6 +31,8 @@ class VariableSource(StrEnum):
     SECRET_KEY = "secret-key"  # noqa: S105 - a kind, not a password
     CONFIG_MAP_KEY = "config-map-key"
     FIELD = "field"
+    FILE = "file"
+    """A key of a file that an init container writes (`fileKeyRef`)."""
     SECRET = "secret"  # noqa: S105 - a kind, not a password
     CONFIG_MAP = "config-map"
     TRACKING = "tracking"
@@ -83,7 +85,8 @@ class KnownSources:
     Attributes:
         secrets: Name to keys and decoded values; `None` for a Secret known not to
             exist. A name that is absent here is unknown.
-        config_maps: The same for the `data` of ConfigMaps.
+        config_maps: The same for the `data` of ConfigMaps; the kubelet takes no
+            variable from their `binaryData`.
     """
 
     secrets: Mapping[str, Mapping[str, str] | None] = field(repr=False)
@@ -205,7 +208,12 @@ class _Builder:
             if selector := value_from.get(selector_field):
                 self._add_key(name, place, (object_kind, kind), selector)
                 return
-        self._set(name, VariableSource.FIELD, place, None)
+        kind = VariableSource.FIELD
+        if file := value_from.get("fileKeyRef"):
+            kind = VariableSource.FILE
+            volume, path = file.get("volumeName", ""), file.get("path", "")
+            place = f"{place} {path} of volume {volume} key {file.get('key', '')}"
+        self._set(name, kind, place, None)
 
     def _add_key(
         self,

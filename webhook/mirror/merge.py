@@ -13,11 +13,20 @@ from typing import Final, TypeAlias
 
 from webhook.mirror.profile import Profile, Source, SourceRef
 from webhook.mirror.reasons import KeyReason, MirrorReason
-from webhook.mirror.validate import is_text, rejection, warnings
+from webhook.mirror.validate import (
+    LONGEST,
+    is_text,
+    rejection,
+    reserved,
+    size,
+    warnings,
+)
 from webhook.secret_bytes import SecretBytes
 
 LIMIT: Final = 1024 * 1024
-"""Bytes of all values together; Kubernetes' own limit for a Secret."""
+"""Bytes of all variables together. It is Kubernetes' own limit for a Secret's values,
+and leaves the image and the pod half of the 2 MiB that Linux passes on to a program."""
+_POINTER: Final = 8
 
 Content: TypeAlias = Mapping[str, SecretBytes]
 
@@ -37,8 +46,11 @@ class KeyFinding:
     source: SourceRef
 
     def __str__(self) -> str:
-        """Return one sentence with the key and the source."""
-        return f"{self.source}, key {self.key}: {self.reason.sentence}"
+        """Return one or two sentences with the key and the source."""
+        text = f"{self.source}, key {self.key}: {self.reason.sentence}"
+        if self.reason is KeyReason.KEY_RESERVED:
+            text += f" With it, {reserved(self.key)}."
+        return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +111,11 @@ def merge(
         return MergeFailure(
             reason=MirrorReason.NO_KEYS, detail=profile.name, findings=findings
         )
-    size = sum(map(len, work.data.values()))
-    if size > LIMIT:
+    total = sum(_POINTER + size(name, value) for name, value in work.data.items())
+    if total > LIMIT:
         largest = max(work.data, key=lambda name: len(work.data[name]))
         detail = (
-            f"{size} bytes, of which key {largest} of {work.origin[largest]} has "
+            f"{total} bytes, of which key {largest} of {work.origin[largest]} has "
             f"{len(work.data[largest])}"
         )
         return MergeFailure(
@@ -140,6 +152,8 @@ def _add(
         refused = rejection(name, listed)
         if refused is None and not is_text(content[key]):
             refused = KeyReason.VALUE_NOT_TEXT
+        if refused is None and size(name, content[key]) > LONGEST:
+            refused = KeyReason.VALUE_TOO_LONG
         if refused is not None:
             work.note(refused, name, source.ref)
             continue

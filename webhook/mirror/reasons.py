@@ -35,7 +35,11 @@ class MirrorReason(Reason):
         "SourceUnreadable",
         "The companion may not read a source of the profile, or could not yet.",
     )
-    TOO_LARGE = "TooLarge", "The merged keys exceed 1 MiB, a Secret's limit."
+    TOO_LARGE = (
+        "TooLarge",
+        "The merged keys exceed 1 MiB: a Secret's limit, and half of what Linux passes "
+        "on to a program.",
+    )
     NO_KEYS = "NoKeys", "The profile's sources have no usable key."
     NO_SOURCES = (
         "NoSources",
@@ -119,11 +123,30 @@ class KeyReason(Reason):
         "The value is not UTF-8 text without NUL, so no container would start with "
         "it; it is left out.",
     )
+    VALUE_TOO_LONG = (
+        "ValueTooLong",
+        "The name and the value have more than 128 KiB, so no container would start "
+        "with them; it is left out.",
+    )
     TRAILING_NEWLINE = (
         "TrailingNewline",
         "The value ends with a newline; was it made without `echo -n`?",
     )
     URI_WITH_SPACE = "UriWithSpace", "The URI has white space in it."
+    URI_WITHOUT_SCHEME = (
+        "UriWithoutScheme",
+        "The URI has no scheme, so clients take it for a local path; write http:// or "
+        "https:// in front.",
+    )
+    URI_MALFORMED = (
+        "UriMalformed",
+        "No server can be told from the URI: quotes, an unencoded character, or a host "
+        "or port that cannot be.",
+    )
+    URI_OF_THE_POD = (
+        "UriOfThePod",
+        "The URI's host is the pod itself; nothing answers there but a sidecar.",
+    )
     URI_UNKNOWN_SCHEME = "UriUnknownScheme", "The URI's scheme is none that is known."
     URI_WITH_CREDENTIALS = (
         "UriWithCredentials",

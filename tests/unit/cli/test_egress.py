@@ -94,8 +94,8 @@ def test_a_plan_says_what_would_be_written_and_why(run: Run) -> None:
     assert lines[1] == "team-a: EgressReady"
     assert lines[2].endswith(", on top of deny")
     assert [line.split("── ")[1] for line in lines[3:]] == [
-        "10.0.0.10/32 TCP/53, UDP/53",
-        "203.0.113.7/32 TCP/443",
+        "10.0.0.10/32 (nameserver) TCP/53, UDP/53",
+        "203.0.113.7/32 (mlflow.example.com) TCP/443",
     ]
     assert "hunter2" not in result.output
 
@@ -153,7 +153,7 @@ def test_nodes_among_manifests_are_known(run: Run) -> None:
     """A server on one is reported; elsewhere its address is permitted as well."""
     node = """
 kind: Node
-metadata: {name: n}
+metadata: {name: n1}
 status: {addresses: [{type: InternalIP, address: 203.0.113.7}]}
 """
     result = run("plan", "-n", "team-a", *FACTS, cluster=f"{CLUSTER}---{node}")
@@ -397,9 +397,10 @@ def test_published_settings_hold(world: EgressWorld) -> None:
 
     assert ask("plan").stdout.splitlines() == [
         "team-a: EgressReady",
-        "└── mti-egress-isolate, which closes injected pods to all else",
-        "    ├── 10.0.0.99/32 TCP/53, UDP/53",
-        "    └── 203.0.113.7/32 TCP/443",
+        "└── mti-egress-isolate, of tracking-injector, which closes injected pods to"
+        " all else",
+        "    ├── 10.0.0.99/32 (nameserver) TCP/53, UDP/53",
+        "    └── 203.0.113.7/32 (mlflow.example.org) TCP/443",
     ]
 
 
@@ -496,7 +497,7 @@ ports: [{port: 5000}]
     server = TRACKER.split("---", maxsplit=1)[0]
     secret = KEYS.replace("u:hunter2@mlflow.example.com", "mlflow.ml:80")
     cluster = f"{allowed}---{server}---{endpoints}"
-    words = "-n", "team-a"
+    words = "-n", "team-a", "--nameserver", "10.0.0.20"
     planned = run("plan", *words, cluster=cluster, secret=secret)
 
     assert "10.244.0.5/32 TCP/5000" in planned.stdout
@@ -516,7 +517,7 @@ status: {podIPs: [{ip: 10.244.0.5}, {ip: odd}]}
         "podSelector: {}", "podSelector: {matchLabels: {tier: inner}}"
     )
     open_ = CLUSTER.replace("policyTypes: [Egress]", "policyTypes: [Ingress]")
-    words = ["check", "worker", "-n", "team-a"]
+    words = ["check", "worker", "-n", "team-a", "--nameserver", "10.0.0.10"]
     described = run(*words, cluster=f"{open_}---{inner}", secret=secret)
     found = run(*words, cluster=f"{open_}---{inner}---{server}", secret=secret)
 

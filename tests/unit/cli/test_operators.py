@@ -87,9 +87,11 @@ CLUSTER = {
 SPECS = {
     "RayCluster": CLUSTER,
     "RayJob": {"rayClusterSpec": CLUSTER},
+    "RayCronJob": {"jobTemplate": {"rayClusterSpec": CLUSTER}},
     "RayService": {"rayClusterConfig": CLUSTER},
     "SparkApplication": {},
     "ScheduledSparkApplication": {"template": {}},
+    "SparkConnect": {"server": {"cores": 1}, "executor": {"instances": 1}},
 }
 
 
@@ -119,13 +121,16 @@ def test_each_operators_kind_leads_to_its_pods(
         "worker of group small": ("a",),
         "worker of group large": ("a",),
     }
-    spark = {
+    spark: dict[str, tuple[str, ...]] = {
         "driver": ("spark-kubernetes-driver",),
         "executor": ("spark-kubernetes-executor",),
     }
     submitter: dict[str, tuple[str, ...]] = (
-        {"submitter": ()} if kind == "RayJob" else {}
+        {"submitter": ()} if kind in ("RayJob", "RayCronJob") else {}
     )
+    if kind == "SparkConnect":
+        spark["server"] = ()
+        del spark["driver"]
     assert (ray if group == "ray.io" else spark) | submitter == found
 
 

@@ -150,8 +150,9 @@ def unreadable_source(built: Built) -> None:
 
 def too_large(built: Built) -> None:
     """Two sources that each fit, and together do not."""
-    built.secret("one", A="a" * 600_000)
-    built.secret("two", B="b" * 600_000)
+    for name in ("one", "two"):
+        many = {f"{name}{number}": "a" * 100_000 for number in range(6)}
+        built.secret(name, **many)
     labeled(profiles='{"default": [{"secret": "one"}, {"secret": "two"}]}')(built)
 
 
@@ -465,6 +466,10 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (KeyReason.KEY_NOT_A_VARIABLE, gives(**{"1": "a", "A": "a"})),
     (KeyReason.TRAILING_NEWLINE, gives(A="a\n")),
     (KeyReason.URI_WITH_SPACE, gives(TRACKING_URI="https://a b")),
+    (KeyReason.URI_WITHOUT_SCHEME, gives(TRACKING_URI="mlflow:5000")),
+    (KeyReason.URI_MALFORMED, gives(TRACKING_URI="https://u:p#w@a.example.org")),
+    (KeyReason.URI_OF_THE_POD, gives(TRACKING_URI="http://localhost:5000")),
+    (KeyReason.VALUE_TOO_LONG, gives(CA_BUNDLE="a" * 131_072, A="a")),
     (KeyReason.URI_UNKNOWN_SCHEME, gives(TRACKING_URI="htps://a")),
     (KeyReason.URI_WITH_CREDENTIALS, gives(TRACKING_URI="https://u:p@a.example.org")),
     (
@@ -497,6 +502,7 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (EgressReason.NODE_ADDRESS, node_address),
     (EgressReason.MALFORMED_URI, gives(TRACKING_URI="http://")),
     (EgressReason.HOST_NEEDED, gives(TRACKING_URI="databricks")),
+    (EgressReason.STORE_HOST_NEEDED, gives(AWS_ACCESS_KEY_ID="x")),
     (EgressReason.DATABASE_URI, gives(TRACKING_URI="postgresql://u@db.example.org/x")),
     (EgressReason.LEGACY_TRACKER, gives(**{"NEPTUNE_API_TOKEN": "x"})),
     (EgressReason.BASELINE_MISSING, labeled(egress_mode=EgressMode.ISOLATE)),

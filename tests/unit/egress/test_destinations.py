@@ -42,11 +42,19 @@ def encoded(**fields: str) -> str:
         ("http://[2001:DB8::1]:5000", ["2001:db8::1:5000"]),
         ("http://203.0.113.7", ["203.0.113.7:80"]),
         ("aim://aim.ml", ["aim.ml:53800"]),
-        ("mlflow:5000", ["mlflow:5000"]),
         ("uc:http://catalog:8080", ["catalog:8080"]),
         ("http://bücher.example", ["xn--bcher-kva.example:80"]),
         ("postgresql+psycopg2://u:hunter2@db/x", ["db:5432"]),
         ("mysql://u:hunter2@db/x", ["db:3306"]),
+        ("mysql://u:p%23%3F%2Fhunter2@db/x", ["db:3306"]),
+        ("mysql://u:p@ss:hunter2@db/x", ["db:3306"]),
+        ("https://mlflow.example.com/#/experiments/1", ["mlflow.example.com:443"]),
+        ("HTTPS://T.Example.:5000", ["t.example:5000"]),
+        ("http://b\xfccher.example.", ["xn--bcher-kva.example:80"]),
+        (" https://t\n", ["t:443"]),
+        ("postgresql://u:hunter2@/x?host=10.1.2.3&port=5433", ["10.1.2.3:5433"]),
+        ("postgresql://u:hunter2@/x?host=a:1&host=b:2", ["a:1", "b:2"]),
+        ("postgresql://u:hunter2@/x?host=a,b&port=1,2", ["a:1", "b:2"]),
         ("mssql+pyodbc://u:hunter2@db/x", ["db:1433"]),
     ],
 )
@@ -59,13 +67,33 @@ def test_a_tracking_uri_names_a_host_and_a_port(uri: str, expected: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "sqlite:///x", "file:/x", "./mlruns", "/mnt/runs", "C:/runs", "mlruns"]
+    "uri",
+    [
+        "http://localhost:5000",
+        "http://127.0.0.1:5000",
+        "http://[::1]",
+        "http://a.localhost",
+        "postgresql://u:hunter2@/db?host=/cloudsql/a:b:c",
+        "mysql://u:hunter2@h/db?unix_socket=/run/x",
+        "file:C:/runs",
+        "~",
+        "..",
+        "C:\\runs",
+        "",
+        "sqlite:///x",
+        "file:/x",
+        "./mlruns",
+        "/mnt/runs",
+        "C:/runs",
+        "~/runs",
+    ],
 )
 def test_a_local_tracking_uri_needs_no_network(uri: str) -> None:
     """A path or a file database is no destination."""
     derived = derive({"TRACKING_URI": uri})
 
     assert (places(derived), reasons(derived)) == ([], [EgressReason.NO_NETWORK_NEEDED])
+    assert SECRET not in repr(derived)
 
 
 def test_without_any_key_that_names_a_server_nothing_is_needed() -> None:
@@ -78,6 +106,37 @@ def test_without_any_key_that_names_a_server_nothing_is_needed() -> None:
 @pytest.mark.parametrize(
     "uri",
     [
+        "mlflow-tracking",
+        "mlflow.mlops.svc:5000",
+        "localhost:5000",
+        "user:hunter2@host",
+        "http:/host/hunter2",
+        "https:host",
+        "'http://host'",
+        '"http://host"',
+        "\ufeffhttp://host",
+        "http://host\nhunter2",
+        "http://host:",
+        "http://host:80:80",
+        "http://h1:80,h2:80/",
+        "http://[fe80::1%25eth0]:80",
+        "http://[1.2.3.4]",
+        "http://0x7f000001",
+        "http://a.0x1",
+        "http://010.0.0.1",
+        "http://stra\xdfe.de",
+        "http://host\\@hunter2",
+        "mysql://u:p@w#hunter2@host:3306/db",
+        "mysql://u:12#hunter2@host/db",
+        "postgresql://u:p@host9?hunter2@host/db",
+        "postgresql://u:p@w/hunter2@host/db",
+        "postgresql://u:p@host#x",
+        "postgresql://u:p@/db?host=a&port=x",
+        "postgresql://u:p@/db?host=-bad-",
+        "s3://bucket/hunter2",
+        "s3:hunter2",
+        "dbfs:/hunter2",
+        "mlflow-artifacts:/hunter2",
         "http://",
         "http://host:hunter2",
         "http://user:80/hunter2@host",
@@ -97,7 +156,7 @@ def test_a_malformed_uri_is_reported_without_repeating_it(uri: str) -> None:
     derived = derive({"TRACKING_URI": uri})
 
     assert (places(derived), reasons(derived)) == ([], [EgressReason.MALFORMED_URI])
-    assert not re.search("hunter2|host:|1.2.3|-bad-|aaaa", repr(derived))
+    assert not re.search("hunter2|host:|1.2.3|-bad-|aaaa|mlops|bucket", repr(derived))
 
 
 def test_a_database_uri_is_permitted_with_a_warning() -> None:
@@ -132,8 +191,9 @@ def test_databricks_host_may_lack_its_scheme() -> None:
     [
         ("databricks", "set DATABRICKS_HOST"),
         ("arn:aws:sagemaker:eu-west-1:1:mlflow-tracking-server/x", "settings"),
-        ("azureml://eastus.api.azureml.ms/mlflow", "settings"),
         ("uc", "settings"),
+        ("uc:profile", "settings"),
+        ("DATABRICKS", "set DATABRICKS_HOST"),
     ],
 )
 def test_an_indirect_uri_asks_for_its_host(uri: str, hint: str) -> None:
@@ -147,7 +207,14 @@ def test_an_indirect_uri_asks_for_its_host(uri: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"WANDB_API_KEY": "k"}, ["api.forge.coreweave.com:443", "api.wandb.ai:443"]),
+        (
+            {"WANDB_API_KEY": "k"},
+            [
+                "api.forge.coreweave.com:443",
+                "api.wandb.ai:443",
+                "storage.googleapis.com:443",
+            ],
+        ),
         ({"WANDB_API_KEY": "k", "WANDB_BASE_URL": "https://w.b"}, ["w.b:443"]),
         ({"COMET_API_KEY": "k"}, ["www.comet.com:443"]),
         (
@@ -195,6 +262,95 @@ def test_each_tracker_is_found_by_its_own_keys(
 ) -> None:
     """Presets name the hosts that each client dials."""
     assert places(derive(keys)) == expected
+
+
+AZURE = "DefaultEndpointsProtocol=https;AccountKey=hunter2=="
+ASKS = EgressReason.STORE_HOST_NEEDED
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected", "asks"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://minio:9000"}, ["minio:9000"], False),
+        ({"AWS_ENDPOINT_URL_S3": "https://s3.x"}, ["s3.x:443"], False),
+        ({"AWS_ENDPOINT_URL_STS": "https://sts.x"}, ["sts.x:443"], False),
+        ({"AWS_ACCESS_KEY_ID": "k", "AWS_ENDPOINT_URL": "http://m"}, ["m:80"], False),
+        (
+            {"AWS_ACCESS_KEY_ID": "k", "MLFLOW_S3_ENDPOINT_URL": "http://m"},
+            ["m:80"],
+            False,
+        ),
+        ({"AWS_ACCESS_KEY_ID": "k"}, [], True),
+        ({"AWS_ROLE_ARN": "arn:hunter2"}, [], True),
+        ({"STORAGE_EMULATOR_HOST": "http://gcs:4443"}, ["gcs:4443"], False),
+        (
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/hunter2.json"},
+            ["oauth2.googleapis.com:443", "storage.googleapis.com:443"],
+            False,
+        ),
+        (
+            {"AZURE_STORAGE_CONNECTION_STRING": f"{AZURE};AccountName=acc1"},
+            ["acc1.blob.core.windows.net:443"],
+            False,
+        ),
+        (
+            {
+                "AZURE_STORAGE_CONNECTION_STRING": (
+                    f"{AZURE};AccountName=acc1;EndpointSuffix=core.chinacloudapi.cn"
+                )
+            },
+            ["acc1.blob.core.chinacloudapi.cn:443"],
+            False,
+        ),
+        (
+            {
+                "AZURE_STORAGE_CONNECTION_STRING": f"BlobEndpoint=http://a:10000/x;{AZURE}"
+            },
+            ["a:10000"],
+            False,
+        ),
+        (
+            {"AZURE_STORAGE_ACCOUNT": "acc1", "AZURE_STORAGE_ACCESS_KEY": "hunter2"},
+            ["acc1.blob.core.windows.net:443"],
+            False,
+        ),
+        ({"AZURE_STORAGE_ACCESS_KEY": "hunter2"}, [], True),
+        ({"AWS_ENDPOINT_URL": " ", "MLFLOW_S3_ENDPOINT_URL": ""}, [], False),
+        ({"AZURE_STORAGE_SAS_TOKEN": "hunter2"}, [], True),
+        (
+            {"TRACKING_URI": "azureml://eu.api.azureml.ms/mlflow/v1.0/x"},
+            ["eu.api.azureml.ms:443"],
+            True,
+        ),
+        ({"WANDB_BASE_URL": "https://w.b"}, ["w.b:443"], True),
+        (
+            {"DATABRICKS_HOST": "https://d.b", "TRACKING_URI": "databricks"},
+            ["d.b:443"],
+            1,
+        ),
+    ],
+)
+def test_the_store_of_a_trackers_files_is_found_or_asked_for(
+    keys: dict[str, str], expected: list[str], asks: bool
+) -> None:
+    """From the keys where they say it, else with what to add; a setting answers it."""
+    derived = derive(keys)
+    answered = derive(keys, [parse_extra("s3.example", "hosts")])
+
+    assert places(derived) == expected
+    assert (ASKS in reasons(derived)) == asks
+    assert all("settings" in f.message for f in derived.findings if f.reason is ASKS)
+    assert ASKS not in reasons(answered)
+    assert SECRET not in repr(derived)
+
+
+@pytest.mark.parametrize("text", ["hunter2", "AccountName=hunter2@x", "AccountName="])
+def test_a_store_without_an_account_is_reported_without_repeating_it(text: str) -> None:
+    """Most of a connection string is secret."""
+    derived = derive({"AZURE_STORAGE_CONNECTION_STRING": text})
+
+    assert (places(derived), reasons(derived)) == ([], [EgressReason.MALFORMED_URI])
+    assert SECRET not in repr(derived)
 
 
 @pytest.mark.parametrize("token", ["hunter2", encoded(other="hunter2"), "W10=", "£"])

@@ -12,6 +12,7 @@ from webhook.egress.engines.detect import (
     Engine,
     is_registry_only,
     present,
+    served_controls,
 )
 from webhook.egress.engines.render import EgressNeed, render
 
@@ -69,6 +70,84 @@ def test_objects_at_hand_show_engines_too() -> None:
         ),
     }
     assert [f.subject for f in found.findings("team-b")] == ["cilium", "istio"]
+
+
+CALICO = "{types: [Egress], egress: [{action: Deny}]}"
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "spec", "expected"),
+    [
+        ("crd.projectcalico.org/v1", "NetworkPolicy", CALICO, Engine.CALICO),
+        ("crd.projectcalico.org/v1", "GlobalNetworkPolicy", CALICO, Engine.CALICO),
+        ("projectcalico.org/v3", "NetworkPolicy", CALICO, Engine.CALICO),
+        ("projectcalico.org/v3", "GlobalNetworkPolicy", CALICO, Engine.CALICO),
+        ("projectcalico.org/v9", "NetworkPolicy", CALICO, Engine.CALICO),
+        ("crd.antrea.io/v1beta1", "NetworkPolicy", "{egress: [{}]}", Engine.ANTREA),
+        ("crd.antrea.io/v1alpha1", "NetworkPolicy", "{egress: [{}]}", Engine.ANTREA),
+        ("cilium.io/v2", "CiliumNetworkPolicy", "{egress: []}", Engine.CILIUM),
+        ("cilium.io/v2", "CiliumNetworkPolicy", "7", Engine.CILIUM),
+        (
+            "cilium.io/v2",
+            "CiliumNetworkPolicy",
+            "{enableDefaultDeny: 7}",
+            Engine.CILIUM,
+        ),
+        (
+            "networking.istio.io/v1alpha3",
+            "Sidecar",
+            "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}",
+            Engine.ISTIO,
+        ),
+        (
+            "networking.istio.io/v1beta1",
+            "Sidecar",
+            "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}",
+            Engine.ISTIO,
+        ),
+        (
+            "networking.k8s.aws/v1alpha1",
+            "ClusterNetworkPolicy",
+            "{egress: [{action: Deny}]}",
+            Engine.AWS,
+        ),
+        (
+            "policy.networking.k8s.io/v1alpha1",
+            "ClusterNetworkPolicy",
+            "{egress: [{action: Deny}]}",
+            Engine.CLUSTER_NETWORK_POLICY,
+        ),
+        ("networking.k8s.io/v1", "NetworkPolicy", "{egress: []}", None),
+        ("example.com/v1", "NetworkPolicy", CALICO, None),
+        ("v1", "Sidecar", "{}", None),
+    ],
+)
+def test_an_engines_object_is_told_by_its_group_at_any_version(
+    api: str, kind: str, spec: str, expected: Engine | None
+) -> None:
+    """One that cannot be read may restrict."""
+    body = {"apiVersion": api, "kind": kind, "metadata": {"name": "x"}}
+    found = DetectedEngines.among([body | {"spec": yaml.safe_load(spec)}], "team-a")
+
+    assert set(found.engines) == ({expected} if expected else set())
+    assert bool(found.restricting) == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ({"projectcalico.org"}, {"projectcalico.org"}),
+        ({"crd.projectcalico.org"}, {"crd.projectcalico.org"}),
+        ({"crd.projectcalico.org", "projectcalico.org"}, {"crd.projectcalico.org"}),
+        ({"apps"}, set()),
+    ],
+)
+def test_calico_is_read_once_whichever_groups_are_served(
+    groups: set[str], expected: set[str]
+) -> None:
+    """Its aggregated API shows the same objects again."""
+    assert {control.group for control in served_controls(groups)} == expected
+    assert present(groups) == ({Engine.CALICO} if expected else set())
 
 
 def closes(kind: str, engine: Engine, body: str) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from webhook.egress.proxies import Proxies
 from webhook.egress.reasons import EgressReason
-from webhook.egress.uri import server
+from webhook.uri import server
 
 
 def proxy_for(uri: str, **keys: str) -> str | None:
@@ -49,7 +49,26 @@ def test_a_database_is_never_proxied() -> None:
         ("http://10.1.2.3", "10.1.2.3", True),
         ("http://10.1.2.3", "192.168.0.0/16", False),
         ("http://10.1.2.3", "t.ml", False),
-        ("http://[2001:db8::1]", "2001:db8::/32", True),
+        ("http://[2001:db8::1]", "2001:db8::/32", False),
+        ("http://[2001:db8::1]", "2001:db8::1", True),
+        ("http://t.ml", "x,*", False),
+        ("http://t.ml", "t.ml:80", False),
+        ("http://t.ml.", "t.ml", False),
+        ("http://t.ml", "l", False),
+        ("http://t.ml.", ".", True),
+        ("http://10.1.2.3", "2.3", True),
+        ("http://10.1.2.3", "10/8", False),
+        ("http://10.1.2.3", "0.0.0.0/0", False),
+        ("http://10.1.2.3", "012.0x1.0.0/16", True),
+        ("http://10.1.2.3", "10.1.2.3/33", False),
+        ("http://10.1.2.3", "10.256/16", False),
+        ("http://10.1.2.3", "10.1.2.3/x", False),
+        ("http://10.1.2.3", "09.0.0.0/8", False),
+        ("http://10.1.2.3", "10.1.2.3.4/8", False),
+        ("http://10.1.2.3", "x/8", False),
+        ("http://10.1.2.3", "300.1.2.3/8", False),
+        ("http://10.1.2.3", "10.1.2.300/8", False),
+        ("http://t.ml", ".T.ml, x", True),
     ],
 )
 def test_servers_are_exempted_by_name_port_or_range(
@@ -59,6 +78,22 @@ def test_servers_are_exempted_by_name_port_or_range(
     named = proxy_for(uri, HTTP_PROXY="http://p", NO_PROXY=entry)
 
     assert (named is None) == exempt
+
+
+def test_an_empty_variable_in_lower_case_stands_for_none() -> None:
+    """Python drops what is set in upper case; `requests` reads `NO_PROXY` again."""
+    assert proxy_for("http://t", http_proxy="", HTTP_PROXY="http://p") is None
+    assert proxy_for("http://t", Http_Proxy="http://p") == "Http_Proxy"
+    assert (
+        proxy_for("http://t", HTTP_PROXY="http://p", no_proxy="", NO_PROXY="t") is None
+    )
+
+
+def test_a_proxy_is_one_host() -> None:
+    """Databases alone have several, or none."""
+    _, findings = Proxies.read({"ALL_PROXY": "postgresql:///x?host=a,b"})
+
+    assert [f.reason for f in findings] == [EgressReason.MALFORMED_URI]
 
 
 def test_a_malformed_proxy_is_reported_and_not_used() -> None:

@@ -226,11 +226,64 @@ def test_the_name_behind_an_external_name_is_looked_up() -> None:
 
 def test_external_names_in_a_loop_end() -> None:
     """Two Services may name each other."""
-    there = service("{spec: {externalName: b.ml.svc}}", "a")
-    back = service("{spec: {externalName: a.ml.svc}}", "b")
+    there = service("{spec: {externalName: b.ml.svc.cluster.local}}", "a")
+    back = service("{spec: {externalName: a.ml.svc.cluster.local.}}", "b")
     reached = go("a.ml", 80, [there, back])
 
     assert (reached.rules, reasons(reached)) == ((), [EgressReason.UNRESOLVED])
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("b.ml.svc.cluster.local", [("rule", "5000")]),
+        ("b.ml.svc.cluster.local.", [("rule", "5000")]),
+        ("B.ML.SVC.Cluster.Local", [("rule", "5000")]),
+        ("c.ml.svc.cluster.local", [("rule", "5000")]),
+        ("mlflow-0.head.ml.svc.cluster.local", [("rule", "80")]),
+        ("none.ml.svc.cluster.local", [("Unresolved", "none.ml.svc.cluster.local")]),
+        ("b.ml.svc", [("Unresolved", "b.ml.svc")]),
+        ("b.ml", [("Unresolved", "b.ml"), ("looked up", "b.ml")]),
+        ("b", [("Unresolved", "b"), ("looked up", "b")]),
+        (
+            "mlflow-0.head.ml",
+            [("Unresolved", "mlflow-0.head.ml"), ("looked up", "mlflow-0.head.ml")],
+        ),
+        ("t.example", [("Unresolved", "t.example"), ("looked up", "t.example")]),
+        ("203.0.113.7", [("rule", "80")]),
+        ("a.ml.svc.cluster.local", [("Unresolved", "a.ml.svc.cluster.local")]),
+        ("-.example", [("MalformedUri", "a.ml")]),
+    ],
+)
+def test_an_external_name_is_absolute(
+    target: str, expected: list[tuple[str, str]]
+) -> None:
+    """No search list makes a Service of it; a chain is followed to its end."""
+    there = [
+        service(f"{{spec: {{externalName: {target}}}}}", "a"),
+        service(
+            "{spec: {clusterIP: 10.0.0.20, selector: {app: b},"
+            " ports: [{port: 80, targetPort: 5000}]}}",
+            "b",
+        ),
+        service("{spec: {externalName: b.ml.svc.cluster.local}}", "c"),
+        service("{spec: {clusterIP: None, selector: {app: h}}}", "head"),
+    ]
+    reached = go("a.ml", 80, there)
+    pods = {
+        ("rule", str(port["port"]))
+        for one in rendered(reached.rules)
+        for port in one["ports"]
+        if not any("10.0.0.20/32" in str(peer) for peer in one["to"])
+    }
+
+    assert sorted(
+        [
+            *pods,
+            *((str(f.reason), f.subject) for f in reached.findings),
+            *(("looked up", name) for name in reached.names),
+        ]
+    ) == sorted(expected)
 
 
 HEADLESS = service(

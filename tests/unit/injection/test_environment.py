@@ -70,6 +70,52 @@ def test_a_missing_name_is_unknown_while_a_source_is() -> None:
     assert expand("$(NONE)", {}, complete=False) is None
 
 
+FILE = {"volumeName": "v", "path": "a.env", "key": "K"}
+
+
+@pytest.mark.parametrize(
+    ("value_from", "expected"),
+    [
+        ({"fileKeyRef": FILE}, ("file", "env[0] a.env of volume v key K", None)),
+        (
+            {"fileKeyRef": FILE | {"optional": True}},
+            ("file", "env[0] a.env of volume v key K", None),
+        ),
+        ({"fileKeyRef": {}}, ("field", "env[0]", None)),
+        ({"fieldRef": {"fieldPath": "status.podIP"}}, ("field", "env[0]", None)),
+        ({"resourceFieldRef": {"resource": "limits.cpu"}}, ("field", "env[0]", None)),
+        (secret_key("TOKEN"), ("tracking", "env[0] Secret {} key TOKEN", "t")),
+        (secret_key("NONE"), None),
+        (secret_key("NONE", optional=True), None),
+        (secret_key("K", "other"), ("secret-key", "env[0] Secret other key K", None)),
+        (secret_key("K", "gone"), None),
+        (secret_key("K", "gone", optional=True), None),
+        (
+            {"configMapKeyRef": {"name": "michelangelo-config", "key": "S3"}},
+            ("config-map-key", "env[0] ConfigMap michelangelo-config key S3", "s3"),
+        ),
+        ({"configMapKeyRef": {"name": "michelangelo-config", "key": "BINARY"}}, None),
+        (
+            {"configMapKeyRef": {"name": "other", "key": "K"}},
+            ("config-map-key", "env[0] ConfigMap other key K", None),
+        ),
+    ],
+)
+def test_each_way_a_value_can_come(
+    value_from: dict[str, Any], expected: tuple[str, str, str | None] | None
+) -> None:
+    """And whether the container waits for one that is known to be missing."""
+    env = of(env=[{"name": "A", "valueFrom": value_from}])
+    selector = next(iter(value_from.values()))
+    found = env.variables.get("A")
+
+    assert (found and (found.kind, found.source, found.value)) == (
+        expected
+        and (expected[0], expected[1].format("michelangelo-tracking"), expected[2])
+    )
+    assert bool(env.waits_for) == (expected is None and not selector.get("optional"))
+
+
 def test_a_later_source_wins() -> None:
     """Of `envFrom` the later, and `env` over all of them."""
     env = of(

@@ -1,7 +1,9 @@
 """Sources become one content: later ones win, and one bad key harms no other."""
 
 import base64
+import errno
 import pickle
+import subprocess
 from collections.abc import Mapping
 
 import pytest
@@ -81,12 +83,13 @@ def test_a_missing_source_gives_nothing_rather_than_less() -> None:
 
 def test_too_much_names_the_largest_key() -> None:
     """A Secret holds one MiB."""
-    result = merged(TWO, a={"SMALL": b"1"}, b={"BIG": b"x" * LIMIT})
+    many = {f"K{number}": b"x" * (LIMIT // 10) for number in range(9)}
+    result = merged(TWO, a={"SMALL": b"1"}, b=many | {"BIG": b"x" * 110_000})
 
     assert isinstance(result, MergeFailure)
     assert result.reason is MirrorReason.TOO_LARGE
-    assert result.detail == ("1048577 bytes, of which key BIG of Secret/b has 1048576")
-    assert isinstance(merged(ONE, a={"BIG": b"x" * LIMIT}), MergedKeys)
+    assert result.detail == ("1053850 bytes, of which key BIG of Secret/b has 110000")
+    assert isinstance(merged(ONE, a=many), MergedKeys)
 
 
 def test_nothing_usable_is_no_content() -> None:
@@ -144,7 +147,118 @@ def test_names_that_every_kubelet_takes_are_mirrored(name: str) -> None:
     assert plain(merged(ONE, a={name: b"1"})) == {name: b"1"}
 
 
-@pytest.mark.parametrize("value", [b"\xff\xfe", b"a\0b"])
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [("A", 131_069), ("AB", 131_068), ("A" * 253, 130_817), ("ca-bundle.crt", 131_057)],
+)
+def test_a_value_as_long_as_linux_takes_is_mirrored_and_no_longer_one(
+    name: str, length: int
+) -> None:
+    """What `execve` refuses, no container starts with; the program says which."""
+    result = merged(ONE, a={name: b"x" * length, "OK": b"1"})
+    longer = merged(ONE, a={name: b"x" * (length + 1), "OK": b"1"})
+
+    assert len(plain(result)) == 2
+    assert plain(longer) == {"OK": b"1"}
+    assert reasons(longer) == [(KeyReason.VALUE_TOO_LONG, name)]
+    for number, starts in ((length, True), (length + 1, False)):
+        variables = {name: "x" * number}
+        assert _starts(variables) == starts
+
+
+def _starts(variables: dict[str, str]) -> bool:
+    try:
+        subprocess.run(["/bin/true"], env=variables, check=True)
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        return False
+    return True
+
+
+def test_all_that_is_mirrored_leaves_a_program_half_of_what_linux_passes_on() -> None:
+    """Also where it is in a thousand small keys."""
+    size = LIMIT // 4000 - 7 - 2 - 8
+    full = {f"K{number:06}"[:7]: b"x" * size for number in range(4000)}
+    result = merged(ONE, a=full)
+    longer = merged(ONE, a={key: value + b"x" for key, value in full.items()})
+
+    assert len(plain(result)) == 4000
+    assert isinstance(longer, MergeFailure)
+    assert longer.reason is MirrorReason.TOO_LARGE
+    assert _starts({key: (value * 2).decode() for key, value in full.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "listed", "why"),
+    [
+        ("PATH", True, "programs and files are not found"),
+        ("LD_PRELOAD", True, "every program loads other libraries"),
+        ("GCONV_PATH", True, "every program loads other libraries"),
+        ("BASH_ENV", True, "every shell runs something else first"),
+        ("ENV", True, "every shell runs something else first"),
+        ("PYTHONSTARTUP", True, "Python loads something else"),
+        ("PYTHONUSERBASE", True, "Python loads something else"),
+        ("PERL5OPT", True, "the interpreter loads something else"),
+        ("RUBYOPT", True, "the interpreter loads something else"),
+        ("JAVA_HOME", False, "Java starts otherwise"),
+        ("JAVA_TOOL_OPTIONS", False, "Java starts otherwise"),
+        ("_JAVA_OPTIONS", False, "Java starts otherwise"),
+        ("JDK_JAVA_OPTIONS", False, "Java starts otherwise"),
+        ("CLASSPATH", False, "Java starts otherwise"),
+        ("PYSPARK_PYTHON", False, "Spark starts otherwise"),
+        ("PYSPARK_DRIVER_PYTHON", False, "Spark starts otherwise"),
+        ("HADOOP_CONF_DIR", False, "Spark starts otherwise"),
+        ("SPARK_HOME", False, "it belongs to the platform underneath the task"),
+        ("RAY_ADDRESS", False, "it belongs to the platform underneath the task"),
+        ("NODE_OPTIONS", False, "Node starts otherwise"),
+        ("VIRTUAL_ENV", False, "packages are found elsewhere"),
+        (
+            "CUDA_VISIBLE_DEVICES",
+            False,
+            "devices that the scheduler gave are hidden",
+        ),
+    ],
+)
+def test_a_name_that_redirects_a_runtime_is_left_out_and_says_why(
+    name: str, listed: bool, why: str
+) -> None:
+    """One that only misleads a runtime may be asked for by name."""
+    result = merged(ONE, a={name: b"x", "OK": b"1"})
+    asked_for = merged(ONE, listed=(name,), a={name: b"x", "OK": b"1"})
+
+    assert plain(result) == {"OK": b"1"}
+    assert str(result.findings[0]).endswith(f"With it, {why}.")
+    assert len(plain(asked_for)) == (1 if listed else 2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TRACKING_URI",
+        "PATHS",
+        "MY_PATH",
+        "HOMEPAGE",
+        "JAVA_OPTS",
+        "ENVIRONMENT",
+        "MLFLOW_TRACKING_TOKEN",
+        "WANDB_API_KEY",
+        "HTTPS_PROXY",
+        "REQUESTS_CA_BUNDLE",
+        "CONDA",
+        "NODE_NAME",
+        "PYTHONUNBUFFERED",
+        "MAX_RUNS",
+    ],
+)
+def test_a_name_that_only_looks_like_it_is_mirrored(name: str) -> None:
+    """The list names what it means."""
+    assert plain(merged(ONE, a={name: b"1"})) == {name: b"1"}
+
+
+@pytest.mark.parametrize(
+    "value", [b"\xff\xfe", b"a\0b", b"\xc3", b"\xed\xa0\x80", b"\0", b"\xf8\x88\x80"]
+)
 def test_values_that_no_runtime_takes_are_left_out(value: bytes) -> None:
     """A container with such a variable never starts."""
     result = merged(ONE, a={"KEYSTORE": value, "OK": b"1"})
@@ -166,7 +280,43 @@ def test_values_that_no_runtime_takes_are_left_out(value: bytes) -> None:
         ("TRACKING_URI", b"https://a b", [KeyReason.URI_WITH_SPACE]),
         ("TRACKING_URI", b"htps://a", [KeyReason.URI_UNKNOWN_SCHEME]),
         ("X_URL", b"https://u:p@h/", [KeyReason.URI_WITH_CREDENTIALS]),
-        ("X_ENDPOINT", b"https://[bad@", [KeyReason.URI_WITH_CREDENTIALS]),
+        (
+            "X_ENDPOINT",
+            b"https://[bad@",
+            [KeyReason.URI_MALFORMED, KeyReason.URI_WITH_CREDENTIALS],
+        ),
+        ("TRACKING_URI", b"mlflow-tracking", [KeyReason.URI_WITHOUT_SCHEME]),
+        ("MLFLOW_TRACKING_URI", b"mlflow:5000", [KeyReason.URI_WITHOUT_SCHEME]),
+        ("TRACKING_URI", b"localhost:5000", [KeyReason.URI_WITHOUT_SCHEME]),
+        ("TRACKING_URI", b"http://localhost:5000", [KeyReason.URI_OF_THE_POD]),
+        ("TRACKING_URI", b"http://127.0.0.1", [KeyReason.URI_OF_THE_POD]),
+        ("TRACKING_URI", b"http:/mlflow.ml", [KeyReason.URI_MALFORMED]),
+        ("TRACKING_URI", b'"https://mlflow.ml"', [KeyReason.URI_MALFORMED]),
+        ("TRACKING_URI", "\ufeffhttps://m.ml".encode(), [KeyReason.URI_MALFORMED]),
+        ("TRACKING_URI", b"http://[fe80::1%25eth0]:80", [KeyReason.URI_MALFORMED]),
+        ("TRACKING_URI", b"http://h:99999", [KeyReason.URI_MALFORMED]),
+        ("TRACKING_URI", b"s3://bucket/x", [KeyReason.URI_UNKNOWN_SCHEME]),
+        ("TRACKING_URI", b"dbfs:/x", [KeyReason.URI_WITHOUT_SCHEME]),
+        ("TRACKING_URI", b"mlflow-artifacts://h/x", [KeyReason.URI_UNKNOWN_SCHEME]),
+        ("MLFLOW_ARTIFACT_URI", b"mlflow-artifacts:/x", []),
+        ("MLFLOW_ARTIFACT_URI", b"s3://bucket/x", []),
+        ("TRACKING_URI", b"azureml://eu.api.azureml.ms/x", []),
+        ("TRACKING_URI", b"file:///mnt/runs", []),
+        ("TRACKING_URI", b"/mnt/runs", []),
+        ("TRACKING_URI", b"./mlruns", []),
+        ("TRACKING_URI", b"sqlite:///x.db", []),
+        ("TRACKING_URI", b"HTTPS://MLFLOW.ML.", []),
+        ("TRACKING_URI", b"postgresql://h/x?host=/var/run", []),
+        (
+            "TRACKING_URI",
+            b"mysql://u:p@w#x@h/db",
+            [KeyReason.URI_MALFORMED, KeyReason.URI_WITH_CREDENTIALS],
+        ),
+        (
+            "TRACKING_URI",
+            b"htps://u:p@h",
+            [KeyReason.URI_UNKNOWN_SCHEME, KeyReason.URI_WITH_CREDENTIALS],
+        ),
         ("API_KEY", b"htps://u:p@h x", []),
         ("TRACKING_URI", b"", []),
     ],

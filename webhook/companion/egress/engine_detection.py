@@ -7,7 +7,6 @@ given; where it is not, that is reported, and nothing is guessed.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from webhook.cluster.errors import Forbidden, NotFound
@@ -16,14 +15,15 @@ from webhook.cluster.resources import CONFIG_MAP, ResourceType
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
 from webhook.egress.engines.detect import (
-    CONTROLS,
     ENFORCERS,
     MESH,
+    UNREAD,
     DetectedEngines,
     Engine,
     EngineControl,
     is_registry_only,
     present,
+    served_controls,
 )
 from webhook.egress.reasons import EgressReason, Finding
 
@@ -46,10 +46,17 @@ class EngineResult(Result):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Return what holds for the whole cluster."""
-        if self.detected.enforced is not False:
-            return ()
-        message = "no network plugin that enforces NetworkPolicy shows itself"
-        return (Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message),)
+        unknown = {
+            group: f"{group} is served; whether its objects restrict egress is not read"
+            for group in self.detected.unread
+        }
+        if self.detected.enforced is False:
+            message = "no network plugin that enforces NetworkPolicy shows itself"
+            unknown["cluster"] = message
+        return tuple(
+            Finding(EgressReason.ENFORCEMENT_UNKNOWN, subject, message)
+            for subject, message in unknown.items()
+        )
 
 
 class EngineDetector:
@@ -108,9 +115,7 @@ def detect_engines(client: KubeClient) -> DetectedEngines:
     groups = client.groups()
     engines: dict[Engine, list[str]] = {engine: [] for engine in present(groups)}
     restricting: dict[str, list[tuple[Engine, str]]] = {}
-    for control in CONTROLS:
-        if control.group not in groups:
-            continue
+    for control in served_controls(groups):
         try:
             for namespace, name in _restricting(client, control):
                 restricting.setdefault(namespace, []).append((control.engine, name))
@@ -121,6 +126,7 @@ def detect_engines(client: KubeClient) -> DetectedEngines:
         engines[Engine.ISTIO] += [unseen] if unseen else []
     return DetectedEngines(
         enforced=bool(groups & ENFORCERS),
+        unread=tuple(sorted(groups & UNREAD)),
         engines={engine: tuple(engines[engine]) for engine in sorted(engines)},
         restricting={name: tuple(found) for name, found in restricting.items()},
     )
@@ -130,28 +136,22 @@ def _restricting(
     client: KubeClient, control: EngineControl
 ) -> Iterator[tuple[str, str]]:
     """Return namespace and name of each object of a kind that restricts."""
-    kind = ResourceType(
-        control.group,
-        control.version,
-        control.kind,
-        control.plural,
-        namespaced=control.namespaced,
-    )
-    try:
-        listing = client.list(ListOptions(kind), partial(_may_restrict, control))
-    except NotFound:
-        return  # this version or kind is not served
-    for key, (_, restricts) in sorted(listing.items.items()):
-        if restricts:
-            yield control.scope(key.namespace), f"{control.kind} {key}"
-
-
-def _may_restrict(control: EngineControl, body: Json) -> bool:
-    """Return whether an object restricts egress; one that cannot be read may."""
-    try:
-        return control.restricts(body)
-    except (AttributeError, TypeError):
-        return True
+    for version in control.versions:
+        kind = ResourceType(
+            control.group,
+            version,
+            control.kind,
+            control.plural,
+            namespaced=control.namespaced,
+        )
+        try:
+            listing = client.list(ListOptions(kind), control.may_restrict)
+        except NotFound:
+            continue  # this version or kind is not served
+        for key, (_, restricts) in sorted(listing.items.items()):
+            if restricts:
+                yield control.scope(key.namespace), f"{control.kind} {key}"
+        return
 
 
 def _mesh(

@@ -33,7 +33,7 @@ class EngineControl:
     Attributes:
         engine: Whose object it is.
         group: Of the API that shows the engine.
-        version: Which of its versions is read.
+        versions: Those that are read, the newest first.
         kind: As the object says it.
         plural: As URLs have it.
         restricts: Whether an object of the kind restricts egress.
@@ -42,11 +42,18 @@ class EngineControl:
 
     engine: Engine
     group: str
-    version: str
+    versions: tuple[str, ...]
     kind: str
     plural: str
     restricts: Callable[[Json], bool]
     namespaced: bool = True
+
+    def may_restrict(self, body: Json) -> bool:
+        """Return whether an object restricts egress; one that cannot be read may."""
+        try:
+            return self.restricts(body)
+        except (AttributeError, TypeError):
+            return True
 
     def scope(self, namespace: str) -> str:
         """Return where an object holds: a namespace, or everywhere when empty.
@@ -64,12 +71,14 @@ class DetectedEngines:
     Attributes:
         enforced: Whether a network plugin that enforces NetworkPolicy shows itself;
             `None` before the first look.
+        unread: API groups of engines none of whose objects is read here.
         engines: Those whose API is served, each with what could not be looked at.
         restricting: Engine and object that restrict egress, by namespace; under an
             empty name those that hold everywhere, or may.
     """
 
     enforced: bool | None = None
+    unread: tuple[str, ...] = ()
     engines: Mapping[Engine, tuple[str, ...]] = field(default_factory=dict)
     restricting: Mapping[str, tuple[tuple[Engine, str], ...]] = field(
         default_factory=dict
@@ -83,17 +92,18 @@ class DetectedEngines:
             bodies: The objects.
             namespace: Of those that name none.
         """
-        by_kind = {(f"{c.group}/{c.version}", c.kind): c for c in CONTROLS}
+        by_kind = {(c.group, c.kind): c for c in CONTROLS}
         engines: dict[Engine, tuple[str, ...]] = {}
         restricting: dict[str, list[tuple[Engine, str]]] = {}
         for body in bodies:
-            control = by_kind.get((body.get("apiVersion", ""), body.get("kind", "")))
+            group = str(body.get("apiVersion", "")).rpartition("/")[0]
+            control = by_kind.get((group, body.get("kind", "")))
             if control is None:
                 continue
             engines[control.engine] = ()
             meta = body.get("metadata") or {}
             home = meta.get("namespace") or namespace if control.namespaced else ""
-            if control.restricts(body):
+            if control.may_restrict(body):
                 where = f"{home}/{meta.get('name')}" if home else meta.get("name")
                 found = control.engine, f"{control.kind} {where}"
                 restricting.setdefault(control.scope(home), []).append(found)
@@ -133,6 +143,18 @@ ENFORCERS: Final = frozenset(
 """Groups of network plugins that enforce Kubernetes' NetworkPolicy."""
 
 
+UNREAD: Final = frozenset(
+    {
+        "kubeovn.io",
+        "crd.nsx.vmware.com",
+        "kuma.io",
+        "consul.hashicorp.com",
+        "isovalent.com",
+    }
+)
+"""Groups of engines that can restrict egress by objects that are not read here."""
+
+
 def is_registry_only(mesh: Json) -> bool:
     """Return whether Istio's ConfigMap closes the mesh but for its ServiceEntries."""
     return "REGISTRY_ONLY" in str((mesh.get("data") or {}).get("mesh", ""))
@@ -140,8 +162,18 @@ def is_registry_only(mesh: Json) -> bool:
 
 def present(groups: Iterable[str]) -> frozenset[Engine]:
     """Return the engines whose API is served."""
-    served = frozenset(groups)
-    return frozenset(c.engine for c in CONTROLS if c.group in served)
+    return frozenset(c.engine for c in served_controls(groups))
+
+
+def served_controls(groups: Iterable[str]) -> tuple[EngineControl, ...]:
+    """Return what is looked at where some API groups are served.
+
+    Where Calico serves both of its own, they hold the same objects.
+    """
+    served = set(groups)
+    if _CALICO in served:
+        served.discard(_CALICO_V3)
+    return tuple(control for control in CONTROLS if control.group in served)
 
 
 def _spec(body: Json) -> Json:
@@ -183,6 +215,7 @@ def _sidecar(body: Json) -> bool:
 _SIG: Final = "policy.networking.k8s.io"
 _AWS: Final = "networking.k8s.aws"
 _CALICO: Final = "crd.projectcalico.org"
+_CALICO_V3: Final = "projectcalico.org"
 _ANTREA: Final = "crd.antrea.io"
 _ISTIO: Final = "networking.istio.io"
 _CNP: Final = Engine.CLUSTER_NETWORK_POLICY
@@ -190,7 +223,7 @@ _CNP: Final = Engine.CLUSTER_NETWORK_POLICY
 
 def _controls() -> Iterator[EngineControl]:
     rows: tuple[tuple[Engine, str, str, str, Callable[[Json], bool], bool], ...] = (
-        # engine, group, version, kind, what restricts, in its own namespace only
+        # engine, group, versions, kind, what restricts, in its own namespace only
         (Engine.CILIUM, "cilium.io", "v2", "CiliumNetworkPolicy", _cilium, True),
         (
             Engine.CILIUM,
@@ -202,22 +235,24 @@ def _controls() -> Iterator[EngineControl]:
         ),
         (Engine.CALICO, _CALICO, "v1", "NetworkPolicy", _calico, True),
         (Engine.CALICO, _CALICO, "v1", "GlobalNetworkPolicy", _calico, False),
+        (Engine.CALICO, _CALICO_V3, "v3", "NetworkPolicy", _calico, True),
+        (Engine.CALICO, _CALICO_V3, "v3", "GlobalNetworkPolicy", _calico, False),
         (Engine.ANTREA, _ANTREA, "v1beta1", "NetworkPolicy", _any_egress, True),
         (Engine.ANTREA, _ANTREA, "v1beta1", "ClusterNetworkPolicy", _any_egress, False),
         (Engine.OVN, "k8s.ovn.org", "v1", "EgressFirewall", _denies, True),
         (Engine.AWS, _AWS, "v1alpha1", "ApplicationNetworkPolicy", _isolates, True),
         (Engine.AWS, _AWS, "v1alpha1", "ClusterNetworkPolicy", _denies, False),
-        (Engine.ISTIO, _ISTIO, "v1", "Sidecar", _sidecar, True),
+        (Engine.ISTIO, _ISTIO, "v1 v1beta1 v1alpha3", "Sidecar", _sidecar, True),
         (_CNP, _SIG, "v1alpha2", "ClusterNetworkPolicy", _denies, False),
         (_CNP, _SIG, "v1alpha1", "AdminNetworkPolicy", _denies, False),
         (_CNP, _SIG, "v1alpha1", "BaselineAdminNetworkPolicy", _denies, False),
     )
-    for engine, group, version, kind, restricts, namespaced in rows:
+    for engine, group, versions, kind, restricts, namespaced in rows:
         plural = kind.lower().removesuffix("y") + ("ies" if kind.endswith("y") else "s")
         yield EngineControl(
             engine=engine,
             group=group,
-            version=version,
+            versions=tuple(versions.split()),
             kind=kind,
             plural=plural,
             restricts=restricts,

@@ -123,16 +123,24 @@ def test_engines_are_looked_for_again_after_half_an_hour(world: EgressWorld) -> 
 
 
 @pytest.mark.parametrize(
-    ("group", "expected"), [("", ["EnforcementUnknown"]), ("kubeovn.io", [])]
+    ("group", "expected"),
+    [
+        ("", ["cluster"]),
+        ("crd.antrea.io", []),
+        ("kubeovn.io", ["kubeovn.io"]),
+        ("kuma.io", ["cluster", "kuma.io"]),
+    ],
 )
 def test_a_cluster_that_shows_no_network_plugin_is_noted(
     world: EgressWorld, group: str, expected: list[str]
 ) -> None:
-    """NetworkPolicy without one is a wish."""
+    """NetworkPolicy without one is a wish; one that is not read is named."""
     world.cluster.served |= {group} - {""}
     world.step()
 
-    assert [f.reason for f in detection(world).findings] == expected
+    findings = detection(world).findings
+    assert [f.subject for f in findings] == expected
+    assert {f.reason for f in findings} <= {EgressReason.ENFORCEMENT_UNKNOWN}
 
 
 def test_a_refused_egress_write_does_not_stop_the_search(world: EgressWorld) -> None:

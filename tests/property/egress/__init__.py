@@ -1,0 +1,1 @@
+"""Egress, over generated inputs."""
