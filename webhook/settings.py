@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from webhook.egress.mode import EgressMode
+from webhook.injection.names import MANAGED_BY
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 PREFIX: Final = "MTI_"
@@ -69,6 +70,7 @@ _DOMAIN: Final = rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*"
 BIND: Final = Constraint(_is_address, "ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
 OBJECT: Final = _matches(_DOMAIN, "the name of an object")
 NAMESPACE: Final = _matches(rf"({_LABEL})?", "the name of a namespace")
+RELEASE: Final = _matches("[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", "the value of a label")
 PATTERN: Final = _matches(r"[-a-z0-9*?\[\]!]{1,63}", "a namespace or a pattern")
 DOMAIN: Final = _matches(_DOMAIN, "a DNS domain")
 VARIABLE: Final = _matches(
@@ -197,6 +199,9 @@ class CompanionSettings(Readable):
     release_namespace: str = option("", NAMESPACE)
     """The namespace that holds the sources, the Lease and the status; the pod's own, or
     the kubeconfig context's, when empty."""
+    release: str = option(MANAGED_BY, RELEASE)
+    """Whose mirrors and egress policies these are: a label on each names it, and those
+    of another release are left alone."""
     profiles: str = '{"default": []}'
     """Named lists of sources as JSON, such as `{"default": [{"configMap": "uri"},
     {"secret": "keys"}]}`; a source may have `keys` (only these) and `prefix`, and later

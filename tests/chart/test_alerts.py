@@ -9,6 +9,9 @@ import yaml
 
 from tests.chart.rendering import NAMESPACE, RELEASE, Chart
 from tests.lab.build import Toolbox
+from webhook.companion.audit import AuditReason
+from webhook.egress.reasons import EgressReason
+from webhook.mirror.reasons import MirrorReason
 
 DAY: Final = 86400
 HOURS: Final = 3
@@ -35,6 +38,10 @@ _FAIL_OPEN: Final = (
     "apiserver_admission_webhook_fail_open_count"
     '{name="ray.tracking.michelangelo-ai.org"}'
 )
+_STARTED: Final = (
+    f'tracking_injector_companion_process_start_time_seconds{{{_OWN},pod="a"}}'
+)
+_DROPPED: Final = f"tracking_injector_companion_events_dropped_total{{{_OWN}}}"
 _ERRORS: Final = f"tracking_injector_internal_errors_total{{{_OWN}}}"
 
 
@@ -76,14 +83,18 @@ def watch(metric: str, name: str) -> str:
 
 CASES: Final = {
     "TrackingInjectorMirrorsNotInOrder": [
-        (namespaces("Forbidden"), constant(1), True),
-        (namespaces("EnforcedKeyMissing"), constant(1), True),
-        (namespaces("Mirrored"), constant(9), False),
-        (namespaces("Leaving"), constant(1), False),
+        (namespaces(one), constant(1), not one.is_in_order)
+        for one in MirrorReason
+        if one is not MirrorReason.PENDING
     ],
     "TrackingInjectorEgressWriteRefused": [
         (egress("WriteRefused"), constant(1), True),
         (egress("EgressReady"), constant(9), False),
+    ],
+    "TrackingInjectorEgressNotInOrder": [
+        (egress(one), constant(1), not one.is_in_order)
+        for one in EgressReason
+        if one is not EgressReason.WRITE_REFUSED  # has an alert of its own
     ],
     "TrackingInjectorUnreadableObjects": [
         (watch("unreadable_objects", "services *"), constant(1), True),
@@ -94,9 +105,21 @@ CASES: Final = {
         (watch("watch_failing", "nodes *"), constant(1), False),  # an optional right
         (watch("watch_failing", "services *"), constant(0), False),
     ],
+    "TrackingInjectorWatchSilent": [
+        (watch("watch_silent_seconds", "services *"), rising(60), True),
+        (watch("watch_silent_seconds", "nodes *"), rising(60), False),
+        (watch("watch_silent_seconds", "services *"), constant(600), False),
+    ],
+    "TrackingInjectorRestarts": [
+        (_STARTED, rising(60), True),
+        (_STARTED, constant(7), False),
+    ],
+    "TrackingInjectorEventsDropped": [
+        (_DROPPED, rising(1), True),
+        (_DROPPED, constant(7), False),
+    ],
     "TrackingInjectorMissedPods": [
-        (missed("Missed"), constant(1), True),
-        (missed("Injected"), constant(9), False),
+        *((missed(one), constant(1), one.is_missed) for one in AuditReason),
         (missed("Missed"), constant(0), False),
     ],
     "TrackingInjectorSourceStale": [

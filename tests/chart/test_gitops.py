@@ -31,7 +31,10 @@ def objects(rendered: Rendered) -> list[str]:
 
 
 def test_no_template_asks_the_cluster_the_clock_or_chance() -> None:
-    """So `helm template` on a laptop renders what `helm install` does."""
+    """So `helm template` on a laptop renders what `helm install` does.
+
+    One look at the cluster only refuses: at a second release.
+    """
     impure = re.compile(
         r"\b(lookup|gen[A-Z]\w+|rand[A-Z]\w+|now|uuidv4|getHostByName|env|expandenv"
         r"|htpasswd|bcrypt|derivePassword|\.Release\.(IsInstall|IsUpgrade|Revision))\b"
@@ -49,7 +52,10 @@ def test_no_template_asks_the_cluster_the_clock_or_chance() -> None:
         if not action.strip().startswith("/*") and impure.search(action)
     ]
 
-    assert found == []
+    refusal = 'range (lookup "admissionregistration.k8s.io/v1"'
+    assert [(name, refusal in action) for name, action in found] == [
+        ("_validate.tpl", True)
+    ]
 
 
 def test_lint_has_nothing_to_say(by_each_helm: Chart) -> None:

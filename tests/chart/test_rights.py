@@ -102,7 +102,7 @@ def test_nodes_are_followed_where_egress_is_and_nowhere_else(chart: Chart) -> No
             for verb in rule["verbs"]
         ]
 
-    assert verbs("additive") == verbs("observe") == ["get", "list", "watch"]
+    assert verbs("additive") == verbs("observe") == ["list", "watch"]
     assert verbs("off") == []
 
 
@@ -121,3 +121,20 @@ def test_other_engines_are_listed_only_where_an_operator_says_so(chart: Chart) -
 
     assert not listed({}) & asked
     assert asked <= listed({"egress": {"readOtherEngines": True}})
+
+
+def test_metrics_are_closed_unless_somebody_is_named(chart: Chart) -> None:
+    """An empty list of peers would be everybody, in a NetworkPolicy's own words."""
+
+    def peers(**values: object) -> list[object]:
+        rendered = chart.render({"networkPolicy": {"enabled": True, **values}})
+        return [
+            rule.get("from")
+            for policy in rendered.all("NetworkPolicy")
+            for rule in policy["spec"]["ingress"]
+            if {"port": "metrics"} in rule["ports"]
+        ]
+
+    prometheus = [{"namespaceSelector": {"matchLabels": {"a": "monitoring"}}}]
+    assert peers() == []
+    assert peers(metricsFrom=prometheus) == [prometheus, prometheus]

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from tests.chart.rendering import CI_VALUES, NAMESPACE, Chart, Rendered
+from tests.chart.rendering import CI_VALUES, NAMESPACE, RELEASE, Chart, Rendered
 from webhook.mirror.profile import parse_profiles
 from webhook.settings import CompanionSettings, Settings
 
@@ -25,7 +25,9 @@ def test_the_charts_defaults_are_the_webhooks_own(default: Rendered) -> None:
 def test_the_charts_defaults_are_the_companions_own(default: Rendered) -> None:
     """But for the ConfigMap that Michelangelo's own operators use."""
     settings = CompanionSettings.from_environ(environ(default, "companion"))
-    own = CompanionSettings(release_namespace=NAMESPACE)
+    own = CompanionSettings(
+        release_namespace=NAMESPACE, release=f"{NAMESPACE}.{RELEASE}"
+    )
 
     assert replace(own, profiles='{"default":[]}') == replace(
         settings, shadowing_config_maps=()
@@ -48,7 +50,7 @@ def test_every_option_reaches_a_process(chart: Chart, default: Rendered) -> None
         before, after = environ(default, component), environ(changed, component)
 
         same = {name for name in before if before[name] == after[name]}
-        assert same <= {"MTI_CERT_DIR", "MTI_RELEASE_NAMESPACE"}
+        assert same <= {"MTI_CERT_DIR", "MTI_RELEASE_NAMESPACE", "MTI_RELEASE"}
 
 
 def test_a_profile_is_what_the_companion_reads(chart: Chart) -> None:

@@ -72,6 +72,7 @@ def main(kubeconfig: str, home: str) -> None:
         recorder=EventRecorder(port, component="companion", instance="a"),
         is_leader=lambda: True,
         clock=lambda: datetime.now(UTC),  # noqa: TID251 - an entry point
+        release=f"{home}.tracking-injector",
     )
     caches = build_caches(port, Interests(release_namespace=home, pods=False))
     assert caches.egress is not None

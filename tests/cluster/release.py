@@ -81,6 +81,8 @@ class Release:
         values = {
             "fullnameOverride": fullname,
             "tracking": {"existingConfigMap": "uri", "existingSecret": "keys"},
+            # Tests edit mirrors and squat on them, to see what the companion does.
+            "policies": {"rejectForeignMirror": False},
         }
         self.install(values)
         self.source("uri", {"TRACKING_URI": URI})
@@ -190,6 +192,7 @@ class Release:
         return {
             "PATH": os.environ.get("PATH", ""),  # noqa: TID251 - a child's environment
             "MTI_RELEASE_NAMESPACE": self.namespace,
+            "MTI_RELEASE": f"{self.namespace}.{NAME}",
             "MTI_PROFILES": '{"default": [{"configMap": "uri"}, {"secret": "keys"}]}',
             "MTI_LEASE_NAME": self.companion,
             "MTI_STATUS_CONFIGMAP": f"{self.fullname}-status",

@@ -67,6 +67,16 @@ class AuditReason(Reason):
         "The pod runs without the tracking keys: its labels mark a task pod, but "
         "no container is recognizable as Ray's or Spark's.",
     )
+    REFERENCE_MISSING = (
+        "ReferenceMissing",
+        "The pod runs without the tracking keys: it bears the webhook's label, but a "
+        "task container of it does not refer to the tracking Secret.",
+    )
+    FOREIGN_MIRROR = (
+        "ForeignMirror",
+        "The pod runs with what a Secret of the mirror's name holds that this release "
+        "did not make; these are not the tracking keys.",
+    )
 
     @property
     def is_missed(self) -> bool:
@@ -75,7 +85,13 @@ class AuditReason(Reason):
 
 
 _MISSED = frozenset(
-    {AuditReason.MISSED, AuditReason.WRONG_LABELS, AuditReason.NO_TASK_CONTAINER}
+    {
+        AuditReason.MISSED,
+        AuditReason.WRONG_LABELS,
+        AuditReason.NO_TASK_CONTAINER,
+        AuditReason.REFERENCE_MISSING,
+        AuditReason.FOREIGN_MIRROR,
+    }
 )
 
 
@@ -89,18 +105,27 @@ _BY_DECISION = MappingProxyType(
     }
 )
 
+_REFERRING = (InjectionReason.ALREADY_INJECTED, InjectionReason.ALREADY_REFERENCED)
 
-def audit_pod(pod: TaskPod, *, since: datetime | None) -> AuditReason | None:
+
+def audit_pod(
+    pod: TaskPod, *, since: datetime | None, foreign: bool = False
+) -> AuditReason | None:
     """Return what to say about a pod; None about one that is over or none of ours.
 
     Args:
         pod: a pod that carries one of the task labels, in a compute namespace.
         since: when the namespace was switched on, as far as known.
+        foreign: the Secret of the mirror's name there is not ours.
     """
     if pod.over:
         return None
+    if foreign and pod.reason in _REFERRING:
+        return AuditReason.FOREIGN_MIRROR
     if pod.reason is not InjectionReason.INJECTED:
         return _BY_DECISION.get(pod.reason)
+    if pod.stamped:
+        return AuditReason.REFERENCE_MISSING
     # The API server's times have whole seconds: within the same one, the pod may have
     # been first.
     if since is not None and pod.created is not None and pod.created <= since:
@@ -187,11 +212,12 @@ class AuditController:
             return None
         mirror = self._caches.mirror(key)
         since = _since(namespace, mirror)
+        foreign = mirror is not None and not mirror.existing.owned
         audited = [
             _Audited(key=name, pod=pod, reason=reason)
             for informer in self._caches.pods
             for name, pod in informer.items(key).items()
-            if (reason := audit_pod(pod, since=since)) is not None
+            if (reason := audit_pod(pod, since=since, foreign=foreign))
         ]
         missed = [one for one in audited if one.reason.is_missed]
         outdated = sorted(_outdated(audited, mirror))

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
+from webhook import METRICS_PREFIX
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.events import EventRecorder, ObjectReference
 from webhook.cluster.informer import Informer
@@ -194,8 +195,10 @@ class _Builder:
             ),
             is_leader=(lambda: True) if alone else (lambda: self.elector.is_leader),
             clock=outside.clock,
+            release=settings.release,
         )
         self.registry = CollectorRegistry()
+        ProcessCollector(f"{METRICS_PREFIX}_companion", registry=self.registry)
         self.observer = QueueMetrics(self.registry)
         self.results = CompanionResults()
         self.controllers: list[Controller[Any]] = []
@@ -406,6 +409,7 @@ class _Builder:
             pods=settings.audit is Switch.ON,
             config_maps=settings.shadowing_config_maps,
             egress=settings.egress_mode is not EgressMode.OFF,
+            release=settings.release,
             watch_seconds=settings.watch_seconds,
         )
 

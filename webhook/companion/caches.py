@@ -6,9 +6,11 @@ whose changes concern it and maps a changed object to the keys of its own work q
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from webhook.cluster.errors import Rejected
+from webhook.cluster.events import ObjectReference
 from webhook.cluster.informer import WATCH_SECONDS, Informer
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import (
@@ -32,7 +34,12 @@ from webhook.companion.projections import (
 from webhook.egress.addresses import Address
 from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.services import EndpointSlice, Service, node_addresses
-from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
+from webhook.injection.names import (
+    INJECT_ENABLED,
+    INJECT_LABEL,
+    MANAGED_BY,
+    MIRROR_SECRET,
+)
 from webhook.injection.workload import RAY_LABEL, SPARK_LABEL
 from webhook.mirror.profile import SourceKind, SourceRef
 from webhook.mirror.reasons import MirrorReason
@@ -61,6 +68,7 @@ class Interests:
         pods: whether to watch task pods.
         config_maps: names of ConfigMaps that may shadow keys, in any namespace.
         egress: whether to watch what egress is planned from.
+        release: whose mirrors are ours.
         watch_seconds: a watch's life, which bounds how long silence goes unnoticed.
     """
 
@@ -69,6 +77,7 @@ class Interests:
     pods: bool = True
     config_maps: tuple[str, ...] = ()
     egress: bool = True
+    release: str = MANAGED_BY
     watch_seconds: float = WATCH_SECONDS
 
 
@@ -149,6 +158,12 @@ class Caches:
         """Return a labeled namespace."""
         return self.namespaces.get(ObjectKey("", name))
 
+    def reference(self, namespace: str) -> ObjectReference:
+        """Return what an Event about a namespace refers to, labeled or not."""
+        known = self.namespace(namespace)
+        key = ObjectKey(namespace, namespace)
+        return known.reference if known else ObjectReference.to(NAMESPACE, key)
+
     def mirror(self, namespace: str) -> MirrorState | None:
         """Return the Secret of the mirror's name in a namespace."""
         return self.mirrors.get(ObjectKey(namespace, MIRROR_SECRET))
@@ -179,7 +194,8 @@ def build_caches(client: KubeClient, interests: Interests) -> Caches:
     return Caches(
         namespaces=inform(labeled, projections.compute_namespace),
         mirrors=inform(
-            ListOptions(SECRET, name=MIRROR_SECRET), projections.mirror_state
+            ListOptions(SECRET, name=MIRROR_SECRET),
+            partial(projections.mirror_state, release=interests.release),
         ),
         sources={
             ref: inform(ListOptions(kind, namespace=home, name=ref.name), project)

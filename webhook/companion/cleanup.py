@@ -13,7 +13,7 @@ from typing import Final
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.informer import Informer
-from webhook.cluster.interface import ListOptions, ObjectKey, Preconditions
+from webhook.cluster.interface import ListOptions, Preconditions
 from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
 from webhook.cluster.resources import NETWORK_POLICY, WEBHOOK_CONFIGURATION
 from webhook.cluster.workqueue import WorkQueue
@@ -23,6 +23,7 @@ from webhook.companion.projections import MirrorState
 from webhook.egress.own_policy import is_own
 from webhook.egress.reasons import EgressReason
 from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
+from webhook.mirror.secret import is_of_release
 
 HELD_SECONDS: Final = 60
 """How long nobody may lead; Helm deletes the Deployment within that."""
@@ -84,20 +85,24 @@ def delete_policies(context: Context) -> int:
             all others were.
     """
     listing = context.client.list(_OURS, dict)
-    own = [
-        (key, metadata.uid(body))
-        for key, (_, body) in sorted(listing.items.items())
-        if is_own(metadata.labels(body), key.name)
-    ]
-    failed: list[ClusterError] = []
-    for key, uid in own:
+    count, failed = 0, None
+    for key, (_, body) in sorted(listing.items.items()):
+        labels = metadata.labels(body)
+        if not (is_own(labels, key.name) and is_of_release(labels, context.release)):
+            continue
+        count += 1
+        only = Preconditions(uid=metadata.uid(body))
+        fields = {"namespace": key.namespace, "name": key.name}
         try:
-            _delete_policy(context, key, uid)
+            context.client.delete(NETWORK_POLICY, key.name, key.namespace, only=only)
+            context.log.line("info", "egress-policy-deleted", fields)
+        except NotFound:
+            continue  # it went by itself meanwhile
         except ClusterError as error:
-            failed.append(error)
+            failed = failed or error
     if failed:
-        raise failed[0]
-    return len(own)
+        raise failed
+    return count
 
 
 class PolicyCleanup:
@@ -166,13 +171,3 @@ def _delete_all(context: Context, mirrors: Informer[MirrorState]) -> dict[str, s
         except ClusterError as error:
             left[key.namespace] = meaning(error).sentence
     return left
-
-
-def _delete_policy(context: Context, key: ObjectKey, uid: str) -> None:
-    only = Preconditions(uid=uid)
-    try:
-        context.client.delete(NETWORK_POLICY, key.name, key.namespace, only=only)
-    except NotFound:
-        return
-    fields = {"namespace": key.namespace, "name": key.name}
-    context.log.line("info", "egress-policy-deleted", fields)

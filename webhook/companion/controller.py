@@ -16,6 +16,7 @@ from webhook.cluster.errors import ClusterError, Throttled
 from webhook.cluster.events import EventRecorder, EventType, ObjectReference
 from webhook.cluster.interface import KubeClient
 from webhook.cluster.workqueue import WorkQueue
+from webhook.injection.names import MANAGED_BY
 from webhook.jsonlog import failure
 
 _POLL: Final = 0.5
@@ -39,6 +40,7 @@ class Context:
         recorder: writes Events.
         is_leader: asked before each write, since leadership may end at any time.
         clock: UTC now.
+        release: whose objects these are; another release's are foreign.
     """
 
     client: KubeClient
@@ -46,6 +48,7 @@ class Context:
     recorder: EventRecorder
     is_leader: Callable[[], bool]
     clock: Callable[[], datetime]
+    release: str = MANAGED_BY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 from webhook.cluster.errors import ClusterError
@@ -87,14 +87,10 @@ class DnsController:
         self._loading = threading.Lock()
         self._loaded = False
         self._wanted: dict[str, frozenset[str]] = {}
-        self._wanted_by: dict[str, set[str]] = {}
         self._unwanted: dict[str, datetime] = {}
         self._names: dict[str, CachedName] = {}
-        self._addresses: dict[str, tuple[Address, ...]] = {}
-        self._findings: dict[str, tuple[Finding, ...]] = {}
         self._due: dict[str, datetime] = {}
-        self._saved: datetime | None = None
-        self._changed = False
+        self._saved = datetime.min.replace(tzinfo=UTC)
         self._lookups: Counter[DnsOutcome] = Counter()
         self.revision = 0
         """Grows before anybody is called back; equal revisions, equal addresses."""
@@ -113,17 +109,13 @@ class DnsController:
     def set_names(self, namespace: str, names: frozenset[str]) -> None:
         """Take over which names a namespace needs; those it no longer needs expire."""
         with self._lock:
-            before = self._wanted.get(namespace, frozenset())
-            if names == before:
-                return
-            self._wanted[namespace] = names
-            if not names:
-                del self._wanted[namespace]
-            new = {name for name in names - before if name not in self._wanted_by}
-            for name in names - before:
-                self._wanted_by.setdefault(name, set()).add(namespace)
-            left = {name for name in before - names if self._drop(name, namespace)}
-        for name in new | left:
+            before = self._wanted.pop(namespace, frozenset())
+            alone = [name for name in names ^ before if not self._needing(name)]
+            if names:
+                self._wanted[namespace] = names
+            for name in alone:
+                self._unwanted.pop(name, None)
+        for name in alone:
             self._queue.add(name)
 
     def is_resolved(self, names: Iterable[str]) -> bool:
@@ -136,14 +128,16 @@ class DnsController:
             return all(one is not None and one.last is not None for one in known)
 
     def addresses(self) -> Mapping[str, tuple[Address, ...]]:
-        """Return the addresses to permit, by name; the caller's own copy."""
+        """Return the addresses to permit, by name."""
         with self._lock:
-            return dict(self._addresses)
+            known = dict(self._names)
+        return {name: addresses(one, self._limits) for name, one in known.items()}
 
     def findings(self) -> Mapping[str, tuple[Finding, ...]]:
-        """Return what is to be said of each name; the caller's own copy."""
+        """Return what is to be said of each name."""
         with self._lock:
-            return dict(self._findings)
+            known = dict(self._names)
+        return {name: findings(name, one, self._limits) for name, one in known.items()}
 
     def lookups(self) -> Mapping[DnsOutcome, int]:
         """Return answers by how they ended, one for each server asked."""
@@ -151,23 +145,25 @@ class DnsController:
             return dict(self._lookups)
 
     def reconcile(self, key: str, now: datetime) -> DnsResult | None:
-        """Look a name up when it is due, forget it when nobody needs it any more.
+        """Look a name up when it is due, or forget it when nobody needs it any more.
 
         Raises:
             ClusterError: the cache could not be loaded or saved.
         """
-        self._load_once(now)
+        self._load_once()
         if key == CACHE:
             self._save(now)
             return None
         with self._lock:
+            is_wanted = bool(self._needing(key))
             due = self._due.get(key, now)
-            is_wanted = key in self._wanted_by
+            if is_wanted:
+                self._unwanted.pop(key, None)
         if not is_wanted:
             return self._expire(key, now)
-        if due <= now:
-            self._learn(key, self._look_up(key, now), now)
-        return self._result(key, now)
+        if due > now:
+            return self._result(key, self._names[key], due - now)
+        return self._learn(key, self._look_up(key, now), now)
 
     def failure(self, key: str, error: Exception) -> DnsResult:
         """Return the error; a lookup that raised counts as one that was not answered.
@@ -182,121 +178,87 @@ class DnsController:
         if isinstance(error, ClusterError):
             return DnsResult(reason=EgressReason.UNRESOLVED, error=error)
         now = self._context.clock()
-        self._learn(key, DnsAnswer(now, DnsOutcome.MALFORMED), now)
-        with self._lock:
-            self._due.pop(key)  # the queue's backoff says when
-        return replace(self._result(key, now), requeue_after=None, error=error)
+        learned = self._learn(key, DnsAnswer(now, DnsOutcome.MALFORMED), now)
+        self._due.pop(key, None)  # the queue's backoff says when
+        return replace(learned, requeue_after=None, error=error)
 
-    def _result(self, name: str, now: datetime) -> DnsResult:
-        with self._lock:
-            known, found = self._names[name], self._findings[name]
-            due = (self._due.get(name, now) - now).total_seconds()
-            count = len(self._addresses[name])
+    def _result(self, name: str, known: CachedName, wait: timedelta) -> DnsResult:
+        found = findings(name, known, self._limits)
         return DnsResult(
             reason=found[0].reason if found else EgressReason.EGRESS_READY,
             detail=str(known.last),
-            requeue_after=due,
-            addresses=count,
+            requeue_after=wait.total_seconds(),
+            addresses=len(addresses(known, self._limits)),
             succeeded=known.succeeded,
             findings=found,
         )
 
-    def _learn(self, name: str, answer: DnsAnswer, now: datetime) -> None:
+    def _learn(self, name: str, answer: DnsAnswer, now: datetime) -> DnsResult:
         """Take over an answer, and queue whom it concerns."""
         with self._lock:
             before = self._names.get(name, CachedName.empty())
-            after = update(before, answer, self._limits)
-            self._names[name] = after
-            self._due[name] = now + next_lookup(after, self._limits, self._jitter())
+            self._names[name] = after = update(before, answer, self._limits)
             self._lookups.update(answer.servers)
             self.rotations += after.growth > before.growth
-            is_news = self._publish(name, after) or before.last is None
-            is_grown = after.seen.keys() != before.seen.keys()
-            self._changed = self._changed or is_grown
-            concerned = tuple(self._wanted_by.get(name, ())) if is_news else ()
-        if is_grown:
-            self._queue.add(CACHE)
+            is_news = self._given(name, before) != self._given(name, after)
+            self.revision += is_news
+            is_told = is_news or before.last is None
+            concerned = self._needing(name) if is_told else ()
+            pause = max(self._saved + _PACE - now, timedelta(0)).total_seconds()
+        if after.seen.keys() != before.seen.keys():
+            self._queue.add_after(CACHE, pause)
         self._tell(concerned)
+        wait = next_lookup(after, self._limits, self._jitter())
+        self._due[name] = now + wait
+        return self._result(name, after, wait)
 
-    def _publish(self, name: str, known: CachedName) -> bool:
-        """Set what others read of a name; return whether it is something else."""
-        given = addresses(known, self._limits)
-        found = findings(name, known, self._limits)
-        told = tuple(f.reason for f in self._findings.get(name, ()))
-        if given == self._addresses.get(name) and told == tuple(
-            f.reason for f in found
-        ):
-            return False
-        self._addresses[name], self._findings[name] = given, found
-        self.revision += 1
-        return True
+    def _given(self, name: str, known: CachedName) -> tuple[object, ...]:
+        """Return what of a name concerns namespaces; counts and times do not."""
+        reasons = [one.reason for one in findings(name, known, self._limits)]
+        return addresses(known, self._limits), reasons
+
+    def _needing(self, name: str) -> tuple[str, ...]:
+        """Return the namespaces that need a name."""
+        return tuple(key for key, names in self._wanted.items() if name in names)
 
     def _expire(self, name: str, now: datetime) -> DnsResult | None:
         """Forget a name a grace period after it was last needed: pods still dial it."""
         with self._lock:
-            since = self._unwanted.setdefault(name, now)
-            left = (since + self._limits.grace - now).total_seconds()
-            if left <= 0 or name not in self._names:
-                self._forget(name)
+            known = self._names.get(name)
+            left = self._unwanted.setdefault(name, now) + self._limits.grace - now
+            if known is None or left <= timedelta(0):
+                self.revision += self._names.pop(name, None) is not None
+                self._due.pop(name, None)
+                del self._unwanted[name]
                 return None
-        return replace(self._result(name, now), requeue_after=left)
+        return self._result(name, known, left)
 
-    def _forget(self, name: str) -> None:
-        self._changed |= self._names.pop(name, None) is not None
-        self.revision += self._addresses.pop(name, None) is not None
-        self._findings.pop(name, None)
-        self._due.pop(name, None)
-        del self._unwanted[name]
-
-    def _drop(self, name: str, namespace: str) -> bool:
-        """Note that a namespace needs a name no more; return whether nobody does."""
-        wanted_by = self._wanted_by[name]
-        wanted_by.discard(namespace)
-        if wanted_by:
-            return False
-        del self._wanted_by[name]
-        self._unwanted[name] = self._context.clock()
-        return True
-
-    def _load_once(self, now: datetime) -> None:
+    def _load_once(self) -> None:
         with self._loading:
             if self._loaded:
                 return
             loaded = self._store.load()
             with self._lock:
                 self._names = loaded
-                for name, known in loaded.items():
-                    self._publish(name, known)
-                    if name not in self._wanted_by:
-                        self._unwanted[name] = now
+                self.revision += 1
                 concerned = tuple(self._wanted)
-                unwanted = tuple(self._unwanted)
                 self._loaded = True
-        for name in unwanted:
+        for name in loaded:
             self._queue.add(name)
         self._queue.add_after(CACHE, (self._limits.grace / 4).total_seconds())
         self._tell(concerned)
 
     def _save(self, now: datetime) -> None:
-        """Save what changed, and the times once in a quarter of the grace period."""
+        """Save all, and the times again after a quarter of the grace period."""
         with self._lock:
-            names, is_changed = dict(self._names), self._changed
-            self._changed = False
-        if not names:
-            return
-        wait = _PACE if is_changed else self._limits.grace / 4
-        since = now - self._saved if self._saved else wait
-        if since >= wait and self._context.is_leader():
-            try:
-                self._store.save(names)
-            except ClusterError:
-                self._changed = True
-                raise
-            self._saved, since = now, timedelta(0)
-            wait = self._limits.grace / 4
-        elif is_changed:
-            self._changed = True
-        self._queue.add_after(CACHE, max(wait - since, _PACE).total_seconds())
+            names = dict(self._names)
+        wait = self._limits.grace / 4
+        if not self._context.is_leader():
+            wait = _PACE
+        elif names:
+            self._store.save(names)
+            self._saved = now
+        self._queue.add_after(CACHE, wait.total_seconds())
 
     def _tell(self, namespaces: Iterable[str]) -> None:
         for namespace in namespaces:

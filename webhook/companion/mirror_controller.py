@@ -12,7 +12,7 @@ from typing import Final
 from webhook.cluster.errors import Conflict, Forbidden
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ListOptions, ObjectKey
-from webhook.cluster.resources import NAMESPACE, POD, SECRET
+from webhook.cluster.resources import POD, SECRET
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches
 from webhook.companion.controller import Context, Notice, Result
@@ -116,19 +116,6 @@ class MirrorController:
         if unread and (namespace is None or unread.startswith(SECRET.name)):
             # Nobody knows what would be overwritten or taken away.
             return self._result(key, MirrorReason.PROJECTION_FAILED)
-        return self._bring_in_order(key, namespace, mirror, now)
-
-    def failure(self, key: str, error: Exception) -> MirrorResult:
-        """Return the state of a namespace where something could not be done."""
-        return self._result(key, meaning(error), error=error)
-
-    def _bring_in_order(
-        self,
-        key: str,
-        namespace: ComputeNamespace | None,
-        mirror: MirrorState | None,
-        now: datetime,
-    ) -> MirrorResult | None:
         profile = self._profiles.content(namespace.profile) if namespace else None
         existing = mirror.existing if mirror else None
         decision = self._decide(namespace, existing, profile)
@@ -143,6 +130,10 @@ class MirrorController:
             decision = self._decide(namespace, written, profile)
         return self._result(key, decision.reason, decision.detail)
 
+    def failure(self, key: str, error: Exception) -> MirrorResult:
+        """Return the state of a namespace where something could not be done."""
+        return self._result(key, meaning(error), error=error)
+
     def _decide(
         self,
         namespace: ComputeNamespace | None,
@@ -150,7 +141,14 @@ class MirrorController:
         profile: ProfileContent | None,
     ) -> MirrorDecision:
         labeled = namespace.labeled if namespace else None
-        return decide(labeled, existing, profile, self._filter, self._enforced_keys)
+        return decide(
+            labeled,
+            existing,
+            profile,
+            self._filter,
+            self._enforced_keys,
+            release=self._context.release,
+        )
 
     def _remove(
         self, key: str, mirror: MirrorState, decision: MirrorDecision, now: datetime
@@ -209,12 +207,20 @@ class MirrorController:
         unread = self._unread(key)
         if unread and error is None:
             reason, detail = MirrorReason.PROJECTION_FAILED, unread
+        notices: tuple[Notice, ...] = ()
+        if not reason.is_in_order and reason is not MirrorReason.PENDING:
+            about = self._caches.reference(key)
+            if namespace is None and ours is not None:
+                mirrored = ObjectKey(key, MIRROR_SECRET)
+                about = ObjectReference.to(SECRET, mirrored, ours.uid)
+            message = reason.sentence + (f" ({detail})" if detail else "")
+            notices = (Notice(about=about, reason=reason, message=message),)
         return MirrorResult(
             reason=reason,
             detail=detail,
             requeue_after=requeue_after,
             error=error,
-            notices=_notices(key, reason, detail, namespace, ours),
+            notices=notices,
             inject=INJECT_ENABLED if namespace else INJECT_OFF,
             profile=namespace.profile if namespace else DEFAULT_PROFILE,
             keys=ours.keys if ours else (),
@@ -255,23 +261,3 @@ class MirrorController:
 
 def _is_ours(mirror: MirrorState | None) -> bool:
     return mirror is not None and mirror.existing.owned
-
-
-def _notices(
-    key: str,
-    reason: MirrorReason,
-    detail: str,
-    namespace: ComputeNamespace | None,
-    mirror: MirrorState | None,
-) -> tuple[Notice, ...]:
-    """Return the Event about a namespace; about its mirror where it is not labeled."""
-    if reason.is_in_order or reason is MirrorReason.PENDING:
-        return ()
-    if namespace is not None:
-        about = namespace.reference
-    elif mirror is not None:
-        about = ObjectReference.to(SECRET, ObjectKey(key, MIRROR_SECRET), mirror.uid)
-    else:
-        about = ObjectReference.to(NAMESPACE, ObjectKey(key, key))
-    message = reason.sentence + (f" ({detail})" if detail else "")
-    return (Notice(about=about, reason=reason, message=message),)

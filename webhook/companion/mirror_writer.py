@@ -98,12 +98,13 @@ class MirrorWriter:
             ContestedError: it was changed again, or not even stored as written.
             ClusterError: it could not be written.
         """
-        key, wanted = namespace.name, fingerprint(content, namespace.profile)
+        key, release = namespace.name, self._context.release
+        wanted = fingerprint(content, namespace.profile, release)
         self._check_contest(key, wanted, now)
         body = self._put(namespace, mirror, content)
         self._mirrors.update(body)
         self._remember(key, wanted, now)
-        stored = ExistingMirror(is_owned(body), fingerprint_of(body))
+        stored = ExistingMirror(is_owned(body, release), fingerprint_of(body))
         if stored.fingerprint != wanted:
             raise ContestedError(f"apply secrets {key}/{MIRROR_SECRET}: not kept")
         event = "mirror-created" if mirror is None else "mirror-changed"
@@ -165,6 +166,8 @@ class MirrorWriter:
     def _apply(self, namespace: ComputeNamespace, content: MergedKeys) -> Json:
         """Apply, then take away what others added: an apply leaves that alone."""
         client, name = self._context.client, namespace.name
-        body = client.apply(SECRET, desired_secret(name, content, namespace.profile))
+        release = self._context.release
+        wanted = desired_secret(name, content, namespace.profile, release)
+        body = client.apply(SECRET, wanted)
         added = (body.get("data") or {}).keys() - content.data.keys()
         return client.patch(SECRET, keys_removal(name, added)) if added else body

@@ -4,9 +4,8 @@ A user looks at what they made themselves, so that is told as well. Little is as
 it: a Spark executor's driver is watched anyway, and of a RayCluster only who made it.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from webhook.cluster.errors import Rejected
@@ -27,8 +26,7 @@ class PodOwners:
         """Take the client and the watched pods."""
         self._client = client
         self._pods = pods
-        self._lock = threading.Lock()
-        self._makers: OrderedDict[str, ObjectReference | None] = OrderedDict()
+        self._maker = lru_cache(_REMEMBERED)(self._ask)
 
     def of(self, pod: TaskPod) -> Iterator[ObjectReference]:
         """Yield all that the pod was made for, the nearest first; no pod among it.
@@ -54,17 +52,6 @@ class PodOwners:
             if found is not None and found.uid == driver.uid:
                 return found.owner
         return None
-
-    def _maker(self, cluster: ObjectReference) -> ObjectReference | None:
-        with self._lock:
-            if cluster.uid in self._makers:
-                return self._makers[cluster.uid]
-        maker = self._ask(cluster)
-        with self._lock:
-            self._makers[cluster.uid] = maker
-            if len(self._makers) > _REMEMBERED:
-                self._makers.popitem(last=False)
-        return maker
 
     def _ask(self, cluster: ObjectReference) -> ObjectReference | None:
         try:

@@ -7,8 +7,10 @@ when that made a difference.
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from operator import is_
 
+from webhook.cluster.interface import ObjectKey
 from webhook.companion.caches import Caches
 from webhook.companion.projections import SourceContent
 from webhook.mirror.decide import ProfileContent
@@ -53,10 +55,8 @@ class ProfileStore:
                 for name, profile in profiles.items()
                 if any(source.ref == ref for source in profile.sources)
             ]
-            informer.subscribe(
-                lambda _, readers=readers: self._refresh(readers),  # type: ignore[misc] # the default binds the loop's value
-                lambda readers=readers: self._refresh(readers),  # type: ignore[misc]
-            )
+            refresh = partial(self._refresh, readers)
+            informer.subscribe(refresh, refresh)
 
     def names(self) -> Iterable[str]:
         """Return the release's profiles."""
@@ -80,7 +80,7 @@ class ProfileStore:
         """Call back with a profile's name when it gives something else than before."""
         self._on_change.append(on_change)
 
-    def _refresh(self, names: Iterable[str]) -> None:
+    def _refresh(self, names: Iterable[str], _: ObjectKey | None = None) -> None:
         for name in names:
             with self._lock:
                 changed = self._merge(self._profiles[name])

@@ -25,9 +25,11 @@ from webhook.injection.names import (
     INJECT_LABEL,
     INJECTED_LABEL,
     INJECTED_TRUE,
+    MANAGED_BY,
     MIRROR_SECRET,
     PROFILE_LABEL,
 )
+from webhook.injection.patch import refers_to_mirror
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.validate import is_pod
@@ -112,7 +114,7 @@ class TaskPod:
         uid: its UID, for Events.
         created: when it was created.
         over: it has ended, well or not.
-        stamped: the webhook handled it.
+        stamped: it bears the webhook's label, whoever wrote that.
         reason: what the webhook would say about it now.
         started: when the first of its task containers last started, if it runs.
         owner: its controller, if any.
@@ -151,11 +153,11 @@ def compute_namespace(body: Json) -> ComputeNamespace:
     )
 
 
-def mirror_state(body: Json) -> MirrorState:
+def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
     """Keep of a Secret of the mirror's name all but its values."""
     created = metadata.creation_time(body)
     return MirrorState(
-        existing=ExistingMirror(is_owned(body), fingerprint_of(body)),
+        existing=ExistingMirror(is_owned(body, release), fingerprint_of(body)),
         uid=metadata.uid(body),
         resource_version=metadata.resource_version(body),
         keys=tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
@@ -195,13 +197,15 @@ def task_pod(body: Json) -> TaskPod:
     status = body.get("status") or {}
     stamped = metadata.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
     tasks = _task_containers(body)
+    # Anybody may write the label: the reference is what gives the keys.
+    injected = stamped and bool(tasks) and all(map(_refers, tasks))
     deleted = bool(metadata.of(body).get("deletionTimestamp"))
     return TaskPod(
         uid=metadata.uid(body),
         created=metadata.creation_time(body),
         over=status.get("phase") in _ENDED or deleted,
         stamped=stamped,
-        reason=InjectionReason.ALREADY_INJECTED if stamped else _decided(body),
+        reason=InjectionReason.ALREADY_INJECTED if injected else _decided(body),
         started=_started(status, {container["name"] for container in tasks}),
         owner=controller_of(body),
         config_maps=tuple(
@@ -277,6 +281,10 @@ def _task_containers(body: Json) -> list[Json]:
         return []
     containers = body["spec"]["containers"]
     return [containers[index] for index in task_containers(containers, workload)]
+
+
+def _refers(container: Json) -> bool:
+    return any(map(refers_to_mirror, container.get("envFrom") or ()))
 
 
 def _started(status: Json, tasks: set[str]) -> datetime | None:

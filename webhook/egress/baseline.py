@@ -5,9 +5,10 @@ every group has to be spoken about: an empty one says *nothing of the kind*.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Final
 
 from webhook.egress.destinations import Destination, parse_extra
 from webhook.egress.network_policy import PodPeer, Port, Protocol, Rule
@@ -25,52 +26,40 @@ class Peers(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+GROUPS: Final = ("apiServer", "storage", "michelangelo")
+"""Kubernetes' API server, which Ray's autoscaler and Spark's driver call; object stores
+for data and artifacts; the Michelangelo API server."""
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
-    """What must stay reachable; `None` means that nobody said.
+    """What must stay reachable.
 
     Attributes:
-        peers: Pods of the same namespace.
-        api_server: Of Kubernetes: Ray's autoscaler and Spark's driver call it.
-        storage: Object stores for data and artifacts.
-        michelangelo: The Michelangelo API server.
+        peers: Pods of the same namespace; `None` means that nobody said.
+        groups: Servers, as the settings name them; one that is not there nobody named.
     """
 
     peers: Peers | None = None
-    api_server: tuple[Destination, ...] | None = None
-    storage: tuple[Destination, ...] | None = None
-    michelangelo: tuple[Destination, ...] | None = None
-
-    @property
-    def groups(self) -> dict[str, tuple[Destination, ...] | None]:
-        """Return the groups of servers, as the settings name them."""
-        return {
-            "apiServer": self.api_server,
-            "storage": self.storage,
-            "michelangelo": self.michelangelo,
-        }
+    groups: Mapping[str, tuple[Destination, ...]] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Return the groups nobody spoke about, as the settings name them."""
-        said = {"peers": self.peers, **self.groups}
-        return tuple(name for name, group in said.items() if group is None)
+        peers = ("peers",) if self.peers is None else ()
+        return (*peers, *(name for name in GROUPS if name not in self.groups))
 
     @property
     def destinations(self) -> tuple[Destination, ...]:
         """Return the servers of all groups."""
-        return tuple(place for group in self.groups.values() for place in group or ())
+        return tuple(place for group in self.groups.values() for place in group)
 
     @property
     def text(self) -> str:
         """Return it as the setting writes it; `parse_baseline` reads it back."""
-        said = {} if self.peers is None else {"peers": str(self.peers)}
-        groups = {
-            name: [place.text for place in group]
-            for name, group in self.groups.items()
-            if group is not None
-        }
-        return json.dumps(said | groups)
+        peers = {} if self.peers is None else {"peers": str(self.peers)}
+        groups = {k: [place.text for place in g] for k, g in self.groups.items()}
+        return json.dumps(peers | groups)
 
     def among_pods(self) -> tuple[Rule, ...]:
         """Return the rule for pods of the same namespace."""
@@ -96,8 +85,8 @@ def parse_baseline(text: str, origin: str) -> Baseline:
         raw = json.loads(text or "{}")
     except ValueError as error:
         raise ValueError(f"{origin} is no JSON: {error}") from error
-    known = {"peers", "apiServer", "storage", "michelangelo"}
-    if not isinstance(raw, dict) or raw.keys() - known:
+    known = ("peers", *GROUPS)
+    if not isinstance(raw, dict) or not raw.keys() <= set(known):
         message = f"{origin} must be an object with {', '.join(sorted(known))}"
         raise ValueError(message)
     peers = raw.get("peers")
@@ -105,19 +94,12 @@ def parse_baseline(text: str, origin: str) -> Baseline:
         message = f"{origin}: peers must be one of {', '.join(Peers)}"
         raise ValueError(message)
     return Baseline(
-        peers=None if peers is None else Peers(peers),
-        api_server=_group(raw, "apiServer", origin),
-        storage=_group(raw, "storage", origin),
-        michelangelo=_group(raw, "michelangelo", origin),
+        None if peers is None else Peers(peers),
+        {k: _group(raw[k], k, origin) for k in GROUPS if raw.get(k) is not None},
     )
 
 
-def _group(
-    raw: dict[str, Any], name: str, origin: str
-) -> tuple[Destination, ...] | None:
-    listed = raw.get(name)
-    if listed is None:
-        return None
+def _group(listed: object, name: str, origin: str) -> tuple[Destination, ...]:
     if not isinstance(listed, list) or not all(isinstance(x, str) for x in listed):
         message = f"{origin}: {name} must be a list of HOST[:PORT] or CIDR[:PORT]"
         raise ValueError(message)

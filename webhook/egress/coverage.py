@@ -19,36 +19,23 @@ from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.egress.selector import Operator
 
 
-class RequiredRules:
-    """Rules that should hold; what can be told of them by themselves is told once.
+def subtract(
+    rules: Iterable[Rule], existing: Iterable[tuple[NetworkPolicy, Rule]]
+) -> tuple[Rule, ...]:
+    """Return what is left of rules without the peers that are permitted anyway.
 
-    The same rules are looked for under hundreds of policies, and may list thousands of
-    addresses, where most policies speak of pods.
+    Args:
+        rules: Egress rules with peers and ports.
+        existing: Egress rules, each with the policy it is part of.
     """
-
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        """Take egress rules with peers and ports."""
-        self._rules = [
-            (rule, any(isinstance(peer, PodPeer) for peer in rule.peers))
-            for rule in rules
-        ]
-
-    def subtract(
-        self, existing: Iterable[tuple[NetworkPolicy, Rule]]
-    ) -> tuple[Rule, ...]:
-        """Return what is left without the peers that are permitted anyway.
-
-        Args:
-            existing: Egress rules, each with the policy it is part of.
-        """
-        given = list(existing)
-        blocks = [one for one in given if _speaks_of(one[1], IpBlock)]
-        pods = [one for one in given if _speaks_of(one[1], PodPeer)]
-        left = []
-        for rule, has_pods in self._rules:
-            if not blocks and not (pods and has_pods):
-                left.append(rule)
-                continue
+    given = list(existing)
+    blocks = [one for one in given if _speaks_of(one[1], IpBlock)]
+    pods = [one for one in given if _speaks_of(one[1], PodPeer)]
+    left = []
+    for rule in rules:
+        peers = rule.peers
+        # Rules may list thousands of addresses, where most policies speak of pods.
+        if blocks or (pods and _speaks_of(rule, PodPeer)):
             peers = tuple(
                 peer
                 for peer in rule.peers
@@ -56,9 +43,9 @@ class RequiredRules:
                     peer, rule.ports, blocks if isinstance(peer, IpBlock) else pods
                 )
             )
-            if peers:
-                left.append(Rule(peers, rule.ports))
-        return tuple(left)
+        if peers:
+            left.append(Rule(peers, rule.ports))
+    return tuple(left)
 
 
 def _speaks_of(rule: Rule, kind: type[Peer]) -> bool:

@@ -257,15 +257,15 @@ def load(raw: Mapping[str, Any]) -> CachedName:
     try:
         return CachedName(
             seen={
-                ip_address(a): _time(t)
+                ip_address(a): datetime.fromisoformat(t)
                 for t, found in raw["seen"].items()
                 for a in found
             },
             last=raw["last"] and DnsOutcome(raw["last"]),
-            succeeded=raw["succeeded"] and _time(raw["succeeded"]),
+            succeeded=raw["succeeded"] and datetime.fromisoformat(raw["succeeded"]),
             failures=int(raw["failures"]),
             growth=int(raw["growth"]),
-            rotated=raw["rotated"] and _time(raw["rotated"]),
+            rotated=raw["rotated"] and datetime.fromisoformat(raw["rotated"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         message = f"remembered addresses cannot be read: {error!r}"
@@ -294,7 +294,3 @@ def _rotating(memory: CachedName, limits: DnsLimits) -> bool:
 
 def _iso(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

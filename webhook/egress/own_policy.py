@@ -1,6 +1,6 @@
 """The NetworkPolicies that are ours: how they are named, recognized and written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from webhook.injection.names import (
     INJECTED_TRUE,
     MANAGED_BY,
     MANAGED_BY_LABEL,
+    RELEASE_LABEL,
 )
 
 NAME_PREFIX: Final = "mti-egress-"
@@ -41,15 +42,15 @@ class OwnPolicy:
     rules: tuple[Rule, ...]
     owners: tuple[tuple[str, str], ...] = ()
 
-    def manifest(self) -> dict[str, Any]:
-        """Return the object as the API takes it; equal policies give equal bytes.
+    def manifest(self, release: str = MANAGED_BY) -> dict[str, Any]:
+        """Return a release's object as the API takes it; equal ones give equal bytes.
 
         Owners without a uid, as manifests have them, cannot be referred to.
         """
         metadata: dict[str, Any] = {
             "name": self.name,
             "namespace": self.namespace,
-            "labels": dict(_LABELS),
+            "labels": {**_LABELS, RELEASE_LABEL: release},
         }
         references = [
             {
@@ -93,6 +94,16 @@ class OwnPolicy:
         return replace(self, rules=normalize((*self.rules, *kept[:at_most])))
 
 
+def isolate(namespace: str, rules: Iterable[Rule]) -> OwnPolicy:
+    """Return the policy that closes injected pods to all but what these permit."""
+    return OwnPolicy(
+        namespace=namespace,
+        name=ISOLATING_NAME,
+        selector=INJECTED,
+        rules=normalize(rules),
+    )
+
+
 def is_own(labels: Mapping[str, str], name: str) -> bool:
-    """Return whether a policy is ours to change: by its label and by its name, both."""
+    """Return whether a release made this policy: by its label and by its name, both."""
     return labels.get(MANAGED_BY_LABEL) == MANAGED_BY and name.startswith(NAME_PREFIX)

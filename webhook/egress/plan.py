@@ -12,11 +12,10 @@ from webhook.egress.addresses import Address
 from webhook.egress.destinations import Destination
 from webhook.egress.engines.detect import DetectedEngines
 from webhook.egress.ingress import ClientNamespace, blocked_destinations
-from webhook.egress.isolate import isolate
 from webhook.egress.mode import EgressMode, is_known, narrowed
 from webhook.egress.network_policy import NetworkPolicy
 from webhook.egress.options import EgressOptions
-from webhook.egress.own_policy import OwnPolicy, is_own
+from webhook.egress.own_policy import OwnPolicy, is_own, isolate
 from webhook.egress.reasons import WITHOUT_RULE, EgressReason, Finding
 from webhook.egress.rules import EgressRules, dns_rules, rules_for
 from webhook.egress.services import ServiceIndex

@@ -7,9 +7,10 @@ of selected(policy) for every pod there can be.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from webhook.egress.coverage import RequiredRules
+from webhook.egress.coverage import subtract
 from webhook.egress.network_policy import Direction, NetworkPolicy, Rule
 from webhook.egress.own_policy import INJECTED, NAME_PREFIX, OwnPolicy, is_own
 from webhook.egress.selector import Requirement, Selector
@@ -42,13 +43,13 @@ def shadows(
     # What selects every injected pod is isolation enough to lean on.
     if INJECTED in groups:
         groups = {INJECTED: groups[INJECTED]}
-    given, required = _Given(policies), RequiredRules(rules)
+    permitting = _by_requirement(policies)
     made = (
         OwnPolicy(
             namespace=namespace,
             name=NAME_PREFIX + _digest(both),
             selector=both,
-            rules=required.subtract(given.to(both)),
+            rules=subtract(rules, _given(both, permitting)),
             owners=tuple(sorted({(p.name, p.uid) for p in group})),
         )
         for both, group in groups.items()
@@ -56,30 +57,26 @@ def shadows(
     return tuple(sorted((s for s in made if s.rules), key=lambda shadow: shadow.name))
 
 
-class _Given:
-    """The policies that permit something, found by one requirement of each.
+def _by_requirement(
+    policies: Iterable[NetworkPolicy],
+) -> dict[Requirement | None, list[NetworkPolicy]]:
+    """Group the policies that permit something by one requirement of each.
 
     A namespace may have hundreds, and most say nothing about most shadows.
     """
+    found: dict[Requirement | None, list[NetworkPolicy]] = defaultdict(list)
+    for policy in policies:
+        if policy.egress:
+            found[next(iter(policy.selector.requirements), None)].append(policy)
+    return found
 
-    def __init__(self, policies: Iterable[NetworkPolicy]) -> None:
-        self._everywhere: list[NetworkPolicy] = []
-        self._by_first: dict[Requirement, list[NetworkPolicy]] = {}
-        for policy in policies:
-            if not policy.egress:
-                continue
-            requirements = policy.selector.requirements
-            found = self._everywhere
-            if requirements:
-                found = self._by_first.setdefault(requirements[0], [])
-            found.append(policy)
 
-    def to(self, selector: Selector) -> Iterator[tuple[NetworkPolicy, Rule]]:
-        """Yield the rules that hold for every pod that a selector selects."""
-        candidates = list(self._everywhere)
-        for requirement in selector.requirements:
-            candidates += self._by_first.get(requirement, ())
-        for policy in candidates:
+def _given(
+    selector: Selector, policies: Mapping[Requirement | None, Sequence[NetworkPolicy]]
+) -> Iterator[tuple[NetworkPolicy, Rule]]:
+    """Yield the rules that hold for every pod that a selector selects."""
+    for requirement in (None, *selector.requirements):
+        for policy in policies.get(requirement, ()):
             if selector.implies(policy.selector):
                 yield from ((policy, rule) for rule in policy.egress)
 

@@ -38,6 +38,11 @@ MANAGED_BY: Final = "tracking-injector"
 """On every object that the companion makes: `tracking-injector`. A NetworkPolicy
 without it is foreign; a mirror is recognized by its type."""
 
+RELEASE_LABEL: Final = f"{DOMAIN}/release"
+"""On a mirror and on an egress policy: the release that made it, as
+`NAMESPACE.RELEASE`. Another release leaves it alone. It is no label of Helm's or Argo
+CD's, by which those would take the object for one of theirs."""
+
 CERTIFICATES_ANNOTATION: Final = f"{DOMAIN}/certificates"
 TLS_SECRET_ANNOTATION: Final = f"{DOMAIN}/tls-secret"
 """On the webhook configuration: who issues the certificate, and where it lies."""

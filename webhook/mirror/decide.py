@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from webhook.injection.names import PROFILE_LABEL, SOURCE_HASH_ANNOTATION
+from webhook.injection.names import MANAGED_BY, PROFILE_LABEL, SOURCE_HASH_ANNOTATION
 from webhook.mirror.merge import MergedKeys, MergeFailure
 from webhook.mirror.reasons import MirrorReason
 from webhook.mirror.secret import MirrorFingerprint, fingerprint
@@ -98,6 +98,8 @@ def decide(
     profile: ProfileContent | None,
     namespaces: NamespaceFilter,
     enforced_keys: Sequence[str] = (),
+    *,
+    release: str = MANAGED_BY,
 ) -> MirrorDecision:
     """Decide about one namespace.
 
@@ -107,6 +109,7 @@ def decide(
         profile: what the namespace's profile gives; None when there is no such profile.
         namespaces: which ones may have keys.
         enforced_keys: what every mirror has to have.
+        release: whose mirror it is to be.
     """
     if namespace is None:
         return _without(existing, MirrorReason.LEAVING)
@@ -121,7 +124,7 @@ def decide(
         # Lost, renamed or mistyped: what is there stays, since pods rely on it.
         known = MirrorReason.UNKNOWN_PROFILE if existing is None else MirrorReason.STALE
         return _nothing(known, f"no profile {namespace.profile}")
-    return _with(existing, profile, namespace.profile, enforced_keys)
+    return _with(existing, profile, namespace.profile, enforced_keys, release)
 
 
 def _nothing(reason: MirrorReason, detail: str = "") -> MirrorDecision:
@@ -139,6 +142,7 @@ def _with(
     profile: ProfileContent,
     name: str,
     enforced_keys: Sequence[str],
+    release: str,
 ) -> MirrorDecision:
     content, problem = profile.content, profile.problem
     if content is None:
@@ -148,7 +152,7 @@ def _with(
         return _nothing(reason, problem.detail)
     if existing is not None and _would_empty(existing, content, name):
         return _nothing(MirrorReason.STALE, f"profile {name} has no source any more")
-    if existing is None or existing.fingerprint != fingerprint(content, name):
+    if existing is None or existing.fingerprint != fingerprint(content, name, release):
         return MirrorDecision(action=Action.WRITE, reason=MirrorReason.PENDING)
     if problem is not None:
         return _nothing(MirrorReason.STALE, problem.detail)

@@ -17,6 +17,7 @@ from webhook.injection.names import (
     MANAGED_BY_LABEL,
     MIRROR_SECRET,
     PROFILE_LABEL,
+    RELEASE_LABEL,
     SOURCE_HASH_ANNOTATION,
 )
 from webhook.mirror.merge import MergedKeys, digest_encoded
@@ -36,18 +37,22 @@ class MirrorFingerprint:
     annotations: tuple[tuple[str, str], ...]
 
 
-def fingerprint(merged: MergedKeys, profile: str) -> MirrorFingerprint:
+def fingerprint(
+    merged: MergedKeys, profile: str, release: str = MANAGED_BY
+) -> MirrorFingerprint:
     """Return what the mirror of this content looks like."""
-    return _fingerprint(merged.digest, tuple(merged.data), profile)
+    return _fingerprint(merged.digest, tuple(merged.data), profile, release)
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(digest: str, keys: tuple[str, ...], profile: str) -> MirrorFingerprint:
+def _fingerprint(
+    digest: str, keys: tuple[str, ...], profile: str, release: str
+) -> MirrorFingerprint:
     """Return it, made once per profile: a thousand namespaces compare with it."""
     return MirrorFingerprint(
         type=MIRROR_TYPE,
         digest=digest,
-        labels=tuple(sorted(_labels(profile).items())),
+        labels=tuple(sorted(_labels(profile, release).items())),
         annotations=tuple(sorted(_annotations(digest, keys).items())),
     )
 
@@ -59,26 +64,35 @@ def fingerprint_of(body: Mapping[str, Any]) -> MirrorFingerprint:
     return MirrorFingerprint(
         type=body.get("type") or "",
         digest=digest_encoded(body.get("data") or {}),
-        labels=_ours(labels, (MANAGED_BY_LABEL, PROFILE_LABEL)),
+        labels=_ours(labels, (MANAGED_BY_LABEL, PROFILE_LABEL, RELEASE_LABEL)),
         annotations=_ours(annotations, (KEYS_ANNOTATION, SOURCE_HASH_ANNOTATION)),
     )
 
 
-def is_owned(body: Mapping[str, Any]) -> bool:
-    """Return whether the companion made this Secret; anything else is foreign.
+def is_owned(body: Mapping[str, Any], release: str = MANAGED_BY) -> bool:
+    """Return whether this release's companion made this Secret; others are foreign.
 
-    By its type, which nobody can change; labels come and go.
+    By its type, which nobody can change, and by the release's label. One without that
+    label is taken over: earlier versions wrote none, and labels come and go.
     """
-    return body.get("type") == MIRROR_TYPE
+    labels = (body.get("metadata") or {}).get("labels") or {}
+    return body.get("type") == MIRROR_TYPE and is_of_release(labels, release)
 
 
-def desired_secret(namespace: str, merged: MergedKeys, profile: str) -> dict[str, Any]:
+def is_of_release(labels: Mapping[str, str], release: str) -> bool:
+    """Return whether the labels of an object of ours name no other release."""
+    return labels.get(RELEASE_LABEL, release) == release
+
+
+def desired_secret(
+    namespace: str, merged: MergedKeys, profile: str, release: str = MANAGED_BY
+) -> dict[str, Any]:
     """Return the Secret to apply. It holds values: never log or format it."""
     return {
         "metadata": {
             "name": MIRROR_SECRET,
             "namespace": namespace,
-            "labels": _labels(profile),
+            "labels": _labels(profile, release),
             "annotations": _annotations(merged.digest, merged.data),
         },
         "type": MIRROR_TYPE,
@@ -97,8 +111,12 @@ def keys_removal(namespace: str, keys: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _labels(profile: str) -> dict[str, str]:
-    return {MANAGED_BY_LABEL: MANAGED_BY, PROFILE_LABEL: profile}
+def _labels(profile: str, release: str) -> dict[str, str]:
+    return {
+        MANAGED_BY_LABEL: MANAGED_BY,
+        PROFILE_LABEL: profile,
+        RELEASE_LABEL: release,
+    }
 
 
 def _annotations(digest: str, keys: Iterable[str]) -> dict[str, str]:

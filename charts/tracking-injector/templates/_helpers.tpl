@@ -30,6 +30,28 @@ michelangelo-tracking
 tracking-injector
 {{- end }}
 
+{{/* What mirrors and egress policies say of their release; a label's value. */}}
+{{- define "tracking-injector.release" -}}
+{{- printf "%s.%s" .Release.Namespace .Release.Name | trunc 63 | trimSuffix "." | trimSuffix "-" -}}
+{{- end }}
+
+{{/* CEL: whether `o`, an object of ours, is no other release's. */}}
+{{- define "tracking-injector.ofRelease" -}}
+(!has(o.metadata.labels) || !('{{ include "tracking-injector.domain" . }}/release' in o.metadata.labels) ||
+o.metadata.labels['{{ include "tracking-injector.domain" . }}/release'] == '{{ include "tracking-injector.release" . }}')
+{{- end }}
+
+{{/* CEL: whether the request's namespace gets keys. */}}
+{{- define "tracking-injector.isCompute" -}}
+has(namespaceObject.metadata.labels) &&
+'{{ include "tracking-injector.domain" . }}/inject' in namespaceObject.metadata.labels &&
+namespaceObject.metadata.labels['{{ include "tracking-injector.domain" . }}/inject'] == 'enabled' &&
+!(request.namespace in {{ include "tracking-injector.excluded" . | replace "\"" "'" }})
+{{- with include "tracking-injector.allowedExpression" . }} &&
+({{ . }})
+{{- end }}
+{{- end }}
+
 {{/* What a selector may use: it never changes over the life of a release. */}}
 {{- define "tracking-injector.selectorLabels" -}}
 app.kubernetes.io/name: tracking-injector

@@ -76,6 +76,8 @@ securityContext:
   value: {{ printf "%s:%v" .Values.pods.bindAddress .Values.companion.healthPort | quote }}
 - name: MTI_RELEASE_NAMESPACE
   value: {{ .Release.Namespace | quote }}
+- name: MTI_RELEASE
+  value: {{ include "tracking-injector.release" . | quote }}
 - name: MTI_LEASE_NAME
   value: {{ include "tracking-injector.companionName" . | quote }}
 - name: MTI_STATUS_CONFIGMAP

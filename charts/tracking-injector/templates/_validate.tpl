@@ -67,6 +67,14 @@ is for values that contradict each other.
 {{- if and $v.webhook.hostNetwork $v.networkPolicy.enabled -}}
 {{- fail "networkPolicy.enabled has no effect on the webhook while webhook.hostNetwork is true: NetworkPolicies do not select such pods. Switch one of them off." -}}
 {{- end -}}
+{{- /* Only a Helm that talks to a cluster sees others; there, the labels keep them apart. */ -}}
+{{- range (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" "").items -}}
+{{- $of := .metadata.annotations | default dict -}}
+{{- $same := and (eq (get $of "meta.helm.sh/release-name" | default $.Release.Name) $.Release.Name) (eq (get $of "meta.helm.sh/release-namespace" | default $.Release.Namespace) $.Release.Namespace) -}}
+{{- if and (eq (get (.metadata.labels | default dict) "app.kubernetes.io/name") "tracking-injector") (not $same) -}}
+{{- fail (printf "the release %s in namespace %s is here already: every namespace has one mirror, so a cluster has one release. Upgrade that one, or uninstall it first." (get $of "meta.helm.sh/release-name") (get $of "meta.helm.sh/release-namespace")) -}}
+{{- end -}}
+{{- end -}}
 {{- if gt (len (include "tracking-injector.fullname" .)) 40 -}}
 {{- fail (printf "the name %q has more than 40 characters, and names made from it must stay below 64: set fullnameOverride." (include "tracking-injector.fullname" .)) -}}
 {{- end -}}

@@ -215,7 +215,7 @@ FORBIDDEN = [
     ("create", "rolebindings", COMPUTE, RBAC),
 ]
 ALLOWED = [
-    ("get", "secrets/credentials", HOME, ""),
+    ("list", "secrets/credentials", HOME, ""),
     ("watch", f"configmaps/{RELEASE}-uri", HOME, ""),
     ("patch", f"secrets/{RELEASE}-tls", HOME, ""),
     ("patch", f"secrets/{RELEASE}-tls-state", HOME, ""),

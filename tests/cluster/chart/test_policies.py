@@ -5,26 +5,31 @@ policy can stand in its way.
 """
 
 import base64
+import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE
 from tests.cluster.chart.conftest import audit_events, put_away
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.processes import wait_for
+from tests.lab.tools import LabError
 
 COMPANION = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-companion"
 COMPUTE = "chart-compute"
+PLAIN = "chart-plain"
+"""A namespace without the label."""
 MIRROR = "michelangelo-tracking"
 MIRROR_TYPE = "tracking.michelangelo-ai.org/keys"
 OURS = {"app.kubernetes.io/managed-by": "tracking-injector"}
 INJECTED = "tracking.michelangelo-ai.org/injected"
 INJECT = "tracking.michelangelo-ai.org/inject"
+OF_RELEASE = "tracking.michelangelo-ai.org/release"
 
 
 def impersonate(user: str) -> tuple[str, ...]:
@@ -48,7 +53,7 @@ def kubectl(
     done = subprocess.run(
         [plane.toolbox.program("kubectl"), *arguments, *impersonate(user)],
         env=plane.environ(),
-        input=yaml.safe_dump(manifest) if manifest else "",
+        input=json.dumps(manifest) if manifest else "",
         capture_output=True,
         text=True,
         check=False,
@@ -76,6 +81,7 @@ def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
         "policies.namespaceLabel.allowedGroups={ml-platform}",
     ]
     plane.namespace(COMPUTE, {INJECT: "enabled"})
+    plane.namespace(PLAIN)
     plane.helm(
         *("install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace"),
         *(argument for value in values for argument in ("--set", value)),
@@ -86,7 +92,7 @@ def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
     wait_for("the policies", lambda: "denied" in apply(plane, probe), seconds=30)
     yield plane
     plane.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--no-hooks")
-    put_away(plane, NAMESPACE, COMPUTE)
+    put_away(plane, NAMESPACE, COMPUTE, PLAIN)
 
 
 def secret(name: str = MIRROR, **changes: Any) -> Object:
@@ -115,6 +121,9 @@ def test_the_companion_may_write_a_mirror(installed: ControlPlane) -> None:
         (secret("other"), "no Secret but michelangelo-tracking"),
         (secret(namespace="kube-system"), "no Secret but michelangelo-tracking"),
         (secret(namespace=NAMESPACE), "no Secret but michelangelo-tracking"),
+        (secret(namespace=PLAIN), "no Secret but michelangelo-tracking"),
+        (secret(namespace="kube-public"), "no Secret but michelangelo-tracking"),
+        (secret(labels=OURS | {OF_RELEASE: "a.b"}), "another release's mirror"),
         (
             secret(
                 type="kubernetes.io/service-account-token",
@@ -124,7 +133,10 @@ def test_the_companion_may_write_a_mirror(installed: ControlPlane) -> None:
         ),
         (secret(type="Opaque"), "keys only"),
     ],
-    ids=["other-name", "kube-system", "own-namespace", "token", "opaque"],
+    ids=[
+        *("other-name", "kube-system", "own-namespace", "unlabeled", "kube-public"),
+        *("of-another-release", "token", "opaque"),
+    ],
 )
 def test_the_companion_may_write_no_other_secret(
     installed: ControlPlane, manifest: Object, sentence: str
@@ -133,21 +145,125 @@ def test_the_companion_may_write_no_other_secret(
     assert sentence in apply(installed, manifest)
 
 
+@contextmanager
+def stored(plane: ControlPlane, manifest: Object, switched_on: bool) -> Iterator[None]:
+    """A Secret that was there before the namespace was labeled, which then may be."""
+    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    plane.admin.create(path, manifest)
+    label = ("label", "namespace", namespace, "--overwrite")
+    if switched_on:
+        kubectl(plane, *label, f"{INJECT}=enabled", user="alice")
+    try:
+        yield
+    finally:
+        kubectl(plane, *label, f"{INJECT}-", user="alice")
+        plane.admin.delete(f"{path}/{name}")
+
+
 def test_the_companion_may_not_take_over_a_foreign_secret(
     installed: ControlPlane,
 ) -> None:
     """A Secret of the mirror's name that is somebody else's stays as it is."""
-    foreign = secret(type="Opaque")
-    installed.admin.create(f"/api/v1/namespaces/{COMPUTE}/secrets", foreign)
+    foreign = secret(type="Opaque", namespace=PLAIN)
+    delete = ("delete", "secret", MIRROR, "-n", PLAIN, "--dry-run=server")
+    with stored(installed, foreign, switched_on=True):
+        changed, deleted = apply(installed, foreign), kubectl(installed, *delete)
 
-    changed = apply(installed, foreign)
-    deleted = kubectl(
-        installed, *("delete", "secret", MIRROR, "-n", COMPUTE, "--dry-run=server")
-    )
-
-    installed.admin.delete(f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR}")
     assert "keys only" in changed
     assert "keys only" in deleted
+
+
+def test_the_companion_may_not_touch_another_releases_mirror(
+    installed: ControlPlane,
+) -> None:
+    """Neither change nor delete it."""
+    others = secret(namespace=PLAIN, labels=OURS | {OF_RELEASE: "a.b"})
+    delete = ("delete", "secret", MIRROR, "-n", PLAIN, "--dry-run=server")
+    with stored(installed, others, switched_on=True):
+        changed = apply(installed, secret(namespace=PLAIN))
+        deleted = kubectl(installed, *delete)
+
+    assert "another release's mirror" in changed
+    assert "another release's mirror" in deleted
+
+
+def test_the_companion_may_take_its_mirror_from_a_namespace_that_was_switched_off(
+    installed: ControlPlane,
+) -> None:
+    """It writes nothing more there."""
+    delete = ("delete", "secret", MIRROR, "-n", PLAIN, "--dry-run=server")
+    with stored(installed, secret(namespace=PLAIN), switched_on=False):
+        changed = apply(installed, secret(namespace=PLAIN, annotations={"a": "b"}))
+        deleted = kubectl(installed, *delete)
+
+    assert "no Secret but michelangelo-tracking" in changed
+    assert "deleted" in deleted
+
+
+KEPT = "is kept by the companion"
+
+
+@pytest.mark.parametrize("type_", [MIRROR_TYPE, "Opaque"])
+@pytest.mark.parametrize("user", ["mallory", "system:admin", "alice/ml-platform"])
+def test_nobody_but_the_companion_makes_a_mirror(
+    installed: ControlPlane, user: str, type_: str
+) -> None:
+    """Not even an administrator, whom no right holds back."""
+    assert KEPT in apply(installed, secret(type=type_), user=user)
+
+
+def test_a_secret_of_the_mirrors_name_elsewhere_is_everybodys(
+    installed: ControlPlane,
+) -> None:
+    """Where the label is off, and of another name."""
+    assert "applied" in apply(installed, secret(namespace=PLAIN), user="bob")
+    assert "applied" in apply(installed, secret("mine", type="Opaque"), user="bob")
+
+
+@pytest.mark.parametrize(
+    ("patch", "refused"),
+    [
+        ('{"data":{"TRACKING_URI":"ZXZpbA=="}}', True),
+        ('{"stringData":{"TRACKING_URI":"evil"}}', True),
+        ('{"data":null}', True),
+        ('{"immutable":true}', True),
+        (f'{{"metadata":{{"labels":{{"{OF_RELEASE}":"a.b"}}}}}}', True),
+        ('{"metadata":{"labels":null}}', True),
+        ('{"metadata":{"annotations":{"encrypted":"anew"}}}', False),
+    ],
+    ids=["data", "text", "no-data", "immutable", "release", "no-labels", "annotation"],
+)
+def test_nobody_but_the_companion_changes_a_mirror(
+    installed: ControlPlane, patch: str, refused: bool
+) -> None:
+    """Its content and its labels; whoever stores it anew as it is, may."""
+    mirror = secret(namespace=PLAIN) | {"data": {"TRACKING_URI": "aHR0cA=="}}
+    command = ("patch", "secret", MIRROR, "-n", PLAIN, "--type=merge", f"-p={patch}")
+    with stored(installed, mirror, switched_on=True):
+        said = kubectl(installed, *command, "--dry-run=server", user="mallory")
+
+    assert refused is (KEPT in said)
+    assert refused is ("patched" not in said)
+
+
+def test_anybody_with_the_right_may_delete_a_mirror(installed: ControlPlane) -> None:
+    """A squatter is put away by its namespace's owner; the companion makes it anew."""
+    command = ("delete", "secret", MIRROR, "-n", PLAIN, "--dry-run=server")
+    with stored(installed, secret(namespace=PLAIN, type="Opaque"), switched_on=True):
+        assert "deleted" in kubectl(installed, *command, user="bob")
+
+
+def test_a_second_release_is_refused(installed: ControlPlane) -> None:
+    """By the chart, where Helm talks to a cluster; the first may go on as it is."""
+    mode = ("--dry-run=server", "--create-namespace")
+    with pytest.raises(LabError, match=f"the release {RELEASE} in namespace"):
+        installed.helm("install", "second", CHART, "--namespace", "second", *mode)
+    with pytest.raises(LabError, match="a cluster has one release"):
+        installed.helm("install", RELEASE, CHART, "--namespace", "second", *mode)
+
+    own = ("upgrade", RELEASE, CHART, "--namespace", NAMESPACE, "--dry-run=server")
+    assert "has been upgraded" in installed.helm(*own)
 
 
 def configuration(plane: ControlPlane) -> Object:
@@ -280,14 +396,20 @@ def test_others_may_change_the_webhook_configuration(installed: ControlPlane) ->
     assert "replaced" in said
 
 
+TO_DNS: Object = {
+    "to": [{"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}],
+    "ports": [{"protocol": "UDP", "port": 53}],
+}
+
+
 def network_policy(**changes: Any) -> Object:
     """An egress policy as the companion writes it."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {
-            "name": "mti-egress-0",
-            "namespace": COMPUTE,
+            "name": changes.get("name", "mti-egress-0"),
+            "namespace": changes.get("namespace", COMPUTE),
             "labels": changes.get("labels", OURS),
         },
         "spec": {
@@ -295,7 +417,7 @@ def network_policy(**changes: Any) -> Object:
                 "selector", {"matchLabels": {INJECTED: "true", "a": "b"}}
             ),
             "policyTypes": changes.get("types", ["Egress"]),
-            "egress": [{"ports": [{"protocol": "UDP", "port": 53}]}],
+            "egress": changes.get("egress", [TO_DNS]),
         },
     }
 
@@ -308,11 +430,21 @@ def test_the_companion_may_write_egress_policies(installed: ControlPlane) -> Non
 @pytest.mark.parametrize(
     ("manifest", "sentence"),
     [
-        (network_policy(labels={}), "without its label"),
+        (network_policy(labels={}), "without its release's labels"),
+        (network_policy(labels=OURS | {OF_RELEASE: "a.b"}), "its release's labels"),
+        (network_policy(name="anything"), "begins with mti-egress-"),
+        (network_policy(namespace=PLAIN), "compute namespaces only"),
+        (network_policy(namespace="kube-system"), "compute namespaces only"),
+        (network_policy(egress=[{}]), "permits every destination"),
+        (network_policy(egress=[TO_DNS, {}]), "permits every destination"),
+        (network_policy(egress=[{"ports": [{"port": 1}]}]), "every destination"),
         (network_policy(selector={}), "injected pods only"),
         (network_policy(types=["Ingress", "Egress"]), "injected pods only"),
     ],
-    ids=["unlabeled", "every-pod", "ingress"],
+    ids=[
+        *("unlabeled", "of-another-release", "name", "unlabeled-namespace"),
+        *("kube-system", "all", "also-all", "everywhere", "every-pod", "ingress"),
+    ],
 )
 def test_the_companion_may_write_no_other_network_policy(
     installed: ControlPlane, manifest: Object, sentence: str
@@ -394,6 +526,22 @@ def test_only_the_listed_may_label_a_namespace(
 
     assert allowed is ("labeled" in said)
     assert allowed is ("may not change which namespaces" not in said)
+
+
+@pytest.mark.parametrize(("user", "allowed"), [("alice", True), ("mallory", False)])
+@pytest.mark.parametrize("part", ["status", "finalize"])
+def test_no_subresource_goes_around_the_label_policy(
+    installed: ControlPlane, user: str, allowed: bool, part: str
+) -> None:
+    """Both take labels along."""
+    body = installed.admin.get("/api/v1/namespaces/default")
+    body["metadata"].setdefault("labels", {})[INJECT] = "enabled"
+    path = f"/api/v1/namespaces/default/{part}?dryRun=All"
+    command = ("replace", "--raw", path, "-f", "-")
+    said = kubectl(installed, *command, manifest=body, user=user)
+
+    assert allowed is ("may not change which namespaces" not in said)
+    assert allowed is (f'"{INJECT}":"enabled"' in said)
 
 
 @pytest.mark.parametrize(("user", "allowed"), [("alice", True), ("mallory", False)])

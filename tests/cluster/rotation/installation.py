@@ -52,6 +52,7 @@ DWELLS: Final[Mapping[str, str]] = {
 SETTINGS: Final[Mapping[str, str]] = {
     "MTI_PROFILES": f'{{"default": [{{"configMap": "{RELEASE}-uri"}}]}}',
     "MTI_EGRESS_MODE": "off",
+    "MTI_RELEASE": f"{HOME}.{RELEASE}",
     **DWELLS,
 }
 """What the chart tells its companion, as far as it is not the default."""

@@ -19,7 +19,12 @@ from webhook.companion.caches import Interests, build_caches
 from webhook.companion.controller import Context, Controller, Reconciler, Result
 from webhook.companion.mirror_controller import MirrorController, MirrorResult
 from webhook.companion.profiles import ProfileStore
-from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET, PROFILE_LABEL
+from webhook.injection.names import (
+    INJECT_LABEL,
+    MANAGED_BY,
+    MIRROR_SECRET,
+    PROFILE_LABEL,
+)
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.profile import parse_profiles, refs
 from webhook.mirror.reasons import MirrorReason
@@ -77,7 +82,11 @@ class World:
         self.restart(profiles, namespaces)
 
     def restart(
-        self, profiles: str = PROFILES, namespaces: NamespaceFilter | None = None
+        self,
+        profiles: str = PROFILES,
+        namespaces: NamespaceFilter | None = None,
+        *,
+        release: str = MANAGED_BY,
     ) -> None:
         """A new companion, which remembers nothing."""
         parsed = parse_profiles(profiles)
@@ -90,6 +99,7 @@ class World:
             ),
             is_leader=lambda: self.leads,
             clock=lambda: self.now,
+            release=release,
         )
         self.caches = build_caches(
             client,
@@ -98,6 +108,7 @@ class World:
                 sources=refs(parsed),
                 config_maps=self.config_maps,
                 egress=self.egress,
+                release=release,
             ),
         )
         self.profiles = ProfileStore(

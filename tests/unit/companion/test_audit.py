@@ -11,11 +11,13 @@ from webhook.cluster.errors import Unavailable
 from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import AuditController, AuditReason, AuditResult
-from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
+from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL, MIRROR_SECRET
 from webhook.injection.policy import Precedence
 from webhook.mirror.reasons import MirrorReason
 
 HEAD = {"ray.io/node-type": "head"}
+INJECTED = HEAD | {INJECTED_LABEL: "true"}
+REFERRING = {"envFrom": [{"secretRef": {"name": MIRROR_SECRET}}]}
 OWNER = {
     "apiVersion": "ray.io/v1",
     "kind": "RayCluster",
@@ -86,7 +88,6 @@ def _world() -> Audited:
     ("labels", "expected"),
     [
         (HEAD, AuditReason.MISSED),
-        (HEAD | {INJECTED_LABEL: "true"}, AuditReason.INJECTED),
         (HEAD | {INJECT_LABEL: "disabled"}, AuditReason.OPTED_OUT),
         ({"ray.io/node-type": "haed"}, AuditReason.WRONG_LABELS),
         ({"spark-role": "driver"}, AuditReason.NO_TASK_CONTAINER),
@@ -99,6 +100,49 @@ def test_each_task_pod_has_a_reason(
     world.run("p", labels)
 
     assert world.counts() == {expected: 1}
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ({"secretRef": {"name": MIRROR_SECRET}}, AuditReason.INJECTED),
+        (
+            {"secretRef": {"name": MIRROR_SECRET, "optional": True}},
+            AuditReason.INJECTED,
+        ),
+        ({"secretRef": {"name": "another"}}, AuditReason.REFERENCE_MISSING),
+        (
+            {"secretRef": {"name": MIRROR_SECRET}, "prefix": "X_"},
+            AuditReason.REFERENCE_MISSING,
+        ),
+        ({"configMapRef": {"name": MIRROR_SECRET}}, AuditReason.REFERENCE_MISSING),
+    ],
+)
+def test_the_webhooks_label_alone_is_not_believed(
+    world: Audited, reference: dict[str, Any], expected: AuditReason
+) -> None:
+    """Anybody may write it; the reference is what gives the keys."""
+    world.run("p", INJECTED, container={"envFrom": [reference]})
+
+    assert world.counts() == {expected: 1}
+    assert told(world) == (
+        ["Pod/p", "RayCluster/cluster"] if expected.is_missed else []
+    )
+
+
+@pytest.mark.parametrize("labels", [HEAD, HEAD | {INJECTED_LABEL: "true"}])
+def test_a_pod_that_reads_a_squatters_secret_is_missed(
+    world: Audited, labels: dict[str, str]
+) -> None:
+    """It runs with what somebody else wrote, whoever wrote the reference."""
+    world.label("other", on=False)
+    world.secret(MIRROR_SECRET, "other", TRACKING_URI="http://evil")
+    world.label("other")
+    world.run("p", labels, "other", container=REFERRING)
+    world.step()
+
+    assert world.counts("other") == {AuditReason.FOREIGN_MIRROR: 1}
+    assert "Pod/p" in told(world)
 
 
 @pytest.mark.parametrize("role", ["redis-cleanup"])
@@ -216,7 +260,8 @@ def test_an_executors_sparkapplication_is_found_through_its_driver(
         "controller": True,
     }
     driver = {"spark-role": "driver", INJECTED_LABEL: "true"}
-    world.run("driver", driver, owner=application)
+    container = {"name": "spark-kubernetes-driver", **REFERRING}
+    world.run("driver", driver, owner=application, container=container)
     uid = metadata.uid(world.user.get(POD, "driver", "ray"))
     by_driver = {
         "apiVersion": "v1",

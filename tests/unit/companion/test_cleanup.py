@@ -17,6 +17,7 @@ from webhook.cluster.resources import (
 from webhook.companion.cleanup import PolicyCleanup, delete_mirrors, delete_policies
 from webhook.companion.controller import Controller, Result
 from webhook.egress.reasons import EgressReason
+from webhook.injection.names import RELEASE_LABEL
 from webhook.mirror.reasons import MirrorReason
 
 CONFIGURATION = "tracking-injector"
@@ -57,6 +58,14 @@ def uninstall(world: World, wait: Callable[[float], object]) -> dict[str, str]:
     leader.step()
     assert not leader.is_leader
     return left
+
+
+def test_another_releases_mirrors_stay(world: World) -> None:
+    """It is uninstalled beside the release that made them."""
+    world.restart(release="other.tracking-injector")
+
+    assert uninstall(world, lambda _: None) == {}
+    assert all(world.mirror(name) for name in ("a", "b"))
 
 
 def test_every_mirror_of_ours_goes(world: World) -> None:
@@ -126,6 +135,8 @@ def test_mirrors_that_cannot_be_listed_fail_the_uninstall(world: World) -> None:
 
 
 OURS = {"app.kubernetes.io/managed-by": "tracking-injector"}
+LEFT = ["deny", "mti-egress-of-somebody", "mti-egress-other"]
+"""Not ours by label, by name, or by release."""
 
 
 def policy(world: World, name: str, labels: dict[str, str], namespace: str) -> None:
@@ -148,6 +159,7 @@ def _cleanup(world: World) -> Controller[Result]:
         policy(world, "mti-egress-deny", OURS, namespace)
     policy(world, "mti-egress-of-somebody", {}, "a")
     policy(world, "deny", OURS, "a")
+    policy(world, "mti-egress-other", OURS | {RELEASE_LABEL: "a.b"}, "b")
     queue = world.queue("policy-cleanup")
     return world.add(PolicyCleanup(world.context, queue), queue)
 
@@ -157,7 +169,7 @@ def test_policies_of_ours_go_and_the_rest_stays(
 ) -> None:
     """Ours by label and by name, both; it looks once."""
     world.work()
-    assert policies(world) == ["deny", "mti-egress-of-somebody"]
+    assert policies(world) == LEFT
 
     world.cluster.calls.clear()
     world.now += timedelta(hours=1)
@@ -189,7 +201,7 @@ def test_a_policy_that_cannot_be_deleted_is_tried_again_alone(
         Unavailable("timed out"),
     )
     world.work()
-    assert policies(world) == ["deny", "mti-egress-deny", "mti-egress-of-somebody"]
+    assert policies(world) == sorted([*LEFT, "mti-egress-deny"])
     (result,) = cleanup.results.items().values()
     assert isinstance(result.error, Unavailable)
     assert result.reason is EgressReason.WRITE_REFUSED
@@ -197,7 +209,7 @@ def test_a_policy_that_cannot_be_deleted_is_tried_again_alone(
     world.cluster.allow_all()
     world.now += timedelta(seconds=15)
     world.work()
-    assert policies(world) == ["deny", "mti-egress-of-somebody"]
+    assert policies(world) == LEFT
 
 
 def test_who_does_not_lead_deletes_no_policy(
@@ -206,12 +218,12 @@ def test_who_does_not_lead_deletes_no_policy(
     """It does once it leads."""
     world.leads = False
     world.work()
-    assert len(policies(world)) == 4
+    assert len(policies(world)) == 5
 
     world.leads = True
     world.now += timedelta(seconds=1)
     world.work()
-    assert policies(world) == ["deny", "mti-egress-of-somebody"]
+    assert policies(world) == LEFT
 
 
 def test_a_policy_that_goes_by_itself_meanwhile_is_no_failure(
@@ -223,4 +235,4 @@ def test_a_policy_that_goes_by_itself_meanwhile_is_no_failure(
     )
 
     assert delete_policies(world.context) == 2
-    assert policies(world) == ["deny", "mti-egress-of-somebody"]
+    assert policies(world) == LEFT

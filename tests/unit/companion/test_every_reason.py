@@ -38,6 +38,8 @@ from webhook.injection.names import (
 from webhook.mirror.reasons import KeyReason, MirrorReason
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+INJECTED = HEAD | {INJECTED_LABEL: "true"}
+REFERENCE_TO_MIRROR = [{"secretRef": {"name": MIRROR_SECRET}}]
 VOCABULARIES: dict[str, type[StrEnum]] = {
     "Of a namespace's mirror": MirrorReason,
     "Of a task pod, by the auditor": AuditReason,
@@ -159,6 +161,13 @@ def foreign(built: Built) -> None:
     built.label()
     built.secret(MIRROR_SECRET, "ray", A="a")
     built.start()
+
+
+def squatted(built: Built) -> None:
+    """A pod reads it."""
+    foreign(built)
+    built.pod(INJECTED, envFrom=REFERENCE_TO_MIRROR)
+    built.settle(60)
 
 
 def terminating(built: Built) -> None:
@@ -442,15 +451,17 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (MirrorReason.UNAVAILABLE, fails("apply", SECRET, Unavailable("nobody"))),
     (MirrorReason.PROJECTION_FAILED, unread_namespace),
     (MirrorReason.INTERNAL_ERROR, fails("apply", SECRET, ValueError("ours"))),
-    (AuditReason.INJECTED, runs(HEAD | {INJECTED_LABEL: "true"})),
+    (AuditReason.INJECTED, runs(INJECTED, envFrom=REFERENCE_TO_MIRROR)),
     (
         AuditReason.ALREADY_REFERENCED,
-        runs(HEAD, envFrom=[{"secretRef": {"name": MIRROR_SECRET}}]),
+        runs(HEAD, envFrom=REFERENCE_TO_MIRROR),
     ),
     (AuditReason.OPTED_OUT, runs(HEAD | {INJECT_LABEL: "disabled"})),
     (AuditReason.MISSED, runs(HEAD)),
     (AuditReason.WRONG_LABELS, runs({"ray.io/node-type": "haed"})),
     (AuditReason.NO_TASK_CONTAINER, runs({"spark-role": "driver"})),
+    (AuditReason.REFERENCE_MISSING, runs(INJECTED)),
+    (AuditReason.FOREIGN_MIRROR, squatted),
     (KeyReason.KEY_RESERVED, gives(PATH="/bin", A="a")),
     (KeyReason.KEY_NOT_A_VARIABLE, gives(**{"1": "a", "A": "a"})),
     (KeyReason.TRAILING_NEWLINE, gives(A="a\n")),

@@ -22,7 +22,13 @@ from webhook.cluster.resources import POD, SECRET, ResourceType
 from webhook.companion import projections
 from webhook.companion.mirror_controller import WORKERS
 from webhook.companion.mirror_writer import ContestedError
-from webhook.injection.names import MIRROR_SECRET, PROFILE_LABEL
+from webhook.injection.names import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    MIRROR_SECRET,
+    PROFILE_LABEL,
+    RELEASE_LABEL,
+)
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
 
@@ -167,6 +173,41 @@ def test_a_foreign_secret_is_never_touched(world: World) -> None:
     assert world.mirror("ray") == {"THEIRS": "1"}
     assert world.reason("ray") is MirrorReason.FOREIGN_SECRET
     assert world.events() == ["ForeignSecret"]
+
+
+def test_another_releases_mirror_is_never_touched(world: World) -> None:
+    """It is foreign: neither overwritten, nor taken when the namespace leaves."""
+    world.label("ray")
+    world.step()
+    world.restart(release="other.tracking-injector")
+    world.secret("keys", TRACKING_API_KEY="another")
+    world.step(60)
+    assert world.reason("ray") is MirrorReason.FOREIGN_SECRET
+    world.label("ray", on=False)
+    world.step(60)
+    world.step(60)
+
+    assert world.mirror("ray") == BOTH
+    assert "ForeignSecret" in world.events()
+
+
+def test_a_mirror_from_before_releases_had_names_is_taken_over(world: World) -> None:
+    """Earlier versions wrote no such label, and whoever takes it off gets it back."""
+    world.label("ray")
+    world.step()
+    patch = {
+        "metadata": {
+            "name": MIRROR_SECRET,
+            "namespace": "ray",
+            "labels": {RELEASE_LABEL: None},
+        }
+    }
+    world.user.patch(SECRET, patch)
+    world.step(60)
+    labels = world.user.get(SECRET, MIRROR_SECRET, "ray")["metadata"]["labels"]
+
+    assert labels[RELEASE_LABEL] == MANAGED_BY
+    assert world.reason("ray") is MirrorReason.MIRRORED
 
 
 def test_a_foreign_secret_that_appears_meanwhile_is_not_touched(world: World) -> None:
@@ -511,7 +552,8 @@ def test_the_mirror_carries_nothing_of_the_source(world: World) -> None:
     world.step()
     body = world.user.get(SECRET, MIRROR_SECRET, "ray")["metadata"]
 
-    assert sorted(body["labels"]) == ["app.kubernetes.io/managed-by", PROFILE_LABEL]
+    ours = [MANAGED_BY_LABEL, PROFILE_LABEL, RELEASE_LABEL]
+    assert sorted(body["labels"]) == ours
     assert "ownerReferences" not in body
     assert "finalizers" not in body
 
@@ -780,10 +822,10 @@ def unreadable(monkeypatch: pytest.MonkeyPatch, name: str) -> set[ObjectKey]:
     odd: set[ObjectKey] = set()
     real = getattr(projections, name)
 
-    def project(body: Json) -> object:
+    def project(body: Json, **more: str) -> object:
         if metadata.key(body) in odd:
             raise TypeError("no value of it is told")
-        return real(body)
+        return real(body, **more)
 
     monkeypatch.setattr(projections, name, project)
     return odd

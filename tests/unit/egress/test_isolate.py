@@ -1,9 +1,8 @@
 """The policy that closes a namespace on purpose."""
 
 from tests.unit.egress.sketch import INJECTED, rule
-from webhook.egress.isolate import isolate
 from webhook.egress.normalize import normalize
-from webhook.egress.own_policy import ISOLATING_NAME
+from webhook.egress.own_policy import ISOLATING_NAME, isolate
 
 RULES = (
     rule("{to: [{ipBlock: {cidr: 203.0.113.7/32}}], ports: [{port: 443}]}"),

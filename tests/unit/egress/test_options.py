@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.egress.sketch import ips
-from webhook.egress.baseline import Baseline, Peers
+from webhook.egress.baseline import GROUPS, Baseline, Peers
 from webhook.egress.destinations import parse_extra
 from webhook.egress.dns_cache import DnsLimits
 from webhook.egress.mode import EgressMode
@@ -18,10 +18,9 @@ HOSTS = ["s3.example:9000", "203.0.113.0/24", "[2001:db8::/32]:8443", "10.0.0.1:
 
 
 def group(origin: str) -> st.SearchStrategy[object]:
-    """The servers of a baseline's group; None says nothing."""
+    """The servers of a baseline's group."""
     listed = st.lists(st.sampled_from(HOSTS), unique=True)
-    parsed = listed.map(lambda hosts: tuple(parse_extra(h, origin) for h in hosts))
-    return st.none() | parsed
+    return listed.map(lambda hosts: tuple(parse_extra(h, origin) for h in hosts))
 
 
 OPTIONS = st.builds(
@@ -33,9 +32,9 @@ OPTIONS = st.builds(
     baseline=st.builds(
         Baseline,
         peers=st.none() | st.sampled_from(Peers),
-        api_server=group("baseline, apiServer"),
-        storage=group("baseline, storage"),
-        michelangelo=group("baseline, michelangelo"),
+        groups=st.fixed_dictionaries(
+            {}, optional={name: group(f"baseline, {name}") for name in GROUPS}
+        ),
     ),
     domain=st.sampled_from(["cluster.local", "example.org"]),
     nameservers=st.sampled_from([(), ips("10.0.0.10"), ips("fd00::a", "10.0.0.10")]),

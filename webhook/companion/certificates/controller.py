@@ -22,7 +22,7 @@ from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import SECRET, SERVICE, WEBHOOK_CONFIGURATION
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.certificates.objects import ObjectNames
-from webhook.companion.certificates.observe import Observation, Observer
+from webhook.companion.certificates.observe import Observation, Observer, body_of
 from webhook.companion.certificates.probe import ReplicaAddress
 from webhook.companion.certificates.reasons import RotationReason
 from webhook.companion.certificates.result import (
@@ -30,7 +30,6 @@ from webhook.companion.certificates.result import (
     Condition,
     condition_of,
 )
-from webhook.companion.certificates.writes import body_of, target_of
 from webhook.companion.controller import Context, Notice
 
 KEY: Final = "certificates"
@@ -126,12 +125,7 @@ class CertificateController:
         try:
             seen = self._observer.observe()
         except NewerFormatError as error:
-            newer = Condition(
-                reason=RotationReason.STATE_NEWER,
-                detail=str(error),
-                about=self._names.about(SECRET, self._names.state_secret),
-            )
-            return _hindered(newer, self._last), False
+            return self._failed(error, self._last), False
         conditions = list(seen.conditions)
         clock = self._clock_condition(seen)
         if clock is None:
@@ -202,7 +196,7 @@ class CertificateController:
         """
         progressed = False
         for step in planned.steps:
-            kind, target = target_of(step, seen)
+            kind, target = seen.target(step)
             if target is None:
                 continue
             body = body_of(step, target, lambda: self._issue(self._policy, seen.now))
@@ -256,8 +250,10 @@ class CertificateController:
         )
 
     def _failed(self, error: Exception, last: CertificateResult) -> CertificateResult:
+        """Return a result without an observation: what was known before stays."""
         about = self._names.about(SECRET, self._names.state_secret)
-        return _hindered(condition_of(error, about), last)
+        condition = condition_of(error, about)
+        return replace(last, reason=condition.reason, conditions=(condition,), done=())
 
     def _finish(self, result: CertificateResult) -> CertificateResult:
         """Log what is new, and add what follows from the conditions."""
@@ -311,11 +307,6 @@ def certificate_informers(
         informer.subscribe(lambda _: queue.add(KEY, urgent=True))
     queue.add(KEY)
     return informers
-
-
-def _hindered(condition: Condition, last: CertificateResult) -> CertificateResult:
-    """Return a result without an observation: what was known before stays."""
-    return replace(last, reason=condition.reason, conditions=(condition,), done=())
 
 
 def _requeue_after(planned: RotationPlan, now: datetime) -> float:

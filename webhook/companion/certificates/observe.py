@@ -3,17 +3,24 @@
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from certs.codec import decode_pair, decode_state
+from certs.codec import decode_pair, decode_state, encode_pair, encode_state
 from certs.model import Generation
+from certs.plan import RotationStep, Stage, WriteBundle, WritePair
 from certs.state import ClientTrust, ObservedState, ServingSecret, State
 from certs.validate import load
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
-from webhook.cluster.resources import ENDPOINT_SLICE, SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import (
+    ENDPOINT_SLICE,
+    SECRET,
+    WEBHOOK_CONFIGURATION,
+    ResourceType,
+)
 from webhook.companion.certificates.objects import ObjectNames
 from webhook.companion.certificates.probe import ReplicaAddress
 from webhook.companion.certificates.reasons import RotationReason
@@ -50,6 +57,13 @@ class Observation:
         """Return the bundle that API servers have, as PEM; empty for none."""
         trust = self.observed.trust
         return trust.bundles[0] if trust and trust.bundles else b""
+
+    def target(self, step: RotationStep) -> tuple[ResourceType, Json | None]:
+        """Return the object that a step writes; None when it is not there."""
+        if isinstance(step, WriteBundle):
+            return WEBHOOK_CONFIGURATION, self.configuration
+        pair = isinstance(step, WritePair)
+        return SECRET, self.pair_secret if pair else self.state_secret
 
 
 @dataclass(slots=True, kw_only=True)
@@ -242,3 +256,35 @@ def _decoded(text: str | None) -> bytes:
         return base64.b64decode(text or "")
     except binascii.Error:
         return b""
+
+
+def body_of(step: RotationStep, target: Json, issue: Callable[[], Generation]) -> Json:
+    """Return what to apply.
+
+    Args:
+        step: what is due.
+        target: the object as read.
+        issue: makes a new generation.
+    """
+    body: dict[str, Any] = {"metadata": _preconditions(target)}
+    if isinstance(step, WriteBundle):
+        text = base64.b64encode(step.pem).decode()
+        return body | {
+            "webhooks": [
+                {"name": entry["name"], "clientConfig": {"caBundle": text}}
+                for entry in target["webhooks"]
+            ]
+        }
+    if isinstance(step, WritePair):
+        return body | {"data": encode_pair(step.generation)}
+    state = step.state
+    if isinstance(step, Stage):
+        state = replace(state, next=issue())
+    return body | {"data": encode_state(state)}
+
+
+def _preconditions(body: Json) -> dict[str, Any]:
+    """Return the address and version: the write holds only for the object as read."""
+    address = metadata.key(body)
+    meta = {"name": address.name, "resourceVersion": metadata.resource_version(body)}
+    return meta | ({"namespace": address.namespace} if address.namespace else {})

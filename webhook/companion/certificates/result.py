@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from certs.codec import NewerFormatError
 from certs.plan import Cause
 from certs.state import RotationPhase, State
 from webhook.cluster.errors import ClusterError, Forbidden, Rejected
@@ -40,6 +41,9 @@ class Condition:
 
 def condition_of(error: Exception, about: ObjectReference) -> Condition:
     """Return the condition that an error means."""
+    if isinstance(error, NewerFormatError):  # no request failed: it is not retried
+        reason = RotationReason.STATE_NEWER
+        return Condition(reason=reason, detail=str(error), about=about)
     if not isinstance(error, ClusterError):
         # The text of an error of our own might quote a value.
         reason, detail = RotationReason.INTERNAL_ERROR, type(error).__name__

@@ -21,6 +21,8 @@ from webhook.companion.controller import Context
 from webhook.companion.projections import UnreadablePolicy
 from webhook.egress.network_policy import Direction, NetworkPolicy
 from webhook.egress.own_policy import ISOLATING_NAME, OwnPolicy, is_own
+from webhook.injection.names import RELEASE_LABEL
+from webhook.mirror.secret import is_of_release
 
 _PACE: Final = timedelta(seconds=5)
 """Between two rounds of rewrites in one namespace."""
@@ -102,7 +104,7 @@ class Applier:
         rewrites = [
             partial(self._write, own, there[name])
             for name, own in wanted.items()
-            if name in there and not _is_same(there[name], own)
+            if name in there and not self._is_same(there[name], own)
         ]
         paced = self._pace(namespace, now) if rewrites else None
         error = self._attempt(acts if paced else [*acts, *rewrites])
@@ -121,7 +123,9 @@ class Applier:
         return {
             key.name: policy
             for key, policy in self._policies.items(namespace).items()
-            if isinstance(policy, NetworkPolicy) and is_own(policy.labels, policy.name)
+            if isinstance(policy, NetworkPolicy)
+            and is_own(policy.labels, policy.name)
+            and is_of_release(policy.labels, self._context.release)
         }
 
     def _orphans(self, namespace: str) -> frozenset[str]:
@@ -164,13 +168,28 @@ class Applier:
 
     def _write(self, own: OwnPolicy, existing: NetworkPolicy | None) -> None:
         # An object of this name that is not ours must stay as it is.
+        key, release = ObjectKey(own.namespace, own.name), self._context.release
+        there = self._policies.get(key)
+        if isinstance(there, NetworkPolicy) and not is_of_release(
+            there.labels, release
+        ):
+            raise Conflict(f"apply networkpolicies {own.name}: another release's")
         body = self._context.client.apply(
-            NETWORK_POLICY, own.manifest(), force=existing is not None
+            NETWORK_POLICY, own.manifest(release), force=existing is not None
         )
         self._policies.update(body)
         with self._lock:
             self.applied += 1
-        self._log("egress-policy-applied", ObjectKey(own.namespace, own.name))
+        self._log("egress-policy-applied", key)
+
+    def _is_same(self, existing: NetworkPolicy, own: OwnPolicy) -> bool:
+        return (
+            existing.labels.get(RELEASE_LABEL) == self._context.release
+            and existing.selector == own.selector
+            and existing.directions == {Direction.EGRESS}
+            and existing.egress == own.rules
+            and set(existing.owners) == {uid for _, uid in own.owners}
+        )
 
     def _log(self, event: str, key: ObjectKey) -> None:
         fields = {"namespace": key.namespace, "name": key.name}
@@ -194,13 +213,4 @@ def _has_no_owner(
         )
         for owner in owners
         if owner is not None
-    )
-
-
-def _is_same(existing: NetworkPolicy, own: OwnPolicy) -> bool:
-    return (
-        existing.selector == own.selector
-        and existing.directions == {Direction.EGRESS}
-        and existing.egress == own.rules
-        and set(existing.owners) == {uid for _, uid in own.owners}
     )

@@ -12,12 +12,11 @@ A change costs the namespaces that it concerns:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from webhook.cluster.errors import ClusterError
-from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ObjectKey
-from webhook.cluster.resources import NAMESPACE
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, EgressCaches
 from webhook.companion.controller import Context, Notice, Result
@@ -127,9 +126,9 @@ class EgressController:
             informer.subscribe(lambda _: None, self._health_changed)
         self._egress.nodes.subscribe(lambda _: None, self._health_changed)
         self._sources.profiles.subscribe(self._profile_changed)
-        self._sources.index.subscribe(self._index_changed)
+        self._sources.index.subscribe(partial(self._queue.add_after, RULES, _GATHER))
         self._sources.dns.subscribe(self._queue.add)
-        self._sources.engines.subscribe(self._engines_changed)
+        self._sources.engines.subscribe(self._queue_all)
 
     def _namespace_changed(self, key: ObjectKey) -> None:
         self._queue.add(key.name, urgent=True)
@@ -146,14 +145,6 @@ class EgressController:
         for key, namespace in self._caches.namespaces.items().items():
             if namespace.profile == profile:
                 self._queue.add(key.name)
-
-    def _index_changed(self) -> None:
-        self._planner.outdate()
-        self._queue.add_after(RULES, _GATHER)
-
-    def _engines_changed(self) -> None:
-        self._planner.outdate()
-        self._queue_all()
 
     def _health_changed(self) -> None:
         if not self._was_synced and self._is_synced():
@@ -225,14 +216,8 @@ class EgressController:
         """Return the Notice of an error, unless another replica leads now."""
         if isinstance(error, NotLeadingError):
             return
-        namespace = self._caches.namespace(name)
-        about = (
-            namespace.reference
-            if namespace
-            else ObjectReference.to(NAMESPACE, ObjectKey(name, name))
-        )
         # The text of an error of ours might quote a value.
         said = str(error) if isinstance(error, ClusterError) else type(error).__name__
         message = f"Egress policies are not as planned: {said}."
-        reason = EgressReason.WRITE_REFUSED
+        about, reason = self._caches.reference(name), EgressReason.WRITE_REFUSED
         yield Notice(about=about, reason=reason, message=message)

@@ -39,11 +39,24 @@ class EngineResult(Result):
 
     Attributes:
         detected: by the last look that worked.
-        findings: what holds for the whole cluster.
     """
 
     detected: DetectedEngines
-    findings: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what holds for the whole cluster."""
+        unknown = {
+            group: f"{group} is served; whether its objects restrict egress is not read"
+            for group in self.detected.unread
+        }
+        if self.detected.enforced is False:
+            message = "no network plugin that enforces NetworkPolicy shows itself"
+            unknown["cluster"] = message
+        return tuple(
+            Finding(EgressReason.ENFORCEMENT_UNKNOWN, subject, message)
+            for subject, message in unknown.items()
+        )
 
 
 class EngineDetector:
@@ -79,24 +92,18 @@ class EngineDetector:
         changed, self.detected = detected != self.detected, detected
         for on_change in self._on_change if changed else ():
             on_change()
-        findings = tuple(_cluster_findings(detected))
         reason = EgressReason.EGRESS_READY
-        if findings:
-            reason = findings[0].reason
+        if detected.enforced is False:
+            reason = EgressReason.ENFORCEMENT_UNKNOWN
         elif detected.restricting:
             reason = EgressReason.OTHER_EGRESS_CONTROLS
-        return EngineResult(
-            reason=reason, requeue_after=_AGAIN, detected=detected, findings=findings
-        )
+        return EngineResult(reason=reason, requeue_after=_AGAIN, detected=detected)
 
     def failure(self, key: str, error: Exception) -> EngineResult:
         """Keep what was detected before; it is looked for again after a backoff."""
         del key
         reason = EgressReason.ENFORCEMENT_UNKNOWN
-        findings = tuple(_cluster_findings(self.detected))
-        return EngineResult(
-            reason=reason, error=error, detected=self.detected, findings=findings
-        )
+        return EngineResult(reason=reason, error=error, detected=self.detected)
 
 
 def detect_engines(client: KubeClient) -> DetectedEngines:
@@ -123,15 +130,6 @@ def detect_engines(client: KubeClient) -> DetectedEngines:
         engines={engine: tuple(engines[engine]) for engine in sorted(engines)},
         restricting={name: tuple(found) for name, found in restricting.items()},
     )
-
-
-def _cluster_findings(detected: DetectedEngines) -> Iterator[Finding]:
-    if detected.enforced is False:
-        message = "no network plugin that enforces NetworkPolicy shows itself"
-        yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, "cluster", message)
-    for group in detected.unread:
-        message = f"{group} is served; whether its objects restrict egress is not read"
-        yield Finding(EgressReason.ENFORCEMENT_UNKNOWN, group, message)
 
 
 def _restricting(

@@ -87,8 +87,7 @@ class Planner:
         self._tracker = DestinationTracker(options.extra, options.limits.grace)
         self.policies = PolicyView(caches.policies, readable)
         self._lock = threading.Lock()
-        self._outdated = threading.Event()
-        self._dns_revision = 0
+        self._basis: tuple[object, ...] = ()
         self._world: EgressWorld | None = None
         self._compared: EgressWorld | None = None
         self._planned: dict[str, _Planned] = {}
@@ -117,10 +116,6 @@ class Planner:
         with self._lock:
             self._planned.pop(namespace, None)
 
-    def outdate(self) -> None:
-        """Build the world anew for the next plan."""
-        self._outdated.set()
-
     def has_servers(self, namespace: str) -> bool:
         """Return whether a server that somebody dials stands in a namespace."""
         return namespace in self._ingress
@@ -146,27 +141,23 @@ class Planner:
         self._compared = world
 
     def _current_world(self) -> EgressWorld:
+        """Return the world of now; the same object while nothing common changed."""
+        sources = self._sources
         with self._lock:
-            revision = self._sources.dns.revision
-            is_current = revision == self._dns_revision
-            if self._world is None or self._outdated.is_set() or not is_current:
-                # Cleared first: what changes from here on outdates it again.
-                self._outdated.clear()
-                self._dns_revision = revision
-                self._world = self._new_world()
+            index, engines = sources.index.index(), sources.engines.detected
+            basis = sources.dns.revision, index, engines
+            if self._world is None or basis != self._basis:
+                self._basis = basis
+                self._world = EgressWorld(
+                    index=index,
+                    addresses=sources.dns.addresses(),
+                    dns_findings=sources.dns.findings(),
+                    resolved=sources.dns.is_resolved,
+                    policies=self.policies,
+                    unreadable=PolicyView(self._caches.policies, problems),
+                    engines=engines,
+                )
             return self._world
-
-    def _new_world(self) -> EgressWorld:
-        dns = self._sources.dns
-        return EgressWorld(
-            index=self._sources.index.index(),
-            addresses=dns.addresses(),
-            dns_findings=dns.findings(),
-            resolved=dns.is_resolved,
-            policies=self.policies,
-            unreadable=PolicyView(self._caches.policies, problems),
-            engines=self._sources.engines.detected,
-        )
 
     def _input(
         self, world: EgressWorld, namespace: ComputeNamespace, now: datetime

@@ -19,10 +19,10 @@ class ServiceIndexCache:
         self._outdated = threading.Event()
         self._outdated.set()
         self._index = ServiceIndex()
-        caches.services.subscribe(self._changed)
-        caches.slices.subscribe(self._changed)
+        caches.services.subscribe(self._outdate)
+        caches.slices.subscribe(self._outdate)
         # Nodes that may not be seen are something else than none.
-        caches.nodes.subscribe(self._changed, self._outdate)
+        caches.nodes.subscribe(self._outdate, self._outdate)
 
     def subscribe(self, on_change: Callable[[], None]) -> None:
         """Call back, in an informer's thread, when the index is no longer current."""
@@ -34,24 +34,18 @@ class ServiceIndexCache:
             if self._outdated.is_set():
                 # Cleared first: what changes from here on outdates it again.
                 self._outdated.clear()
-                self._index = self._build()
+                nodes = self._caches.nodes
+                addresses = [a for found in nodes.items().values() for a in found]
+                self._index = ServiceIndex.of(
+                    self._caches.services.items().values(),
+                    self._caches.slices.items().values(),
+                    self._domain,
+                    addresses if nodes.health.synced else None,
+                )
             return self._index
 
-    def _build(self) -> ServiceIndex:
-        nodes = self._caches.nodes
-        addresses = [a for found in nodes.items().values() for a in found]
-        return ServiceIndex.of(
-            self._caches.services.items().values(),
-            self._caches.slices.items().values(),
-            self._domain,
-            addresses if nodes.health.synced else None,
-        )
-
-    def _changed(self, key: ObjectKey) -> None:
-        del key  # any of them may be part of anybody's rules
-        self._outdate()
-
-    def _outdate(self) -> None:
+    def _outdate(self, _: ObjectKey | None = None) -> None:
+        """Any object may be part of anybody's rules."""
         self._outdated.set()
         for on_change in self._on_change:
             on_change()

@@ -1,5 +1,7 @@
 """A write that fails is its namespace's, and nothing is ready that is not there."""
 
+from contextlib import suppress
+
 import pytest
 
 from tests.fakes.cluster import Call
@@ -16,6 +18,12 @@ from webhook.cluster.errors import (
 )
 from webhook.cluster.resources import NETWORK_POLICY
 from webhook.egress.reasons import EgressReason
+from webhook.injection.names import (
+    INJECTED_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RELEASE_LABEL,
+)
 
 ERRORS = {
     "403": Forbidden("denied by an admission policy"),
@@ -138,6 +146,42 @@ def test_a_foreign_policy_of_our_name_stays(world: EgressWorld) -> None:
     assert world.result().reason is EgressReason.WRITE_REFUSED
 
 
+def test_another_releases_policies_stay(world: EgressWorld) -> None:
+    """Under our very name, or one that we would take away."""
+    world.step()
+    name = world.ours()[0]["metadata"]["name"]
+    theirs = []
+    for taken in (name, f"{name}-more"):
+        labels = {MANAGED_BY_LABEL: MANAGED_BY, RELEASE_LABEL: "a.b"}
+        meta = {"name": taken, "namespace": "team-a", "labels": labels}
+        spec = {"podSelector": {"matchLabels": {INJECTED_LABEL: "true"}}}
+        with suppress(NotFound):
+            world.user.delete(NETWORK_POLICY, taken, "team-a")
+        theirs.append(
+            world.user.apply(NETWORK_POLICY, {"metadata": meta, "spec": spec})
+        )
+    world.step(60)
+
+    assert world.ours() == theirs
+    assert world.result().reason is EgressReason.WRITE_REFUSED
+
+
+def test_a_policy_from_before_releases_had_names_is_labeled(
+    world: EgressWorld,
+) -> None:
+    """Earlier versions wrote no such label."""
+    world.step()
+    meta = {
+        "name": world.ours()[0]["metadata"]["name"],
+        "namespace": "team-a",
+        "labels": {RELEASE_LABEL: None},
+    }
+    world.user.patch(NETWORK_POLICY, {"metadata": meta})
+    world.step(60)
+
+    assert world.ours()[0]["metadata"]["labels"][RELEASE_LABEL] == MANAGED_BY
+
+
 def test_a_foreign_policy_that_took_the_name_meanwhile_stays(
     world: EgressWorld,
 ) -> None:
@@ -219,7 +263,6 @@ def _sizes(world: EgressWorld) -> dict[str, int]:
         "_planned": len(egress["_planned"]),
         "_rewritten": len(vars(world.egress.applier)["_rewritten"]),
         "_wanted": len(dns["_wanted"]),
-        "_wanted_by": len(dns["_wanted_by"]),
     }
 
 

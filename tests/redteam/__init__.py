@@ -1,0 +1,1 @@
+"""The red team: what people without rights try, in memory and for real."""

@@ -1,0 +1,315 @@
+"""A tenant with `edit`, and a thief of the companion's token, on a real API server.
+
+The companion runs as a process of its own, under the chart's rights and policies. The
+tenant's namespace is not labeled; all attacks stay in place while it goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from tests.cluster.chart.test_policies import TO_DNS, network_policy, secret
+from tests.cluster.release import (
+    CANARY,
+    COMPANION,
+    MIRROR,
+    NAME,
+    Release,
+    Running,
+    companion,
+    eventually,
+    tell,
+)
+from tests.lab.api import Api, ApiError, Object
+from tests.lab.control_plane import ControlPlane
+from tests.redteam.attacks import ATTACKS, TENANT
+from webhook.cluster.metadata import key
+from webhook.companion.audit import AuditReason
+
+VICTIM: Final = "victim"
+PLAIN: Final = "plain"
+HOME: Final = "ml-tracking"
+FLOOD: Final = 400
+MEMORY_MIB: Final = 256
+"""Half of what the chart allows the companion."""
+PLURALS: Final = {
+    "Secret": "api/v1/{}/secrets",
+    "ConfigMap": "api/v1/{}/configmaps",
+    "Pod": "api/v1/{}/pods",
+    "Service": "api/v1/{}/services",
+    "EndpointSlice": "apis/discovery.k8s.io/v1/{}/endpointslices",
+    "NetworkPolicy": "apis/networking.k8s.io/v1/{}/networkpolicies",
+    "Event": "api/v1/{}/events",
+}
+
+
+@pytest.fixture(name="release", scope="module")
+def _release(own_plane: ControlPlane) -> Release:
+    release = Release(own_plane, HOME)
+    release.compute(VICTIM)
+    own_plane.namespace(PLAIN)
+    own_plane.namespace(TENANT)
+    rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings"
+    subject = {"kind": "ServiceAccount", "name": "default", "namespace": TENANT}
+    release.admin.create(
+        rbac.format(TENANT),
+        {
+            "metadata": {"name": "edit"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "edit",
+            },
+            "subjects": [subject],
+        },
+    )
+    deny = {"podSelector": {}, "policyTypes": ["Egress"]}
+    release.admin.create(
+        path("NetworkPolicy", VICTIM), {"metadata": {"name": "deny"}, "spec": deny}
+    )
+    return release
+
+
+@pytest.fixture(name="running", scope="module")
+def _running(release: Release) -> Iterator[Running]:
+    with companion(release, egress_mode="additive") as running:
+        eventually("the victim's mirror", lambda: release.holds(VICTIM))
+        yield running
+
+
+def path(kind: str, namespace: str) -> str:
+    """Where objects of a kind are created."""
+    return "/" + PLURALS[kind].format(f"namespaces/{namespace}")
+
+
+def attempt(api: Api, body: Object, namespace: str = "") -> int:
+    """The status of trying to create an object: 201 when it was made."""
+    where = namespace or body["metadata"]["namespace"]
+    try:
+        api.create(path(body["kind"], where), body)
+    except ApiError as error:
+        return error.code
+    return 201
+
+
+def test_a_tenant_changes_nothing_of_anybody_elses(
+    release: Release, running: Running
+) -> None:
+    """All attacks at once, and none taken back: the companion serves everybody else."""
+    tenant = release.plane.service_account(TENANT, "default")
+    before = release.admin.get(path("Secret", VICTIM))["items"]
+    pid = running.process.pid
+
+    answers = [attempt(tenant, b) for make in ATTACKS.values() for b in make()]
+
+    assert answers.count(201) > 200
+    assert set(answers) <= {201, 400, 403, 409, 422}
+    fresh = release.compute("fresh")
+    took = eventually("a new mirror", lambda: release.holds(fresh), seconds=10)
+    eventually("all is seen", lambda: running.ask("/readyz")[0] == 200)
+    assert took < 10  # seconds; the machines are shared
+    assert release.admin.get(path("Secret", VICTIM))["items"] == before
+    assert running.process.poll() is None
+    assert running.process.pid == pid
+    assert running.ask("/healthz")[0] == 200
+    assert running.memory("VmHWM") < MEMORY_MIB
+    assert release.leaks() == []
+
+
+def test_policies_in_one_namespace_delay_no_others(
+    release: Release, running: Running
+) -> None:
+    """Hundreds wait for their shadows while another namespace's first one gets its."""
+    flooded = release.compute("flooded")
+    deny = {"podSelector": {}, "policyTypes": ["Egress"]}
+    for number in range(FLOOD):
+        body = {"metadata": {"name": f"deny-{number}"}, "spec": deny}
+        body["spec"] = deny | {"podSelector": {"matchLabels": {"n": str(number)}}}
+        release.admin.create(path("NetworkPolicy", flooded), body)
+
+    calm = release.compute("calm")
+    release.admin.create(
+        path("NetworkPolicy", calm), {"metadata": {"name": "deny"}, "spec": deny}
+    )
+    took = eventually("a shadow", lambda: shadows(release, calm) == 1, seconds=30)
+    behind = FLOOD - shadows(release, flooded)
+    tell(f"a shadow after {took:.2f} s, {behind} of {FLOOD} others still to come")
+
+    assert took < 3
+
+
+def shadows(release: Release, namespace: str) -> int:
+    """How many policies of ours are there."""
+    found = release.admin.get(path("NetworkPolicy", namespace))["items"]
+    return sum(one["metadata"]["name"].startswith("mti-egress-") for one in found)
+
+
+def test_the_policies_believe_a_label_as_soon_as_the_companion(
+    release: Release, running: Running
+) -> None:
+    """Otherwise each new namespace would begin with a refusal and an Event."""
+    names = [release.plane.namespace(f"late-{number}") for number in range(25)]
+    for name in names:
+        release.label(name)
+        eventually(f"the mirror of {name}", partial(release.holds, name), seconds=10)
+    failed = [one for one in running.lines() if one["event"] == "reconcile-failed"]
+
+    assert [one for one in failed if one["key"].startswith("late-")] == []
+
+
+def test_who_starts_among_the_attacks_serves_everybody(
+    release: Release, running: Running
+) -> None:
+    """Nothing of them waits for a restart either."""
+    running.stop()
+    with companion(release, "two", egress_mode="additive") as second:
+        fresh = release.compute("fresher")
+        eventually("a new mirror", lambda: release.holds(fresh), seconds=30)
+        assert second.ask("/healthz")[0] == 200
+        assert second.memory("VmHWM") < MEMORY_MIB
+        told = second.ask("/metrics")[1]
+    assert f'target_namespace="{TENANT}"' not in told
+    assert AuditReason.REFERENCE_MISSING not in told  # only labeled ones are audited
+
+
+@pytest.fixture(name="thief", scope="module")
+def _thief(release: Release) -> Api:
+    """Whoever has the companion's token."""
+    return release.plane.service_account(HOME, COMPANION)
+
+
+Theft = Callable[[Api], object]
+
+
+def creates(body: Object, namespace: str) -> Theft:
+    """Create an object somewhere."""
+    moved = body | {"metadata": body["metadata"] | {"namespace": namespace}}
+    return lambda api: api.create(path(body["kind"], namespace), moved)
+
+
+def reads(where: str) -> Theft:
+    """Read an object or a list."""
+    return lambda api: api.get(where)
+
+
+def changes(where: str, body: Object) -> Theft:
+    """Patch an object."""
+    return lambda api: api.patch(where, body)
+
+
+def deletes(where: str) -> Theft:
+    """Delete an object."""
+    return lambda api: api.delete(where)
+
+
+def asks_for_a_token(namespace: str, account: str) -> Theft:
+    """A token of another account."""
+    where = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    return lambda api: api.create(where, {"spec": {}})
+
+
+POD: Final[dict[str, Any]] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p"},
+    "spec": {"containers": [{"name": "a", "image": "a"}]},
+}
+HOOKS: Final = "/apis/admissionregistration.k8s.io/v1"
+RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
+TOKEN: Final = secret(
+    type="kubernetes.io/service-account-token",
+    annotations={"kubernetes.io/service-account.name": "default"},
+)
+THEFTS: Final[dict[str, Theft]] = {
+    **{
+        f"a mirror in {where}": creates(secret(), where)
+        for where in (PLAIN, "kube-public", "kube-system", "default", HOME, TENANT)
+    },
+    "a Secret of another name": creates(secret("other"), VICTIM),
+    "an account's token by a Secret": creates(TOKEN, PLAIN),
+    "a token at a labeled namespace": creates(TOKEN, VICTIM),
+    **{
+        f"a policy in {where}": creates(network_policy(), where)
+        for where in (PLAIN, "kube-system", "default", HOME)
+    },
+    "a policy of another name": creates(network_policy(name="x"), VICTIM),
+    "a policy for every pod": creates(network_policy(selector={}), VICTIM),
+    "a policy for ingress": creates(network_policy(types=["Ingress"]), VICTIM),
+    "a policy without our label": creates(network_policy(labels={}), VICTIM),
+    "a rule for everywhere": creates(network_policy(egress=[{}]), VICTIM),
+    "a rule for everywhere beside": creates(
+        network_policy(egress=[TO_DNS, {"ports": [{"port": 443}]}]), VICTIM
+    ),
+    "the victim's policy": changes(
+        f"{path('NetworkPolicy', VICTIM)}/deny", {"spec": {"egress": [{}]}}
+    ),
+    "the end of the victim's policy": deletes(f"{path('NetworkPolicy', VICTIM)}/deny"),
+    "a pod": creates(POD, VICTIM),
+    "the mirror by itself": reads(f"{path('Secret', VICTIM)}/another"),
+    "all Secrets": reads("/api/v1/secrets"),
+    "all Secrets at home": reads(path("Secret", HOME)),
+    "all Secrets of a namespace": reads(path("Secret", VICTIM)),
+    "all ConfigMaps": reads("/api/v1/configmaps"),
+    "all Events": reads("/api/v1/events"),
+    "the sources, to change": changes(f"{path('Secret', HOME)}/keys", {"data": {}}),
+    "the sources, to delete": deletes(f"{path('Secret', HOME)}/keys"),
+    "a namespace's label": changes(
+        f"/api/v1/namespaces/{PLAIN}",
+        {"metadata": {"labels": {"tracking.michelangelo-ai.org/inject": "enabled"}}},
+    ),
+    "a namespace's label by its status": changes(
+        f"/api/v1/namespaces/{PLAIN}/status",
+        {"metadata": {"labels": {"tracking.michelangelo-ai.org/inject": "enabled"}}},
+    ),
+    "a webhook": lambda api: api.create(
+        f"{HOOKS}/mutatingwebhookconfigurations", {"metadata": {"name": "evil"}}
+    ),
+    "our webhook's end": deletes(f"{HOOKS}/mutatingwebhookconfigurations/{NAME}"),
+    "our policies' end": deletes(f"{HOOKS}/validatingadmissionpolicies/{NAME}-mirror"),
+    "our bindings' end": deletes(
+        f"{HOOKS}/validatingadmissionpolicybindings/{NAME}-egress"
+    ),
+    "a right": lambda api: api.create(
+        f"{RBAC}/clusterrolebindings",
+        {
+            "metadata": {"name": "evil"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "cluster-admin",
+            },
+        },
+    ),
+    "more in our role": changes(f"{RBAC}/clusterroles/{COMPANION}", {"rules": []}),
+    "the default account": asks_for_a_token(VICTIM, "default"),
+    "its own account": asks_for_a_token(HOME, COMPANION),
+    "a controller's account": asks_for_a_token("kube-system", "default"),
+    "our Deployment": reads(f"/apis/apps/v1/namespaces/{HOME}/deployments"),
+    "our Lease's end": deletes(
+        f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases/{COMPANION}"
+    ),
+    "another Lease": changes(
+        f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{COMPANION}",
+        {"spec": {"holderIdentity": "evil"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THEFTS)
+def test_a_stolen_token_is_worth_little(thief: Api, name: str) -> None:
+    """Each is forbidden by a right that is missing or by a policy."""
+    with pytest.raises(ApiError) as caught:
+        THEFTS[name](thief)
+
+    assert caught.value.code in {403, 422}, caught.value
+
+
+def test_what_a_stolen_token_can_do(release: Release, thief: Api) -> None:
+    """So that this page does not say less than is so: a mirror in a labeled one."""
+    fresh = release.compute("stolen")
+    made = thief.create(path("Secret", fresh), secret(namespace=fresh))
+
+    assert key(made).name == MIRROR
+    assert CANARY not in str(made)
