@@ -15,11 +15,11 @@ import click
 from certs.policy import PolicyError
 from webhook import __version__
 from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
-from webhook.cli.status import is_in_order
 from webhook.cluster.errors import ClusterError
 from webhook.companion.build import Companion, Outside, build_companion
 from webhook.companion.cleanup import delete_mirrors, delete_policies
 from webhook.companion.health_server import HealthServer, pages
+from webhook.companion.report import is_in_order
 from webhook.egress.reasons import EgressReason
 from webhook.jsonlog import JsonLog
 from webhook.mirror.profile import ProfileError

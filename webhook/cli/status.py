@@ -22,11 +22,8 @@ from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.leader_election import parse_lease
 from webhook.cluster.resources import CONFIG_MAP, LEASE
-from webhook.companion.audit import AuditReason
-from webhook.companion.report import SCHEMA
+from webhook.companion.report import SCHEMA, is_in_order
 from webhook.companion.status import FIELD
-from webhook.egress.reasons import EgressReason
-from webhook.mirror.reasons import MirrorReason
 
 _EVERY: Final = 2.0
 """Seconds between two looks of `--watch`; the report is not written more often."""
@@ -207,29 +204,6 @@ def _document(report: Json, output: str) -> str:
     if output == "json":
         return json.dumps(report, indent=2)
     return yaml.safe_dump(report, sort_keys=False).rstrip()
-
-
-def is_in_order(report: Json) -> bool:
-    """Return whether nobody has to look into anything that the report tells.
-
-    Of all namespaces the counts by reason are asked: they are complete also where the
-    report was cut.
-    """
-    watches, asked = report["watches"], report.get("asked")
-    if watches["failing"] or watches["unreadable"] or not report["companion"]["leader"]:
-        return False
-    if not all(one["inOrder"] for one in report["profiles"].values()):
-        return False
-    if "problems" in report["certificates"]:
-        return False
-    if asked is not None:
-        return any(one["inOrder"] for one in report["namespaces"].values())
-    reasons = report["reasons"]
-    return (
-        all(MirrorReason(one).is_in_order for one in reasons["mirror"])
-        and all(EgressReason(one).is_in_order for one in reasons["egress"])
-        and not any(AuditReason(one).is_missed for one in reasons["pods"])
-    )
 
 
 def _sentence(error: ClusterError) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from webhook import __version__
 from webhook.cluster.interface import Json
-from webhook.companion.audit import AuditResult
+from webhook.companion.audit import AuditReason, AuditResult
 from webhook.companion.caches import Caches
 from webhook.companion.certificates.result import CertificateResult
 from webhook.companion.egress.controller import EgressResult
@@ -23,7 +23,7 @@ from webhook.companion.mirror_controller import MirrorResult
 from webhook.companion.profiles import ProfileStore
 from webhook.companion.results import CompanionResults
 from webhook.companion.watches import WatchReason, WatchResult
-from webhook.egress.reasons import Finding
+from webhook.egress.reasons import EgressReason, Finding
 from webhook.mirror.reasons import MirrorReason
 
 SCHEMA: Final = 2
@@ -258,3 +258,26 @@ def _encode(report: Json) -> str:
 
 def _stamp(time: datetime | None) -> str | None:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else None
+
+
+def is_in_order(report: Json) -> bool:
+    """Return whether nobody has to look into anything that the report tells.
+
+    Of all namespaces the counts by reason are asked: they are complete also where the
+    report was cut.
+    """
+    watches, asked = report["watches"], report.get("asked")
+    if watches["failing"] or watches["unreadable"] or not report["companion"]["leader"]:
+        return False
+    if not all(one["inOrder"] for one in report["profiles"].values()):
+        return False
+    if "problems" in report["certificates"]:
+        return False
+    if asked is not None:
+        return any(one["inOrder"] for one in report["namespaces"].values())
+    reasons = report["reasons"]
+    return (
+        all(MirrorReason(one).is_in_order for one in reasons["mirror"])
+        and all(EgressReason(one).is_in_order for one in reasons["egress"])
+        and not any(AuditReason(one).is_missed for one in reasons["pods"])
+    )

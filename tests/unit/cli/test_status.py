@@ -9,8 +9,8 @@ from rich.console import Console
 
 from tests.unit.companion.test_report import mirrored, permitted, report
 from webhook.cli.main import cli
-from webhook.cli.status import is_in_order
 from webhook.cli.status_view import screen, span
+from webhook.companion.report import is_in_order
 from webhook.companion.results import CompanionResults
 from webhook.companion.watches import WatchReason, WatchResult
 from webhook.egress.reasons import EgressReason
