@@ -7,6 +7,7 @@ about the cluster comes from the replica that leads, not from one that once did.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import prometheus_client
@@ -40,55 +41,59 @@ class QueueMetrics(QueueObserver):
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register everything."""
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
-        self._adds = prometheus_client.Counter(
+        adds = prometheus_client.Counter(
             "workqueue_adds", "Keys queued.", ("name",), registry=registry
         )
-        self._retries = prometheus_client.Counter(
+        retries = prometheus_client.Counter(
             "workqueue_retries",
             "Keys queued again after a failure.",
             ("name",),
             registry=registry,
         )
-        self._waited = Histogram(
+        waited = Histogram(
             "workqueue_queue_duration_seconds",
             "From queueing a key until a worker takes it.",
             ("name",),
             registry=registry,
             buckets=_BUCKETS,
         )
-        self._worked = Histogram(
+        worked = Histogram(
             "workqueue_work_duration_seconds",
             "Time that a worker takes for a key.",
             ("name",),
             registry=registry,
             buckets=_BUCKETS,
         )
-        self._reconciles = prometheus_client.Counter(
+        reconciles = prometheus_client.Counter(
             f"{_OWN}reconcile",
             "Reconciles by how they ended.",
             ("controller", "result"),
             registry=registry,
         )
+        # To find a label's counter costs more than to count; there are few labels.
+        self._adds, self._retries = cache(adds.labels), cache(retries.labels)
+        self._waited, self._worked = cache(waited.labels), cache(worked.labels)
+        self._reconciles = cache(reconciles.labels)
 
     def added(self, queue: str) -> None:
         """Count a key that was queued."""
-        self._adds.labels(queue).inc()
+        self._adds(queue).inc()
 
     def retried(self, queue: str) -> None:
         """Count a key that comes back after a failure."""
-        self._retries.labels(queue).inc()
+        self._retries(queue).inc()
 
     def started(self, queue: str, waited: float) -> None:
         """Observe the seconds that a key waited until a worker took it."""
-        self._waited.labels(queue).observe(waited)
+        self._waited(queue).observe(waited)
 
     def finished(self, queue: str, worked: float) -> None:
         """Observe the seconds that a worker took for a key."""
-        self._worked.labels(queue).observe(worked)
+        self._worked(queue).observe(worked)
 
     def reconciled(self, controller: str, *, failed: bool) -> None:
         """Count one reconcile."""
-        self._reconciles.labels(controller, "error" if failed else "success").inc()
+        self._reconciles(controller, "error" if failed else "success").inc()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
