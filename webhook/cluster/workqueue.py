@@ -90,7 +90,9 @@ class WorkQueue:
                 self._due[key] = due
                 heapq.heappush(self._delayed, (due, key))
                 self._drop_replaced()
-                self._changed.notify()
+                if self._delayed[0] == (due, key):
+                    # All who wait wait for the first; a later one need wake nobody.
+                    self._changed.notify_all()
 
     def retry(self, key: str, *, at_least: float = 0.0) -> float:
         """Queue a key that failed after its backoff; return the seconds until then."""

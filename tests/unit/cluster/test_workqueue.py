@@ -298,6 +298,29 @@ def test_a_waiting_worker_gets_what_comes(delay: float) -> None:
     assert delay <= at - added < delay + 0.5
 
 
+def test_a_later_delay_waits_for_no_busy_worker() -> None:
+    """Two wait for a far key, then sooner ones come: each worker takes one in time."""
+    queue = WorkQueue("q")
+    queue.add_after("far", 20)
+    found: list[tuple[str | None, float]] = []
+
+    def work() -> None:
+        found.append((queue.get(30), time.monotonic()))
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    time.sleep(0.05)
+    added = time.monotonic()
+    queue.add_after("a", 0.1)
+    queue.add_after("b", 0.2)
+    for worker in workers:
+        worker.join(5)
+
+    assert [key for key, _ in found] == ["a", "b"]
+    assert found[1][1] - added < 1
+
+
 def test_a_key_done_and_dirty_wakes_another_worker() -> None:
     """The one that waits, while the first does something else."""
     queue = WorkQueue("q")
