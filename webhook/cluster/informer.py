@@ -229,6 +229,8 @@ class Informer(Generic[T]):
 
     def _put(self, body: Json, *, written: bool = False) -> None:
         key, revision = metadata.key(body), metadata.revision(body)
+        if self._store.has(key, revision, written=written):
+            return  # a write's answer and the watch tell the same
         if self._store.put(key, revision, self._projected(body), written=written):
             self._changed([key])
 

@@ -63,6 +63,14 @@ class ObjectStore(Generic[T]):
             found = self._items.get(key)
         return None if found is None else found[1]
 
+    def has(self, key: ObjectKey, revision: int, *, written: bool = False) -> bool:
+        """Return whether it is this very state that is kept; `written` as in `put`."""
+        with self._lock:
+            if written:
+                self._written.add(key)
+            found = self._items.get(key)
+            return found is not None and 0 < revision == found[0]
+
     def unprojected(self) -> dict[ObjectKey, str]:
         """Return the objects that could not be read, each with the kind of error."""
         with self._lock:

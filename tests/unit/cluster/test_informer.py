@@ -489,6 +489,37 @@ def test_only_what_changed_is_told(script: Scripted) -> None:
     assert told() == [key("a"), key("b")]
 
 
+def test_a_state_that_is_known_is_not_projected_again(script: Scripted) -> None:
+    """What a write answered and the watch tells again costs nothing; a list may."""
+    projected: list[str] = []
+
+    def project(body: Json) -> str:
+        projected.append(body["metadata"]["resourceVersion"])
+        return value(body)
+
+    one = Informer(script, ListOptions(CONFIG_MAP), project, watch_seconds=0.2)
+    one.refresh()
+    one.update(at(101))
+    script.events = upsert(at(101), at(102, text="2"), at(102, text="2"))
+    one.step()
+    one.update(at(102, text="2"))
+
+    assert projected == ["101", "102"]
+    assert one.get(key("a")) == "2"
+
+
+def test_a_known_state_counts_as_written_all_the_same(script: Scripted) -> None:
+    """The watch told first, then a list that began before: the write stays."""
+    one = still(script)
+    script.events = upsert(at(105))
+    one.step()
+
+    script.meanwhile = lambda: one.update(at(105))
+    one.refresh()
+
+    assert one.get(key("a")) == "1"
+
+
 def test_a_projection_may_be_none_or_false(script: Scripted) -> None:
     """An object that is there is something else than one that is not."""
     one = Informer[object](script, ListOptions(CONFIG_MAP), lambda _: None)  # type: ignore[arg-type] # no writes here
