@@ -234,7 +234,8 @@ class MirrorController:
         self._add(key.name)
 
     def _mirror_changed(self, key: ObjectKey) -> None:
-        self._add(key.namespace)
+        if not self._writer.is_writing:  # else its result comes from what was stored
+            self._add(key.namespace)
 
     def _profile_changed(self, profile: str) -> None:
         for namespace in self._caches.namespaces.items().values():

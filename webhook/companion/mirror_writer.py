@@ -4,6 +4,7 @@ What is stored is compared with what was written: another webhook or controller 
 changes it each time must neither go unnoticed nor keep us writing in a loop.
 """
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -84,6 +85,12 @@ class MirrorWriter:
         self._context = context
         self._mirrors = mirrors
         self._last: dict[str, _LastWrite] = {}
+        self._thread = threading.local()
+
+    @property
+    def is_writing(self) -> bool:
+        """Return whether this very thread tells the cache of a write of ours."""
+        return getattr(self._thread, "writing", False)
 
     def write(
         self,
@@ -102,7 +109,11 @@ class MirrorWriter:
         wanted = fingerprint(content, namespace.profile, release)
         self._check_contest(key, wanted, now)
         body = self._put(namespace, mirror, content)
-        self._mirrors.update(body)
+        self._thread.writing = True
+        try:
+            self._mirrors.update(body)
+        finally:
+            self._thread.writing = False
         self._remember(key, wanted, now)
         stored = ExistingMirror(is_owned(body, release), fingerprint_of(body))
         if stored.fingerprint != wanted:

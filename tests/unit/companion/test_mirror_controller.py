@@ -76,6 +76,22 @@ def test_nothing_is_written_when_nothing_changed(world: World) -> None:
     assert world.writes() == 0
 
 
+def test_a_write_of_ours_is_no_news(world: World) -> None:
+    """What was stored is the result already; whoever changes it later is news."""
+    world.label("ray")
+    world.refresh()
+    assert world.mirrors.step()
+
+    assert world.mirror("ray") == BOTH
+    assert world.reason("ray") is MirrorReason.MIRRORED
+    assert not world.mirrors.step()
+    meta = {"name": MIRROR_SECRET, "namespace": "ray"}
+    world.user.apply(SECRET, {"metadata": meta, "data": {"TRACKING_URI": "ZXZpbA=="}})
+    world.refresh()
+    assert world.mirrors.step()
+    assert world.mirror("ray") == BOTH
+
+
 def test_a_namespace_without_the_label_gets_nothing(world: World) -> None:
     """Only the label switches a namespace on."""
     world.label("other", on=False)
