@@ -497,7 +497,8 @@ def test_a_state_that_is_known_is_not_projected_again(script: Scripted) -> None:
         projected.append(body["metadata"]["resourceVersion"])
         return value(body)
 
-    one = Informer(script, ListOptions(CONFIG_MAP), project, watch_seconds=0.2)
+    client: Any = script
+    one = Informer(client, ListOptions(CONFIG_MAP), project, watch_seconds=0.2)
     one.refresh()
     one.update(at(101))
     script.events = upsert(at(101), at(102, text="2"), at(102, text="2"))
