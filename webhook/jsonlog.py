@@ -30,16 +30,22 @@ class JsonLog:
     """
 
     def __init__(
-        self, write: Callable[[bytes], object], clock: Callable[[], datetime]
+        self,
+        write: Callable[[bytes], object],
+        clock: Callable[[], datetime],
+        *,
+        flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
         """Keep the sink and the clock.
 
         Args:
             write: Takes some whole lines; may block, may raise OSError.
             clock: The time now, in UTC.
+            flush_seconds: How often the thread looks for lines.
         """
         self._write = write
         self._clock = clock
+        self._flush_seconds = flush_seconds
         self._lines: deque[bytes] = deque()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,7 +84,7 @@ class JsonLog:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        while not self._stop.wait(FLUSH_SECONDS):
+        while not self._stop.wait(self._flush_seconds):
             self._flush()
         self._flush()
 

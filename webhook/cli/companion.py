@@ -29,6 +29,8 @@ from webhook.settings import CompanionSettings, SettingError
 _PUT_OFF: Final = (MirrorReason.LEAVING, MirrorReason.PENDING)
 _ONCE_SECONDS: Final = 30.0
 """How long `--once` keeps on: a switched-off namespace's grace of 10 s is within."""
+_FLUSH_SECONDS: Final = 0.1
+"""How long a line may wait: a companion is idle, and each look costs."""
 
 
 @click.command()
@@ -57,7 +59,7 @@ def companion(
     access.
     """
     environ = process_environ()
-    log = JsonLog(lambda lines: os.write(1, lines), now)
+    log = JsonLog(lambda lines: os.write(1, lines), now, flush_seconds=_FLUSH_SECONDS)
     try:
         settings = CompanionSettings.from_environ(environ)
         if namespace:

@@ -85,14 +85,12 @@ class WorkQueue:
     def add_after(self, key: str, seconds: float) -> None:
         """Queue a key in some seconds, unless it is due sooner anyway."""
         with self._changed:
-            due = self._monotonic() + seconds
-            if due < self._due.get(key, float("inf")):
-                self._due[key] = due
-                heapq.heappush(self._delayed, (due, key))
-                self._drop_replaced()
-                if self._delayed[0] == (due, key):
-                    # All who wait wait for the first; a later one need wake nobody.
-                    self._changed.notify_all()
+            self._add_at(key, self._monotonic() + seconds)
+
+    def add_paced(self, key: str, pace: float) -> None:
+        """Queue a key at the next multiple of `pace`: many then wake workers once."""
+        with self._changed:
+            self._add_at(key, (self._monotonic() // pace + 1) * pace)
 
     def retry(self, key: str, *, at_least: float = 0.0) -> float:
         """Queue a key that failed after its backoff; return the seconds until then."""
@@ -159,6 +157,17 @@ class WorkQueue:
         (self._urgent if urgent else self._ready)[key] = self._monotonic()
         self._observer.added(self.name)
         self._changed.notify()
+
+    def _add_at(self, key: str, due: float) -> None:
+        if due >= self._due.get(key, float("inf")):
+            return
+        self._due[key] = due
+        first = self._delayed[0][0] if self._delayed else float("inf")
+        heapq.heappush(self._delayed, (due, key))
+        self._drop_replaced()
+        if due < first:
+            # All who wait wait for the first; a later one need wake nobody.
+            self._changed.notify_all()
 
     def _release_due(self) -> None:
         while self._delayed and self._delayed[0][0] <= self._monotonic():

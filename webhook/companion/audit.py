@@ -195,7 +195,7 @@ class AuditController:
         self._owners = PodOwners(context.client, caches.pods)
         self._ready = False
         caches.namespaces.subscribe(
-            lambda key: self._queue.add_after(key.name, _PACE), self._health_changed
+            lambda key: self._queue.add_paced(key.name, _PACE), self._health_changed
         )
         caches.mirrors.subscribe(self._changed, self._health_changed)
         for pods in caches.pods:
@@ -276,7 +276,7 @@ class AuditController:
 
     def _changed(self, key: ObjectKey) -> None:
         if self._caches.namespace(key.namespace) is not None:
-            self._queue.add_after(key.namespace, _PACE)
+            self._queue.add_paced(key.namespace, _PACE)
 
     def _health_changed(self) -> None:
         """Queue every namespace once everything was listed for the first time."""

@@ -159,6 +159,22 @@ def test_the_sooner_delay_wins(
     assert drain(queue) == []
 
 
+def test_paced_keys_are_due_together(queue: WorkQueue, clock: Clock) -> None:
+    """At the next multiple of the pace, and never sooner than that after the last."""
+    clock.seconds = 1000.1
+    queue.add_paced("a", 0.25)
+    clock.seconds = 1000.2
+    queue.add_paced("b", 0.25)
+    queue.add_paced("a", 0.25)
+    assert queue.get(0) is None
+    clock.seconds = 1000.25
+    assert [queue.get(0), queue.get(0), queue.get(0)] == ["a", "b", None]
+    queue.add_paced("c", 0.25)
+    assert queue.get(0) is None
+    clock.seconds = 1000.5
+    assert queue.get(0) == "c"
+
+
 def test_a_delay_without_time_is_none(queue: WorkQueue) -> None:
     """Zero or less is due now."""
     queue.add_after("a", 0)
