@@ -213,9 +213,9 @@ MUTANTS: dict[str, tuple[Any, str, str, str, Callable[[], None]]] = {
     ),
     "the later delay wins": (
         WorkQueue,
-        "add_after",
-        'due < self._due.get(key, float("inf"))',
-        "True",
+        "_add_at",
+        'due >= self._due.get(key, float("inf"))',
+        "False",
         queue(sooner),
     ),
     "a failure is never forgotten": (
