@@ -73,7 +73,7 @@ def figures(
     before: Sequence[Mapping[str, float]], now: Sequence[Mapping[str, float]]
 ) -> Iterator[dict[str, Any]]:
     """Each figure that both have, by the median of the rounds."""
-    for name in now[0].keys() & before[0].keys():
+    for name in now[0].keys() & before[0].keys() - {"namespaces"}:
         old, new = (
             statistics.median(one[name] for one in all_) for all_ in (before, now)
         )
