@@ -68,6 +68,8 @@ C = TypeVar("C", bound=Reconciler[Any])
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 """The kubelet writes the same one for task pods: both have `ClusterFirst`."""
 _DNS_WORKERS: Final = 4
+_AUDIT_WORKERS: Final = 2
+"""One may wait for an owner, and the other goes on; each costs half a mebibyte."""
 _COMPONENT: Final = "tracking-injector-companion"
 
 
@@ -273,7 +275,7 @@ class _Builder:
                 precedence=self.settings.precedence,
             ),
             self.results.audits,
-            WORKERS,
+            _AUDIT_WORKERS,
         )
 
     def _certificates(self) -> None:
