@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lab.control_plane import ControlPlane, LabError
+from tests.lab.control_plane import ControlPlane
+from tests.lab.tools import LabError
 from webhook.cli.document import BadInputError
 from webhook.cli.manifests import objects, read
 

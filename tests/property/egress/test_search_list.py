@@ -58,7 +58,8 @@ def tried_by_dnspython(name: str, conf: str) -> list[str] | None:
     try:
         resolver.resolve(name, search=True)
     except dns.resolver.NXDOMAIN as error:
-        return [one.to_text(omit_final_dot=True).lower() for one in error.qnames()]
+        names: list[dns.name.Name] = error.kwargs["qnames"]
+        return [one.to_text(omit_final_dot=True).lower() for one in names]
     except dns.name.NameTooLong:
         return None
     raise AssertionError("there is no such name")
