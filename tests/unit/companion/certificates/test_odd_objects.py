@@ -25,6 +25,7 @@ from tests.unit.companion.certificates.site import (
 )
 from webhook.cluster.errors import Unavailable
 from webhook.companion.certificates.observe import Observer
+from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
 from webhook.companion.certificates.reasons import RotationReason
 
 if TYPE_CHECKING:
@@ -225,3 +226,11 @@ def test_secrets_without_readable_content_are_written_anew(data: Any) -> None:
         result = reconciled(site, body | {"data": data})
         assert result.reason is RotationReason.ROTATION_UNDER_WAY
         assert not result.conditions
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.example", "\udcff", "\0"])
+def test_a_host_that_is_no_name_does_not_answer(host: str) -> None:
+    """A slice of names may hold one with a label of 64 characters."""
+    (served,) = TlsProber("injector.system.svc")((ReplicaAddress(host, 8443),), b"")
+
+    assert (served.leaf, served.trusted) == ("", False)
