@@ -38,6 +38,12 @@ class Wish:
     resolved: tuple[str, ...]
     ranges: tuple[str, ...]
     selector: dict[str, str] | None
+    spelled: str = "tracker.b"
+
+    @property
+    def dials_pods(self) -> bool:
+        """Whether the name is one of a single pod behind the Service."""
+        return self.spelled.startswith("p0.")
 
 
 def wishes() -> st.SearchStrategy[Wish]:
@@ -48,6 +54,15 @@ def wishes() -> st.SearchStrategy[Wish]:
         resolved=_some("203.0.113.6", "203.0.113.7", "2001:db8::7"),
         ranges=_some("198.51.100.1/32", "203.0.113.128/25"),
         selector=st.none() | labels(),
+        spelled=st.sampled_from(
+            [
+                "tracker.b",
+                "tracker.b.svc.cluster.local",
+                "alias.b",
+                "p0.tracker.b.svc.cluster.local",
+                "p0.tracker.b",
+            ]
+        ),
     )
 
 
@@ -65,7 +80,11 @@ def planned(world: World, wish: Wish) -> list[Json]:
         services.append(
             _service("tracker", _CLUSTER_IP, wish.selector, [(80, 8080, "TCP")])
         )
-        destinations.append(Destination("tracker.b", 80, "TRACKING_URI"))
+        alias = {"externalName": "tracker.b.svc.cluster.local"}
+        meta = {"name": "alias", "namespace": "b"}
+        services.append(Service.parse({"metadata": meta, "spec": alias}))
+        port = 8080 if wish.dials_pods else 80
+        destinations.append(Destination(wish.spelled, port, "TRACKING_URI"))
     known = {"t.example": tuple(ip_address(a) for a in wish.resolved)}
     policies = world.read_policies()
     written = []
@@ -98,7 +117,7 @@ def outside(world: World, wish: Wish) -> Iterator[Json]:
     resolved = [f"{a}/{ip_address(a).max_prefixlen}" for a in wish.resolved]
     yield from _to(world, resolved, 443)
     yield from _to(world, list(wish.ranges), 8080)
-    if wish.selector is not None:
+    if wish.selector is not None and not wish.dials_pods:
         yield from _to(world, [f"{_CLUSTER_IP}/32"], 80)
 
 

@@ -64,10 +64,10 @@ class ProfileStore:
 
     def content(self, name: str) -> ProfileContent | None:
         """Return what a profile gives now; None when there is no such profile."""
-        if name not in self._profiles:
-            return None
-        self._refresh([name])
-        return self._contents[name]
+        if name not in self._contents and name in self._profiles:
+            # Without sources, nothing will ever ask for it; else each change does.
+            self._refresh([name])
+        return self._contents.get(name)
 
     def changed(self, name: str) -> datetime | None:
         """Return when the newest of a profile's sources last changed, as far as known.

@@ -335,6 +335,56 @@ def test_aws_takes_the_name_and_sig_network_the_addresses() -> None:
     }
 
 
+BLOCKS = ", ".join(
+    f"{{ipBlock: {{cidr: 203.0.{n // 128}.{n % 128 * 2}/32}}}}" for n in range(700)
+)
+MANY = EgressNeed(
+    namespace="team-a",
+    named=tuple((f"h{number:02}.example.com", 443) for number in range(60)),
+    fixed=(DNS,),
+    rules=(DNS, rule(f"{{to: [{BLOCKS}], ports: [{{port: 443}}]}}")),
+)
+
+
+@pytest.mark.parametrize(
+    ("engine", "way", "at_most"),
+    [
+        (Engine.CALICO, ("egress", "destination", "nets"), 256),
+        (Engine.CALICO, ("egress", "destination", "ports"), 50),
+        (Engine.AWS, ("egress",), 100),
+        (Engine.AWS, ("egress", "to"), 100),
+        (Engine.AWS, ("egress", "to", "domainNames"), 25),
+        (Engine.AWS, ("egress", "to", "networks"), 25),
+        (Engine.CLUSTER_NETWORK_POLICY, ("egress",), 25),
+        (Engine.CLUSTER_NETWORK_POLICY, ("egress", "to"), 25),
+        (Engine.CLUSTER_NETWORK_POLICY, ("egress", "to", "networks"), 25),
+        (Engine.CLUSTER_NETWORK_POLICY, ("egress", "protocols"), 25),
+    ],
+)
+def test_no_list_is_longer_than_the_engines_schema_takes(
+    engine: Engine, way: tuple[str, ...], at_most: int
+) -> None:
+    """As the engines' own definitions say; all of it is written all the same."""
+    written = render(engine, MANY)
+    lists = [found for body in written for found in _at(body["spec"], way)]
+    text = str(written)
+
+    assert lists
+    assert max(map(len, lists)) <= at_most
+    named = engine is Engine.AWS
+    assert text.count("example.com") == (60 if named else 0)
+    assert text.count("203.0.") == (0 if named else 700)
+
+
+def _at(value: Any, way: tuple[str, ...]) -> list[list[Any]]:
+    """Every list there is at a way through maps and lists."""
+    if isinstance(value, list):
+        if not way:
+            return [value]
+        return [found for item in value for found in _at(item, way)]
+    return _at(value[way[0]], way[1:]) if way and way[0] in value else []
+
+
 def test_istio_gets_an_entry_for_each_host_outside() -> None:
     """What the cluster has is in its registry."""
     named = (("mlflow.example.com", 443), ("mlflow.example.com", 5000))

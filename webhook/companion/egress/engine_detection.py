@@ -46,13 +46,15 @@ class EngineResult(Result):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Return what holds for the whole cluster."""
-        unknown = {
-            group: f"{group} is served; whether its objects restrict egress is not read"
-            for group in self.detected.unread
-        }
+        unknown = {}
         if self.detected.enforced is False:
             message = "no network plugin that enforces NetworkPolicy shows itself"
             unknown["cluster"] = message
+        for group in self.detected.unread:
+            message = (
+                f"{group} is served; whether its objects restrict egress is not read"
+            )
+            unknown[group] = message
         return tuple(
             Finding(EgressReason.ENFORCEMENT_UNKNOWN, subject, message)
             for subject, message in unknown.items()

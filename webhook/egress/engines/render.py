@@ -7,7 +7,7 @@ no default deny, or says by the engine's own words that there is none.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from webhook.egress.engines.detect import Engine
 from webhook.egress.network_policy import IpBlock, PodPeer, Port, Protocol, Rule
@@ -16,9 +16,12 @@ from webhook.egress.rules import NAMESPACE_NAME_LABEL
 from webhook.egress.selector import Operator, Selector
 
 Json = dict[str, Any]
+T = TypeVar("T")
 NAME: Final = "tracking-injector"
 _LISTED: Final = 25
-"""Networks in one rule of a ClusterNetworkPolicy."""
+"""Peers, or networks or names of one peer, in a rule of a ClusterNetworkPolicy."""
+_CALICO_NETS: Final = 256
+"""Networks in one rule of Calico's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +88,8 @@ def _calico(need: EgressNeed) -> list[Json]:
         for protocol, numbers in _by_protocol(rule.ports):
             base = {"action": "Allow", "protocol": protocol}
             nets = [str(p.network) for p in rule.peers if isinstance(p, IpBlock)]
-            if nets:
-                egress.append(base | {"destination": {"nets": nets, "ports": numbers}})
+            for some in _batches(nets, _CALICO_NETS):
+                egress.append(base | {"destination": {"nets": some, "ports": numbers}})
             for peer in _pods(rule):
                 there = {
                     "selector": _expression(peer.pods),
@@ -162,10 +165,11 @@ def _aws(need: EgressNeed) -> list[Json]:
     ] + [
         {
             "action": "Accept",
-            "to": [{"domainNames": list(hosts)}],
+            "to": [{"domainNames": some}],
             "ports": [_number(Port(port=port))],
         }
         for port, hosts in _by_port(need.named)
+        for some in _batches(hosts, _LISTED)
     ]
     return [_wide_policy("networking.k8s.aws/v1alpha1", need.namespace, egress)]
 
@@ -178,22 +182,22 @@ def _cluster_network_policy(need: EgressNeed) -> list[Json]:
     egress = [
         {
             "action": "Accept",
-            "to": [peer],
+            "to": peers,
             "protocols": [
                 {p.protocol.lower(): {"destinationPort": {"number": p.port}}}
                 for p in rule.ports
             ],
         }
         for rule in need.rules
-        for peer in _wide_peers(rule)
+        for peers in _batches(list(_wide_peers(rule)), _LISTED)
     ]
     return [_wide_policy("policy.networking.k8s.io/v1alpha2", need.namespace, egress)]
 
 
 def _wide_peers(rule: Rule) -> Iterator[Json]:
     nets = [str(p.network) for p in rule.peers if isinstance(p, IpBlock)]
-    for first in range(0, len(nets), _LISTED):
-        yield {"networks": nets[first : first + _LISTED]}
+    for some in _batches(nets, _LISTED):
+        yield {"networks": some}
     for peer in _pods(rule):
         spaces = (peer.namespaces or Selector()).render()
         pods = {"namespaceSelector": spaces, "podSelector": peer.pods.render()}
@@ -237,6 +241,11 @@ def _istio(need: EgressNeed) -> list[Json]:
 
 
 _WIRE: Final = {80: "http", 443: "tls"}
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    for first in range(0, len(items), size):
+        yield list(items[first : first + size])
 
 
 def _object(api: str, kind: str, namespace: str, spec: Json) -> Json:
