@@ -5,7 +5,6 @@ repairs it. The exception is a state that a newer version wrote.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,7 +34,7 @@ class NewerFormatError(ValueError):
 
 def decode_pair(data: Data) -> Material:
     """Return the serving Secret's content, not validated."""
-    return _material(data or {}, _PAIR)
+    return _material(_readable(data), _PAIR)
 
 
 def encode_pair(generation: Generation) -> dict[str, str]:
@@ -49,7 +48,7 @@ def decode_state(data: Data) -> State:
     Raises:
         NewerFormatError: a newer version of the product wrote it.
     """
-    data = data or {}
+    data = _readable(data)
     marks = _json(_blob(data, _MARKS))
     written = marks.get("format", FORMAT)
     if isinstance(written, int) and written > FORMAT:
@@ -101,6 +100,10 @@ def _generation(
     return found if isinstance(found, Generation) else None
 
 
+def _readable(data: Data) -> Mapping[str, str]:
+    return data if isinstance(data, dict) else {}
+
+
 def _text(blob: bytes) -> str:
     return base64.b64encode(blob).decode()
 
@@ -108,7 +111,7 @@ def _text(blob: bytes) -> str:
 def _blob(data: Mapping[str, str], key: str) -> bytes:
     try:
         return base64.b64decode(data.get(key) or "", validate=True)
-    except (binascii.Error, ValueError):
+    except (TypeError, ValueError):
         return b""
 
 
@@ -124,10 +127,11 @@ def _mark(found: object) -> SeenAt | None:
     if not isinstance(found, dict):
         return None
     try:
-        mark = SeenAt(str(found["version"]), datetime.fromisoformat(found["at"]))
-    except (KeyError, TypeError, ValueError):
+        at = datetime.fromisoformat(found["at"])
+        # What UTC cannot say could not be written again.
+        return SeenAt(str(found["version"]), at.astimezone(UTC)) if at.tzinfo else None
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return mark if mark.at.tzinfo is not None else None
 
 
 def _mark_json(mark: SeenAt | None) -> dict[str, str] | None:

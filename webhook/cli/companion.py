@@ -17,7 +17,11 @@ from webhook import __version__
 from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
 from webhook.cluster.errors import ClusterError
 from webhook.companion.build import Companion, Outside, build_companion
-from webhook.companion.cleanup import delete_mirrors, delete_policies
+from webhook.companion.cleanup import (
+    delete_mirrors,
+    delete_policies,
+    is_helm_release,
+)
 from webhook.companion.health_server import HealthServer, pages
 from webhook.companion.report import is_in_order
 from webhook.egress.reasons import EgressReason
@@ -42,6 +46,11 @@ _FLUSH_SECONDS: Final = 0.1
     is_flag=True,
     help="Take the webhook, every mirror and every policy away, then exit: uninstall.",
 )
+@click.option(
+    "--helm-release",
+    metavar="NAME",
+    help="With --remove-all: remove nothing unless Helm itself installed this release.",
+)
 def companion(
     kubeconfig: Path | None,
     context: str | None,
@@ -49,6 +58,7 @@ def companion(
     *,
     once: bool,
     remove_all: bool,
+    helm_release: str | None,
 ) -> None:
     """Keep mirrors, and report on task pods, in every labeled namespace.
 
@@ -74,7 +84,7 @@ def companion(
     except (SettingError, ProfileError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
     if once or remove_all:
-        sys.exit(_remove(built) if remove_all else _once(built))
+        sys.exit(_remove(built, helm_release) if remove_all else _once(built))
     log.start()
     _run(built, settings, log)
     log.close()
@@ -139,7 +149,19 @@ def _report(built: Companion) -> int:
     return 0 if is_in_order(report) and not waiting else 1
 
 
-def _remove(built: Companion) -> int:
+def _remove(built: Companion, helm_release: str | None) -> int:
+    report = built.status.config_map
+    try:
+        if helm_release and not is_helm_release(built.context, report, helm_release):
+            click.echo(
+                f"Helm did not install ConfigMap {report}: its hooks were applied as "
+                "ordinary objects, and nothing is removed.",
+                err=True,
+            )
+            return 0
+    except ClusterError as error:
+        click.echo(str(error), err=True)
+        return 1
     click.echo(
         "Removing the webhook's configuration, then mirrors and policies; a running "
         "companion is stopped before that.",

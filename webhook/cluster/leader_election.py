@@ -29,6 +29,8 @@ _RENEW_SECONDS: Final = 2.0
 FENCE_SECONDS: Final = 10.0
 """Seconds after the last renewal until a leader stops: 5 s before another may start.
 Whoever takes over by force waits as long before it acts."""
+_MOST: Final = 2**31 - 1
+"""No number in a Lease is larger: an API server would not take the next transition."""
 _RELEASE_SECONDS: Final = 2.0
 """Seconds that `release` waits for a renewal under way: a process has to end."""
 
@@ -57,7 +59,7 @@ def parse_lease(body: Json) -> LeaseRecord:
         for name in ("holderIdentity", "renewTime", "acquireTime")
     )
     seconds, transitions = (
-        value if isinstance(value := spec.get(name), int) and value > 0 else 0
+        value if type(value := spec.get(name)) is int and 0 < value < _MOST else 0
         for name in ("leaseDurationSeconds", "leaseTransitions")
     )
     return LeaseRecord(

@@ -13,9 +13,13 @@ from typing import Final
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.informer import Informer
-from webhook.cluster.interface import ListOptions, Preconditions
+from webhook.cluster.interface import ListOptions, ObjectKey, Preconditions
 from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
-from webhook.cluster.resources import NETWORK_POLICY, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import (
+    CONFIG_MAP,
+    NETWORK_POLICY,
+    WEBHOOK_CONFIGURATION,
+)
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
 from webhook.companion.mirror_writer import MirrorWriter, meaning
@@ -34,6 +38,31 @@ _ROUNDS: Final = 5
 """Lists at most; the second only confirms, later ones follow a failure."""
 _OURS: Final = ListOptions(NETWORK_POLICY, labels=f"{MANAGED_BY_LABEL}={MANAGED_BY}")
 _KEY: Final = "policies"
+_HELM_RELEASE: Final = "meta.helm.sh/release-name"
+
+
+def is_helm_release(context: Context, report: ObjectKey, name: str) -> bool:
+    """Return whether Helm itself installed the release that a report belongs to.
+
+    Helm puts its annotation on what it installs, and not on what it renders. Whoever
+    applies a render applies Helm's hooks as ordinary objects, at once and for good.
+
+    Args:
+        context: what all controllers share.
+        report: the ConfigMap of the report, which the chart makes.
+        name: of the release.
+
+    Raises:
+        ClusterError: the ConfigMap cannot be read, or is not there.
+    """
+    found = context.client.list(
+        ListOptions(CONFIG_MAP, namespace=report.namespace, name=report.name),
+        metadata.annotations,
+    ).items
+    if report not in found:
+        raise NotFound(f"ConfigMap {report}: there is no such release")
+    _, annotations = found[report]
+    return annotations.get(_HELM_RELEASE) == name
 
 
 def delete_mirrors(

@@ -75,7 +75,7 @@ class Search:
     """How short names are completed, as the C library does it.
 
     Attributes:
-        domains: tried in this order.
+        domains: tried in this order; the root is empty.
         ndots: a name with fewer dots is completed first and tried as it is last.
     """
 
@@ -84,7 +84,10 @@ class Search:
 
     def candidates(self, name: str) -> tuple[str, ...]:
         """Return what a name may mean, in the order in which it is tried."""
-        completed = tuple(f"{name}.{domain}" for domain in self.domains)
+        bare = name.removesuffix(".")
+        if name != bare:
+            return (bare,)
+        completed = tuple(f"{name}.{domain}".rstrip(".") for domain in self.domains)
         if name.count(".") < self.ndots:
             return (*completed, name)
         return (name, *completed)
@@ -114,7 +117,7 @@ def read_resolv_conf(text: str) -> ResolvConf:
     return ResolvConf(
         tuple(ip_address(str(server)) for server in resolver.nameservers),
         Search(
-            tuple(d.to_text(omit_final_dot=True).lower() for d in resolver.search),
+            tuple(d.to_text().lower().rstrip(".") for d in resolver.search),
             1 if resolver.ndots is None else resolver.ndots,
         ),
     )
@@ -149,18 +152,17 @@ class Resolver:
         carry, such as one with a label of 64 characters, is `MALFORMED`.
 
         Args:
-            name: with or without its trailing dot.
+            name: with its trailing dot, it is not completed.
             servers: address and port of each.
             now: the time that the answer bears.
         """
-        bare = name.removesuffix(".")
         lookups: dict[str, DnsAnswer] = {}
-        for candidate in self._search.candidates(bare):
+        for candidate in self._search.candidates(name):
             found = self._absolute(candidate, servers, now)
             if found.addresses:
                 return found
             lookups[candidate] = found
-        return lookups[bare]
+        return lookups[name.removesuffix(".")]
 
     def _absolute(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime

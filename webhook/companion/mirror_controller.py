@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from webhook.cluster.errors import Conflict, Forbidden
+from webhook.cluster.errors import Conflict, Forbidden, Invalid
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ListOptions, ObjectKey
 from webhook.cluster.resources import POD, SECRET
@@ -28,6 +28,7 @@ from webhook.mirror.decide import (
     ProfileContent,
     decide,
 )
+from webhook.mirror.merge import MergedKeys
 from webhook.mirror.reasons import MirrorReason
 
 WORKERS: Final = 4
@@ -40,8 +41,10 @@ _GRACE: Final = timedelta(seconds=10)
 old label, and a label that flaps costs nothing."""
 _AGAIN: Final = 15.0
 """Seconds between two looks at whether the last pod is gone."""
-_NOT_LEADING: Final = 1.0
-"""Seconds after which a key is taken again that the end of leadership stopped."""
+_HEARD: Final = timedelta(seconds=5)
+"""Within this time after it was written, every API server knows a label."""
+_SOON: Final = 0.5
+"""Seconds after which a key is taken again that could not be written just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +127,37 @@ class MirrorController:
         self._due.pop(key, None)
         content = profile.content if profile else None
         if namespace and content and decision.action is Action.WRITE:
-            if not self._context.is_leader():
+            written = self._write(namespace, mirror, content, now)
+            if written is None:
                 return self._postponed(key)
-            written = self._writer.write(namespace, mirror, content, now)
             decision = self._decide(namespace, written, profile)
         return self._result(key, decision.reason, decision.detail)
 
     def failure(self, key: str, error: Exception) -> MirrorResult:
         """Return the state of a namespace where something could not be done."""
         return self._result(key, meaning(error), error=error)
+
+    def _write(
+        self,
+        namespace: ComputeNamespace,
+        mirror: MirrorState | None,
+        content: MergedKeys,
+        now: datetime,
+    ) -> ExistingMirror | None:
+        """Write the mirror; None when it is to be tried again in a moment.
+
+        An API server may hear of a label later than we do, and until then the chart's
+        policy refuses the mirror there, naming no field.
+        """
+        if not self._context.is_leader():
+            return None
+        try:
+            return self._writer.write(namespace, mirror, content, now)
+        except Invalid as error:
+            labeled = namespace.enabled_at
+            if error.fields or labeled is None or now - labeled > _HEARD:
+                raise
+            return None
 
     def _decide(
         self,
@@ -191,7 +216,7 @@ class MirrorController:
         return ""
 
     def _postponed(self, key: str) -> MirrorResult:
-        return self._result(key, MirrorReason.PENDING, requeue_after=_NOT_LEADING)
+        return self._result(key, MirrorReason.PENDING, requeue_after=_SOON)
 
     def _result(
         self,

@@ -65,7 +65,8 @@ class StatusController:
         self._context = context
         self._source = source
         self._kept = kept
-        self._home = ObjectKey(kept.options.namespace, kept.options.name)
+        self.config_map = ObjectKey(kept.options.namespace, kept.options.name)
+        """Where the report is."""
         self._rendered: tuple[object, str] = (None, "")
         self._profile_changes = 0
         self._written = ""
@@ -80,9 +81,12 @@ class StatusController:
         del key, now  # there is one report, and its ages are times
         text = self.text()
         wanted = _digest(text)
-        kept = self._kept.get(self._home)
+        kept = self._kept.get(self.config_map)
         if wanted != self._written or (self._kept.health.synced and kept != wanted):
-            meta = {"name": self._home.name, "namespace": self._home.namespace}
+            meta = {
+                "name": self.config_map.name,
+                "namespace": self.config_map.namespace,
+            }
             body = {"metadata": meta, "data": {FIELD: text}}
             answer = self._context.client.apply(CONFIG_MAP, body)
             self._written = wanted

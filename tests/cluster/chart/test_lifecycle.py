@@ -197,6 +197,31 @@ def policy() -> Object:
     }
 
 
+def test_a_render_that_is_applied_as_it_is_removes_nothing(
+    namespaces: ControlPlane, helm: Helm, chart: Chart
+) -> None:
+    """Kustomize applies Helm's hooks as ordinary objects, the clean-up among them."""
+    plane = namespaces
+    values = {"tracking": {"existingSecret": "credentials"}}
+    flags = ("--namespace", HOME, "--skip-tests")
+    text = helm("template", RELEASE, CHART, *flags, *VALUES)
+    rendered = chart.render(values, namespace=HOME)
+    hooks = OneOffPods(plane, HOME)
+    try:
+        plane.kubectl("apply", "--server-side", "-f", "-", stdin=text)
+        with companion(plane, rendered, HOME):
+            wait_for("the mirror", lambda: plane.admin.exists(MIRROR))
+            with hooks:
+                wait_for("the hook", lambda: bool(hooks.ended), seconds=60)
+            kept = plane.admin.exists(MIRROR), plane.admin.exists(CONFIGURATION)
+    finally:
+        plane.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=text)
+
+    assert [(COMPANION, 0)] == [(one.account, one.code) for one in hooks.ended], hooks
+    assert "nothing is removed" in hooks.ended[0].said
+    assert (True, True) == kept
+
+
 def test_an_uninstall_that_cannot_clean_up_removes_nothing(
     namespaces: ControlPlane, helm: Helm
 ) -> None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.fakes.cluster import FakeCluster
 from webhook.cluster.interface import Json, KubeClient, ObjectKey
@@ -319,3 +321,60 @@ def test_a_follower_that_is_released_writes_nothing(
 def test_the_fence_ends_before_another_may_start() -> None:
     """Uninstalling waits for the fence; a candidate for the whole duration."""
     assert FENCE_SECONDS < DURATION_SECONDS
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+ODD_SPECS = JSON | st.fixed_dictionaries(
+    {},
+    optional={
+        "holderIdentity": JSON | st.just("b"),
+        "leaseDurationSeconds": JSON | st.integers(-1, 60) | st.just(2**31),
+        "leaseTransitions": JSON | st.sampled_from([-1, 1, 2**31 - 1, 2**31]),
+        "acquireTime": JSON,
+        "renewTime": JSON,
+    },
+)
+ODD_LEASES = st.fixed_dictionaries(
+    {}, optional={"metadata": JSON, "spec": ODD_SPECS, "status": JSON}
+)
+
+
+@settings(max_examples=400)
+@given(ODD_LEASES)
+def test_what_cannot_be_read_of_a_lease_is_absent(lease: dict[str, Any]) -> None:
+    """Nothing is raised, and every field is as in a Lease without the odd ones."""
+    found = parse_lease(lease)
+
+    spec = lease.get("spec")
+    fields = spec if isinstance(spec, dict) else {}
+    texts = {name: text for name, text in fields.items() if type(text) is str}
+    numbers = {name: n for name, n in fields.items() if type(n) is int}
+    limited = {name: n for name, n in numbers.items() if 0 < n < 2**31 - 1}
+    assert found.holder == texts.get("holderIdentity", "")
+    assert found.renewed == texts.get("renewTime", "")
+    assert found.acquired == texts.get("acquireTime", "")
+    assert found.seconds == limited.get("leaseDurationSeconds", DURATION_SECONDS)
+    assert found.transitions == limited.get("leaseTransitions", 0)
+    assert isinstance(found.version, str)
+
+
+@settings(max_examples=100)
+@given(ODD_SPECS.filter(lambda spec: isinstance(spec, dict)))
+def test_an_odd_lease_is_taken_once_it_is_abandoned(spec: dict[str, Any]) -> None:
+    """Whatever its holder wrote: there is a leader in the end."""
+    cluster, clock = new_cluster(), Clock()
+    meta = {"name": LEASE_KEY.name, "namespace": LEASE_KEY.namespace}
+    lease = {"metadata": meta, "spec": spec}
+    cluster.client("other").create(LEASE, lease)
+    first = candidate(cluster, clock, "a")
+    first.step()
+    clock.seconds += parse_lease(lease).seconds
+    first.step()
+
+    assert first.is_leader

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.log import Lines
 from webhook.cluster.errors import NotFound
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import Json, ListOptions, ObjectKey
@@ -37,22 +38,6 @@ BOTH = {"TRACKING_API_KEY": CANARY, "TRACKING_URI": "https://mlflow.example.org"
 """What the default profile gives."""
 
 R = TypeVar("R", bound=Result)
-
-
-class Lines:
-    """A log in memory."""
-
-    def __init__(self) -> None:
-        """Empty."""
-        self.lines: list[tuple[str, dict[str, Any]]] = []
-
-    def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        """Keep it."""
-        self.lines.append((event, fields))
-
-    def events(self) -> list[str]:
-        """What happened, in order."""
-        return [event for event, _ in self.lines]
 
 
 class World:

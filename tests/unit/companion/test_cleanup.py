@@ -5,16 +5,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.unit.companion.companion_world import World
-from webhook.cluster.errors import Forbidden, Unavailable
+from tests.unit.companion.companion_world import RELEASE, World
+from webhook.cluster.errors import Forbidden, NotFound, Unavailable
 from webhook.cluster.interface import ListOptions, ObjectKey
 from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
 from webhook.cluster.resources import (
+    CONFIG_MAP,
     NETWORK_POLICY,
     SECRET,
     WEBHOOK_CONFIGURATION,
 )
-from webhook.companion.cleanup import PolicyCleanup, delete_mirrors, delete_policies
+from webhook.companion.cleanup import (
+    PolicyCleanup,
+    delete_mirrors,
+    delete_policies,
+    is_helm_release,
+)
 from webhook.companion.controller import Controller, Result
 from webhook.egress.reasons import EgressReason
 from webhook.injection.names import RELEASE_LABEL
@@ -236,3 +242,31 @@ def test_a_policy_that_goes_by_itself_meanwhile_is_no_failure(
 
     assert delete_policies(world.context) == 2
     assert policies(world) == LEFT
+
+
+@pytest.mark.parametrize(
+    ("annotations", "found"),
+    [
+        ({"meta.helm.sh/release-name": "tracking"}, True),
+        ({"meta.helm.sh/release-name": "other"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_only_helm_itself_marks_what_it_installs(
+    annotations: dict[str, str] | None, found: bool
+) -> None:
+    """A render that Kustomize applied has no such mark, and so nothing is removed."""
+    world = World()
+    meta = {"name": "status", "namespace": RELEASE, "annotations": annotations}
+    world.user.create(CONFIG_MAP, {"metadata": meta})
+
+    assert found is is_helm_release(
+        world.context, ObjectKey(RELEASE, "status"), "tracking"
+    )
+
+
+def test_without_the_report_nobody_knows_who_installed_it() -> None:
+    """An error, and no guess."""
+    with pytest.raises(NotFound, match="release/status"):
+        is_helm_release(World().context, ObjectKey(RELEASE, "status"), "tracking")

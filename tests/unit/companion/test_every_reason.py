@@ -446,7 +446,7 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (MirrorReason.PODS_UNREADABLE, pods_unreadable),
     (MirrorReason.QUOTA_EXCEEDED, quota),
     (MirrorReason.FORBIDDEN, fails("apply", SECRET, Forbidden("no right"))),
-    (MirrorReason.REFUSED, fails("apply", SECRET, Invalid("not that"))),
+    (MirrorReason.REFUSED, fails("apply", SECRET, Invalid("no", fields=("a",)))),
     (MirrorReason.CONTESTED, contested),
     (MirrorReason.UNAVAILABLE, fails("apply", SECRET, Unavailable("nobody"))),
     (MirrorReason.PROJECTION_FAILED, unread_namespace),

@@ -191,6 +191,23 @@ def test_a_foreign_secret_is_never_touched(world: World) -> None:
     assert world.events() == ["ForeignSecret"]
 
 
+def test_an_api_server_that_does_not_know_the_label_yet_is_asked_again(
+    world: World,
+) -> None:
+    """Its policy refuses the mirror for a moment, which is no news; later it is."""
+    world.cluster.fail(lambda call: call.key.namespace == "ray", Invalid("Invalid at "))
+    world.label("ray")
+    world.step()
+    early = world.result("ray")
+    world.step(10)
+
+    assert (early.reason, early.error) == (MirrorReason.PENDING, None)
+    assert world.reason("ray") is MirrorReason.REFUSED
+    world.cluster.allow_all()
+    world.step(60)
+    assert world.reason("ray") is MirrorReason.MIRRORED
+
+
 def test_another_releases_mirror_is_never_touched(world: World) -> None:
     """It is foreign: neither overwritten, nor taken when the namespace leaves."""
     world.label("ray")
@@ -719,7 +736,7 @@ def test_pods_that_cannot_be_listed_in_one_namespace_freeze_nothing_else(
 
 FAILURES = (
     (Forbidden("a right is missing"), MirrorReason.FORBIDDEN),
-    (Invalid("a policy says no"), MirrorReason.REFUSED),
+    (Invalid("another no", fields=("metadata",)), MirrorReason.REFUSED),
     (Throttled("too many", retry_after=1.0), MirrorReason.UNAVAILABLE),
     (Unavailable("HTTP 500"), MirrorReason.UNAVAILABLE),
     (Unavailable("timed out"), MirrorReason.UNAVAILABLE),

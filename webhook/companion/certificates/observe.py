@@ -1,11 +1,10 @@
 """Observes the webhook's certificates, in the order that makes decisions safe."""
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from certs.codec import decode_pair, decode_state, encode_pair, encode_state
 from certs.model import Generation
@@ -13,7 +12,7 @@ from certs.plan import RotationStep, Stage, WriteBundle, WritePair
 from certs.state import ClientTrust, ObservedState, ServingSecret, State
 from certs.validate import load
 from webhook.cluster import metadata
-from webhook.cluster.errors import ClusterError, NotFound
+from webhook.cluster.errors import ClusterError, NotFound, Unavailable
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import (
     ENDPOINT_SLICE,
@@ -26,6 +25,8 @@ from webhook.companion.certificates.probe import ReplicaAddress
 from webhook.companion.certificates.reasons import RotationReason
 from webhook.companion.certificates.result import Condition, condition_of
 from webhook.injection.names import CONTENT_LABEL, MANAGED_BY, ROTATE_ANNOTATION
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ class Observer:
         if state.current is None and pair_secret is not None:
             # The pair will be adopted as the state: it has to be the newer of the two.
             pair_secret = self._pair_secret(conditions)
-        request = metadata.annotations(state_secret or {}).get(ROTATE_ANNOTATION, "")
+        request = metadata.annotations(state_secret or {}).get(ROTATE_ANNOTATION)
         return Observation(
             configuration=configuration,
             state_secret=state_secret,
@@ -109,7 +110,7 @@ class Observer:
             observed=ObservedState(
                 trust=self._trust(configuration),
                 pair=self._pair(pair_secret),
-                request=request,
+                request=request if isinstance(request, str) else "",
             ),
             now=self.clock(),
             server_time=self.client.server_time(),
@@ -120,7 +121,7 @@ class Observer:
         """Return every replica that API servers may call.
 
         Raises:
-            ClusterError: they cannot be listed.
+            ClusterError: they cannot be listed, or one cannot be read.
         """
         selection = ListOptions(
             ENDPOINT_SLICE,
@@ -133,18 +134,26 @@ class Observer:
     def _configuration(self, conditions: list[Condition]) -> Json | None:
         name = self.names.configuration
         about = self.names.about(WEBHOOK_CONFIGURATION, name)
+        body: Json | None = None
+        detail = f"there is no MutatingWebhookConfiguration {name}"
         try:
-            return self.client.get(WEBHOOK_CONFIGURATION, name)
+            body = self.client.get(WEBHOOK_CONFIGURATION, name)
         except NotFound:
-            missing = Condition(
-                reason=RotationReason.CONFIGURATION_MISSING,
-                detail=f"there is no MutatingWebhookConfiguration {name}",
-                about=about,
-            )
-            conditions.append(missing)
+            pass
         except ClusterError as error:
             conditions.append(condition_of(error, about))
-        return None
+            return None
+        else:
+            found = _entries(body)
+            if found and len(found) == len(body["webhooks"]):
+                return body
+            detail = f"MutatingWebhookConfiguration {name} has no entries"
+            if found:
+                detail = f"MutatingWebhookConfiguration {name} has an unreadable entry"
+            body = body if found else None
+        reason = RotationReason.CONFIGURATION_MISSING
+        conditions.append(Condition(reason=reason, detail=detail, about=about))
+        return body
 
     def _state_secret(self, conditions: list[Condition]) -> Json | None:
         reasons = RotationReason.STATE_MISSING, RotationReason.STATE_FOREIGN
@@ -223,27 +232,54 @@ class Observer:
 
 def ca_bundles(configuration: Json) -> tuple[bytes, ...]:
     """Return the `caBundle` of each entry as PEM; empty where there is none."""
+    configs = (entry.get("clientConfig") for entry in _entries(configuration))
     return tuple(
-        _decoded((entry.get("clientConfig") or {}).get("caBundle"))
-        for entry in configuration.get("webhooks") or ()
+        _decoded(config.get("caBundle")) if isinstance(config, dict) else b""
+        for config in configs
     )
+
+
+def _entries(configuration: Json) -> list[Json]:
+    """Return the entries that can be read and, since they have a name, written."""
+    found = configuration.get("webhooks")
+    return [
+        entry
+        for entry in (found if isinstance(found, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str)
+    ]
 
 
 def replica_addresses(endpoint_slice: Json) -> tuple[ReplicaAddress, ...]:
     """Return the endpoints of a slice that a Service may send calls to.
 
     Terminating endpoints that still serve count: API servers keep connections to them.
+
+    Raises:
+        Unavailable: it cannot be read, so a replica in it cannot be attested.
     """
-    # A port without a number permits any: there is none to connect to.
-    found = [port.get("port") for port in endpoint_slice.get("ports") or () if port]
-    ports = [port for port in found if port is not None]
-    return tuple(
-        ReplicaAddress(host, port)
-        for endpoint in endpoint_slice.get("endpoints") or ()
-        if _may_be_called(endpoint.get("conditions") or {})
-        for host in endpoint.get("addresses") or ()
-        for port in ports
-    )
+    try:
+        # A port without a number permits any: there is none to connect to.
+        ports = [
+            _a(int, port["port"])
+            for port in _a(list, endpoint_slice.get("ports") or [])
+            if port and _a(dict, port).get("port") is not None
+        ]
+        return tuple(
+            ReplicaAddress(_a(str, host), port)
+            for endpoint in _a(list, endpoint_slice.get("endpoints") or [])
+            if _may_be_called(_a(dict, _a(dict, endpoint).get("conditions") or {}))
+            for host in _a(list, endpoint.get("addresses") or [])
+            for port in ports
+        )
+    except TypeError:
+        name = metadata.key(endpoint_slice)
+        raise Unavailable(f"EndpointSlice {name} cannot be read") from None
+
+
+def _a(kind: type[T], value: object) -> T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError
+    return value
 
 
 def _may_be_called(conditions: Mapping[str, bool | None]) -> bool:
@@ -251,10 +287,10 @@ def _may_be_called(conditions: Mapping[str, bool | None]) -> bool:
     return conditions.get("ready") is not False or conditions.get("serving") is True
 
 
-def _decoded(text: str | None) -> bytes:
+def _decoded(text: Any) -> bytes:
     try:
         return base64.b64decode(text or "")
-    except binascii.Error:
+    except (TypeError, ValueError):
         return b""
 
 
@@ -272,7 +308,7 @@ def body_of(step: RotationStep, target: Json, issue: Callable[[], Generation]) -
         return body | {
             "webhooks": [
                 {"name": entry["name"], "clientConfig": {"caBundle": text}}
-                for entry in target["webhooks"]
+                for entry in _entries(target)
             ]
         }
     if isinstance(step, WritePair):

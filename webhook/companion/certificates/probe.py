@@ -78,7 +78,7 @@ class TlsProber:
                 context.wrap_socket(plain, server_hostname=self.server_name) as tls,
             ):
                 der = tls.getpeercert(binary_form=True)
-        except OSError:  # ssl.SSLError is one
+        except (OSError, ValueError):  # ssl.SSLError; a host that is no name
             return ""
         return hashlib.sha256(der or b"").hexdigest()
 

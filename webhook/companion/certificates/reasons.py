@@ -40,7 +40,8 @@ class RotationReason(Reason):
     )
     CONFIGURATION_MISSING = (
         "ConfigurationMissing",
-        "The MutatingWebhookConfiguration does not exist, so no API server calls.",
+        "The MutatingWebhookConfiguration does not exist, has no entries, or has one "
+        "that cannot be read; API servers call only what it names.",
     )
     CLOCK_DIFFERS = (
         "ClockDiffers",

@@ -76,11 +76,11 @@ class Site:
         self.user.create(ENDPOINT_SLICE, endpoint_slice("10.0.0.1"))
         self.restart()
 
-    def restart(self) -> None:
-        """A new companion, which remembers nothing."""
+    def restart(self, client: Any = None) -> None:
+        """A new companion, which remembers nothing; `client` is what it asks."""
         self.client = self.cluster.client()
         context = Context(
-            client=self.client,
+            client=client or self.client,
             log=self.log,
             recorder=EventRecorder(self.client, component="companion", instance="one"),
             is_leader=lambda: self.leads,

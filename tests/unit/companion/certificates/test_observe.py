@@ -126,6 +126,9 @@ def test_a_port_without_a_number_is_no_address() -> None:
         ({"clientConfig": {"caBundle": "QQ=="}}, b"A"),
         ({"clientConfig": {"caBundle": "Q"}}, b""),
         ({"clientConfig": {"caBundle": ""}}, b""),
+        ({"clientConfig": {"caBundle": 5}}, b""),
+        ({"clientConfig": {"caBundle": "\u00e4"}}, b""),
+        ({"clientConfig": "none"}, b""),
         ({"clientConfig": {}}, b""),
         ({"clientConfig": None}, b""),
         ({}, b""),
@@ -133,5 +136,5 @@ def test_a_port_without_a_number_is_no_address() -> None:
 )
 def test_a_bundle_may_be_anything(entry: dict[str, Any], pem: bytes) -> None:
     """What is no base64 is as good as none."""
-    assert (pem,) == ca_bundles({"webhooks": [entry]})
+    assert (pem,) == ca_bundles({"webhooks": [{"name": "ray"} | entry]})
     assert () == ca_bundles({"webhooks": None})
