@@ -227,6 +227,8 @@ def test_a_render_that_is_applied_as_it_is_removes_nothing(
             kept = plane.admin.exists(MIRROR), plane.admin.exists(CONFIGURATION)
     finally:
         plane.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=text)
+        # Nobody else takes it away: the next test begins without.
+        plane.admin.delete(MIRROR)
 
     assert [(COMPANION, 0)] == [(one.account, one.code) for one in hooks.ended], hooks
     assert "nothing is removed" in hooks.ended[0].said
