@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.waiting import eventually
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.events import EventRecorder, ObjectReference, RateLimits
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
@@ -75,16 +76,6 @@ def running(one: EventRecorder) -> Iterator[None]:
     for thread in threads:
         thread.join(5)
         assert not thread.is_alive()
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Return whether it comes to hold."""
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 class Client:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.waiting import eventually
 from webhook.cluster import metadata
 from webhook.cluster.errors import Forbidden, Throttled, Unavailable
 from webhook.cluster.informer import Informer
@@ -24,16 +25,6 @@ from webhook.cluster.interface import (
 from webhook.cluster.resources import CONFIG_MAP, NAMESPACE
 
 T = TypeVar("T")
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether it comes to hold."""
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def named(name: str, value: str = "1") -> Json:
