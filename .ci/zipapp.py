@@ -5,6 +5,7 @@ named after one of them, so all lie side by side. The server's parser has no whe
 is left out; `serve` then says what it takes.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -26,31 +27,21 @@ def main(target: Path) -> None:
         folder = Path(name)
         lock = folder / "lock.txt"
         lock.write_text(without(_WITHOUT_WHEEL, (LOCKS / "run.txt").read_text("utf-8")))
-        site = folder / "site"
-        _pip("install", "--no-deps", "--no-build-isolation", "--target", site, ROOT)
+        site, tools = folder / "site", folder / "tools"
+        hashed = ("install", "--require-hashes", "--no-deps")
+        _run("pip", *hashed, "--target", tools, "-r", LOCKS / "release.txt")
         for python in PYTHONS:
-            _pip(
-                *("install", "--require-hashes", "--no-deps", "--only-binary=:all:"),
-                *("--python-version", python, "--target", folder / python, "-r", lock),
-            )
+            which = ("--only-binary=:all:", "--python-version", python)
+            _run("pip", *hashed, *which, "--target", folder / python, "-r", lock)
             shutil.copytree(folder / python, site, dirs_exist_ok=True)
-        tools = folder / "tools"
-        _pip(
-            "install",
-            "--require-hashes",
-            "--target",
-            tools,
-            "-r",
-            LOCKS / "release.txt",
-        )
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "shiv", "--compressed", "--reproducible"),
-                *("--site-packages", site, "--console-script", "kubectl-tracking"),
-                *("--python", "/usr/bin/env python3", "--output-file", target),
-            ],
-            env={"PYTHONPATH": str(tools), "SOURCE_DATE_EPOCH": "315532800"},
-            check=True,
+        ours = ("--no-deps", "--no-build-isolation", "--target", folder / "ours", ROOT)
+        _run("pip", "install", *ours, tools=tools)
+        shutil.copytree(folder / "ours", site, dirs_exist_ok=True)
+        _run(
+            *("shiv", "--compressed", "--reproducible", "--site-packages", site),
+            *("--console-script", "kubectl-tracking", "--output-file", target),
+            *("--python", "/usr/bin/env python3"),
+            tools=tools,
         )
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, for {', '.join(PYTHONS)}")
 
@@ -61,9 +52,14 @@ def without(package: str, lock: str) -> str:
     return "".join(one for one in entries if not one.startswith(f"{package}=="))
 
 
-def _pip(*arguments: str | Path) -> None:
-    quiet = ("--quiet", "--disable-pip-version-check")
-    subprocess.run([sys.executable, "-m", "pip", *arguments, *quiet], check=True)
+def _run(module: str, *arguments: str | Path, tools: Path | None = None) -> None:
+    """Run a Python module, with what `tools` has besides."""
+    path = {"PYTHONPATH": str(tools)} if tools else {}
+    subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, **path},  # noqa: TID251 - pip's own settings
+        check=True,
+    )
 
 
 if __name__ == "__main__":

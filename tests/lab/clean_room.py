@@ -168,7 +168,7 @@ def _enter(
     return subprocess.run(
         [
             *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
-            *("sh", "-c", prepare, root, str(user), *command),
+            *("sh", "-c", prepare, str(root), str(user), *command),
         ],
         env=ours | proxies,
         stdin=subprocess.DEVNULL,

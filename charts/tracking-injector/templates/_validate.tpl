@@ -7,6 +7,11 @@ is for values that contradict each other.
 {{- if eq $v.image.tag "latest" -}}
 {{- fail "image.tag is latest, which names another image every day: give a version or a digest." -}}
 {{- end -}}
+{{- range $name := keys $v.commonLabels | sortAlpha -}}
+{{- if or (hasPrefix "app.kubernetes.io/" $name) (eq $name "helm.sh/chart") -}}
+{{- fail (printf "commonLabels has %s, by which objects and pods of the chart are found: name yours differently." $name) -}}
+{{- end -}}
+{{- end -}}
 {{- range $component := list "webhook" "companion" -}}
 {{- range (get $v $component).extraEnv -}}
 {{- if hasPrefix "MTI_" .name -}}
