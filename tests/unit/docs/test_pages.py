@@ -85,13 +85,13 @@ def refusal(words: list[str]) -> str:
 
 
 def _refusal(words: list[str]) -> str:
-    context, command = click.Context(cli, info_name="tracking-injector"), cli
-    rest: list[str] = list(words)
+    command: click.Command = cli
+    context, rest = click.Context(cli, info_name="tracking-injector"), list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         found = command.get_command(context, rest[0])
         if found is None:
             return f"no command {rest[0]}"
-        command, rest = found, rest[1:]  # type: ignore[assignment] # a group or not
+        command, rest = found, rest[1:]
         context = click.Context(command, info_name=command.name, parent=context)
     try:
         command.make_parser(context).parse_args(rest)
