@@ -17,17 +17,22 @@ from types import ModuleType
 from typing import NamedTuple
 
 import click
+import msgspec
 import yaml
 from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
 from webhook import __version__
+from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
+from webhook.cli.status_document import StatusDocument
+from webhook.cli.version import VersionDocument
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.rest import RestClient
 from webhook.companion.audit import AuditReason
 from webhook.companion.build import Outside, build_companion
 from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.status import StatusReason
 from webhook.companion.watches import WatchReason
@@ -52,10 +57,13 @@ def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
     return {
         "cli.md": _command_line(),
+        "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
         "reasons.md": _reasons(),
+        "report.schema.json": _schema(PublishedReport),
         "settings.md": _settings(),
+        "status.schema.json": _schema(StatusDocument),
         "values.md": _values(_read(CHART / "values.yaml")),
         "../../charts/tracking-injector/README.md": _chart(
             _read(CHART / "values.yaml")
@@ -63,11 +71,18 @@ def pages() -> dict[str, str]:
         "../../charts/tracking-injector/Chart.yaml": _versions(
             _read(CHART / "Chart.yaml")
         ),
+        "version.schema.json": _schema(VersionDocument),
     }
 
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def _schema(document: type) -> str:
+    """The JSON Schema, draft 2020-12, of what a command prints with `-o json`."""
+    text = json.dumps(msgspec.json.schema(document), indent=2)
+    return f"{text}\n"
 
 
 def _command_line() -> str:
