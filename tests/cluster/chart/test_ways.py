@@ -175,8 +175,12 @@ def quiet(plane: ControlPlane) -> dict[str, str]:
 
 
 def differences(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
-    """What is in one of two moments alone, or was written in between."""
-    return dict(one.items() ^ other.items())
+    """What is in one of two moments alone, or was written in between.
+
+    Helm's records do not count: it keeps one of each upgrade.
+    """
+    changed = one.items() ^ other.items()
+    return {name: value for name, value in changed if "sh.helm.release" not in name}
 
 
 def run_the_line(plane: ControlPlane) -> None:
