@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from webhook.cluster import metadata
@@ -34,11 +35,24 @@ from webhook.injection.patch import refers_to_mirror
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.validate import is_pod
-from webhook.injection.workload import recognize, task_containers
+from webhook.injection.workload import (
+    RAY_LABEL,
+    SPARK_LABEL,
+    recognize,
+    task_containers,
+)
 from webhook.mirror.decide import ExistingMirror, LabeledNamespace
 from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
+NOT_A_TASK: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        RAY_LABEL: ("redis-cleanup",),
+        SPARK_LABEL: ("connect-server", "master", "worker"),
+    }
+)
+"""Values of the task labels that pods have which are known to run no task. With any
+other value a pod is looked at, so that a wrong one is seen as well."""
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 _ENDED: Final = ("Succeeded", "Failed")
 
@@ -229,6 +243,15 @@ def environment_sources(container: Json) -> str:
     ]
     sources = {"envFrom": container.get("envFrom") or [], "env": kept}
     return sys.intern(json.dumps(sources, sort_keys=True))
+
+
+def is_candidate(body: Json) -> bool:
+    """Return whether a pod's labels make it one that is followed."""
+    labels = metadata.labels(body)
+    return any(
+        label in labels and labels[label] not in values
+        for label, values in NOT_A_TASK.items()
+    )
 
 
 def needs_mirror(body: Json) -> bool:
