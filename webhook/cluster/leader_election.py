@@ -118,6 +118,8 @@ class LeaderElector:
         self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
         self.failing: ClusterError | None = None
+        self.terms = 0
+        """How often it has begun to lead."""
 
     @property
     def is_leader(self) -> bool:
@@ -202,6 +204,8 @@ class LeaderElector:
 
     def _acquire(self, found: LeaseRecord | None, asked: float) -> None:
         self._write(found, holder=self._identity, seconds=DURATION_SECONDS)
+        # Before anybody may act: who acts looks at it first.
+        self.terms += not self.is_leader
         # Counted from before the request: the server wrote it later than that.
         self._until = asked + FENCE_SECONDS
 

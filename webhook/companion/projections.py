@@ -9,10 +9,11 @@ import base64
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from webhook.cluster import metadata
+from webhook.cluster.errors import Invalid
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import NAMESPACE, POD
@@ -39,6 +40,8 @@ from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
 _ENDED: Final = ("Succeeded", "Failed")
+_HEARD: Final = timedelta(seconds=5)
+"""Within this time after it was written, every API server knows a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,15 @@ class ComputeNamespace:
         """Return what an Event about it refers to; it goes where its users look."""
         key = ObjectKey(self.name, self.name)
         return ObjectReference.to(NAMESPACE, key, self.uid)
+
+    def is_news(self, error: Exception, now: datetime) -> bool:
+        """Return whether a refusal may mean that the API server has yet to hear of it.
+
+        An API server may hear of a label later than we do, and until then the chart's
+        policies refuse what we write there, naming no field.
+        """
+        fresh = self.enabled_at is not None and now - self.enabled_at <= _HEARD
+        return fresh and isinstance(error, Invalid) and not error.fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ seen, and time stands still while lookups fail: nothing shrinks on a failure.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -18,6 +18,7 @@ from webhook.egress.reasons import EgressReason, Finding
 
 CACHE_FIELD: Final = "addresses.json"
 """In the ConfigMap that remembers: every name as JSON."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _FIRST_RETRIES: Final = 10
 _REMEMBERED: Final = 2
 """Addresses remembered, as a multiple of those permitted: a bound for hostile DNS."""
@@ -157,6 +158,15 @@ def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedNa
         unsafe=unsafe,
         ttl=lookup.ttl or timedelta(0),
     )
+
+
+def merged(one: CachedName, other: CachedName) -> CachedName:
+    """Return what two processes know of a name: the newer state, and all addresses."""
+    older, newer = sorted(
+        (one, other), key=lambda known: max(known.seen.values(), default=_NEVER)
+    )
+    times = {a: max(t, newer.seen.get(a, t)) for a, t in older.seen.items()}
+    return replace(newer, seen={**newer.seen, **times})
 
 
 def addresses(memory: CachedName, limits: DnsLimits) -> tuple[Address, ...]:

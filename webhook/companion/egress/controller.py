@@ -10,7 +10,7 @@ A change costs the namespaces that it concerns:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -19,7 +19,7 @@ from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, EgressCaches
-from webhook.companion.controller import Context, Notice, Result
+from webhook.companion.controller import SOON, Context, Notice, Result
 from webhook.companion.egress.applier import Applied, Applier, NotLeadingError
 from webhook.companion.egress.planner import EgressSources, Planner
 from webhook.companion.projections import ComputeNamespace
@@ -175,6 +175,8 @@ class EgressController:
         now: datetime,
     ) -> EgressResult:
         reason = plan.reason
+        if applied.error is not None and namespace.is_news(applied.error, now):
+            applied = replace(applied, paced=SOON, error=None)
         if applied.error is not None:
             reason = EgressReason.WRITE_REFUSED
         elif applied.paced is not None:

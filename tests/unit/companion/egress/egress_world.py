@@ -28,7 +28,6 @@ from webhook.companion.caches import Caches, Interests, build_caches
 from webhook.companion.controller import Context, Controller
 from webhook.companion.dns import Resolver
 from webhook.companion.dns_controller import DnsController, DnsResult
-from webhook.companion.dns_store import DnsStore
 from webhook.companion.egress.controller import EgressController, EgressResult
 from webhook.companion.egress.engine_detection import EngineDetector, EngineResult
 from webhook.companion.egress.planner import EgressSources
@@ -133,7 +132,7 @@ class EgressWorld:
         self.excluded: tuple[str, ...] = ("release",)
         self.settings: dict[str, Any] = {}
         """Further fields of the options."""
-        self.leads = True
+        self.leads, self.terms = True, 1
         for name in ("release", "kube-system"):
             self.user.create(NAMESPACE, {"metadata": {"name": name}})
         spec = (
@@ -157,6 +156,7 @@ class EgressWorld:
             ),
             is_leader=lambda: self.leads,
             clock=self.clock,
+            term=lambda: self.terms,
         )
         interests = Interests(
             release_namespace="release", pods=False, watch_seconds=0.5
@@ -176,7 +176,7 @@ class EgressWorld:
             self.context,
             dns_queue := self.queue("dns"),
             self.zone.look_up,
-            DnsStore(self.context, ObjectKey(HOME.namespace, options.dns_cache)),
+            ObjectKey(HOME.namespace, options.dns_cache),
             limits=options.limits,
             jitter=lambda: 0.0,
         )
