@@ -36,6 +36,7 @@ from webhook.egress.baseline import Baseline
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
 from webhook.egress.mode import EgressMode
 from webhook.egress.options import EgressOptions
+from webhook.egress.reasons import EgressReason
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL, PROFILE_LABEL
 from webhook.mirror.decide import ProfileContent
 from webhook.mirror.merge import MergedKeys
@@ -302,6 +303,10 @@ class EgressWorld:
         found = self.egress_controller.results.get(namespace)
         assert found is not None
         return found
+
+    def reasons(self, namespace: str = "team-a") -> set[EgressReason]:
+        """Return what is found about a namespace."""
+        return {finding.reason for finding in self.result(namespace).findings}
 
     def writes(self) -> int:
         """Return how many writes the cluster got from anybody, Events apart."""

@@ -50,15 +50,6 @@ def refuse(
     world.cluster.fail(fails, error)
 
 
-@pytest.fixture
-def world() -> EgressWorld:
-    """Return a labeled namespace that denies egress."""
-    made = EgressWorld()
-    made.label("team-a")
-    made.policy(DENY)
-    return made
-
-
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 def test_a_refused_write_is_no_ready_namespace(
     world: EgressWorld, error: ClusterError
