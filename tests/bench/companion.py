@@ -211,9 +211,9 @@ def idle(count: int, seconds: float) -> Iterator[dict[str, Any]]:
 
 def is_idle(row: dict[str, Any]) -> bool:
     """Whether only the Lease was asked about, and only to renew it every 2 seconds."""
-    renewed = row["lease_renewals"]
+    renewed: int = row["lease_renewals"]
     often = row["idle_seconds"] / 3 < renewed <= row["idle_seconds"] / 2 + 1
-    return row["requests"] == 0 and row["lease_requests"] == renewed and often
+    return often and (row["requests"], row["lease_requests"]) == (0, renewed)
 
 
 def numbers(text: str) -> list[int]:

@@ -389,7 +389,7 @@ def test_no_odd_certificate_object_is_an_error_of_our_own(one: Live, what: str) 
     good = {each: _bare(one, *each) for each in CERTIFICATES.values()}
     bodies = list(odd_objects(lambda _: good[kind, key], (("kind",), *OURS)))
     progress, said = Progress(one), len(one.log.lines)
-    told = set()
+    told: set[RotationReason] = set()
     for number, body in enumerate(bodies):
         before, asked = _certificates(one), len(one.cluster.calls)
         one.cluster.put(kind, body)
