@@ -6,6 +6,7 @@ cannot be read counts as absent, since a tenant's object must not stop its reade
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from webhook.cluster.interface import Json, ObjectKey
@@ -73,8 +74,12 @@ def parse_time(text: object) -> datetime | None:
     Kubernetes can hold the years 0 and 10000, Python cannot: such a time is None, as is
     everything that is no timestamp.
     """
-    if not isinstance(text, str):
-        return None
+    return _parsed_time(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _parsed_time(text: str) -> datetime | None:
+    """Return it as one object for all who have it: many things happen in a second."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from webhook.cluster import metadata
@@ -159,7 +160,8 @@ def compute_namespace(body: Json) -> ComputeNamespace:
         uid=metadata.uid(body),
         profile=labels.get(PROFILE_LABEL) or DEFAULT_PROFILE,
         egress=labels.get(EGRESS_LABEL),
-        labels={**labels, NAMESPACE_NAME_LABEL: name},
+        labels={k: _interned(v) for k, v in labels.items()}
+        | {NAMESPACE_NAME_LABEL: name},
         terminating=bool(metadata.of(body).get("deletionTimestamp")),
         enabled_at=metadata.last_write_time(body, "metadata", "labels", INJECT_LABEL),
     )
@@ -168,11 +170,12 @@ def compute_namespace(body: Json) -> ComputeNamespace:
 def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
     """Keep of a Secret of the mirror's name all but its values."""
     created = metadata.creation_time(body)
+    keys = tuple(sys.intern(key) for key in sorted(body.get("data") or ()))
     return MirrorState(
         existing=ExistingMirror(is_owned(body, release), fingerprint_of(body)),
         uid=metadata.uid(body),
         resource_version=metadata.resource_version(body),
-        keys=tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
+        keys=_same(keys),
         created=created,
         changed=metadata.last_write_time(body, "data") or created,
     )
@@ -252,6 +255,12 @@ def controller_of(body: Json) -> ObjectReference | None:
         name=_interned(owner.get("name")),
         uid=_interned(owner.get("uid")),
     )
+
+
+@lru_cache(maxsize=32)
+def _same(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one of all equal tuples: all mirrors of a profile have the same keys."""
+    return keys
 
 
 def _interned(value: object) -> str:

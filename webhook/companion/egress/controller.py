@@ -44,8 +44,7 @@ class EgressResult(Result):
         mode: how far egress goes there.
         policies: of ours that should be there; under `observe`, that would be.
         orphans: shadows left there that no policy justifies.
-        findings: sorted; `shared` among them.
-        shared: of the findings, those that hold for every namespace of the profile.
+        findings: sorted.
         waiting: names are still to be looked up.
     """
 
@@ -54,7 +53,6 @@ class EgressResult(Result):
     policies: int = 0
     orphans: int = 0
     findings: tuple[Finding, ...] = ()
-    shared: frozenset[Finding] = frozenset()
     waiting: bool = False
 
 
@@ -195,7 +193,6 @@ class EgressController:
             policies=len(plan.policies),
             orphans=applied.orphans,
             findings=plan.findings,
-            shared=plan.shared,
             waiting=plan.waiting,
         )
 

@@ -73,7 +73,7 @@ class _Planned:
 
     namespace: ComputeNamespace
     rules: EgressRules
-    homes: frozenset[str]
+    homes: tuple[str, ...]
 
 
 class Planner:
@@ -100,8 +100,9 @@ class Planner:
         planned = self._requirements(world, namespace, given)
         self._sources.dns.set_names(given.name, frozenset(planned.rules.names))
         with self._lock:
-            for home in planned.homes - self._ingress.keys():
-                self._ingress[home] = self._restricting_ingress(home)
+            for home in planned.homes:
+                if home not in self._ingress:
+                    self._ingress[home] = self._restricting_ingress(home)
             self._planned[given.name] = planned
         # Asked for again: what is noted is queued for changes from here on.
         return plan_namespace(self._current_world(), given, self._options)
@@ -128,7 +129,7 @@ class Planner:
             noted = tuple(self._planned.items())
         same: dict[tuple[int, int], bool] = {}
         for name, before in noted:
-            if not before.homes.isdisjoint(blocked):
+            if not blocked.isdisjoint(before.homes):
                 yield name
             elif world is not self._compared:
                 given = self._input(world, before.namespace, now)
@@ -199,7 +200,7 @@ class Planner:
         return _Planned(
             namespace=namespace,
             rules=world.rules(destinations, given.name, servers),
-            homes=server_namespaces(destinations, given.name, world.index),
+            homes=tuple(server_namespaces(destinations, given.name, world.index)),
         )
 
     def _changed_ingress(self) -> frozenset[str]:
