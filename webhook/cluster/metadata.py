@@ -74,16 +74,18 @@ def parse_time(text: object) -> datetime | None:
     Kubernetes can hold the years 0 and 10000, Python cannot: such a time is None, as is
     everything that is no timestamp.
     """
-    return _parsed_time(text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return None
+    try:
+        return _utc(text)
+    except (ValueError, OverflowError):
+        return None
 
 
 @lru_cache(maxsize=1024)
-def _parsed_time(text: str) -> datetime | None:
-    """Return it as one object for all who have it: many things happen in a second."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+def _utc(text: str) -> datetime:
+    """Return one object for all who have this time: many things share a second."""
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def creation_time(body: Json) -> datetime | None:
