@@ -19,6 +19,7 @@ from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Notice, Result
 from webhook.egress.addresses import Address
+from webhook.egress.destinations import Destination, dump_former
 from webhook.egress.dns_cache import (
     CachedName,
     DnsAnswer,
@@ -93,6 +94,7 @@ class DnsController:
         self._wanted: dict[str, frozenset[str]] = {}
         self._unwanted: dict[str, datetime] = {}
         self._names: dict[str, CachedName] = {}
+        self._former: dict[str, tuple[Destination, ...]] = {}
         self._due: dict[str, datetime] = {}
         self._saved = datetime.min.replace(tzinfo=UTC)
         self._lookups: Counter[DnsOutcome] = Counter()
@@ -121,6 +123,18 @@ class DnsController:
                 self._unwanted.pop(name, None)
         for name in alone:
             self._queue.add(name)
+
+    def set_former(self, profile: str, servers: tuple[Destination, ...]) -> None:
+        """Take over which servers a profile's keys named until lately.
+
+        They are saved beside the names, for whoever plans what the companion plans.
+        """
+        with self._lock:
+            if self._former.get(profile, ()) == servers:
+                return
+            self._former[profile] = servers
+            pause = self._until_save(self._context.clock())
+        self._queue.add_after(CACHE, pause)
 
     def is_resolved(self, names: Iterable[str]) -> bool:
         """Return whether each name was looked up, now or in an earlier life.
@@ -208,7 +222,7 @@ class DnsController:
             self.revision += is_news
             is_told = is_news or before.last is None
             concerned = self._needing(name) if is_told else ()
-            pause = max(self._saved + _PACE - now, timedelta(0)).total_seconds()
+            pause = self._until_save(now)
         if after.seen.keys() != before.seen.keys():
             self._queue.add_after(CACHE, pause)
         self._tell(concerned)
@@ -280,16 +294,21 @@ class DnsController:
     def _save(self, now: datetime) -> None:
         """Save all, and the times again after a quarter of the grace period."""
         with self._lock:
-            names = dict(self._names)
+            names, former = dict(self._names), dict(self._former)
         wait = self._limits.grace / 4
         if not self._context.is_leader():
             wait = _PACE
-        elif names:
+        elif names or former:
             meta = {"name": self._cache.name, "namespace": self._cache.namespace}
-            body = {"metadata": meta, "data": dump_cache(names)}
+            data = dump_cache(names) | dump_former(former)
+            body = {"metadata": meta, "data": data}
             self._context.client.apply(CONFIG_MAP, body)
             self._saved = now
         self._queue.add_after(CACHE, wait.total_seconds())
+
+    def _until_save(self, now: datetime) -> float:
+        """Return the seconds until the next save may be."""
+        return max(self._saved + _PACE - now, timedelta(0)).total_seconds()
 
     def _tell(self, namespaces: Iterable[str]) -> None:
         for namespace in namespaces:

@@ -267,17 +267,17 @@ def load(raw: Mapping[str, Any]) -> CachedName:
     try:
         return CachedName(
             seen={
-                ip_address(a): datetime.fromisoformat(t)
+                ip_address(_text(a)): _time(t)
                 for t, found in raw["seen"].items()
                 for a in found
             },
             last=raw["last"] and DnsOutcome(raw["last"]),
-            succeeded=raw["succeeded"] and datetime.fromisoformat(raw["succeeded"]),
+            succeeded=raw["succeeded"] and _time(raw["succeeded"]),
             failures=int(raw["failures"]),
             growth=int(raw["growth"]),
-            rotated=raw["rotated"] and datetime.fromisoformat(raw["rotated"]),
+            rotated=raw["rotated"] and _time(raw["rotated"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         message = f"remembered addresses cannot be read: {error!r}"
         raise ValueError(message) from error
 
@@ -300,6 +300,19 @@ def _rotating(memory: CachedName, limits: DnsLimits) -> bool:
         and memory.succeeded is not None
         and memory.succeeded - memory.rotated <= limits.grace
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a number is no address")  # Python would read one
+    return value
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("a time without its offset compares with no other")
+    return time
 
 
 def _iso(time: datetime) -> str:

@@ -8,6 +8,7 @@ from tests.unit.companion.egress.egress_world import DENY, HOME, EgressWorld
 from webhook.cluster.errors import ClusterError, Forbidden, Unavailable
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.dns_controller import CACHE
+from webhook.egress.destinations import load_former
 from webhook.egress.dns_cache import (
     DnsAnswer,
     DnsOutcome,
@@ -222,6 +223,23 @@ def test_who_leads_again_takes_over_what_another_leader_saw(
 
     assert world.opened() == ["203.0.113.7/32", "203.0.113.8/31"]
     assert world.saved(NAME) == ["203.0.113.7", "203.0.113.8", "203.0.113.9"]
+
+
+def test_a_server_that_keys_named_until_lately_is_saved_too(
+    world: EgressWorld,
+) -> None:
+    """Whoever plans what the companion plans reads it there, until its time is over."""
+    world.step()
+    world.keys.set("default", TRACKING_URI=f"https://{OTHER}")
+    world.step(10)
+    body = world.user.get(CONFIG_MAP, HOME.name, HOME.namespace)
+    within = load_former(body)
+    world.step(6 * 3600)
+    world.step(10)
+    body = world.user.get(CONFIG_MAP, HOME.name, HOME.namespace)
+
+    assert [one.text for one in within["default"]] == [f"{NAME}:443"]
+    assert load_former(body) == {}
 
 
 def test_what_is_known_is_saved_at_most_every_five_seconds(world: EgressWorld) -> None:

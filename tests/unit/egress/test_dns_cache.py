@@ -125,12 +125,23 @@ def test_a_restart_changes_nothing() -> None:
     assert load(dump(CachedName.empty())) == CachedName.empty()
 
 
+EMPTY = dump(CachedName.empty())
+
+
 @pytest.mark.parametrize(
-    "raw", [{}, {"seen": []}, dump(CachedName.empty()) | {"last": "x"}]
+    "raw",
+    [
+        {},
+        {"seen": []},
+        EMPTY | {"last": "x"},
+        EMPTY | {"seen": {"2026-01-02T03:04:05+00:00": [False]}},
+        EMPTY | {"succeeded": "2026-01-02T03:04:05"},
+        EMPTY | {"failures": float("inf")},
+    ],
 )
 def test_what_is_not_a_memory_is_refused(raw: dict[str, object]) -> None:
     """Somebody edited the ConfigMap."""
-    with pytest.raises(ValueError, match=r"x|cannot be read"):
+    with pytest.raises(ValueError, match=r"x|cannot be read|without its offset"):
         load(raw)
 
 
