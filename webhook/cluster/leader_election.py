@@ -84,10 +84,7 @@ def may_acquire(found: LeaseRecord, *, identity: str, unchanged: float) -> bool:
 
 
 class LeaderElector:
-    """Candidate for one Lease; `run` in a thread, or `step` by hand.
-
-    `release` may be called from another thread than `run`.
-    """
+    """Candidate for one Lease, which may be released from another thread."""
 
     def __init__(
         self,
@@ -130,11 +127,6 @@ class LeaderElector:
     def holder(self) -> str:
         """Return who held it when last seen; empty when nobody did."""
         return self._seen.holder if self._seen else ""
-
-    def run(self, stop: threading.Event) -> None:
-        """Take, renew and retake until `stop`; letting go is `release`."""
-        while not stop.wait(self.step()):
-            pass
 
     def step(self) -> float:
         """Try once to take or renew; return the seconds until the next attempt."""

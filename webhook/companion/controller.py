@@ -6,7 +6,7 @@ which status, metrics and Events read, and nothing else.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -185,11 +185,6 @@ class Controller(Generic[R]):
         finally:
             self.queue.done(key)
         return True
-
-    def notices(self) -> Iterator[Notice]:
-        """Return the Events that the latest results ask for."""
-        for result in self.results.items().values():
-            yield from result.notices
 
     def _reconcile(self, key: str) -> R | None:
         try:
