@@ -43,7 +43,8 @@ class ObjectStore(Generic[T]):
         """Start empty."""
         self._lock = threading.Lock()
         self._items: _Items[T] = {}
-        self._by_namespace: dict[str, set[ObjectKey]] = {}
+        self._by_namespace: dict[str, set[ObjectKey]] | None = None
+        """Made when it is first asked for: of most kinds, nobody asks."""
         self._unprojected: dict[ObjectKey, str] = {}
         self._deleted: OrderedDict[ObjectKey, int] = OrderedDict()
         self._written: set[ObjectKey] = set()
@@ -54,6 +55,10 @@ class ObjectStore(Generic[T]):
         with self._lock:
             if namespace is None:
                 return {key: item for key, (_, item) in self._items.items()}
+            if self._by_namespace is None:
+                self._by_namespace = {}
+                for key in self._items:
+                    self._index(key)
             keys = self._by_namespace.get(namespace, ())
             return {key: self._items[key][1] for key in keys}
 
@@ -108,10 +113,10 @@ class ObjectStore(Generic[T]):
             if len(self._deleted) > _TOMBSTONES:
                 self._deleted.popitem(last=False)
             unread = self._unprojected.pop(key, None)
-            keys = self._by_namespace.get(key.namespace, set())
-            keys.discard(key)
-            if not keys:
-                self._by_namespace.pop(key.namespace, None)
+            if known is not None and self._by_namespace is not None:
+                self._by_namespace[key.namespace].discard(key)
+                if not self._by_namespace[key.namespace]:
+                    del self._by_namespace[key.namespace]
             return known is not None or unread is not None
 
     def begin_list(self) -> None:
@@ -124,7 +129,7 @@ class ObjectStore(Generic[T]):
         upto = metadata.parse_revision(listing.version)
         with self._lock:
             before, unread = self._items, self._unprojected
-            self._items, self._by_namespace, self._unprojected = {}, {}, {}
+            self._items, self._by_namespace, self._unprojected = {}, None, {}
             for key, (revision, item) in listing.items.items():
                 self._keep(key, revision, item, before.get(key))
             # What was written while the list was under way is newer than the list;
@@ -163,7 +168,11 @@ class ObjectStore(Generic[T]):
         else:
             self._unprojected.pop(key, None)
         self._items[key] = revision, item
-        self._by_namespace.setdefault(key.namespace, set()).add(key)
+        self._index(key)
+
+    def _index(self, key: ObjectKey) -> None:
+        if self._by_namespace is not None:
+            self._by_namespace.setdefault(key.namespace, set()).add(key)
 
 
 def _state(
