@@ -3,8 +3,10 @@
 The service account's token file is read again whenever the kubelet has replaced it.
 """
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -120,14 +122,43 @@ def load_kubeconfig(
             config_base_path=None,
             config_persister=merged.save_changes,
         )
-        loader.load_and_set(configuration)
+        with _said() as said:
+            loader.load_and_set(configuration)
         namespace = loader.current_context["context"].get("namespace") or "default"
     except (ConfigException, OSError) as error:
         # Behind a brace it quotes the file, credentials among it.
         raise NoAccessError(f"kubeconfig: {str(error).partition('{')[0]}") from None
     except (YAMLError, AttributeError, KeyError, TypeError, ValueError):
         raise NoAccessError(f"kubeconfig: {found} cannot be read as one") from None
+    if said and not configuration.api_key and not configuration.cert_file:
+        # Of a plugin that fails the library says why, and goes on without.
+        raise NoAccessError(f"kubeconfig: {said[-1].partition('{')[0]}")
+    if not all(map(_is_sendable, configuration.api_key.values())):
+        # The library would say so by quoting it.
+        raise NoAccessError(f"kubeconfig: a token in {found} has a character too many")
     return _connect(configuration, namespace, manager)
+
+
+@contextmanager
+def _said() -> Iterator[list[str]]:
+    """Keep what the library logs, which quotes the file, from standard error."""
+    said: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return False
+
+    logger = logging.getLogger()
+    logger.addFilter(keep)
+    try:
+        yield said
+    finally:
+        logger.removeFilter(keep)
+
+
+def _is_sendable(token: str) -> bool:
+    """Return whether a header can carry it; one with a line's end cannot."""
+    return token.isascii() and token.isprintable()
 
 
 def _configuration() -> Configuration:
