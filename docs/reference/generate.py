@@ -78,9 +78,9 @@ def _alerts(text: str) -> str:
             f"{fill(description, 118)}\n\n```text\n{expression}\n```\n"
         )
     return (
-        "# Alerts\n\nWhat `metrics.prometheusRule.enabled` installs, what each means and "
-        "what to do. Expressions leave out the\nrelease's namespace; words in capitals "
-        "follow from the [values](values.md).\n\n" + "\n".join(sections)
+        "# Alerts\n\nWhat `metrics.prometheusRule.enabled` installs, what each means "
+        "and what to do. Expressions leave out the release's\nnamespace; words in "
+        "capitals follow from the [values](values.md).\n\n" + "\n".join(sections)
     )
 
 
