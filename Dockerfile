@@ -1,7 +1,6 @@
 # The one image of both processes: `serve` and `companion`.
 #
-#   docker build --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse HEAD) .
-#   buildah bud  --build-arg …                                              (the same)
+#   make image        with docker, podman or buildah; tags it as the chart asks for it
 #
 # `.ci/run bases` writes the digest that each base's tag has now behind it, and a release is
 # built on nothing without one (`.ci/run bases-check`): docs/explanation/supply-chain.md. The
@@ -56,7 +55,7 @@ RUN mkdir -p /project/share \
         --debian /base/status --os-release /base/os-release >/project/share/sbom.cdx.json
 
 FROM ${BASE}
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 ARG BASE
 LABEL org.opencontainers.image.title="Michelangelo tracking injector" \

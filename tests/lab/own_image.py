@@ -16,6 +16,7 @@ from typing import Final
 from tests.lab import oci, system
 from tests.lab.build import Draft, Say, Toolbox, run_long
 from tests.lab.tools import LabError
+from webhook import __version__
 
 REPOSITORY: Final = "lab.local/tracking-injector"
 TAG: Final = "lab"
@@ -67,7 +68,7 @@ def _bud(toolbox: Toolbox, *how: str, say: Say) -> None:
     run_long(
         [
             *(*_buildah(toolbox), "bud", "--isolation=chroot", "--pull=never"),
-            *(*bases, *how, str(_PROJECT)),
+            *(*bases, f"--build-arg=VERSION={__version__}", *how, str(_PROJECT)),
         ],
         what="the product's image",
         unit="lines from buildah",
