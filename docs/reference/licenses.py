@@ -54,11 +54,10 @@ def license_of(about: PackageMetadata) -> LicenseExpression:
     Raises:
         LicenseError: Its metadata names none, or one that SPDX does not know.
     """
-    classifiers = about.get_all("Classifier") or []
+    classifiers = _all(about, "Classifier")
     known = [one.removeprefix(_CLASSIFIER) for one in classifiers if _CLASSIFIER in one]
-    said = (
-        about.get("License-Expression") or about.get("License") or " AND ".join(known)
-    )
+    given = *_all(about, "License-Expression"), *_all(about, "License")
+    said = given[0] if given else " AND ".join(known)
     try:
         found = _SPDX.parse(_SPELLED.get(said, said), validate=True)
     except ExpressionError as error:
@@ -67,6 +66,10 @@ def license_of(about: PackageMetadata) -> LicenseExpression:
     if found is None:
         raise LicenseError(f"{about['Name']} names no license")
     return found
+
+
+def _all(about: PackageMetadata, name: str) -> list[str]:
+    return [one for one in about.get_all(name) or () if one]
 
 
 def is_compatible(found: LicenseExpression) -> bool:
