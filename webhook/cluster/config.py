@@ -189,28 +189,33 @@ def _loader(origin: str, context: str | None) -> KubeConfigLoader:
     )
 
 
-class _Said(logging.Handler):
-    """Keeps what the official client logs, where it should have raised."""
+class _Said(logging.Filter):
+    """Keeps what this thread logs, from everybody else too: it may quote the file.
+
+    The official client logs where it should have raised.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
         self._thread = threading.get_ident()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.lines.append(record.getMessage())
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread != self._thread:
+            return True
+        self.lines.append(record.getMessage())
+        return False
 
 
 @contextmanager
 def _logged_here() -> Iterator[list[str]]:
     """Give what this thread logs to the root logger meanwhile."""
-    handler, root = _Said(), logging.getLogger()
-    root.addHandler(handler)
+    said, root = _Said(), logging.getLogger()
+    root.addFilter(said)
     try:
-        yield handler.lines
+        yield said.lines
     finally:
-        root.removeHandler(handler)
+        root.removeFilter(said)
 
 
 def _check_plugin(

@@ -7,6 +7,7 @@ read; one that reads nothing is named here with its reason.
 import io
 import itertools
 import logging
+import tarfile
 import threading
 import traceback
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from webhook.cli.main import cli
 INPUTS: Final = 100
 """Of each command, at least."""
 READS_NOTHING: Final = {
+    "completion": "prints a script of the shell's",
     "demo": "shows the captured reviews",
     "serve": "reads a certificate and its settings: tests/server/test_operation.py",
 }
@@ -136,6 +138,20 @@ def written(folder: Path, kind: str, texts: list[bytes]) -> list[str]:
     return [str(path) for path in paths]
 
 
+def files(folder: Path) -> Iterator[str]:
+    """What the command has written there, archives unpacked; it is gone then."""
+    for path in sorted(folder.iterdir()):
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
+                for one in archive:
+                    inner = archive.extractfile(one)
+                    yield one.name
+                    yield inner.read().decode("utf-8", "replace") if inner else ""
+        else:
+            yield path.read_text("utf-8", "replace")
+        path.unlink()
+
+
 def everything(result: Result, log: io.StringIO, name: str) -> str:
     """Whatever a person or a log collector would have seen."""
     silent = name in PRINTS and result.exit_code == 0
@@ -153,8 +169,10 @@ def test_no_piece_of_a_value_is_said(
     """Neither in what it prints, nor in an error, nor in a library's log."""
     if name in READS_NOTHING:
         return
-    monkeypatch.chdir(tmp_path)
-    given = list(lines(name, tmp_path, server))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    given = list(lines(name, tmp_path / "in", server))
     log = io.StringIO()
     handler = logging.StreamHandler(log)
     logging.getLogger().addHandler(handler)
@@ -163,7 +181,8 @@ def test_no_piece_of_a_value_is_said(
     try:
         for words in given:
             result = CliRunner().invoke(cli, words, input="", env=environ)
-            found = pieces(everything(result, log, name))
+            seen = [everything(result, log, name), *files(tmp_path / "out")]
+            found = pieces("\n".join(seen))
             if found:
                 said[" ".join(words)] = found
             log.truncate(0)
