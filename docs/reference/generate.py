@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise, takewhile
 from pathlib import Path
+from textwrap import fill
 from types import ModuleType
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ DOCS = "https://github.com/michelangelo-ai/tracking-injector/blob/main/docs"
 def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
     return {
+        "alerts.md": _alerts((CHART / "files" / "alerts.yaml").read_text("utf-8")),
         "cli.md": _command_line(),
         "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
@@ -74,6 +76,32 @@ def pages() -> dict[str, str]:
         ),
         "version.schema.json": _schema(VersionDocument),
     }
+
+
+_LABEL_IN_TEXT = re.compile(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}")
+
+
+def _alerts(text: str) -> str:
+    """A section for each alert, under the name that its `runbook_url` ends with."""
+    sections = []
+    for alert in yaml.safe_load(text)["alerts"]:
+        summary, description = (
+            _LABEL_IN_TEXT.sub(lambda label: label[1].upper(), alert[part])
+            for part in ("summary", "description")
+        )
+        severity = alert["severity"]
+        lasting = f", after {alert['for']}" if "for" in alert else ""
+        expression = re.sub(r"\$OWN(, )?", "", alert["expr"]).replace("{}", "")
+        sections.append(
+            f"## {alert['alert']}\n\n"
+            f"{fill(f'**{summary}** ({severity}{lasting})', 118)}\n\n"
+            f"{fill(description, 118)}\n\n```text\n{expression}\n```\n"
+        )
+    return (
+        "# Alerts\n\nWhat `metrics.prometheusRule.enabled` installs, what each means "
+        "and what to do. Expressions leave out the release's\nnamespace; words in "
+        "capitals follow from the [values](values.md).\n\n" + "\n".join(sections)
+    )
 
 
 def _read(path: Path) -> str:

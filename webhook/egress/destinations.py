@@ -39,6 +39,8 @@ from webhook.uri import (
 FORMER_FIELD: Final = "servers.json"
 """In the ConfigMap that remembers addresses: servers that keys named until lately."""
 _ASKING: Final = (EgressReason.HOST_NEEDED, EgressReason.STORE_HOST_NEEDED)
+_PLAIN: Final = re.compile(r"[-.:\[\]\w]+(/\d+)?(:\d+)?", re.ASCII)
+"""Such as a host, an address, a range and a port are, and no URI is."""
 _EXTRA: Final = re.compile(
     r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>\d+))?"
 )
@@ -133,7 +135,8 @@ def parse_extra(text: str, origin: str) -> Destination:
         origin: The setting, for messages.
 
     Raises:
-        ValueError: It is neither; the message names the setting and the text.
+        ValueError: It is neither; the message names the setting, and the text unless
+            that might be a URI with a credential.
     """
     try:
         return Destination(str(ip_network(text, strict=False)), 443, origin)
@@ -151,8 +154,9 @@ def parse_extra(text: str, origin: str) -> Destination:
             return Destination(str(ip_network(host, strict=False)), port, origin)
         return Destination(canonical_host(host), port, origin)
     except ValueError as error:
-        message = f"{origin}: {text!r} is not a destination: {error}"
-        raise ValueError(message) from error
+        shown = repr(text) if _PLAIN.fullmatch(text) else "an entry"
+        message = f"{origin}: {shown} is not a destination: {error}"
+        raise ValueError(message) from None
 
 
 def dump_former(former: Mapping[str, Iterable[Destination]]) -> dict[str, str]:

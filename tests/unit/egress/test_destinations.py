@@ -411,11 +411,22 @@ def test_a_setting_names_a_host_or_a_range(text: str, host: str, port: int) -> N
     assert parse_extra(text, "hosts") == Destination(host, port, "hosts")
 
 
-@pytest.mark.parametrize("text", ["", "a:b", "a:0", "a:70000", "1.2.3.0/99:1", "-x"])
+@pytest.mark.parametrize("text", ["a:b", "a:0", "a:70000", "1.2.3.0/99:1", "-x"])
 def test_a_bad_setting_is_named_with_its_text(text: str) -> None:
-    """Settings are no secrets."""
+    """So that it is found among many."""
     with pytest.raises(ValueError, match=re.escape(f"hosts: {text!r}")):
         parse_extra(text, "hosts")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "https://u:pass@t.example", "u:pass@t.example:80", "//u:pass@t", "a b"]
+)
+def test_what_may_be_a_uri_with_a_password_is_not_repeated(text: str) -> None:
+    """It would end up in the log of a pod that does not start."""
+    with pytest.raises(ValueError, match="hosts: an entry is not a dest") as caught:
+        parse_extra(text, "hosts")
+
+    assert "pass" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
