@@ -4,6 +4,7 @@ The key is the namespace. It reports and never acts: no training job is restarte
 key. Names of keys are told, values are not even read.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,12 @@ from webhook.companion.projections import (
     TaskPod,
     pod_reference,
 )
-from webhook.injection.policy import Precedence
+from webhook.injection.environment import (
+    KnownSources,
+    VariableSource,
+    environment,
+)
+from webhook.injection.names import MIRROR_SECRET
 from webhook.injection.reasons import InjectionReason
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
@@ -105,6 +111,7 @@ _BY_DECISION = MappingProxyType(
     }
 )
 
+_OLDER = (VariableSource.CONFIG_MAP, VariableSource.CONFIG_MAP_KEY)
 _REFERRING = (InjectionReason.ALREADY_INJECTED, InjectionReason.ALREADY_REFERENCED)
 
 
@@ -204,7 +211,6 @@ class AuditController:
         queue: WorkQueue,
         *,
         namespaces: NamespaceFilter,
-        precedence: Precedence,
     ) -> None:
         """Subscribe to pods, and to what they are compared with.
 
@@ -213,12 +219,10 @@ class AuditController:
             caches: what is known of the cluster.
             queue: gets the namespaces.
             namespaces: which of them may have keys.
-            precedence: in `override`, no ConfigMap shadows a key.
         """
         self._caches = caches
         self._queue = queue
         self._filter = namespaces
-        self._precedence = precedence
         self._owners = PodOwners(context.client, caches.pods)
         self._ready = False
         caches.namespaces.subscribe(
@@ -290,16 +294,22 @@ class AuditController:
         self, namespace: str, audited: Sequence[_Audited], mirror: MirrorState | None
     ) -> dict[str, str]:
         """Return the variables that a ConfigMap's older value wins, and which."""
-        if self._precedence is Precedence.OVERRIDE or mirror is None:
+        if mirror is None:
             return {}
-        ours = frozenset(mirror.keys)
+        known = KnownSources(
+            secrets={MIRROR_SECRET: dict.fromkeys(mirror.keys, "")},
+            config_maps={
+                key.name: dict.fromkeys(names, "")
+                for informer in self._caches.config_maps
+                for key, names in informer.items(namespace).items()
+            },
+        )
         shadowed = {}
-        sources = {source for one in audited for source in one.pod.config_maps}
-        for prefix, name in sorted(sources):
-            for informer in self._caches.config_maps:
-                theirs = informer.get(ObjectKey(namespace, name)) or ()
-                for variable in ours.intersection(prefix + key for key in theirs):
-                    shadowed[variable] = f"{CONFIG_MAP.name}/{name}"
+        for sources in sorted({s for one in audited for s in one.pod.environments}):
+            variables = environment(json.loads(sources), known).variables
+            for name in variables.keys() & set(mirror.keys):
+                if variables[name].kind in _OLDER:
+                    shadowed[name] = f"{CONFIG_MAP.name}/{variables[name].object_name}"
         return dict(sorted(shadowed.items()))
 
     def _changed(self, key: ObjectKey) -> None:

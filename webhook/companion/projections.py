@@ -6,6 +6,7 @@ A projection may raise on an object that it cannot read: the informer keeps what
 """
 
 import base64
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ class TaskPod:
         reason: what the webhook would say about it now.
         started: when the first of its task containers last started, if it runs.
         owner: its controller, if any.
-        config_maps: (prefix, name) of each ConfigMap in a task container's `envFrom`.
+        environments: `environment_sources` of each of its task containers.
     """
 
     uid: str
@@ -145,7 +146,7 @@ class TaskPod:
     reason: InjectionReason
     started: datetime | None
     owner: ObjectReference | None
-    config_maps: tuple[tuple[str, str], ...]
+    environments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +228,21 @@ def task_pod(body: Json) -> TaskPod:
         reason=InjectionReason.ALREADY_INJECTED if injected else _decided(body),
         started=_started(status, names),
         owner=controller_of(body),
-        config_maps=tuple(
-            (sys.intern(source.get("prefix") or ""), sys.intern(name))
-            for container in tasks
-            for source in container.get("envFrom") or ()
-            if (name := (source.get("configMapRef") or {}).get("name"))
-        ),
+        environments=tuple(map(environment_sources, tasks)),
     )
+
+
+def environment_sources(container: Json) -> str:
+    """Return a container's `env` and `envFrom` as JSON, without any literal.
+
+    So it holds no value, and pods of one template share one text.
+    """
+    kept = [
+        {field: entry[field] for field in ("name", "valueFrom") if entry.get(field)}
+        for entry in container.get("env") or ()
+    ]
+    sources = {"envFrom": container.get("envFrom") or [], "env": kept}
+    return sys.intern(json.dumps(sources, sort_keys=True))
 
 
 def is_candidate(body: Json) -> bool:
