@@ -65,6 +65,13 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
+{{/* Of a test's container: a namespace may want every container to have limits. */}}
+{{- define "tracking-injector.testResources" -}}
+resources:
+  requests: {cpu: 10m, memory: 64Mi}
+  limits: {cpu: 500m, memory: 128Mi}
+{{- end }}
+
 {{/* Memory for what a library insists on writing. */}}
 {{- define "tracking-injector.scratchVolume" -}}
 - name: scratch
