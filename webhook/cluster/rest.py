@@ -155,13 +155,14 @@ class RestClient:
             content=_MERGE,
         )
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
         """Create; `AlreadyExists` where the name is taken."""
+        tried = {"dryRun": "All"} if dry_run else {}
         return self._call(
             kind,
             verb="POST",
             path=kind.path(metadata.key(body).namespace),
-            query={"fieldManager": self._manager},
+            query={"fieldManager": self._manager} | tried,
             body={"apiVersion": kind.api_version, "kind": kind.name} | body,
         )
 
