@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Keep mirrors and report on task pods in every labeled namespace.",
     ),
     "status": ("webhook.cli.status", "Show how every labeled namespace stands."),
+    "doctor": (
+        "webhook.cli.doctor",
+        "Prove that it works, and name the true cause where it does not.",
+    ),
     "certs": ("webhook.cli.certs", "Look at the certificates, and rotate them."),
     "egress": (
         "webhook.cli.egress",
