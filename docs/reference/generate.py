@@ -14,7 +14,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import yaml
@@ -30,6 +30,8 @@ from webhook.companion.certificates.reasons import RotationReason
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.status import StatusReason
 from webhook.companion.watches import WatchReason
+from webhook.doctor.check import Check
+from webhook.doctor.registry import CLUSTER, NAMESPACE, PREFLIGHT, PROBE
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
@@ -47,6 +49,7 @@ CHART = HERE.parents[1] / "charts" / "tracking-injector"
 def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
     return {
+        "checks.md": _checks(),
         "cli.md": _command_line(),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
@@ -69,6 +72,34 @@ def _command_line() -> str:
         "# Command line\n\nWhat `--help` says, of each command. As "
         "`kubectl-tracking` on the path, the program is `kubectl tracking` as well.\n\n"
         + "\n".join(sections)
+    )
+
+
+def _checks() -> str:
+    sections = [
+        f"## {title}\n\n"
+        + "\n".join(_check(one) for checks in groups.values() for one in checks)
+        for title, groups in (
+            ("Before an install, `--pre`", PREFLIGHT),
+            ("Of the installation", CLUSTER),
+            ("Of each compute namespace", NAMESPACE),
+            ("From inside of a pod, `--probe`", PROBE),
+        )
+    ]
+    return (
+        "# Checks\n\nWhat `kubectl tracking doctor` examines, in the order of causes: "
+        "what comes first among the failures\nis what has to be mended first. The faults "
+        "that it was tried on are in [their own table](faults.md).\n\n"
+        + "\n".join(sections)
+    )
+
+
+def _check(check: Check[Any]) -> str:
+    """Return a check's section; its heading is what `see:` links to."""
+    after = f" Not examined after `{'`, `'.join(check.after)}`." if check.after else ""
+    return (
+        f"### {check.code}\n\n{check.outcome.symbol} {check.sentence}\n\n"
+        f"In order: {check.title}.{after}\n\n```console\n{check.remedy}\n```\n"
     )
 
 

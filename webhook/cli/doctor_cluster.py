@@ -278,13 +278,18 @@ def _entry(raw: Mapping[str, Any]) -> CalledEntry:
         name=raw["name"],
         namespaces=Selector.parse(raw.get("namespaceSelector") or {}),
         objects=Selector.parse(raw.get("objectSelector") or {}),
-        creates_pods=any(map(_creates_pods, raw.get("rules") or ())),
+        creates_pods=is_called_for_pods(raw),
         failure_policy=raw.get("failurePolicy") or "Fail",
         reinvocation=raw.get("reinvocationPolicy") or "Never",
         side_effects=raw.get("sideEffects") or "",
         path=service.get("path") or "/mutate",
         port=service.get("port") or 443,
     )
+
+
+def is_called_for_pods(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry of a configuration is called when a pod is created."""
+    return any(map(_creates_pods, entry.get("rules") or ()))
 
 
 def _creates_pods(rule: Mapping[str, Any]) -> bool:
@@ -309,7 +314,7 @@ def _ours(body: Json) -> str:
 def _mutates_spark_pods(body: Json) -> bool:
     return any(
         str(one.get("name")).endswith(_SPARK)
-        and any(map(_creates_pods, one.get("rules") or ()))
+        and is_called_for_pods(one)
         for one in body.get("webhooks") or ()
     )
 

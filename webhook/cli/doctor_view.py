@@ -46,8 +46,10 @@ class Examination:
 
     @property
     def failed(self) -> bool:
-        """Return whether anything is not in order."""
-        return bool(self.error) or any(one.is_trouble for one in self.diagnoses)
+        """Return whether anything has to be mended; a warning alone has not."""
+        return bool(self.error) or any(
+            one.outcome is Outcome.FAILURE for one in self.diagnoses
+        )
 
 
 def as_table(examinations: Sequence[Examination], *, every: bool) -> str:

@@ -83,3 +83,10 @@ ACCESS_REVIEW: Final = ResourceType(
     "subjectaccessreviews",
     namespaced=False,
 )
+OWN_ACCESS_REVIEW: Final = ResourceType(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+    namespaced=False,
+)

@@ -70,7 +70,8 @@ class RestClient:
 
     def __init__(self, client: ApiClient, *, manager: str) -> None:
         """Take a connected client; writes are made in the name of `manager`."""
-        self._client = client
+        self.api = self._client = client
+        """The client itself, for `webhook.cluster.tunnel`."""
         self._manager = manager
         self._date = ""
 
