@@ -17,16 +17,21 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import click
+import msgspec
 import yaml
 from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
+from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
+from webhook.cli.status_document import StatusDocument
+from webhook.cli.version import VersionDocument
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.rest import RestClient
 from webhook.companion.audit import AuditReason
 from webhook.companion.build import Outside, build_companion
 from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.status import StatusReason
 from webhook.companion.watches import WatchReason
@@ -51,12 +56,22 @@ def pages() -> dict[str, str]:
     return {
         "checks.md": _checks(),
         "cli.md": _command_line(),
+        "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
         "reasons.md": _reasons(),
+        "report.schema.json": _schema(PublishedReport),
         "settings.md": _settings(),
+        "status.schema.json": _schema(StatusDocument),
         "values.md": _values((CHART / "values.yaml").read_text(encoding="utf-8")),
+        "version.schema.json": _schema(VersionDocument),
     }
+
+
+def _schema(document: type) -> str:
+    """The JSON Schema, draft 2020-12, of what a command prints with `-o json`."""
+    text = json.dumps(msgspec.json.schema(document), indent=2)
+    return f"{text}\n"
 
 
 def _command_line() -> str:

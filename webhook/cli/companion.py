@@ -39,7 +39,9 @@ _FLUSH_SECONDS: Final = 0.1
 
 @click.command()
 @cluster_options
-@click.option("-n", "--namespace", help="Release namespace; the context's otherwise.")
+@click.option(
+    "--release-namespace", help="Of the release; the pod's or context's otherwise."
+)
 @click.option("--once", is_flag=True, help="Bring everything in order, then exit.")
 @click.option(
     "--remove-all",
@@ -54,7 +56,7 @@ _FLUSH_SECONDS: Final = 0.1
 def companion(
     kubeconfig: Path | None,
     context: str | None,
-    namespace: str | None,
+    release_namespace: str | None,
     *,
     once: bool,
     remove_all: bool,
@@ -72,8 +74,8 @@ def companion(
     log = JsonLog(lambda lines: os.write(1, lines), now, flush_seconds=_FLUSH_SECONDS)
     try:
         settings = CompanionSettings.from_environ(environ)
-        if namespace:
-            settings = replace(settings, release_namespace=namespace)
+        if release_namespace:
+            settings = replace(settings, release_namespace=release_namespace)
         connection = connect(environ, kubeconfig=kubeconfig, context=context)
         built = build_companion(
             connection,

@@ -2,32 +2,24 @@
 
 import re
 import time
-from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import click
-from cryptography import x509
 
-from certs.model import root_of
-from webhook.cli.doctor_cluster import ClusterReader
-from webhook.cli.doctor_namespace import NamespaceReader
+from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_view import FORMATS, Examination
-from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
-from webhook.cluster.interface import KubeClient
-from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
-from webhook.companion.observation.observe import observe
-from webhook.companion.observation.release import ReleaseName, find_releases
-from webhook.companion.observation.unknown import Unknown
-from webhook.doctor.check import Diagnosis, Outcome, examine_all
-from webhook.doctor.facts import ServedCertificate
-from webhook.doctor.registry import CLUSTER, NAMESPACE
+from webhook.cli.errors import no_access, sentence
+from webhook.cli.kubeconfig import kubeconfig_path, now, process_environ
+from webhook.cli.release import ClusterChoice, with_cluster
+from webhook.cluster.config import NoAccessError, context_names
+from webhook.cluster.errors import ClusterError
+from webhook.cluster.tunnel import Tunnel
 
 _EVERY: Final = 3.0
 """Seconds between two examinations of `--wait`."""
-_HANDSHAKE: Final = 2.0
-"""Seconds for one; more than a webhook gets in the cluster it is to be judged by."""
 
 
 class Duration(click.ParamType[float]):
@@ -47,54 +39,23 @@ class Duration(click.ParamType[float]):
         return int(match[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
 
 
-def examine(
-    client: KubeClient, release: ReleaseName, namespaces: Sequence[str], at: datetime
-) -> tuple[Diagnosis, ...]:
-    """Return every diagnosis of a release, the cluster's first."""
-    facts = ClusterReader(client, serve).read(observe(client, release, at))
-    diagnoses = examine_all(CLUSTER, facts)
-    failed = frozenset(
-        one.check.code for one in diagnoses if one.outcome is Outcome.FAILURE
-    )
-    reader = NamespaceReader(client, facts, facts.time or at)
-    for one in reader.read(namespaces):
-        found = examine_all(NAMESPACE, one, namespace=one.name, failed=failed)
-        diagnoses += found
-    return diagnoses
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is examined of each cluster.
 
+    Attributes:
+        namespaces: only these; empty means every labeled one.
+        pre: the cluster before an install, instead of an installation.
+        probes: also from inside of pods.
+    """
 
-def serve(
-    replicas: Sequence[ReplicaAddress], bundle: bytes, name: str
-) -> tuple[ServedCertificate, ...]:
-    """Ask every replica what it serves, as kube-apiserver asks."""
-    prober = TlsProber(name, timeout=_HANDSHAKE)
-    return tuple(_served(prober, one, bundle) for one in replicas)
-
-
-def _served(
-    prober: TlsProber, replica: ReplicaAddress, bundle: bytes
-) -> ServedCertificate:
-    der, trusted = prober.certificate(replica, bundle)
-    if not der:
-        return ServedCertificate(replica=str(replica), reached=False)
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        names = certificate.extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        ).value.get_values_for_type(x509.DNSName)
-    except (ValueError, x509.ExtensionNotFound):
-        return ServedCertificate(replica=str(replica), reached=True, trusted=trusted)
-    return ServedCertificate(
-        replica=str(replica),
-        reached=True,
-        certificate=root_of(certificate),
-        names=frozenset(names),
-        trusted=trusted,
-    )
+    namespaces: tuple[str, ...]
+    pre: bool
+    probes: bool
 
 
 @click.command()
-@cluster_options
+@with_cluster
 @click.option(
     "-n",
     "--namespace",
@@ -104,18 +65,30 @@ def _served(
     "again.",
 )
 @click.option(
-    "--release",
-    metavar="NAMESPACE[/NAME]",
-    default="",
-    help="Where the chart is installed, and what its objects are called; searched "
-    "otherwise.",
+    "-A",
+    "--all-contexts",
+    is_flag=True,
+    help="Every context of the kubeconfig; one that does not answer hides no other.",
+)
+@click.option(
+    "--pre",
+    is_flag=True,
+    help="Before an install: versions, rights, what the platform does differently. "
+    "--release says where it is meant for.",
+)
+@click.option(
+    "--probe",
+    "probes",
+    is_flag=True,
+    help="Go the way to the tracking server from inside of a task pod, else by a short "
+    "Job: it takes the rights to do so.",
 )
 @click.option(
     "--wait",
     type=Duration(),
     default=0,
     metavar="TIME",
-    help="Examine again until everything is in order, for that long, such as 2m.",
+    help="Examine again until nothing fails, for that long, such as 2m.",
 )
 @click.option("--all", "every", is_flag=True, help="Show the checks in order too.")
 @click.option(
@@ -127,11 +100,12 @@ def _served(
     help="json and junit have every check.",
 )
 def doctor(  # noqa: PLR0913 - one for each option
-    kubeconfig: Path | None,
-    context: str | None,
     *,
+    choice: ClusterChoice,
     namespaces: tuple[str, ...],
-    release: str,
+    all_contexts: bool,
+    pre: bool,
+    probes: bool,
     wait: float,
     every: bool,
     output: str,
@@ -139,59 +113,82 @@ def doctor(  # noqa: PLR0913 - one for each option
     """Prove that tracking keys reach every task, and name the true cause if not.
 
     Checks go in the order of causes: what comes first among the failures is what has
-    to be mended first. Nothing is changed: pods are created in dry runs only. With
-    fewer rights it examines less, and names the right that is missing.
+    to be mended first. Nothing is changed: pods are created in dry runs only, and by
+    --probe alone a Job, which is deleted again. With fewer rights it examines less,
+    and names the right that is missing. No value is ever printed.
 
     \b
     Examples:
-      kubectl tracking doctor                 the installation, all namespaces
-      kubectl tracking doctor -n ray          one namespace besides
-      kubectl tracking doctor --wait 2m       right after an install
+      kubectl tracking doctor --pre           before an install
+      kubectl tracking doctor --wait 2m       right after it
+      kubectl tracking doctor -n ray --probe  one namespace, from inside of a pod
       kubectl tracking doctor -o junit        for CI
 
     \b
     Exit codes:
-      0  everything is in order
-      1  something is not
-      2  no access, or bad arguments
+      0    nothing fails; there may be warnings
+      1    something does
+      2    no access, no release, or bad arguments
+      130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
-    access = connect(process_environ(), kubeconfig=kubeconfig, context=context)
+    scope = Scope(namespaces=namespaces, pre=pre, probes=probes)
+    choices = _choices(choice) if all_contexts else [choice]
+    found = _until(lambda: _examine_all(choices, scope), wait)
+    click.echo(FORMATS[output](found, every=every))
+    if any(one.error for one in found):
+        raise SystemExit(2)
+    raise SystemExit(1 if any(one.failed for one in found) else 0)
+
+
+def _choices(choice: ClusterChoice) -> list[ClusterChoice]:
+    path = kubeconfig_path(process_environ(), choice.kubeconfig)
+    try:
+        return [replace(choice, context=name) for name in context_names(path)]
+    except NoAccessError as error:
+        raise no_access(error) from error
+
+
+def _until(
+    look: Callable[[], Sequence[Examination]], wait: float
+) -> Sequence[Examination]:
+    """Look again while something fails, as long as it was asked for."""
     until = time.monotonic() + wait
     while True:
-        found = _examined(access.resources, release, namespaces, context or "")
-        if not found.failed or time.monotonic() + _EVERY > until:
-            break
+        found = look()
+        failed = any(one.failed for one in found)
+        if not failed or time.monotonic() + _EVERY > until:
+            return found
         time.sleep(_EVERY)
-    click.echo(FORMATS[output]([found], every=every))
-    raise SystemExit(_code([found]))
 
 
-def _examined(
-    client: KubeClient, asked: str, namespaces: Sequence[str], context: str
-) -> Examination:
-    home, _, name = asked.partition("/")
-    releases = (
-        (ReleaseName(home, name),) if name else find_releases(client, namespace=home)
-    )
-    if isinstance(releases, Unknown):
-        return Examination(context=context, about="no release", error=releases.sentence)
-    if not releases:
-        where = f"in {home}" if home else "in this cluster"
-        return Examination(
-            context=context,
-            about="no release",
-            error=f"No release {where}: `kubectl tracking doctor --pre` says what an "
-            "install needs.",
-        )
-    release = releases[0]
-    return Examination(
-        context=context,
-        about=str(release),
-        diagnoses=examine(client, release, namespaces, now()),
-    )
+def _examine_all(choices: Sequence[ClusterChoice], scope: Scope) -> list[Examination]:
+    with ThreadPoolExecutor(len(choices) or 1) as pool:
+        return list(pool.map(lambda one: _examine(one, scope), choices))
 
 
-def _code(found: Sequence[Examination]) -> int:
-    if any(one.error for one in found):
-        return 2
-    return 1 if any(one.failed for one in found) else 0
+def _examine(choice: ClusterChoice, scope: Scope) -> Examination:
+    """Examine one cluster; what is in the way is its result."""
+    context = choice.context or ""
+    try:
+        access = choice.connect()
+        try:
+            tunnel = Tunnel(access.resources.api)
+            examiner = Examiner(
+                client=access.resources,
+                tunnel=tunnel,
+                probes=scope.probes,
+            )
+            if scope.pre:
+                home, _, name = choice.asked.partition("/")
+                home, name = home or "ml-tracking", name or "tracking-injector"
+                about = f"before an install of {name} in {home}"
+                found = examiner.preflight(home, name)
+                return Examination(context=context, about=about, diagnoses=found)
+            release = choice.release(access)
+            found = examiner.examine(release, scope.namespaces, now())
+            return Examination(context=context, about=str(release), diagnoses=found)
+        except ClusterError as error:
+            said = sentence(error, access)
+    except click.ClickException as error:
+        said = error.format_message()
+    return Examination(context=context, about="not examined", error=said)

@@ -44,7 +44,9 @@ from webhook.settings import Issuer
 
 T = TypeVar("T")
 
-Serves = Callable[[Sequence[ReplicaAddress], bytes, str], tuple[ServedCertificate, ...]]
+Serves = Callable[
+    [Sequence[ReplicaAddress], bytes, str], Piece[tuple[ServedCertificate, ...]]
+]
 """Asks replicas what they serve: addresses, the bundle, the server's name."""
 
 WORKERS: Final = 8
@@ -230,12 +232,15 @@ class ClusterReader:
         if isinstance(configuration, Unknown):
             return configuration
         bundles = {one.ca_bundle for one in configuration.entries} or {b""}
-        served = [self.serves(endpoints, bundle, name) for bundle in sorted(bundles)]
+        asked = [self.serves(endpoints, bundle, name) for bundle in sorted(bundles)]
+        served = []
+        for one in asked:
+            if isinstance(one, Unknown):
+                return one
+            served.append(one)
         # Where entries have different bundles, a replica has to satisfy each.
-        worst = [
-            min(each, key=lambda one: one.trusted) for each in zip(*served, strict=True)
-        ]
-        return tuple(worst)
+        pairs = zip(*served, strict=True)
+        return tuple(min(each, key=lambda one: one.trusted) for each in pairs)
 
     def _operators(self, reader: PieceReader) -> Piece[tuple[str, ...]]:
         groups = reader.ask(self.client.groups, "get", "/apis")
@@ -313,8 +318,7 @@ def _ours(body: Json) -> str:
 
 def _mutates_spark_pods(body: Json) -> bool:
     return any(
-        str(one.get("name")).endswith(_SPARK)
-        and is_called_for_pods(one)
+        str(one.get("name")).endswith(_SPARK) and is_called_for_pods(one)
         for one in body.get("webhooks") or ()
     )
 

@@ -39,7 +39,7 @@ from webhook.doctor.facts import (
     NamespaceFacts,
 )
 from webhook.doctor.namespaces import looks_mistyped
-from webhook.doctor.pods import KINDS, has_keys, hidden_keys, task_pod
+from webhook.doctor.pods import IMAGE, KINDS, has_keys, hidden_keys, task_pod
 from webhook.egress.network_policy import Pod
 from webhook.injection.names import (
     INJECT_ENABLED,
@@ -48,8 +48,6 @@ from webhook.injection.names import (
     INJECTED_TRUE,
 )
 
-_IMAGE: Final = "registry.k8s.io/pause:3.10"
-"""Where the release's own image is not known."""
 _ACTED: Final = timedelta(minutes=1)
 """Within which an operator says something about what it found."""
 _POD_SECURITY: Final = "violates PodSecurity"
@@ -169,7 +167,7 @@ class NamespaceReader:
             ClusterError: it could not be tried.
         """
         webhook = self.cluster.seen.webhook
-        image = _IMAGE if isinstance(webhook, Unknown) else webhook.image or _IMAGE
+        image = IMAGE if isinstance(webhook, Unknown) else webhook.image or IMAGE
         pod = task_pod(kind, namespace, image)
         try:
             made = self.client.create(POD, pod, dry_run=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from webhook.cli.doctor_cluster import WORKERS, is_called_for_pods
 from webhook.cluster import metadata
-from webhook.cluster.errors import ClusterError, Forbidden, NotFound, Rejected
+from webhook.cluster.errors import Forbidden, NotFound, Rejected
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import (
     NAMESPACE,
@@ -20,7 +20,7 @@ from webhook.companion.observation.model import Piece
 from webhook.companion.observation.observe import PieceReader
 from webhook.companion.observation.release import find_releases
 from webhook.companion.observation.unknown import Unknown
-from webhook.doctor.pods import KINDS, task_pod
+from webhook.doctor.pods import IMAGE, KINDS, task_pod
 from webhook.doctor.preflight import PreflightFacts
 from webhook.doctor.rights import Right
 from webhook.injection.names import DOMAIN
@@ -80,9 +80,7 @@ def read_preflight(client: KubeClient, home: str, release: str) -> PreflightFact
         ),
         releases=found if isinstance(found, Unknown) else tuple(map(str, found)),
         hooks=_closed_hooks(reader),
-        refused=reader.ask(
-            lambda: _refusal(client, home), "create", f"pods in {home}"
-        ),
+        refused=reader.ask(lambda: _refusal(client, home), "create", f"pods in {home}"),
         nodes=nodes if isinstance(nodes, Unknown) else _first(nodes),
         mesh=reader.ask(lambda: _mesh(client, home), "get", f"namespaces {home}"),
         operators=groups if isinstance(groups, Unknown) else groups & _OPERATORS,
@@ -159,7 +157,7 @@ def _closed(body: Json) -> str:
 
 def _refusal(client: KubeClient, home: str) -> str:
     """Return why a hardened pod is refused there; empty where it is taken."""
-    pod = task_pod(next(iter(KINDS)), home, "registry.k8s.io/pause:3.10")
+    pod = task_pod(next(iter(KINDS)), home, IMAGE)
     del pod["metadata"]["labels"]
     try:
         client.create(POD, pod, dry_run=True)
@@ -181,6 +179,10 @@ def _mesh(client: KubeClient, home: str) -> str:
         return ""
     off = ("disabled", "none")
     return next(
-        (f"{key}={labels[key]}" for key in _MESHES if labels.get(key, "none") not in off),
+        (
+            f"{key}={labels[key]}"
+            for key in _MESHES
+            if labels.get(key, "none") not in off
+        ),
         "",
     )

@@ -78,20 +78,21 @@ class Prober:
             what = f"pods in {namespace}"
             return "pods", Unknown.of(error, verb="list", what=what)
         for key, (_, container) in sorted(pods.items()):
-            if not container:
-                continue
-            try:
-                found = self._exec((key.namespace, key.name), container)
+            found = self._exec((key.namespace, key.name), container)
+            if found is not None:
                 return f"pod/{key.name}", found
-            except (ClusterError, ValueError):
-                continue  # another pod may do, or the Job
         return f"job/{_JOB}", self._job(namespace)
 
-    def _exec(self, pod: tuple[str, str], container: str) -> Mapping[str, str]:
+    def _exec(self, pod: tuple[str, str], container: str) -> Mapping[str, str] | None:
+        """Return what a pod's own Python finds; None where that cannot be had."""
+        if not container:
+            return None
         command = ["python3", "-c", SCRIPT]
-        return read_stages(
-            self.tunnel.run(pod, container, command, seconds=_SECONDS)
-        )
+        try:
+            said = self.tunnel.run(pod, container, command, seconds=_SECONDS)
+            return read_stages(said)
+        except (ClusterError, ValueError):
+            return None  # another pod may do, or the Job
 
     def _job(self, namespace: str) -> Piece[Mapping[str, str]]:
         what = f"jobs.batch in {namespace}"
@@ -118,9 +119,7 @@ class Prober:
         until = time.monotonic() + _SECONDS
         said = "its pod did not start in time"
         while time.monotonic() < until:
-            options = ListOptions(
-                POD, namespace=namespace, labels=f"job-name={_JOB}"
-            )
+            options = ListOptions(POD, namespace=namespace, labels=f"job-name={_JOB}")
             for _, message in self.client.list(options, _message).items.values():
                 if message is None:
                     continue
@@ -142,7 +141,7 @@ class Prober:
 
 
 def _task(body: Json) -> str:
-    """Return the name of a pod's task container; empty where it has none that is ours."""
+    """Return the name of a pod's task container; empty where it has none."""
     workload = recognize(body)
     containers = body["spec"]["containers"]
     found = task_containers(containers, workload) if workload else ()

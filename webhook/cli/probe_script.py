@@ -89,9 +89,7 @@ def context(env: Mapping[str, str]) -> ssl.SSLContext:
         raise Failed("AuthorityUnknown") from None
 
 
-def handshake(
-    connection: socket.socket, host: str, trust: ssl.SSLContext
-) -> None:
+def handshake(connection: socket.socket, host: str, trust: ssl.SSLContext) -> None:
     """Shake hands, and say what is wrong with the certificate."""
     try:
         trust.wrap_socket(connection, server_hostname=host).close()
@@ -118,6 +116,22 @@ def ask(uri: str, trust: ssl.SSLContext, headers: dict[str, str]) -> int:
     except (OSError, ValueError):
         proxied = urllib.request.getproxies()
         raise Failed("ProxyInTheWay" if proxied else "NotHttp") from None
+
+
+def answer(status: int, *, proxied: bool) -> None:
+    """Say whether an answer is the server's own, and no error of its."""
+    if status == PROXY or (proxied and status >= 500):
+        raise Failed("ProxyInTheWay")
+    if status >= 500:
+        raise Failed("ServerError")
+
+
+def permission(status: int) -> None:
+    """Say whether the server takes the credential."""
+    if status == 401:
+        raise Failed("CredentialRefused")
+    if status == 403:
+        raise Failed("CredentialForbidden")
 
 
 def credentials(env: Mapping[str, str]) -> dict[str, str]:
@@ -162,18 +176,10 @@ def stages(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 yield stage, ""
             connection.close()
         stage = "http"
-        status = ask(uri, trust, {})
-        if status == PROXY:
-            raise Failed("ProxyInTheWay")
-        if status >= 500:
-            raise Failed("ProxyInTheWay" if not bypassed(host) else "ServerError")
+        answer(ask(uri, trust, {}), proxied=not bypassed(host))
         yield stage, ""
         stage = "auth"
-        status = ask(uri, trust, credentials(env))
-        if status in (401, 403):
-            raise Failed(
-                "CredentialRefused" if status == 401 else "CredentialForbidden"
-            )
+        permission(ask(uri, trust, credentials(env)))
         yield stage, ""
     except Failed as failed:
         yield stage, failed.args[0]

@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 _SYMBOLS: Final[Mapping[Outcome, str]] = {
     Outcome.OK: "√",
     Outcome.WARNING: "‼",
-    Outcome.FAILURE: "×",  # noqa: RUF001 - as the field's own checks print it
+    Outcome.FAILURE: "×",
     Outcome.SKIPPED: "-",
 }
 

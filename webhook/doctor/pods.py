@@ -19,6 +19,8 @@ KINDS: Final[Mapping[str, tuple[Mapping[str, str], str]]] = {
 }
 """By what people call it: labels, and the task container's name."""
 
+IMAGE: Final = "registry.k8s.io/pause:3.10"
+"""Where the release's own image, which the cluster's policies know, is not known."""
 _LEAST: Final = {"cpu": "1m", "memory": "4Mi"}
 
 

@@ -32,7 +32,7 @@ from tests.cluster.rotation.installation import COMMAND, own_address
 from tests.lab.api import ApiError, Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.processes import Process, free_port, wait_for
-from webhook.cli.doctor import examine
+from webhook.cli.doctor_examine import Examiner
 from webhook.cluster.config import load_kubeconfig
 from webhook.companion.build import Companion, Outside, build_companion
 from webhook.companion.manager import Manager  # noqa: TC001 - one import block
@@ -156,7 +156,8 @@ class World:
     def examine(self, *namespaces: str) -> tuple[Diagnosis, ...]:
         """Return every diagnosis."""
         at = datetime.now(UTC)  # noqa: TID251 - doctor's own clock
-        return examine(self.client, ReleaseName(HOME, RELEASE), namespaces, at)
+        examiner = Examiner(client=self.client)
+        return examiner.examine(ReleaseName(HOME, RELEASE), namespaces, at)
 
     def cause(self, *namespaces: str) -> str:
         """Return the code of what doctor would have mended first; empty for none."""
