@@ -103,7 +103,7 @@ def _checks() -> str:
     ]
     return (
         "# Checks\n\nWhat `kubectl tracking doctor` examines, in the order of causes: "
-        "what comes first among the failures\nis what has to be mended first. The faults "
+        "what comes first among the failures\nis what to mend first. The faults "
         "that it was tried on are in [their own table](faults.md).\n\n"
         + "\n".join(sections)
     )

@@ -365,6 +365,7 @@ MIRROR: Final[tuple[Check[NamespaceFacts], ...]] = (
     *(
         _of_mirror(reason, title, _STATUS, outcome=Outcome.WARNING)
         for reason, title in (
+            (MirrorReason.PENDING, "its mirror is written"),
             (MirrorReason.KEPT_FOR_PODS, "no pod keeps an old mirror"),
             (MirrorReason.PODS_UNREADABLE, "the mirror can be taken away"),
         )

@@ -17,7 +17,6 @@ _PROBLEMS: Final = (
     (MirrorReason.SOURCE_UNREADABLE, "every source can be read", _GET),
     (MirrorReason.TOO_LARGE, "the keys fit into a Secret", _SET),
     (MirrorReason.NO_KEYS, "every profile has keys", _SET),
-    (MirrorReason.PROJECTION_FAILED, "every source is a readable object", _GET),
 )
 """What keeps a whole profile from being merged."""
 
