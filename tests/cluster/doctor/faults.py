@@ -25,7 +25,7 @@ from tests.cluster.doctor.world import (
     World,
 )
 from tests.cluster.injector import COMPUTE, CONFIGURATIONS, task_pod
-from tests.lab.api import Object
+from tests.lab.api import ApiError, Object
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET, PROFILE_LABEL
 
 Bring = Callable[[World], Iterator[tuple[str, ...]]]
@@ -661,10 +661,16 @@ def changed(
 
 def edit(world: World, path: str, change: Callable[[Object], object]) -> None:
     """Edit an object once."""
-    body = world.admin.get(path)
-    change(body)
-    body["metadata"].pop("resourceVersion")
-    world.admin.replace(path, body)
+    while True:
+        body = world.admin.get(path)
+        change(body)
+        try:
+            world.admin.replace(path, body)
+        except ApiError as error:
+            if error.code != 409:  # somebody wrote in between
+                raise
+        else:
+            return
 
 
 def set_all(body: Object, field: str, value: Any) -> None:

@@ -189,7 +189,7 @@ class World:
         connection = load_kubeconfig(manager="tracking-injector", path=account)
         settings = CompanionSettings.from_environ(
             environ(self._rendered, "companion")
-            | {"MTI_IDENTITY": "companion-0"}
+            | {"MTI_IDENTITY": "companion-0", "MTI_WATCH_SECONDS": "5"}
             | settings_
         )
         log = (self.folder / "companion.log").open("ab", buffering=0)
@@ -251,12 +251,11 @@ class World:
     def impostor(self, pair: Generation) -> Iterator[None]:
         """Serve a pair at the webhook's place that the webhook itself would refuse.
 
-        It is trusted: every entry's caBundle has its root.
+        It is trusted: every entry's caBundle has its root too.
         """
         before = self.admin.get(CONFIGURATION)["webhooks"]
-        bundle = base64.b64encode(pair.root.pem).decode()
         entries = [
-            one | {"clientConfig": one["clientConfig"] | {"caBundle": bundle}}
+            one | {"clientConfig": _trusting(one["clientConfig"], pair)}
             for one in before
         ]
         truth = self._truth("webhook")
@@ -368,12 +367,17 @@ class World:
             component = pod["metadata"]["labels"].get("app.kubernetes.io/component")
             if component not in ("webhook", "companion"):
                 continue
+            if pod["metadata"].get("deletionTimestamp"):
+                path = f"{CORE}/pods/{pod['metadata']['name']}"
+                self.admin.delete(path, gracePeriodSeconds="0")
+                continue
             if not pod["spec"].get("nodeName"):
                 self._bind(pod["metadata"]["name"])
             status = self.sick.get(component, lambda c=component: self._truth(c))()
             if not status.items() <= _known(pod).items():
                 name = pod["metadata"]["name"]
-                self.admin.patch(f"{CORE}/pods/{name}/status", {"status": status})
+                whole: Object = {"containerStatuses": None} | status
+                self.admin.patch(f"{CORE}/pods/{name}/status", {"status": whole})
 
     def _bind(self, pod: str) -> None:
         """What the scheduler does: endpoints are those of pods with a node."""
@@ -466,6 +470,13 @@ class World:
         return DnsAnswer(now, DnsOutcome.NOERROR, answer, minute)
 
 
+def _trusting(config: Object, pair: Generation) -> Object:
+    """A client's configuration that trusts one more root."""
+    known = base64.b64decode(config.get("caBundle") or "")
+    bundle = base64.b64encode(known + pair.root.pem).decode()
+    return config | {"caBundle": bundle}
+
+
 def _renewed() -> Object:
     """A Lease of a node that is alive."""
     now = datetime.now(UTC)  # noqa: TID251 - the lab's edge
@@ -489,4 +500,4 @@ def _known(pod: Object) -> Object:
         | {"state": one.get("state") or {}}
         for one in status.get("containerStatuses") or ()
     ]
-    return status | {"conditions": conditions, "containerStatuses": containers}
+    return status | {"conditions": conditions, "containerStatuses": con
