@@ -30,7 +30,7 @@ from webhook.egress.reasons import EgressReason
 from webhook.jsonlog import JsonLog
 from webhook.mirror.profile import ProfileError
 from webhook.mirror.reasons import MirrorReason
-from webhook.settings import CompanionSettings, SettingError, Switch
+from webhook.settings import CompanionSettings, LogFormat, SettingError, Switch
 
 _PUT_OFF: Final = (MirrorReason.LEAVING, MirrorReason.PENDING)
 _ONCE_SECONDS: Final = 30.0
@@ -73,11 +73,17 @@ def companion(
     access.
     """
     environ = process_environ()
-    log = JsonLog(lambda lines: os.write(1, lines), now, flush_seconds=_FLUSH_SECONDS)
     try:
         settings = CompanionSettings.from_environ(environ)
         if release_namespace:
             settings = replace(settings, release_namespace=release_namespace)
+        log = JsonLog(
+            lambda lines: os.write(1, lines),
+            now,
+            level=settings.log_level,
+            text=settings.log_format is LogFormat.TEXT,
+            flush_seconds=_FLUSH_SECONDS,
+        )
         connection = connect(environ, kubeconfig=kubeconfig, context=context)
         built = build_companion(
             connection,

@@ -97,8 +97,17 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module, _ = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+        name, _ = COMMANDS[cmd_name]
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name not in ("flask", "gunicorn", "gunicorn_h1c"):
+                raise
+            raise click.ClickException(
+                f"{cmd_name} answers kube-apiserver, which takes the packages of the "
+                "server: install michelangelo-tracking-injector[server]."
+            ) from None
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)  # noqa: S101 - narrows the type
         return command
 

@@ -121,4 +121,8 @@ def page(found: list[Found]) -> str:
     head = (
         "# Faults\n\nWhat was broken on purpose, one thing at a time, on a real API "
         "server with the real companion and webhook;\nwhat `kubectl tracking doctor` "
-        "named as the first cause; and what `status`
+        "named as the first cause; and what `status` made of it. "
+        "`.ci/run doctor` does it again.\n\n"
+    )
+    table = ["| fault | first cause | `status` |", "|---|---|---|", *rows, ""]
+    return head + "\n".join(table)

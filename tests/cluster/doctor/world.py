@@ -500,4 +500,4 @@ def _known(pod: Object) -> Object:
         | {"state": one.get("state") or {}}
         for one in status.get("containerStatuses") or ()
     ]
-    return status | {"conditions": conditions, "containerStatuses": con
+    return status | {"conditions": conditions, "containerStatuses": containers}
