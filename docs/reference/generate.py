@@ -7,6 +7,7 @@ import ast
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
 from webhook import __version__
+from webhook.cli.doctor_view import DoctorDocument
 from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
 from webhook.cli.status_document import StatusDocument
@@ -60,6 +62,7 @@ def pages() -> dict[str, str]:
     return {
         "checks.md": _checks(),
         "cli.md": _command_line(),
+        "doctor.schema.json": _schema(DoctorDocument),
         "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
@@ -125,11 +128,12 @@ def _checks() -> str:
 
 def _check(check: Check[Any]) -> str:
     """Return a check's section; its heading is what `see:` links to."""
-    after = f" Not examined after `{'`, `'.join(check.after)}`." if check.after else ""
-    return (
-        f"### {check.code}\n\n{check.outcome.symbol} {check.sentence}\n\n"
-        f"In order: {check.title}.{after}\n\n```console\n{check.remedy}\n```\n"
-    )
+    said = f"{check.outcome.symbol} {check.sentence}"
+    holds = f"In order: {check.title}."
+    if check.after:
+        holds += f" Not examined after `{'`, `'.join(check.after)}`."
+    paragraphs = "\n\n".join(textwrap.fill(one, 118) for one in (said, holds))
+    return f"### {check.code}\n\n{paragraphs}\n\n```console\n{check.remedy}\n```\n"
 
 
 def _help(context: click.Context, command: click.Command) -> str:

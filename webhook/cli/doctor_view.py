@@ -1,6 +1,5 @@
 """What doctor found: a table for people, JSON for programs, JUnit for CI."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,6 +7,7 @@ from typing import Any, Final
 from xml.etree import ElementTree as Xml
 
 import click
+import msgspec
 
 from webhook.doctor.check import Diagnosis, Outcome, first_cause
 
@@ -111,47 +111,111 @@ def _line(outcome: Outcome, text: str) -> str:
     return f"{click.style(outcome.symbol, **_STYLES[outcome])} {text}"
 
 
+class CheckedSymptom(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it should be: what it is about, and what is wrong."""
+
+    subject: str
+    detail: str
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check came to.
+
+    Attributes:
+        code: the word for its failing.
+        title: what holds when it is in order.
+        outcome: what it came to.
+        link: the page that explains it.
+        namespace: what it was about; empty for the cluster.
+        why: why it was not examined.
+        sentence: what its failing means; empty where it is in order.
+        remedy: the command that mends it.
+        symptoms: everything that was found.
+    """
+
+    code: str
+    title: str
+    outcome: Outcome
+    link: str
+    namespace: str = ""
+    why: str = ""
+    sentence: str = ""
+    remedy: str = ""
+    symptoms: list[CheckedSymptom] = []
+
+
+class FirstCause(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be mended first."""
+
+    code: str
+    namespace: str
+
+
+class CheckedCluster(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One cluster.
+
+    Attributes:
+        context: its name in the kubeconfig; empty for the current one.
+        about: the release, or what was looked at instead.
+        in_order: nothing failed; there may be warnings.
+        error: why nothing could be examined.
+        first_cause: null where all is in order.
+        checks: in the order of causes.
+    """
+
+    context: str
+    about: str
+    in_order: bool
+    error: str
+    first_cause: FirstCause | None
+    checks: list[Checked]
+
+
+class DoctorDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What `doctor -o json` prints."""
+
+    schema: int
+    clusters: list[CheckedCluster]
+
+
 def as_json(examinations: Sequence[Examination], *, every: bool) -> str:
     """Return it for programs: every check, whatever a table leaves out."""
     del every
-    document = {"schema": SCHEMA, "clusters": [_cluster(one) for one in examinations]}
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    document = DoctorDocument(
+        schema=SCHEMA, clusters=[_cluster(one) for one in examinations]
+    )
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
-def _cluster(one: Examination) -> dict[str, Any]:
+def _cluster(one: Examination) -> CheckedCluster:
     cause = one.cause
-    told: dict[str, Any] = {"context": one.context, "about": one.about}
-    if one.error:
-        return told | {"inOrder": False, "error": one.error, "checks": []}
-    return told | {
-        "inOrder": not one.failed,
-        "firstCause": cause
-        and {
-            "code": cause.check.code,
-            "namespace": cause.namespace,
-        },
-        "checks": [_check(each) for each in one.diagnoses],
-    }
+    return CheckedCluster(
+        context=one.context,
+        about=one.about,
+        in_order=not one.failed,
+        error=one.error,
+        first_cause=FirstCause(code=cause.check.code, namespace=cause.namespace)
+        if cause
+        else None,
+        checks=[_checked(each) for each in one.diagnoses],
+    )
 
 
-def _check(one: Diagnosis) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "code": one.check.code,
-        "title": one.check.title,
-        "outcome": one.outcome,
-        "link": one.check.link,
-    }
-    if one.namespace:
-        told["namespace"] = one.namespace
-    if one.why:
-        told["why"] = one.why
-    if one.symptoms:
-        told["sentence"] = one.check.sentence
-        told["remedy"] = one.remedy
-        told["symptoms"] = [
-            {"subject": each.subject, "detail": each.detail} for each in one.symptoms
-        ]
-    return told
+def _checked(one: Diagnosis) -> Checked:
+    return Checked(
+        code=one.check.code,
+        title=one.check.title,
+        outcome=one.outcome,
+        link=one.check.link,
+        namespace=one.namespace,
+        why=one.why,
+        sentence=one.check.sentence if one.symptoms else "",
+        remedy=one.remedy,
+        symptoms=[
+            CheckedSymptom(subject=each.subject, detail=each.detail)
+            for each in one.symptoms
+        ],
+    )
 
 
 def as_junit(examinations: Sequence[Examination], *, every: bool) -> str:

@@ -10,9 +10,11 @@ from webhook.doctor.registry import CLUSTER, NAMESPACE, PREFLIGHT, PROBE
 from webhook.egress.reasons import WITHOUT_RULE, EgressReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
 
-SCOPES = {"cluster": CLUSTER, "namespace": NAMESPACE, "pre": PREFLIGHT, "probe": PROBE}
 CHECKS: list[Check[Any]] = [
-    check for scope in SCOPES.values() for group in scope.values() for check in group
+    *(check for group in CLUSTER.values() for check in group),
+    *(check for group in NAMESPACE.values() for check in group),
+    *(check for group in PREFLIGHT.values() for check in group),
+    *(check for group in PROBE.values() for check in group),
 ]
 CODES = [check.code for check in CHECKS]
 WORDS = {
