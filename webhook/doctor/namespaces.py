@@ -424,7 +424,7 @@ ADMISSION: Final[tuple[Check[NamespaceFacts], ...]] = (
     of_reason(
         InstallationReason.KEY_SHADOWED,
         title="tracking keys win",
-        remedy="kubectl tracking explain -n {namespace} --key TRACKING_URI",
+        remedy=_STATUS,
         judge=_hidden,
         outcome=Outcome.WARNING,
     ),

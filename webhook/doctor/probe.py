@@ -198,7 +198,7 @@ _ROWS: Final = (
         "no proxy keeps requests away",
         "A proxy in the pod's environment takes the request and does not bring an "
         "answer.",
-        "kubectl tracking explain -n {namespace} --key NO_PROXY",
+        "kubectl get pods -n {namespace} -o yaml  # HTTPS_PROXY and NO_PROXY",
     ),
     (
         "http",

@@ -29,8 +29,8 @@ OPERATORS: Final[tuple[Check[ClusterFacts], ...]] = (
         sentence="spark-operator is installed without its webhook: what a "
         "SparkApplication says of `env`, `envFrom`, volumes and the like never reaches "
         "its pods. The tracking keys do.",
-        remedy="helm upgrade spark-operator CHART -n ITS-NAMESPACE "
-        "--reset-then-reuse-values --set webhook.enable=true",
+        remedy="kubectl get mutatingwebhookconfigurations "
+        "# then set webhook.enable in spark-operator's own chart",
         judge=_operators,
         outcome=Outcome.WARNING,
     ),

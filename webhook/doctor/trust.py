@@ -11,8 +11,8 @@ from webhook.doctor.facts import ClusterFacts
 
 _SOON: Final = timedelta(days=7)
 """Before the end of a certificate that is renewed a month before it."""
-_SHOW: Final = "kubectl tracking certs show -n {home}"
-_ROTATE: Final = "kubectl tracking certs rotate --now -n {home}"
+_SHOW: Final = "kubectl tracking certs show"
+_ROTATE: Final = "kubectl tracking certs rotate --now"
 _UPGRADE: Final = "helm upgrade {release} CHART -n {home} --reset-then-reuse-values"
 
 
@@ -161,7 +161,7 @@ SERVED: Final[tuple[Check[ClusterFacts], ...]] = (
         title="the caBundle verifies every replica",
         sentence="What a replica serves is not signed by anything in the caBundle: API "
         "servers refuse it and go on without an answer.",
-        remedy="kubectl tracking certs verify -n {home}",
+        remedy="kubectl tracking certs verify",
         judge=_untrusted,
         after=("TrustMissing", "TrustExpired", "LeafExpired", "LeafNameMismatch"),
     ),

@@ -736,7 +736,7 @@ def scaled(
     world.admin.patch(path, {"spec": {"replicas": replicas}})
     if quota is not None:
         add_quota(world, HOME, {"pods": "0"})
-        world.wait_for_pods(name, 0)
+        world.wait_for_pods("webhook", 0)
         world.admin.patch(path, {"spec": {"replicas": then}})
     yield
     if quota is not None:

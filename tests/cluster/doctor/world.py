@@ -286,15 +286,15 @@ class World:
         """Return once it is seen."""
         wait_for(what, lambda: bool(seen()), seconds=60)
 
-    def wait_for_pods(self, deployment: str, count: int) -> None:
-        """Return once a Deployment has that many pods."""
+    def wait_for_pods(self, component: str, count: int) -> None:
+        """Return once a component has that many pods."""
+        label = f"app.kubernetes.io/component={component}"
 
-        def pods() -> list[str]:
-            found = self.admin.get(f"{CORE}/pods")["items"]
-            named = [one["metadata"]["name"] for one in found]
-            return [one for one in named if one.startswith(f"{deployment}-")]
+        def pods() -> int:
+            found = self.admin.get(f"{CORE}/pods", labelSelector=label)
+            return len(found["items"])
 
-        self.wait_until(f"{count} pods", lambda: len(pods()) == count)
+        self.wait_until(f"{count} pods", lambda: pods() == count)
 
     def unconfigured(self) -> None:
         """Return once API servers have heard that no webhook is to be called."""
