@@ -529,9 +529,11 @@ class FakeKubeClient:
         with self._admitted("merge", kind, metadata.key(body)):
             return self._cluster.patch(kind, body, self._manager)
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
-        """Creates, exclusively."""
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
+        """Creates, exclusively; in a dry run, only says what it would be."""
         with self._admitted("create", kind, metadata.key(body)):
+            if dry_run:
+                return copied(body)
             return self._cluster.create(kind, body, self._manager)
 
     def delete(
