@@ -79,7 +79,7 @@ def test_no_body_reaches_the_log(server: Server) -> None:
 def test_metrics_count_what_happened(server: Server) -> None:
     """Decisions by namespace, workload and reason; refusals by reason; time taken."""
     ours = (
-        'tracking_injector_decisions_total{reason="Injected"'
+        'tracking_injector_decisions_total{by="webhook",reason="Injected"'
         ',target_namespace="counted",workload="ray-head"}'
     )
     refusals = 'tracking_injector_rejected_bodies_total{reason="NotJson"}'

@@ -11,10 +11,15 @@ def test_namespaces_in_metrics_are_bounded() -> None:
     metrics = ServerMetrics(registry)
 
     for number in range(MAX_SERIES + 5):
-        metrics.decided(f"n{number}", "none", "Injected", 0.0)
-    metrics.decided("x" * 64, "none", "Injected", 0.0)
+        metrics.decided(f"n{number}", "none", "Injected", "none", 0.0)
+    metrics.decided("x" * 64, "none", "Injected", "none", 0.0)
 
-    labels = {"target_namespace": "other", "workload": "none", "reason": "Injected"}
+    labels = {
+        "target_namespace": "other",
+        "workload": "none",
+        "reason": "Injected",
+        "by": "none",
+    }
     assert registry.get_sample_value("tracking_injector_decisions_total", labels) == 6
 
 
@@ -22,13 +27,18 @@ def test_a_namespace_that_is_known_goes_on_being_counted() -> None:
     """However many come after it."""
     registry = CollectorRegistry()
     metrics = ServerMetrics(registry)
-    metrics.decided("real", "none", "Injected", 0.0)
+    metrics.decided("real", "none", "Injected", "none", 0.0)
     for number in range(MAX_SERIES):
-        metrics.decided(f"n{number}", "none", "Injected", 0.0)
+        metrics.decided(f"n{number}", "none", "Injected", "none", 0.0)
 
-    metrics.decided("real", "none", "Injected", 0.0)
+    metrics.decided("real", "none", "Injected", "none", 0.0)
 
-    labels = {"target_namespace": "real", "workload": "none", "reason": "Injected"}
+    labels = {
+        "target_namespace": "real",
+        "workload": "none",
+        "reason": "Injected",
+        "by": "none",
+    }
     assert registry.get_sample_value("tracking_injector_decisions_total", labels) == 2
 
 
@@ -37,7 +47,7 @@ def test_durations_are_a_cumulative_histogram() -> None:
     registry = CollectorRegistry()
     metrics = ServerMetrics(registry)
     for seconds in (0.00005, 0.0001, 0.002, 9.0):
-        metrics.decided("n", "none", "Injected", seconds)
+        metrics.decided("n", "none", "Injected", "none", seconds)
 
     name = "tracking_injector_request_duration_seconds"
     bounds = ("0.0001", "0.0025", "3.0", "+Inf")
@@ -51,6 +61,6 @@ def test_durations_are_a_cumulative_histogram() -> None:
 def test_no_series_tells_when_another_began() -> None:
     """It would double them for nobody's use."""
     registry = CollectorRegistry()
-    ServerMetrics(registry).decided("n", "none", "Injected", 0.0)
+    ServerMetrics(registry).decided("n", "none", "Injected", "none", 0.0)
 
     assert b"_created" not in generate_latest(registry)

@@ -32,6 +32,7 @@ from webhook.injection.names import (
 from webhook.injection.patch import refers_to_mirror
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
+from webhook.injection.stamp import InjectedBy, annotation, injected_by
 from webhook.injection.validate import is_pod
 from webhook.injection.workload import recognize, task_containers
 from webhook.mirror.decide import ExistingMirror, LabeledNamespace
@@ -117,6 +118,7 @@ class TaskPod:
         stamped: it bears the webhook's label, whoever wrote that.
         reason: what the webhook would say about it now.
         started: when the first of its task containers last started, if it runs.
+        by: who gave it the keys, as its stamp says; None without one.
         owner: its controller, if any.
         config_maps: (prefix, name) of each ConfigMap in a task container's `envFrom`.
     """
@@ -127,6 +129,7 @@ class TaskPod:
     stamped: bool
     reason: InjectionReason
     started: datetime | None
+    by: InjectedBy | None
     owner: ObjectReference | None
     config_maps: tuple[tuple[str, str], ...]
 
@@ -207,6 +210,7 @@ def task_pod(body: Json) -> TaskPod:
         stamped=stamped,
         reason=InjectionReason.ALREADY_INJECTED if injected else _decided(body),
         started=_started(status, {container["name"] for container in tasks}),
+        by=injected_by(annotation(metadata.of(body))) if injected else None,
         owner=controller_of(body),
         config_maps=tuple(
             (sys.intern(source.get("prefix") or ""), sys.intern(name))

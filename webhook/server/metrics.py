@@ -72,7 +72,7 @@ class ServerMetrics:
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
         self._lines_dropped = lines_dropped
-        self._decisions: dict[tuple[str, str, str], int] = {}
+        self._decisions: dict[tuple[str, str, str, str], int] = {}
         self._seconds = [0] * (len(BUCKETS) + 1)
         self._sum = 0.0
         registry.register(self)
@@ -116,15 +116,15 @@ class ServerMetrics:
             self.deadlines.labels(phase)
 
     def decided(
-        self, namespace: str, workload: str, reason: str, seconds: float
+        self, namespace: str, workload: str, reason: str, by: str, seconds: float
     ) -> None:
         """Count one answered review."""
-        key = (namespace, workload, reason)
+        key = (namespace, workload, reason, by)
         count = self._decisions.get(key)
         if count is None and (
             len(self._decisions) >= MAX_SERIES or len(namespace) > NAMESPACE_LENGTH
         ):
-            key = (OTHER_NAMESPACES, workload, reason)
+            key = (OTHER_NAMESPACES, workload, reason, by)
             count = self._decisions.get(key)
         self._decisions[key] = (count or 0) + 1
         self._seconds[bisect_left(BUCKETS, seconds)] += 1
@@ -135,7 +135,7 @@ class ServerMetrics:
         decisions = CounterMetricFamily(
             f"{METRICS_PREFIX}_decisions",
             "Answered reviews.",
-            labels=("target_namespace", "workload", "reason"),
+            labels=("target_namespace", "workload", "reason", "by"),
         )
         for labels, count in self._decisions.copy().items():
             decisions.add_metric(labels, count)
