@@ -22,6 +22,7 @@ from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
 from webhook.cli.main import COMMANDS, cli
+from webhook.cli.manifests import as_yaml
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.rest import RestClient
 from webhook.companion.audit import AuditReason
@@ -31,6 +32,7 @@ from webhook.companion.status import StatusReason
 from webhook.companion.watches import WatchReason
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
+from webhook.injection.admission_policy.objects import constant_part
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.jsonlog import JsonLog
 from webhook.mirror import secret
@@ -52,6 +54,17 @@ def pages() -> dict[str, str]:
         "reasons.md": _reasons(),
         "settings.md": _settings(),
         "values.md": _values((CHART / "values.yaml").read_text(encoding="utf-8")),
+    }
+
+
+def chart_files() -> dict[str, str]:
+    """Each generated file of the chart by its name."""
+    text = as_yaml([constant_part()])
+    return {
+        "admission-policy.yaml": (
+            "# What is the same in every release's MutatingAdmissionPolicy. Made by\n"
+            "# `.ci/run reference` from webhook/injection/admission_policy.\n" + text
+        )
     }
 
 
@@ -274,3 +287,5 @@ def _code(text: str) -> str:
 if __name__ == "__main__":
     for name, text in pages().items():
         (HERE / name).write_text(text, encoding="utf-8")
+    for name, text in chart_files().items():
+        (CHART / "files" / name).write_text(text, encoding="utf-8")
