@@ -19,6 +19,9 @@ CI_VALUES: Final = tuple(sorted((CHART / "ci").glob("*.yaml")))
 EVERY_VALUES: Final = (None, *CI_VALUES, *PRESETS)
 """The values files to try everything with; `None` is the chart as it comes."""
 
+WITHOUT_WEBHOOK: Final = CHART / "presets" / "policy-only.yaml"
+"""The one of them that installs no webhook."""
+
 Manifest = dict[str, Any]
 
 
@@ -86,6 +89,7 @@ class Chart:
         release: str = RELEASE,
         namespace: str = NAMESPACE,
         kubernetes: str = KUBERNETES,
+        served: Iterable[str] = (),
     ) -> Rendered:
         """Render the chart.
 
@@ -95,6 +99,7 @@ class Chart:
             release: The release's name.
             namespace: The release's namespace.
             kubernetes: The version of the cluster.
+            served: APIs that the cluster has besides those that Helm takes for granted.
 
         Raises:
             RefusedError: When helm does not render.
@@ -102,6 +107,7 @@ class Chart:
         text = self.run(
             *("template", release, CHART, "--namespace", namespace),
             *("--kube-version", kubernetes),
+            *(argument for api in served for argument in ("--api-versions", api)),
             *(argument for file in files for argument in ("--values", file)),
             *("--values", "-"),
             stdin=json.dumps(values or {}),
