@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -21,20 +22,27 @@ _PATTERN: Final = Constraint(
 """What becomes a part of an expression; the chart's schema has the same."""
 
 
-def _held_to(constraint: Constraint) -> click.ParamType:
-    def convert(text: str) -> str:
-        if not constraint.holds(text):
-            raise click.BadParameter(f"{text!r} is not {constraint.wanted}.")
-        return text
+_Value = str | tuple[str, ...]
 
-    return click.types.FuncParamType(convert)
+
+def _held_to(
+    constraint: Constraint,
+) -> Callable[[click.Context, click.Parameter, _Value], _Value]:
+    def check(ctx: click.Context, param: click.Parameter, value: _Value) -> _Value:
+        del ctx, param
+        for text in [value] if isinstance(value, str) else value:
+            if not constraint.holds(text):
+                raise click.BadParameter(f"{text!r} is not {constraint.wanted}.")
+        return value
+
+    return check
 
 
 @click.command()
 @with_policy
 @click.option(
     "--name",
-    type=_held_to(OBJECT),
+    callback=_held_to(OBJECT),
     default=MANAGED_BY,
     show_default=True,
     metavar="NAME",
@@ -43,7 +51,7 @@ def _held_to(constraint: Constraint) -> click.ParamType:
 @click.option(
     "-n",
     "--release-namespace",
-    type=_held_to(NAMESPACE),
+    callback=_held_to(NAMESPACE),
     default="tracking-injector-system",
     show_default=True,
     metavar="NAME",
@@ -52,7 +60,7 @@ def _held_to(constraint: Constraint) -> click.ParamType:
 @click.option(
     "--allowed-namespace",
     "allowed",
-    type=_held_to(_PATTERN),
+    callback=_held_to(_PATTERN),
     multiple=True,
     metavar="NAME",
     help="A namespace that may be labeled, or a pattern such as team-*; any without "
@@ -61,7 +69,7 @@ def _held_to(constraint: Constraint) -> click.ParamType:
 @click.option(
     "--excluded-namespace",
     "excluded",
-    type=_held_to(_PATTERN),
+    callback=_held_to(_PATTERN),
     multiple=True,
     default=(NEVER_INJECTED,),
     show_default=True,

@@ -6,7 +6,7 @@ expression of the API server can do no more, and both have to judge every pod al
 whoever wrote its annotation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -68,7 +68,7 @@ def stamp_operations(
     ]
 
 
-def annotation(metadata: dict[str, Any]) -> str:
+def annotation(metadata: Mapping[str, Any]) -> str:
     """Return the annotation of an earlier pass; empty when there was none."""
     text: str = (metadata.get("annotations") or {}).get(INJECTION_ANNOTATION) or ""
     return text

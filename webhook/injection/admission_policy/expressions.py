@@ -43,7 +43,7 @@ def literal(value: Any) -> str:
     return json.dumps(value, default=sorted)
 
 
-def table(values: Mapping[str, Any]) -> str:
+def table(values: Mapping[Workload, Any]) -> str:
     """Write a map as a CEL literal, one line for each key."""
     lines = (f"  {literal(key)}: {literal(value)}" for key, value in values.items())
     return "{\n" + ",\n".join(lines) + "\n}"
