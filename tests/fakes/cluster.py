@@ -43,6 +43,7 @@ from webhook.cluster.interface import (
 )
 from webhook.cluster.resources import (
     NAMESPACE,
+    POD,
     SECRET,
     WEBHOOK_CONFIGURATION,
     ResourceType,
@@ -98,6 +99,10 @@ class FakeCluster:
         """Namespaces whose quota for Secrets is used up."""
         self.served: set[str] = set()
         """API groups without an object yet."""
+        self.metrics: tuple[str, ...] = ()
+        """The API server's own samples, as lines of text."""
+        self.logs: dict[ObjectKey, str] = {}
+        """What pods have written."""
 
     def client(self, manager: str = "tracking-injector") -> "FakeKubeClient":
         """The port, writing in this manager's name."""
@@ -417,6 +422,27 @@ class FakeKubeClient:
         with self._admitted("groups", NAMESPACE, ObjectKey("", "")):
             stored = {kind.group for kind in self._cluster._objects}
             return frozenset(stored | self._cluster.served) - {""}
+
+    def version(self) -> str:
+        """What the lab's newest API server says."""
+        with self._admitted("version", NAMESPACE, ObjectKey("", "")):
+            return "v1.36.3"
+
+    def samples(self, metric: str) -> tuple[str, ...]:
+        """Those of `metrics`."""
+        with self._admitted("samples", NAMESPACE, ObjectKey("", metric)):
+            named = (f"{metric}{{", f"{metric} ")
+            return tuple(
+                line for line in self._cluster.metrics if line.startswith(named)
+            )
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Those of `logs`; a pod that has none has not started."""
+        key = ObjectKey(namespace, pod)
+        with self._admitted("logs", POD, key):
+            self._cluster.find(POD, key)
+            written = self._cluster.logs.get(key, "").splitlines(keepends=True)
+            return "".join(written[-lines:])
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""

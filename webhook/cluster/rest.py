@@ -26,7 +26,7 @@ from webhook.cluster.interface import (
     WatchEvent,
     WatchEventType,
 )
-from webhook.cluster.resources import NAMESPACE, SECRET, ResourceType
+from webhook.cluster.resources import NAMESPACE, POD, SECRET, ResourceType
 
 T = TypeVar("T")
 
@@ -78,6 +78,35 @@ class RestClient:
         """Return the API groups that are served, the core one apart."""
         body = self._call(NAMESPACE, verb="GET", path="/apis")
         return frozenset(group["name"] for group in body.get("groups") or ())
+
+    def version(self) -> str:
+        """Return the API server's version."""
+        body = self._call(NAMESPACE, verb="GET", path="/version")
+        return str(body.get("gitVersion") or "")
+
+    def samples(self, metric: str) -> tuple[str, ...]:
+        """Return the API server's own samples of one metric, as lines of text."""
+        request = _Request(verb="GET", path="/metrics", what="GET /metrics")
+        start = metric.encode()
+        response = self._open(request)
+        try:
+            # A large cluster tells some ten megabytes.
+            found = [
+                line.decode("utf-8", "replace")
+                for line in _lines(response, request.what)
+                if line.startswith((start + b"{", start + b" "))
+            ]
+        finally:
+            response.close()
+        return tuple(found)
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Return the last lines that a pod's first container has written."""
+        path = f"{POD.path(namespace, pod)}/log"
+        request = _Request(
+            verb="GET", path=path, what=f"GET {path}", query={"tailLines": str(lines)}
+        )
+        return _read(self._open(request), request.what).decode("utf-8", "replace")
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """Return one object by name."""
@@ -260,10 +289,26 @@ def _query(selection: ListOptions) -> dict[str, str]:
     return {name: value for name, value in query.items() if value}
 
 
+_FAILURES: Final = {
+    "ConnectionRefusedError": "the connection was refused",
+    "NameResolutionError": "the host's name is not known",
+    "gaierror": "the host's name is not known",
+    "ConnectTimeoutError": f"no connection within {_TIMEOUT[0]:.0f} s",
+    "ReadTimeoutError": "no answer in time",
+    "TimeoutError": "no answer in time",
+    "SSLCertVerificationError": "its certificate is not trusted",
+    "SSLError": "TLS could not be agreed on",
+}
+"""Failures of a connection by the name of their error, for people."""
+
+
 def _named(error: Exception) -> str:
     """Return the kind of failure; urllib3's texts repeat the whole URL."""
-    cause = error.__cause__ or error
-    return type(cause).__name__
+    cause: BaseException = error
+    while cause.__cause__ is not None and type(cause).__name__ not in _FAILURES:
+        cause = cause.__cause__
+    name = type(cause).__name__
+    return _FAILURES.get(name, name)
 
 
 def _read(response: urllib3.BaseHTTPResponse, what: str) -> bytes:

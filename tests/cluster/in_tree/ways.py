@@ -87,15 +87,9 @@ class Ways:
         path = f"/api/v1/namespaces/{way}-{number}/pods"
         return stored(self.plane.admin.create(path, pod, dryRun="All"))
 
-    def errors(self) -> float:
-        """How often the API server failed to evaluate anything of a policy."""
-        admin = self.plane.admin
-        good = admin.metric(CHECKS, error_type="no_error")
-        return admin.metric(CHECKS) - good + admin.metric(CONDITION_ERRORS)
-
-    def evaluations(self) -> float:
-        """How often it evaluated a policy."""
-        return self.plane.admin.metric(CHECKS)
+    def errors(self, choice: InjectionPolicy) -> float:
+        """How often the API server failed to evaluate anything of a choice's policy."""
+        return errors(self.plane, f"choice-{self.choices.index(choice)}")
 
     def _decide(self, number: int, choice: InjectionPolicy, folder: Path) -> None:
         settings = {
@@ -126,6 +120,14 @@ def install(
     }
     plane.admin.create(POLICIES, policy)
     plane.admin.create(BINDINGS, binding)
+
+
+def errors(plane: ControlPlane, name: str) -> float:
+    """How often the API server failed to evaluate anything of a policy."""
+    admin = plane.admin
+    good = admin.metric(CHECKS, policy=name, error_type="no_error")
+    failed = admin.metric(CHECKS, policy=name) - good
+    return failed + admin.metric(CONDITION_ERRORS, name=name)
 
 
 def remove(plane: ControlPlane, name: str) -> None:
