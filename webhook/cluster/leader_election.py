@@ -228,10 +228,10 @@ class LeaderElector:
         }
         body = {"metadata": meta, "spec": spec}
         if found is None:
-            written = self._client.create(LEASE, body)
+            stored = self._client.create(LEASE, body)
         else:
-            written = self._client.apply(LEASE, body)
-        self._seen, self._seen_at = parse_lease(written), self._monotonic()
+            stored = self._client.apply(LEASE, body)
+        self._seen, self._seen_at = parse_lease(stored), self._monotonic()
 
 
 def _micros(now: datetime) -> str:
