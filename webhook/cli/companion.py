@@ -23,6 +23,7 @@ from webhook.companion.cleanup import (
     is_helm_release,
 )
 from webhook.companion.health_server import HealthServer, pages
+from webhook.companion.heap import share_heap
 from webhook.companion.observation.release import ReleaseName
 from webhook.companion.page.server import PATH, StatusPage
 from webhook.companion.report import is_in_order
@@ -103,6 +104,7 @@ def companion(
 
 
 def _run(built: Companion, settings: CompanionSettings, log: JsonLog) -> None:
+    share_heap()
     manager = built.manager()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: manager.stop.set())
