@@ -96,6 +96,7 @@ def companion(
         raise click.UsageError(str(error)) from error
     if once or remove_all:
         sys.exit(_remove(built, helm_release) if remove_all else _once(built))
+    share_heap()
     log.start()
     _run(built, settings, log)
     log.close()
@@ -104,7 +105,6 @@ def companion(
 
 
 def _run(built: Companion, settings: CompanionSettings, log: JsonLog) -> None:
-    share_heap()
     manager = built.manager()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: manager.stop.set())

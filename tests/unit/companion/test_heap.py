@@ -27,7 +27,7 @@ print(sum(int(end, 16) - int(start, 16) > 1 << 25 for start, end in reserved))
 
 
 @pytest.mark.parametrize(("how", "is_one"), [("shared", True), ("apart", False)])
-def test_threads_share_one_heap(how: str, is_one: bool) -> None:  # noqa: FBT001 - a parameter
+def test_threads_share_one_heap(how: str, is_one: bool) -> None:
     """And have one each where nobody says so, or there would be nothing to do."""
     command = [sys.executable, "-c", PROGRAM, how]
     heaps = subprocess.run(command, capture_output=True, text=True, check=True).stdout
