@@ -182,3 +182,15 @@ def test_no_list_lets_a_namespace_keep_more_and_more() -> None:
     kept = [len(one) for one in store.items().values()]
     assert sum(kept) <= NAMESPACE_BYTES
     assert set(store.unprojected()) == {key("a"), key("b"), key("c")}
+
+
+def test_what_is_written_while_a_list_is_under_way_counts_once() -> None:
+    """Of both versions only the newer one is kept."""
+    store = ObjectStore[str]()
+    store.begin_list()
+    store.put(key("a"), 10, "new" * 1000, written=True)
+    store.replace(listing(a="old" * 1000))
+    assert store.get(key("a")) == "new" * 1000
+    store.remove(key("a"))
+
+    assert store.put(key("b"), 11, "x" * (NAMESPACE_BYTES - 100))
