@@ -49,7 +49,8 @@ class ObjectStore(Generic[T]):
         """Start empty."""
         self._lock = threading.Lock()
         self._items: _Items[T] = {}
-        self._by_namespace: dict[str, set[ObjectKey]] = {}
+        self._by_namespace: dict[str, set[ObjectKey]] | None = None
+        """Made when it is first asked for: of most kinds, nobody asks."""
         self._unprojected: dict[ObjectKey, str] = {}
         self._usage = NamespaceUsage()
         self._deleted: OrderedDict[ObjectKey, int] = OrderedDict()
@@ -61,6 +62,10 @@ class ObjectStore(Generic[T]):
         with self._lock:
             if namespace is None:
                 return {key: item for key, (_, item) in self._items.items()}
+            if self._by_namespace is None:
+                self._by_namespace = {}
+                for key in self._items:
+                    self._index(key)
             keys = self._by_namespace.get(namespace, ())
             return {key: self._items[key][1] for key in keys}
 
@@ -135,7 +140,7 @@ class ObjectStore(Generic[T]):
         upto = metadata.parse_revision(listing.version)
         with self._lock:
             before, unread = self._items, self._unprojected
-            self._items, self._by_namespace, self._unprojected = {}, {}, {}
+            self._items, self._by_namespace, self._unprojected = {}, None, {}
             self._usage = NamespaceUsage()
             for key, (revision, item) in listing.items.items():
                 self._keep(key, revision, item, before.get(key))
@@ -176,14 +181,14 @@ class ObjectStore(Generic[T]):
             if self._usage.takes(key.namespace, item):
                 self._unprojected.pop(key, None)
                 self._items[key] = revision, item
-                self._by_namespace.setdefault(key.namespace, set()).add(key)
+                self._index(key)
                 return
             item = FULL
         self._unprojected[key] = item.error
         fits = known is not None and self._usage.takes(key.namespace, known[1])
         if known is not None and fits:
             self._items[key] = revision, known[1]
-            self._by_namespace.setdefault(key.namespace, set()).add(key)
+            self._index(key)
         else:
             self._items.pop(key, None)
             self._forget(key)
@@ -193,8 +198,14 @@ class ObjectStore(Generic[T]):
         if known is not None:
             self._usage.drop(key.namespace, known[1])
 
+    def _index(self, key: ObjectKey) -> None:
+        if self._by_namespace is not None:
+            self._by_namespace.setdefault(key.namespace, set()).add(key)
+
     def _forget(self, key: ObjectKey) -> None:
         """Drop a key that has no projection any more from its namespace."""
+        if self._by_namespace is None:
+            return
         keys = self._by_namespace.get(key.namespace, set())
         keys.discard(key)
         if not keys:

@@ -7,9 +7,12 @@ import re
 import pytest
 
 from webhook.egress.destinations import (
+    FORMER_FIELD,
     DerivedDestinations,
     Destination,
     derive,
+    dump_former,
+    load_former,
     parse_extra,
 )
 from webhook.egress.reasons import EgressReason
@@ -446,3 +449,27 @@ def test_the_order_of_keys_makes_no_difference() -> None:
 def test_a_name_has_no_addresses_of_its_own(host: str) -> None:
     """Also one that ends in a digit."""
     assert Destination(host, 1, "k").network is None
+
+
+def test_former_servers_are_read_as_they_were_written() -> None:
+    """A profile without any is not worth a word."""
+    former = {
+        "default": (
+            Destination("mlflow.example.org", 443, "TRACKING_URI"),
+            Destination("2001:db8::1", 5000, "TRACKING_URI"),
+        ),
+        "second": (),
+    }
+    told = {"data": dump_former(former)}
+
+    assert load_former(told) == {"default": former["default"]}
+    assert load_former({}) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "[]", '{"a": 5}', '{"a": [["h"]]}', '{"a": [["h", "p", "o"]]}']
+)
+def test_what_is_no_list_of_servers_is_refused(text: str) -> None:
+    """Somebody edited the ConfigMap."""
+    with pytest.raises(ValueError, match=r"no lists|Expecting|unpack|invalid literal"):
+        load_former({"data": {FORMER_FIELD: text}})
