@@ -194,3 +194,17 @@ def test_what_is_written_while_a_list_is_under_way_counts_once() -> None:
     store.remove(key("a"))
 
     assert store.put(key("b"), 11, "x" * (NAMESPACE_BYTES - 100))
+
+
+def test_large_mirrors_are_not_remembered_once_they_are_gone() -> None:
+    """However often a tenant writes other keys into one."""
+    gc.collect()
+    tracemalloc.start()
+    for turn in range(40):
+        data = {f"k{turn}.{n}": "" for n in range(3000)}
+        projections.mirror_state({"metadata": META, "data": data})
+    gc.collect()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 1 << 20
