@@ -99,6 +99,8 @@ resources:
 {{ include "tracking-injector.logEnv" . }}
 - name: MTI_HEALTH_BIND
   value: {{ printf "%s:%v" .Values.pods.bindAddress .Values.companion.healthPort | quote }}
+- name: MTI_STATUS_PAGE
+  value: {{ ternary "on" "off" .Values.companion.statusPage.enabled | quote }}
 - name: MTI_RELEASE_NAMESPACE
   value: {{ .Release.Namespace | quote }}
 - name: MTI_RELEASE
