@@ -98,7 +98,7 @@ def kind_of(word: str) -> _Kind:
 
 
 @dataclass(slots=True)
-class ClusterReader:
+class PodExplainer:
     """Explains what a cluster has; each object is read once.
 
     Attributes:
