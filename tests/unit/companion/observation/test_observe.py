@@ -1,3 +1,8 @@
+"""What is kept of the objects that are observed."""
+
+from webhook.companion.observation.observe import workload_state
+
+
 def test_pods_that_may_not_be_created_say_why() -> None:
     """As the Deployment's own condition has it: a quota, or Pod Security."""
     said = "pods is forbidden: exceeded quota: full"
