@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise, takewhile
 from pathlib import Path
+from textwrap import fill
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from prometheus_client import CollectorRegistry
 
 from webhook import __version__
 from webhook.cli.doctor_view import DoctorDocument
+from webhook.cli.explanation import ExplainReason
 from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
 from webhook.cli.status_document import StatusDocument
@@ -60,6 +62,7 @@ DOCS = "https://github.com/michelangelo-ai/tracking-injector/blob/main/docs"
 def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
     return {
+        "alerts.md": _alerts((CHART / "files" / "alerts.yaml").read_text("utf-8")),
         "checks.md": _checks(),
         "cli.md": _command_line(),
         "doctor.schema.json": _schema(DoctorDocument),
@@ -79,6 +82,32 @@ def pages() -> dict[str, str]:
         ),
         "version.schema.json": _schema(VersionDocument),
     }
+
+
+_LABEL_IN_TEXT = re.compile(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}")
+
+
+def _alerts(text: str) -> str:
+    """A section for each alert, under the name that its `runbook_url` ends with."""
+    sections = []
+    for alert in yaml.safe_load(text)["alerts"]:
+        summary, description = (
+            _LABEL_IN_TEXT.sub(lambda label: label[1].upper(), alert[part])
+            for part in ("summary", "description")
+        )
+        severity = alert["severity"]
+        lasting = f", after {alert['for']}" if "for" in alert else ""
+        expression = re.sub(r"\$OWN(, )?", "", alert["expr"]).replace("{}", "")
+        sections.append(
+            f"## {alert['alert']}\n\n"
+            f"{fill(f'**{summary}** ({severity}{lasting})', 118)}\n\n"
+            f"{fill(description, 118)}\n\n```text\n{expression}\n```\n"
+        )
+    return (
+        "# Alerts\n\nWhat `metrics.prometheusRule.enabled` installs, what each means "
+        "and what to do. Expressions leave out the release's\nnamespace; words in "
+        "capitals follow from the [values](values.md).\n\n" + "\n".join(sections)
+    )
 
 
 def _read(path: Path) -> str:
@@ -103,7 +132,11 @@ def _command_line() -> str:
     return (
         "# Command line\n\nWhat `--help` says, of each command. As "
         "`kubectl-tracking` on the path, the program is `kubectl tracking` as well.\n\n"
-        + "\n".join(sections)
+        "What `-o json` prints is described by JSON Schemas: of "
+        "[`status`](status.schema.json) and the companion's [report](report.schema"
+        ".json) in it, of [`status --all-contexts`](fleet.schema.json) and of "
+        "[`version`](version.schema.json). New fields may come; none changes its "
+        "meaning without a new `schema` number.\n\n" + "\n".join(sections)
     )
 
 
@@ -162,6 +195,9 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of a task pod, by the auditor
 
 {_table(AuditReason)}
+## Of a pod whose cluster `explain` cannot ask
+
+{_table(ExplainReason)}
 ## Of a key of a source
 
 {_table(KeyReason)}

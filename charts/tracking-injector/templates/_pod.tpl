@@ -65,6 +65,13 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
+{{/* Of a test's container: a namespace may want every container to have limits. */}}
+{{- define "tracking-injector.testResources" -}}
+resources:
+  requests: {cpu: 10m, memory: 64Mi}
+  limits: {cpu: 500m, memory: 128Mi}
+{{- end }}
+
 {{/* Memory for what a library insists on writing. */}}
 {{- define "tracking-injector.scratchVolume" -}}
 - name: scratch
@@ -110,8 +117,6 @@ securityContext:
   value: {{ join "," .Values.namespaces.allowed | quote }}
 - name: MTI_EXCLUDED_NAMESPACES
   value: {{ join "," .Values.namespaces.excluded | quote }}
-- name: MTI_PRECEDENCE
-  value: {{ .Values.injection.precedence | quote }}
 - name: MTI_ENFORCED_KEYS
   value: {{ join "," .Values.injection.enforcedKeys | quote }}
 - name: MTI_AUDIT
