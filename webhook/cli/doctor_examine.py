@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.model import root_of
-from webhook.cli.doctor_cluster import ClusterReader
+from webhook.cli.doctor_cluster import InstallationReader
 from webhook.cli.doctor_namespace import NamespaceReader
 from webhook.cli.doctor_preflight import read_preflight
 from webhook.cli.doctor_probe import Prober
@@ -52,7 +52,7 @@ class Examiner:
     ) -> tuple[Diagnosis, ...]:
         """Return every diagnosis of a release, the cluster's first."""
         asker = ReplicaAsker(self.client, self.tunnel, release.namespace)
-        reader = ClusterReader(self.client, asker.ask)
+        reader = InstallationReader(self.client, asker.ask)
         facts = reader.read(observe(self.client, release, at))
         diagnoses = examine_all(CLUSTER, facts)
         failed = frozenset(
