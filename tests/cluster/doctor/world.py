@@ -97,6 +97,7 @@ class World:
         self._webhook: Process | None = None
         self._health = free_port()
         self._mounted = ""
+        self._log = (folder / "companion.log").open("ab", buffering=0)
         (folder / "mount").mkdir()
         self._prepare()
         self.install()
@@ -114,6 +115,7 @@ class World:
         self.stop_companion()
         if self._webhook is not None:
             self._webhook.stop(seconds=3)
+        self._log.close()
 
     # --- what an operator does ---
 
@@ -192,12 +194,11 @@ class World:
             | {"MTI_IDENTITY": "companion-0", "MTI_WATCH_SECONDS": "5"}
             | settings_
         )
-        log = (self.folder / "companion.log").open("ab", buffering=0)
         built = build_companion(
             connection,
             settings,
             Outside(
-                log=JsonLog(log.write, self._clock, flush_seconds=0.1),
+                log=JsonLog(self._log.write, self._clock, flush_seconds=0.1),
                 clock=self._clock,
                 look_up=self._look_up,
             ),
