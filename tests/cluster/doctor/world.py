@@ -7,12 +7,14 @@ real endpoint controller fills the Service; mounts follow their Secret.
 """
 
 import base64
+import os
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -97,7 +99,8 @@ class World:
         self._webhook: Process | None = None
         self._health = free_port()
         self._mounted = ""
-        self._log = (folder / "companion.log").open("ab", buffering=0)
+        # Never closed: threads of a companion that ended may still have a last word.
+        self._log = os.open(folder / "companion.log", os.O_WRONLY | os.O_CREAT)
         (folder / "mount").mkdir()
         self._prepare()
         self.install()
@@ -115,7 +118,6 @@ class World:
         self.stop_companion()
         if self._webhook is not None:
             self._webhook.stop(seconds=3)
-        self._log.close()
 
     # --- what an operator does ---
 
@@ -198,7 +200,9 @@ class World:
             connection,
             settings,
             Outside(
-                log=JsonLog(self._log.write, self._clock, flush_seconds=0.1),
+                log=JsonLog(
+                    partial(os.write, self._log), self._clock, flush_seconds=0.1
+                ),
                 clock=self._clock,
                 look_up=self._look_up,
             ),
