@@ -75,4 +75,11 @@ ADMISSION_POLICY: Final = ResourceType(
     "mutatingadmissionpolicies",
     namespaced=False,
 )
+ADMISSION_POLICY_BINDING: Final = ResourceType(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicyBinding",
+    "mutatingadmissionpolicybindings",
+    namespaced=False,
+)
 RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")

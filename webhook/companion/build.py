@@ -369,6 +369,7 @@ class _Builder:
             "precedence": self.settings.precedence,
             "enforcedKeys": list(self.settings.enforced_keys),
             "profiles": sorted(self.profiles.names()),
+            "certificates": self.settings.certificates,
         }
         source = ReportSource(
             results=self.results,
