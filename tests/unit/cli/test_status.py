@@ -132,8 +132,8 @@ def test_trouble_comes_first(site: FakeInstallation) -> None:
 
     assert lines[:2] == [
         "× 1 thing is not in order.",
-        "× WebhookDown: No replica of the webhook is ready: new task pods start "
-        "without keys.",
+        "× WebhookDown: No replica of the webhook is ready: where the API server has "
+        "no policy, new task pods start without keys.",
     ]
 
 
