@@ -43,6 +43,7 @@ from webhook.cluster.interface import (
 )
 from webhook.cluster.resources import (
     NAMESPACE,
+    POD,
     SECRET,
     WEBHOOK_CONFIGURATION,
     ResourceType,
@@ -100,6 +101,8 @@ class FakeCluster:
         """API groups without an object yet."""
         self.metrics: tuple[str, ...] = ()
         """The API server's own samples, as lines of text."""
+        self.logs: dict[ObjectKey, str] = {}
+        """What pods have written."""
 
     def client(self, manager: str = "tracking-injector") -> "FakeKubeClient":
         """The port, writing in this manager's name."""
@@ -306,9 +309,15 @@ class FakeCluster:
             raise Conflict(f"{kind.plural} {key}: written in between")
         owned = self._owned.get((kind, metadata.uid(current)), {})
         theirs = {m: p for m, p in owned.items() if m != me}
-        changes = {
-            p for p in mine if ownership.read(current, p) != ownership.read(applied, p)
-        }
+        try:
+            changes = {
+                p
+                for p in mine
+                if ownership.read(current, p) != ownership.read(applied, p)
+            }
+        except (TypeError, AttributeError):
+            # No API server could have stored it, so none says how to merge with it.
+            raise Invalid(f"{kind.plural} {key}: what is there is odd") from None
         taken = {p for paths in theirs.values() for p in paths} & changes
         if taken and not force:
             raise Conflict(f"{kind.plural} {key}: another manager owns {sorted(taken)}")
@@ -433,6 +442,14 @@ class FakeKubeClient:
                 line for line in self._cluster.metrics if line.startswith(named)
             )
 
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Those of `logs`; a pod that has none has not started."""
+        key = ObjectKey(namespace, pod)
+        with self._admitted("logs", POD, key):
+            self._cluster.find(POD, key)
+            written = self._cluster.logs.get(key, "").splitlines(keepends=True)
+            return "".join(written[-lines:])
+
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""
         key = ObjectKey(namespace, name)
@@ -512,9 +529,11 @@ class FakeKubeClient:
         with self._admitted("merge", kind, metadata.key(body)):
             return self._cluster.patch(kind, body, self._manager)
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
-        """Creates, exclusively."""
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
+        """Creates, exclusively; in a dry run, only says what it would be."""
         with self._admitted("create", kind, metadata.key(body)):
+            if dry_run:
+                return copied(body)
             return self._cluster.create(kind, body, self._manager)
 
     def delete(

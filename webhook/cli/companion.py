@@ -23,12 +23,14 @@ from webhook.companion.cleanup import (
     is_helm_release,
 )
 from webhook.companion.health_server import HealthServer, pages
+from webhook.companion.observation.release import ReleaseName
+from webhook.companion.page.server import PATH, StatusPage
 from webhook.companion.report import is_in_order
 from webhook.egress.reasons import EgressReason
 from webhook.jsonlog import JsonLog
 from webhook.mirror.profile import ProfileError
 from webhook.mirror.reasons import MirrorReason
-from webhook.settings import CompanionSettings, LogFormat, SettingError
+from webhook.settings import CompanionSettings, LogFormat, SettingError, Switch
 
 _PUT_OFF: Final = (MirrorReason.LEAVING, MirrorReason.PENDING)
 _ONCE_SECONDS: Final = 30.0
@@ -39,7 +41,9 @@ _FLUSH_SECONDS: Final = 0.1
 
 @click.command()
 @cluster_options
-@click.option("-n", "--namespace", help="Release namespace; the context's otherwise.")
+@click.option(
+    "--release-namespace", help="Of the release; the pod's or context's otherwise."
+)
 @click.option("--once", is_flag=True, help="Bring everything in order, then exit.")
 @click.option(
     "--remove-all",
@@ -54,7 +58,7 @@ _FLUSH_SECONDS: Final = 0.1
 def companion(
     kubeconfig: Path | None,
     context: str | None,
-    namespace: str | None,
+    release_namespace: str | None,
     *,
     once: bool,
     remove_all: bool,
@@ -71,8 +75,8 @@ def companion(
     environ = process_environ()
     try:
         settings = CompanionSettings.from_environ(environ)
-        if namespace:
-            settings = replace(settings, release_namespace=namespace)
+        if release_namespace:
+            settings = replace(settings, release_namespace=release_namespace)
         log = JsonLog(
             lambda lines: os.write(1, lines),
             now,
@@ -105,6 +109,15 @@ def _run(built: Companion, settings: CompanionSettings, log: JsonLog) -> None:
     answers = pages(
         built.registry, is_alive=manager.is_alive, is_ready=manager.is_ready
     )
+    if settings.status_page is Switch.ON:
+        shown = StatusPage(
+            built.context.client,
+            ReleaseName(built.status.config_map.namespace, settings.webhook_name),
+            log,
+            clock=now,
+        )
+        shown.start()
+        answers[PATH] = shown.answer
     server = HealthServer(settings.health_bind, answers, log)
     started = {"version": __version__, "port": server.port}
     log.line("info", "companion-started", started)

@@ -15,8 +15,9 @@ import click
 
 from webhook.cli.document import BadInputError
 from webhook.cli.egress_objects import KINDS, ObjectReader
+from webhook.cli.errors import CommandError
 from webhook.cli.manifests import objects, read
-from webhook.cli.status import ReleaseLocation, find_release
+from webhook.cli.release import releases
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import (
@@ -25,12 +26,14 @@ from webhook.cluster.resources import (
     ResourceType,
 )
 from webhook.companion.egress.engine_detection import detect_engines
+from webhook.companion.observation.release import ReleaseName
+from webhook.companion.observation.unknown import Unknown
 from webhook.companion.projections import (
     ComputeNamespace,
 )
 from webhook.companion.report import FIELD
 from webhook.egress.addresses import Address, Network
-from webhook.egress.destinations import Destination, derive
+from webhook.egress.destinations import Destination, derive, load_former
 from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache
 from webhook.egress.engines.detect import DetectedEngines
 from webhook.egress.engines.render import EgressNeed
@@ -75,6 +78,7 @@ class EgressInput:
         options: The settings in effect.
         namespaces: Every namespace there is.
         keys: The tracking keys of a namespace.
+        former: Servers that a profile's keys named until lately.
         list_pods: Reads all pods; only a check needs them.
     """
 
@@ -83,6 +87,7 @@ class EgressInput:
     namespaces: Mapping[str, ComputeNamespace]
     keys: Keys
     list_pods: Callable[[], Sequence[Pod]]
+    former: Mapping[str, tuple[Destination, ...]] = field(default_factory=dict)
 
     @property
     def _index(self) -> ServiceIndex:
@@ -114,6 +119,7 @@ class EgressInput:
             labels=there.labels if there else {NAMESPACE_NAME_LABEL: namespace},
             egress_label=there.egress if there else None,
             destinations=derived.destinations if derived else None,
+            former=self.former.get(there.profile, ()) if there else (),
             findings=derived.findings if derived else (),
         )
 
@@ -209,7 +215,7 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
         ClusterError: It cannot be read.
     """
     release = _release(client, flags.release)
-    report = _report(release) if release else {}
+    report = _report(client, release) if release else {}
     options, profiles = _published(report), report.get("profiles")
 
     def listed(kind: ResourceType) -> list[Json]:
@@ -225,7 +231,7 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
             return None  # the companion has nothing to give it
         return flags.keys if flags.keys is not None else _mirror(client, namespace)
 
-    cached = _cached(client, release, options) if release else {}
+    cached, former = _remembered(client, release, options) if release else ({}, {})
     known = {n: addresses(one, options.limits) for n, one in cached.items()}
     world = reader.world(
         flags.settings.get("domain", options.domain),
@@ -238,6 +244,7 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
         options=_effective(options, flags, world),
         namespaces=spaces,
         keys=keys,
+        former=former,
         list_pods=reader.pods,
     )
 
@@ -257,17 +264,22 @@ def _given(namespace: str, keys: Mapping[str, str] | None) -> Mapping[str, str]:
     return keys
 
 
-def _release(client: KubeClient, asked: str) -> ReleaseLocation | None:
+def _release(client: KubeClient, asked: str) -> ReleaseName | None:
     """Return the release to ask; None where there is none and none was asked for."""
-    release = find_release(client, *asked.split("/", 1))
-    if asked and release is None:
-        raise click.UsageError(f"No release in {asked}: is the chart installed?")
-    return release
+    found = releases(client, asked)
+    if isinstance(found, Unknown):
+        raise CommandError(f"{found.sentence} Say --release NAMESPACE/NAME.")
+    if asked and not found:
+        raise CommandError(f"No release in {asked}: is the chart installed?")
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise CommandError(f"Releases are {names}; say --release NAMESPACE/NAME.")
+    return found[0] if found else None
 
 
-def _report(release: ReleaseLocation) -> Json:
+def _report(client: KubeClient, release: ReleaseName) -> Json:
     try:
-        body = release.resources.get(CONFIG_MAP, release.report.name, release.home)
+        body = client.get(CONFIG_MAP, release.report.name, release.namespace)
         found: Json = json.loads((body.get("data") or {}).get(FIELD) or "{}")
     except (NotFound, ValueError):
         return {}
@@ -287,15 +299,19 @@ def _published(report: Json) -> EgressOptions:
         raise click.ClickException(message) from error
 
 
-def _cached(
-    client: KubeClient, release: ReleaseLocation, options: EgressOptions
-) -> Mapping[str, CachedName]:
-    """Return the names that the companion has looked up; none where unreadable."""
+def _remembered(
+    client: KubeClient, release: ReleaseName, options: EgressOptions
+) -> tuple[Mapping[str, CachedName], Mapping[str, tuple[Destination, ...]]]:
+    """Return the names that the companion has looked up, and servers of late.
+
+    Where that cannot be read, there are none.
+    """
     try:
-        return load_cache(client.get(CONFIG_MAP, options.dns_cache, release.home))
+        body = client.get(CONFIG_MAP, options.dns_cache, release.namespace)
+        return load_cache(body), load_former(body)
     except (ClusterError, ValueError) as error:
         click.echo(f"Addresses of names are not known: {error}.", err=True)
-        return {}
+        return {}, {}
 
 
 def _mirror(client: KubeClient, namespace: str) -> Mapping[str, str] | None:

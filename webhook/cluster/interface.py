@@ -145,8 +145,12 @@ class KubeClient(Protocol):
         That is what `apply` cannot do: it leaves alone what others wrote.
         """
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
-        """Create; `AlreadyExists` where the name is taken."""
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
+        """Create; `AlreadyExists` where the name is taken.
+
+        A dry run goes through every admission, returns what would be stored, and stores
+        nothing.
+        """
 
     def delete(
         self,
@@ -173,3 +177,6 @@ class KubeClient(Protocol):
 
         That takes the right to get the path `/metrics`, which is of no resource.
         """
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Return the last lines that a pod's first container has written."""

@@ -26,7 +26,7 @@ from webhook.cluster.interface import (
     WatchEvent,
     WatchEventType,
 )
-from webhook.cluster.resources import NAMESPACE, SECRET, ResourceType
+from webhook.cluster.resources import NAMESPACE, POD, SECRET, ResourceType
 
 T = TypeVar("T")
 
@@ -70,7 +70,8 @@ class RestClient:
 
     def __init__(self, client: ApiClient, *, manager: str) -> None:
         """Take a connected client; writes are made in the name of `manager`."""
-        self._client = client
+        self.api = self._client = client
+        """The client itself, for `webhook.cluster.tunnel`."""
         self._manager = manager
         self._date = ""
 
@@ -99,6 +100,14 @@ class RestClient:
         finally:
             response.close()
         return tuple(found)
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Return the last lines that a pod's first container has written."""
+        path = f"{POD.path(namespace, pod)}/log"
+        request = _Request(
+            verb="GET", path=path, what=f"GET {path}", query={"tailLines": str(lines)}
+        )
+        return _read(self._open(request), request.what).decode("utf-8", "replace")
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """Return one object by name."""
@@ -176,13 +185,14 @@ class RestClient:
             content=_MERGE,
         )
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
         """Create; `AlreadyExists` where the name is taken."""
+        tried = {"dryRun": "All"} if dry_run else {}
         return self._call(
             kind,
             verb="POST",
             path=kind.path(metadata.key(body).namespace),
-            query={"fieldManager": self._manager},
+            query={"fieldManager": self._manager} | tried,
             body={"apiVersion": kind.api_version, "kind": kind.name} | body,
         )
 
@@ -281,10 +291,26 @@ def _query(selection: ListOptions) -> dict[str, str]:
     return {name: value for name, value in query.items() if value}
 
 
+_FAILURES: Final = {
+    "ConnectionRefusedError": "the connection was refused",
+    "NameResolutionError": "the host's name is not known",
+    "gaierror": "the host's name is not known",
+    "ConnectTimeoutError": f"no connection within {_TIMEOUT[0]:.0f} s",
+    "ReadTimeoutError": "no answer in time",
+    "TimeoutError": "no answer in time",
+    "SSLCertVerificationError": "its certificate is not trusted",
+    "SSLError": "TLS could not be agreed on",
+}
+"""Failures of a connection by the name of their error, for people."""
+
+
 def _named(error: Exception) -> str:
     """Return the kind of failure; urllib3's texts repeat the whole URL."""
-    cause = error.__cause__ or error
-    return type(cause).__name__
+    cause: BaseException = error
+    while cause.__cause__ is not None and type(cause).__name__ not in _FAILURES:
+        cause = cause.__cause__
+    name = type(cause).__name__
+    return _FAILURES.get(name, name)
 
 
 def _read(response: urllib3.BaseHTTPResponse, what: str) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.events import ObjectReference
@@ -115,19 +115,41 @@ _OLDER = (VariableSource.CONFIG_MAP, VariableSource.CONFIG_MAP_KEY)
 _REFERRING = (InjectionReason.ALREADY_INJECTED, InjectionReason.ALREADY_REFERENCED)
 
 
-def audit_pod(
-    pod: TaskPod, *, since: datetime | None, foreign: bool = False
-) -> AuditReason | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditContext:
+    """What a pod is compared with: its namespace's label and mirror.
+
+    Attributes:
+        since: when the namespace was switched on, as far as known.
+        foreign: the Secret of the mirror's name there is not ours.
+    """
+
+    since: datetime | None
+    foreign: bool = False
+
+    @classmethod
+    def of(cls, namespace: ComputeNamespace, mirror: MirrorState | None) -> Self:
+        """Return what is known of a namespace: no mirror is older than its label."""
+        owned = mirror is not None and mirror.existing.owned
+        known = [namespace.enabled_at]
+        if mirror is not None and owned:
+            known.append(mirror.created)
+        return cls(
+            since=min((time for time in known if time), default=None),
+            foreign=mirror is not None and not owned,
+        )
+
+
+def audit_pod(pod: TaskPod, context: AuditContext) -> AuditReason | None:
     """Return what to say about a pod; None about one that is over or none of ours.
 
     Args:
         pod: a pod that carries one of the task labels, in a compute namespace.
-        since: when the namespace was switched on, as far as known.
-        foreign: the Secret of the mirror's name there is not ours.
+        context: its namespace.
     """
     if pod.over:
         return None
-    if foreign and pod.reason in _REFERRING:
+    if context.foreign and pod.reason in _REFERRING:
         return AuditReason.FOREIGN_MIRROR
     if pod.reason is not InjectionReason.INJECTED:
         return _BY_DECISION.get(pod.reason)
@@ -135,6 +157,7 @@ def audit_pod(
         return AuditReason.REFERENCE_MISSING
     # The API server's times have whole seconds: within the same one, the pod may have
     # been first.
+    since = context.since
     if since is not None and pod.created is not None and pod.created <= since:
         return AuditReason.CREATED_BEFORE_LABEL
     return AuditReason.MISSED
@@ -219,13 +242,12 @@ class AuditController:
         if namespace is None or self._filter.exclusion(key) or not self._ready:
             return None
         mirror = self._caches.mirror(key)
-        since = _since(namespace, mirror)
-        foreign = mirror is not None and not mirror.existing.owned
+        context = AuditContext.of(namespace, mirror)
         audited = [
             _Audited(key=name, pod=pod, reason=reason)
             for informer in self._caches.pods
             for name, pod in informer.items(key).items()
-            if (reason := audit_pod(pod, since=since, foreign=foreign))
+            if (reason := audit_pod(pod, context))
         ]
         missed = [one for one in audited if one.reason.is_missed]
         missed.sort(key=lambda one: one.age, reverse=True)
@@ -322,11 +344,3 @@ def _outdated(
         started = one.pod.started
         if changed and started and one.pod.stamped and started < changed:
             yield started
-
-
-def _since(namespace: ComputeNamespace, mirror: MirrorState | None) -> datetime | None:
-    """Return when the namespace was switched on: by its mirror's creation at latest."""
-    known = [namespace.enabled_at]
-    if mirror is not None and mirror.existing.owned:
-        known.append(mirror.created)
-    return min((time for time in known if time), default=None)

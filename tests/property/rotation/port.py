@@ -152,7 +152,7 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
         """Not used."""
         raise NotImplementedError
 
@@ -165,6 +165,10 @@ class Port:
         raise NotImplementedError
 
     def version(self) -> str:
+        """Not used."""
+        raise NotImplementedError
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
         """Not used."""
         raise NotImplementedError
 

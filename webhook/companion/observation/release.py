@@ -1,6 +1,6 @@
 """Finds the releases of a cluster by the labels that the chart puts on its objects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from webhook.cluster import metadata
@@ -8,12 +8,15 @@ from webhook.cluster.errors import ClusterError, Forbidden
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import CONFIG_MAP, WEBHOOK_CONFIGURATION
 from webhook.companion.observation.unknown import Unknown
+from webhook.injection.names import MANAGED_BY
 
 NAME_LABEL: Final = "app.kubernetes.io/name=tracking-injector"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 _REPORTS: Final = f"{NAME_LABEL},{COMPONENT_LABEL}=companion"
 _CONFIGURATIONS: Final = f"{NAME_LABEL},{COMPONENT_LABEL}=webhook"
+_INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
 _STATUS: Final = "-status"
+_LONGEST_LABEL: Final = 63
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,14 +27,23 @@ class ReleaseName:
         namespace: the release's namespace.
         name: of its webhook, from which all other names are made: the release's own,
             unless overridden.
+        instance: what Helm calls it; empty where only the name was given.
     """
 
     namespace: str
     name: str
+    instance: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Return it as `--release` takes it."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """Return what its mirrors and policies say of it; empty where not known."""
+        if not self.instance:
+            return ""
+        return f"{self.namespace}.{self.instance}"[:_LONGEST_LABEL].rstrip(".-")
 
     @property
     def companion(self) -> ObjectKey:
@@ -74,10 +86,22 @@ def find_releases(
         found = _listed(
             client, ListOptions(WEBHOOK_CONFIGURATION, labels=_CONFIGURATIONS)
         )
+    except Forbidden:
+        found = _by_name(client)
+        if not found:
+            return refused
     except ClusterError:
         return refused
     named = (_configured(body) for body in found)
     return _sorted(one for one in named if one and namespace in ("", one.namespace))
+
+
+def _by_name(client: KubeClient) -> list[Json]:
+    """Return the configuration of the chart's usual name: to get it takes less."""
+    try:
+        return [client.get(WEBHOOK_CONFIGURATION, MANAGED_BY)]
+    except ClusterError:
+        return []
 
 
 def _listed(client: KubeClient, options: ListOptions) -> list[Json]:
@@ -98,7 +122,11 @@ def _is_report(body: Json) -> bool:
 
 def _reported(body: Json) -> ReleaseName:
     key = metadata.key(body)
-    return ReleaseName(key.namespace, key.name.removesuffix(_STATUS))
+    return ReleaseName(key.namespace, key.name.removesuffix(_STATUS), _instance(body))
+
+
+def _instance(body: Json) -> str:
+    return metadata.labels(body).get(_INSTANCE_LABEL, "")
 
 
 def _configured(body: Json) -> ReleaseName | None:
@@ -106,5 +134,5 @@ def _configured(body: Json) -> ReleaseName | None:
     for entry in body.get("webhooks") or ():
         service = (entry.get("clientConfig") or {}).get("service") or {}
         if service.get("namespace") and service.get("name"):
-            return ReleaseName(service["namespace"], service["name"])
+            return ReleaseName(service["namespace"], service["name"], _instance(body))
     return None
