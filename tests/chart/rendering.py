@@ -21,6 +21,13 @@ EVERY_VALUES: Final = (None, *CI_VALUES, *PRESETS)
 
 WITHOUT_WEBHOOK: Final = CHART / "presets" / "policy-only.yaml"
 """The one of them that installs no webhook."""
+_MONITORING: Final = "example/prometheus-operator-crd/monitoring.coreos.com"
+FOREIGN: Final = (
+    ("prometheus-operator", f"{_MONITORING}_servicemonitors.yaml"),
+    ("prometheus-operator", f"{_MONITORING}_prometheusrules.yaml"),
+    ("cert-manager", "deploy/crds/cert-manager.io_certificates.yaml"),
+)
+"""Other operators, and the kinds of theirs that the chart makes objects of."""
 
 Manifest = dict[str, Any]
 

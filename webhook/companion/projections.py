@@ -6,13 +6,17 @@ A projection may raise on an object that it cannot read: the informer keeps what
 """
 
 import base64
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from webhook.cluster import metadata
+from webhook.cluster.errors import Invalid
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import NAMESPACE, POD
@@ -34,13 +38,28 @@ from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.stamp import InjectedBy, annotation, injected_by
 from webhook.injection.validate import is_pod
-from webhook.injection.workload import recognize, task_containers
+from webhook.injection.workload import (
+    RAY_LABEL,
+    SPARK_LABEL,
+    recognize,
+    task_containers,
+)
 from webhook.mirror.decide import ExistingMirror, LabeledNamespace
 from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
+NOT_A_TASK: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        RAY_LABEL: ("redis-cleanup",),
+        SPARK_LABEL: ("connect-server", "master", "worker"),
+    }
+)
+"""Values of the task labels that pods have which are known to run no task. With any
+other value a pod is looked at, so that a wrong one is seen as well."""
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 _ENDED: Final = ("Succeeded", "Failed")
+_HEARD: Final = timedelta(seconds=5)
+"""Within this time after it was written, every API server knows a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +96,15 @@ class ComputeNamespace:
         """Return what an Event about it refers to; it goes where its users look."""
         key = ObjectKey(self.name, self.name)
         return ObjectReference.to(NAMESPACE, key, self.uid)
+
+    def is_news(self, error: Exception, now: datetime) -> bool:
+        """Return whether a refusal may mean that the API server has yet to hear of it.
+
+        An API server may hear of a label later than we do, and until then the chart's
+        policies refuse what we write there, naming no field.
+        """
+        fresh = self.enabled_at is not None and now - self.enabled_at <= _HEARD
+        return fresh and isinstance(error, Invalid) and not error.fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +150,7 @@ class TaskPod:
         started: when the first of its task containers last started, if it runs.
         by: who gave it the keys, as its stamp says; None without one.
         owner: its controller, if any.
-        config_maps: (prefix, name) of each ConfigMap in a task container's `envFrom`.
+        environments: `environment_sources` of each of its task containers.
     """
 
     uid: str
@@ -134,7 +162,7 @@ class TaskPod:
     started: datetime | None
     by: InjectedBy | None
     owner: ObjectReference | None
-    config_maps: tuple[tuple[str, str], ...]
+    environments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +181,8 @@ def compute_namespace(body: Json) -> ComputeNamespace:
         uid=metadata.uid(body),
         profile=labels.get(PROFILE_LABEL) or DEFAULT_PROFILE,
         egress=labels.get(EGRESS_LABEL),
-        labels={**labels, NAMESPACE_NAME_LABEL: name},
+        labels={k: _interned(v) for k, v in labels.items()}
+        | {NAMESPACE_NAME_LABEL: name},
         terminating=bool(metadata.of(body).get("deletionTimestamp")),
         enabled_at=metadata.last_write_time(body, "metadata", "labels", INJECT_LABEL),
     )
@@ -162,11 +191,12 @@ def compute_namespace(body: Json) -> ComputeNamespace:
 def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
     """Keep of a Secret of the mirror's name all but its values."""
     created = metadata.creation_time(body)
+    keys = tuple(sys.intern(key) for key in sorted(body.get("data") or ()))
     return MirrorState(
         existing=ExistingMirror(is_owned(body, release), fingerprint_of(body)),
         uid=metadata.uid(body),
         resource_version=metadata.resource_version(body),
-        keys=tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
+        keys=_same(keys),
         created=created,
         changed=metadata.last_write_time(body, "data") or created,
     )
@@ -217,12 +247,29 @@ def task_pod(body: Json) -> TaskPod:
         started=_started(status, names),
         by=injected_by(annotation(metadata.of(body))) if injected else None,
         owner=controller_of(body),
-        config_maps=tuple(
-            (sys.intern(source.get("prefix") or ""), sys.intern(name))
-            for container in tasks
-            for source in container.get("envFrom") or ()
-            if (name := (source.get("configMapRef") or {}).get("name"))
-        ),
+        environments=tuple(map(environment_sources, tasks)),
+    )
+
+
+def environment_sources(container: Json) -> str:
+    """Return a container's `env` and `envFrom` as JSON, without any literal.
+
+    So it holds no value, and pods of one template share one text.
+    """
+    kept = [
+        {field: entry[field] for field in ("name", "valueFrom") if entry.get(field)}
+        for entry in container.get("env") or ()
+    ]
+    sources = {"envFrom": container.get("envFrom") or [], "env": kept}
+    return sys.intern(json.dumps(sources, sort_keys=True))
+
+
+def is_candidate(body: Json) -> bool:
+    """Return whether a pod's labels make it one that is followed."""
+    labels = metadata.labels(body)
+    return any(
+        label in labels and labels[label] not in values
+        for label, values in NOT_A_TASK.items()
     )
 
 
@@ -249,6 +296,12 @@ def controller_of(body: Json) -> ObjectReference | None:
         name=_interned(owner.get("name")),
         uid=_interned(owner.get("uid")),
     )
+
+
+@lru_cache(maxsize=32)
+def _same(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one of all equal tuples: all mirrors of a profile have the same keys."""
+    return keys
 
 
 def _interned(value: object) -> str:

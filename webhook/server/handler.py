@@ -109,7 +109,7 @@ class AdmissionHandler:
         seconds = time.perf_counter() - started
         workload = decision.workload or "none"
         by = decision.by or "none"
-        self.metrics.decided(review.namespace, workload, decision.reason, by, seconds)
+        self.metrics.decided(workload, decision.reason, by, seconds)
         if self.log.takes("info"):
             self.log.add(log_line(review, decision, seconds, self.clock()))
         return Answer(200, answered)

@@ -1,8 +1,10 @@
 """Whoever applies the chart, and however often, removes nothing and fights nobody.
 
-Every preset by every way, beside a companion that runs and with every hook that the way
-runs. What the way takes away, and one line of the how-to, leave the cluster as it was.
-`--settle` says how long nothing may change; `.ci/run ways` takes ten minutes.
+By every way, beside a companion that runs and with every hook that the way runs. What
+the way takes away, and one line of the how-to, leave the cluster as it was.
+
+`--settle` says how long nothing may change; `--every-preset` tries each preset by each
+way. `.ci/run ways` does both.
 """
 
 import re
@@ -19,7 +21,7 @@ from tests.chart.rendering import PRESETS, RELEASE, Chart
 from tests.chart.test_settings import environ
 from tests.cluster.chart.conftest import put_away
 from tests.cluster.chart.product import COMPANION, CONFIGURATION
-from tests.cluster.chart.ways import WAYS, Chosen, Flux
+from tests.cluster.chart.ways import WAYS, Chosen, Flux, Plain
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.listing import settled, versions
@@ -38,7 +40,6 @@ COMPUTE = "chart-ways-compute"
 MIRROR = f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR_SECRET}"
 POLICIES = f"/apis/networking.k8s.io/v1/namespaces/{COMPUTE}/networkpolicies"
 UNINSTALL = Path(__file__).parents[3] / "docs" / "how-to" / "uninstall.md"
-DEFAULT = "default"
 VALUES = {"tracking": {"uri": "http://203.0.113.10:5000"}}
 CLOSED: Object = {
     "metadata": {"name": "closed"},
@@ -69,20 +70,40 @@ def namespaces(plane: ControlPlane) -> Iterator[ControlPlane]:
     put_away(plane, HOME, COMPUTE)
 
 
-@pytest.fixture(
-    params=[DEFAULT, *PRESETS], ids=lambda each: getattr(each, "stem", each)
-)
-def chosen(
-    request: pytest.FixtureRequest, namespaces: ControlPlane, tmp_path: Path
-) -> Chosen:
-    """The chart with each preset; all of them on the newer Kubernetes alone."""
-    plane = namespaces
-    if plane.options.release and request.param != DEFAULT:
-        pytest.skip("a preset renders the same for every release of Kubernetes")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each way with the chart as it comes; each preset one way, or every way."""
+    if "name" not in metafunc.fixturenames:
+        return
+    every = metafunc.config.getoption("every_preset")
+    cases = [
+        pytest.param(preset, name, id=f"{preset.stem if preset else 'default'}-{name}")
+        for preset in (None, *PRESETS)
+        for name in WAYS
+        if preset is None or every or name == "argo-cd"
+    ]
+    metafunc.parametrize(("preset", "name"), cases)
+
+
+@pytest.fixture
+def chosen(preset: Path | None, namespaces: ControlPlane, tmp_path: Path) -> Chosen:
+    """The chart with a preset, or as it comes."""
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump(VALUES), "utf-8")
-    preset = () if request.param == DEFAULT else (request.param,)
-    return Chosen(plane=plane, namespace=HOME, files=(values, *preset))
+    files = (values, preset) if preset else (values,)
+    return Chosen(plane=namespaces, namespace=HOME, files=files)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(chosen: Chosen) -> Iterator[None]:
+    """A test that fails leaves nothing to the next one."""
+    yield
+    plane = chosen.plane
+    if plane.admin.exists(CONFIGURATION):
+        where = ("--namespace", HOME, "--ignore-not-found", "--no-hooks", "--wait")
+        plane.helm("uninstall", RELEASE, *where)
+        Plain().remove(chosen)
+    for path in made(plane):
+        plane.admin.delete(path)
 
 
 @contextmanager
@@ -113,11 +134,10 @@ def made(plane: ControlPlane) -> list[str]:
     """What the companion made outside of its own namespace."""
     policies = plane.admin.get(POLICIES)["items"]
     own = [one["metadata"]["name"] for one in policies]
-    names = [f"{POLICIES} {name}" for name in own if name.startswith("mti-egress")]
+    names = [f"{POLICIES}/{name}" for name in own if name.startswith("mti-egress")]
     return [*([MIRROR] if plane.admin.exists(MIRROR) else []), *names]
 
 
-@pytest.mark.parametrize("name", WAYS)
 def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
     chosen: Chosen, chart: Chart, pytestconfig: pytest.Config, name: str
 ) -> None:
@@ -149,12 +169,12 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
 
 
 def quiet(plane: ControlPlane) -> dict[str, str]:
-    """What there is, once nothing has changed for a second."""
+    """What there is, once nothing has changed for half a second."""
     seen: list[dict[str, str]] = []
 
     def still() -> bool:
         seen.append(versions(plane.admin))
-        time.sleep(1)
+        time.sleep(0.5)
         return len(seen) > 1 and seen[-1] == seen[-2]
 
     wait_for("an end of changes", still, seconds=60)
@@ -162,12 +182,16 @@ def quiet(plane: ControlPlane) -> dict[str, str]:
 
 
 def differences(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
-    """What is in one of two moments alone, or was written in between."""
-    return dict(one.items() ^ other.items())
+    """What is in one of two moments alone, or was written in between.
+
+    Helm's records do not count: it keeps one of each upgrade.
+    """
+    changed = one.items() ^ other.items()
+    return {name: value for name, value in changed if "sh.helm.release" not in name}
 
 
 def run_the_line(plane: ControlPlane) -> None:
     """The line of the how-to for what no render takes away."""
     text = UNINSTALL.read_text("utf-8").split("## Without Helm")[1]
-    (line,) = re.findall(r"^kubectl (delete \S+ -A -l .*)$", text, re.MULTILINE)[:1]
+    (line,) = re.findall(r"^ *kubectl (delete \S+ -A -l .*)$", text, re.MULTILINE)[:1]
     plane.kubectl(*line.replace("ml-tracking", HOME).split())

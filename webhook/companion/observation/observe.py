@@ -66,7 +66,7 @@ def observe(client: KubeClient, release: ReleaseName, at: datetime) -> Installat
         release: which one.
         at: now.
     """
-    reader = _Reader(client)
+    reader = PieceReader(client)
     admission = ObjectKey("", release.name)
     return Installation(
         release=release,
@@ -99,7 +99,7 @@ def observe(client: KubeClient, release: ReleaseName, at: datetime) -> Installat
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class PieceReader:
     """Reads one piece at a time."""
 
     client: KubeClient
