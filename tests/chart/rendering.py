@@ -19,8 +19,6 @@ CI_VALUES: Final = tuple(sorted((CHART / "ci").glob("*.yaml")))
 EVERY_VALUES: Final = (None, *CI_VALUES, *PRESETS)
 """The values files to try everything with; `None` is the chart as it comes."""
 
-WITHOUT_WEBHOOK: Final = CHART / "presets" / "policy-only.yaml"
-"""The one of them that installs no webhook."""
 _MONITORING: Final = "example/prometheus-operator-crd/monitoring.coreos.com"
 FOREIGN: Final = (
     ("prometheus-operator", f"{_MONITORING}_servicemonitors.yaml"),
@@ -28,6 +26,9 @@ FOREIGN: Final = (
     ("cert-manager", "deploy/crds/cert-manager.io_certificates.yaml"),
 )
 """Other operators, and the kinds of theirs that the chart makes objects of."""
+
+WITHOUT_WEBHOOK: Final = CHART / "presets" / "policy-only.yaml"
+"""The one of them that installs no webhook."""
 
 Manifest = dict[str, Any]
 

@@ -13,7 +13,7 @@ def test_nothing_that_is_sent_becomes_a_series() -> None:
     the port, for as long as the process lives.
     """
     registry = CollectorRegistry()
-    ServerMetrics(registry).decided(Workload.RAY_HEAD, "Injected", "none", 0.0)
+    ServerMetrics(registry).decided(Workload.RAY_HEAD, "Injected", "webhook", 0.0)
 
     labels = {
         name
