@@ -267,7 +267,7 @@ def test_the_companion_takes_its_namespace_and_context_from_options(
     )
 
     assert running.process.wait(60) == 0, running.log.read_text("utf-8")
-    assert release.holds(name)
+    assert release.mirror(name) is not None
 
 
 def test_two_clusters_are_one_table_and_a_stopped_one_hides_no_other(
