@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Print manifests as the webhook would leave them.",
     ),
     "explain": ("webhook.cli.explain", "Say where each variable of a pod comes from."),
+    "policy": (
+        "webhook.cli.policy",
+        "Print the webhook's decision as a MutatingAdmissionPolicy.",
+    ),
     "serve": ("webhook.cli.serve", "Answer kube-apiserver over TLS."),
     "companion": (
         "webhook.cli.companion",

@@ -213,11 +213,10 @@ class LeaderElector:
         """Write the Lease if it still is as found; create it where there was none."""
         now = _micros(self._clock())
         meta = {"name": self._lease.name, "namespace": self._lease.namespace}
-        write, acquired, transitions = self._client.create, now, 0
+        acquired, transitions = now, 0
         if found is not None:
             meta["resourceVersion"] = found.version
             handed_over = holder not in ("", found.holder)
-            write = self._client.apply
             transitions = found.transitions + handed_over
             acquired = now if handed_over or not found.acquired else found.acquired
         spec = {
@@ -227,8 +226,12 @@ class LeaderElector:
             "acquireTime": acquired,
             "renewTime": now,
         }
-        body = write(LEASE, {"metadata": meta, "spec": spec})
-        self._seen, self._seen_at = parse_lease(body), self._monotonic()
+        body = {"metadata": meta, "spec": spec}
+        if found is None:
+            stored = self._client.create(LEASE, body)
+        else:
+            stored = self._client.apply(LEASE, body)
+        self._seen, self._seen_at = parse_lease(stored), self._monotonic()
 
 
 def _micros(now: datetime) -> str:

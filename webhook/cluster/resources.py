@@ -68,6 +68,13 @@ WEBHOOK_CONFIGURATION: Final = ResourceType(
     "mutatingwebhookconfigurations",
     namespaced=False,
 )
+ADMISSION_POLICY: Final = ResourceType(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicy",
+    "mutatingadmissionpolicies",
+    namespaced=False,
+)
 RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")
 SPARK_APPLICATION: Final = ResourceType(
     "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
