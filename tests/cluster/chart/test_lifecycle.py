@@ -278,7 +278,8 @@ def test_helm_test_tells_whether_a_pod_gets_the_keys(
 ) -> None:
     """The test's own pod, against an API server that reaches the webhook or not."""
     plane = namespaces
-    upgrade(helm, CHART, *VALUES, "--set", f"tests.namespace={COMPUTE}")
+    values = f"tests.namespace={COMPUTE},injection.inTree=false"
+    upgrade(helm, CHART, *VALUES, "--set", values)
     plane.admin.delete(CONFIGURATION)
     if works:
         injector.register(plane)
