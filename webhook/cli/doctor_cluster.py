@@ -17,6 +17,7 @@ from webhook.cluster.resources import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     JOB,
+    MUTATING_POLICY,
     NETWORK_POLICY,
     SECRET,
     SERVICE,
@@ -97,6 +98,7 @@ class InstallationReader:
             blocked=self._blocked(reader, observation, deployment),
             served=self._served(observation, endpoints, name),
             operators=self._operators(reader),
+            alone=_is_alone(reader, observation),
         )
 
     def _others(self, reader: PieceReader, own: str) -> Piece[tuple[str, ...]]:
@@ -321,6 +323,15 @@ def _mutates_spark_pods(body: Json) -> bool:
         str(one.get("name")).endswith(_SPARK) and is_called_for_pods(one)
         for one in body.get("webhooks") or ()
     )
+
+
+def _is_alone(reader: PieceReader, observation: Installation) -> bool:
+    """Return whether the release has a policy of the API server's, and no webhook."""
+    for piece in (observation.webhook, observation.configuration):
+        if not isinstance(piece, Unknown) or piece.reason is not UnknownReason.ABSENT:
+            return False
+    key = ObjectKey("", observation.release.name)
+    return isinstance(reader.get(MUTATING_POLICY, key, metadata.uid), str)
 
 
 def _is_helms(body: Json) -> bool:

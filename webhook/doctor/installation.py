@@ -40,7 +40,7 @@ def _version_skew(facts: ClusterFacts) -> Iterator[Symptom]:
 
 
 def _configuration_missing(facts: ClusterFacts) -> Iterator[Symptom]:
-    if not there(facts.entries):
+    if not facts.alone and not there(facts.entries):
         yield Symptom(f"MutatingWebhookConfiguration {facts.seen.release.name}")
 
 
@@ -98,6 +98,8 @@ def _kept_away(component: str, pieces: Pieces) -> Callable[[ClusterFacts], objec
 
 def _missing(component: str) -> Callable[[ClusterFacts], Iterator[Symptom]]:
     def judge(facts: ClusterFacts) -> Iterator[Symptom]:
+        if facts.alone and component == "webhook":
+            return
         release = facts.seen.release
         named = release.webhook if component == "webhook" else release.companion
         workload = there(getattr(facts.seen, component))
@@ -203,14 +205,14 @@ def workload_checks(component: str) -> tuple[Check[ClusterFacts], ...]:
 
 
 def _service_astray(facts: ClusterFacts) -> Iterator[Symptom]:
-    selects = there(facts.service)
+    selects = facts.alone or there(facts.service)
     if not selects:
         said = "there is none" if selects is None else "its selector is another"
         yield Symptom(f"Service {facts.seen.release.webhook}", said)
 
 
 def _no_endpoints(facts: ClusterFacts) -> Iterator[Symptom]:
-    if not seen(facts.endpoints):
+    if not facts.alone and not seen(facts.endpoints):
         yield Symptom(f"Service {facts.seen.release.webhook}", "no ready endpoint")
 
 
