@@ -149,8 +149,14 @@ def _shown(
 
 def _watch(look: Callable[[], RenderableType]) -> None:
     """Shows it again and again, also while it cannot be read, until interrupted."""
+    console = _console()
+    if not console.is_terminal:
+        while True:
+            _print(look())
+            click.echo("---")
+            time.sleep(_EVERY)
     # What does not fit is below: trouble comes first.
-    with Live(console=_console(), auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(look(), refresh=True)
             time.sleep(_EVERY)
