@@ -4,7 +4,9 @@ Bodies stay JSON: typed models would cost more than the whole companion. Nothing
 retries; who calls knows better what a failure means.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -40,6 +42,10 @@ _PAGE: Final = 500
 _PAGE_BYTES: Final = 8 << 20
 """Bytes per page at most: objects may have 1.5 MB, and parsed they take ten times that.
 A larger page is given up and asked for in smaller ones."""
+_LARGE: Final = 1 << 16
+"""Bytes of an object above which one is parsed at a time, whichever list it is in: six
+lists begin at once, and each could be of the largest."""
+_ONE_LARGE: Final = threading.Lock()
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
@@ -49,6 +55,12 @@ _EVENT_TYPES: Final = {
     "DELETED": WatchEventType.DELETED,
     "BOOKMARK": WatchEventType.BOOKMARK,
 }
+
+
+@contextmanager
+def _by_itself(size: int) -> Iterator[None]:
+    with _ONE_LARGE if size > _LARGE else nullcontext():
+        yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +138,10 @@ class RestClient:
                 continue
             page = json_bytes.parse_page(data, f"list {selection}")
             for raw in page.items or ():
-                body = json_bytes.parse(raw, f"list {selection}")
-                items[metadata.key(body)] = metadata.revision(body), project(body)
+                with _by_itself(memoryview(raw).nbytes):
+                    body = json_bytes.parse(raw, f"list {selection}")
+                    items[metadata.key(body)] = metadata.revision(body), project(body)
+                    del body
             query["continue"] = page.metadata.continue_
             if not query["continue"]:
                 return ObjectList(items, page.metadata.version)
