@@ -23,6 +23,7 @@ from webhook.cluster.interface import (
     ANYTHING,
     Json,
     ListOptions,
+    ObjectKey,
     ObjectList,
     Preconditions,
     WatchEvent,
@@ -55,6 +56,22 @@ _EVENT_TYPES: Final = {
     "DELETED": WatchEventType.DELETED,
     "BOOKMARK": WatchEventType.BOOKMARK,
 }
+
+
+def _take(
+    data: bytearray,
+    what: str,
+    project: Callable[[Json], T],
+    items: dict[ObjectKey, tuple[int, T]],
+) -> json_bytes.ListMeta:
+    """Add the projections of a page's objects, and return what leads to the next."""
+    page = json_bytes.parse_page(data, what)
+    for raw in page.items or ():
+        with _by_itself(memoryview(raw).nbytes):
+            body = json_bytes.parse(raw, what)
+            items[metadata.key(body)] = metadata.revision(body), project(body)
+            del body
+    return page.metadata
 
 
 @contextmanager
@@ -130,22 +147,19 @@ class RestClient:
     ) -> ObjectList[T]:
         """Return everything selected, projected object by object."""
         query, limit = _query(selection), _PAGE
-        items = {}
+        items: dict[ObjectKey, tuple[int, T]] = {}
         while True:
             data = self._page(selection, query | {"limit": str(limit)}, limit)
             if data is None:
                 limit //= 4
                 continue
-            page = json_bytes.parse_page(data, f"list {selection}")
-            for raw in page.items or ():
-                with _by_itself(memoryview(raw).nbytes):
-                    body = json_bytes.parse(raw, f"list {selection}")
-                    items[metadata.key(body)] = metadata.revision(body), project(body)
-                    del body
-            query["continue"] = page.metadata.continue_
+            size = len(data)
+            after = _take(data, f"list {selection}", project, items)
+            del data  # before the next one comes
+            query["continue"] = after.continue_
             if not query["continue"]:
-                return ObjectList(items, page.metadata.version)
-            if len(data) < _PAGE_BYTES // 16:
+                return ObjectList(items, after.version)
+            if size < _PAGE_BYTES // 16:
                 limit = min(_PAGE, limit * 4)
 
     def watch(
@@ -238,7 +252,7 @@ class RestClient:
 
     def _page(
         self, selection: ListOptions, query: Mapping[str, str], limit: int
-    ) -> bytes | None:
+    ) -> bytearray | None:
         """Return one page, or None when it is too large and could be smaller."""
         kind, what = selection.kind, f"list {selection}"
         path = kind.path(selection.namespace)
@@ -247,17 +261,16 @@ class RestClient:
                 verb="GET", path=path, what=what, query=query, secret=kind == SECRET
             )
         )
-        chunks, size = [], 0
+        data = bytearray()  # chunks that are joined would be there twice
         try:
             for chunk in response.stream(1 << 16):
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > _PAGE_BYTES and limit > 1:
+                data += chunk
+                if len(data) > _PAGE_BYTES and limit > 1:
                     response.close()
                     return None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"{what}: {_named(error)} in the answer") from error
-        return b"".join(chunks)
+        return data
 
     def _call(self, kind: ResourceType, **parts: Any) -> Json:
         what = f"{parts['verb']} {parts['path']}"
