@@ -182,8 +182,8 @@ def _remove(built: Companion, helm_release: str | None) -> int:
         click.echo(str(error), err=True)
         return 1
     click.echo(
-        "Removing the webhook's configuration, then mirrors and policies; a running "
-        "companion is stopped before that.",
+        "Removing webhook and admission policy, then mirrors and egress policies; a "
+        "running companion is stopped before that.",
         err=True,
     )
     try:

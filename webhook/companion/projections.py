@@ -36,6 +36,7 @@ from webhook.injection.names import (
 from webhook.injection.patch import refers_to_mirror
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
+from webhook.injection.stamp import InjectedBy, annotation, injected_by
 from webhook.injection.validate import is_pod
 from webhook.injection.workload import (
     RAY_LABEL,
@@ -147,6 +148,7 @@ class TaskPod:
         waiting: a task container of it waits for the mirror, or for a key of it.
         reason: what the webhook would say about it now.
         started: when the first of its task containers last started, if it runs.
+        by: who gave it the keys, as its stamp says; None without one.
         owner: its controller, if any.
         environments: `environment_sources` of each of its task containers.
     """
@@ -158,6 +160,7 @@ class TaskPod:
     waiting: bool
     reason: InjectionReason
     started: datetime | None
+    by: InjectedBy | None
     owner: ObjectReference | None
     environments: tuple[str, ...]
 
@@ -246,6 +249,7 @@ def task_pod(body: Json) -> TaskPod:
         waiting=any(map(_waits, _states(status, names))),
         reason=InjectionReason.ALREADY_INJECTED if injected else _decided(body),
         started=_started(status, names),
+        by=injected_by(annotation(metadata.of(body))) if injected else None,
         owner=controller_of(body),
         environments=tuple(map(environment_sources, tasks)),
     )
