@@ -36,6 +36,7 @@ from webhook.injection.names import (
     ROTATE_ANNOTATION,
 )
 from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.mirror.secret import MIRROR_TYPE
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 INJECTED = HEAD | {INJECTED_LABEL: "true"}
@@ -230,7 +231,7 @@ def contested(built: Built) -> None:
 def unread_namespace(built: Built) -> None:
     """The namespace's Secret cannot be read."""
     built.label()
-    built.create(SECRET, MIRROR_SECRET, "ray", data=[1])
+    built.create(SECRET, MIRROR_SECRET, "ray", type=MIRROR_TYPE, data=[1])
     built.start()
 
 
