@@ -21,6 +21,7 @@ import yaml
 from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
+from tests.lab.versions import tried
 from webhook.cli.main import COMMANDS, cli
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.rest import RestClient
@@ -47,6 +48,7 @@ def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
     return {
         "cli.md": _command_line(),
+        "compatibility.md": _compatibility(),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
         "reasons.md": _reasons(),
@@ -68,6 +70,19 @@ def _command_line() -> str:
         "# Command line\n\nWhat `--help` says, of each command. As "
         "`kubectl-tracking` on the path, the program is `kubectl tracking` as well.\n\n"
         + "\n".join(sections)
+    )
+
+
+def _compatibility() -> str:
+    rows = [f"| {row.program} | {row.version} | {row.what} |" for row in tried()]
+    head = ["| program | version | what is tried with it |", "|---|---|---|"]
+    return (
+        "# Compatibility\n\nWhat the tests run the product with. The chart asks for "
+        "Kubernetes 1.30 or newer.\n\n"
+        + "\n".join([*head, *rows, ""])
+        + "\nThe Go module proxy does not serve KubeRay 1.7, so no test builds it: its "
+        "pods bear the labels and\nthe start command of 1.6, by which they are "
+        "recognized.\n"
     )
 
 

