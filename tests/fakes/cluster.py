@@ -416,11 +416,12 @@ class FakeKubeClient:
         """The groups of everything stored, and those of `served`."""
         with self._admitted("groups", NAMESPACE, ObjectKey("", "")):
             found: dict[str, tuple[str, ...]] = {}
-            found |= dict.fromkeys(self._cluster.served, ("v1",))
             for kind in self._cluster._objects:
                 known = found.get(kind.group, ())
                 found[kind.group] = tuple(dict.fromkeys((*known, kind.version)))
             found.pop("", None)
+            for group in self._cluster.served:
+                found.setdefault(group, ("v1",))
             return found
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
