@@ -28,6 +28,23 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"tracking": {"profiles": {"research": [{"secret": "a", "configMap": "b"}]}}},
         "tracking.profiles.research: a source names either",
     ),
+    "source-with-two-objects-beside-a-preset": (
+        {
+            "tracking": {
+                "profiles": {
+                    "research": {
+                        "sources": [{"secret": "a", "configMap": "b"}],
+                        "preset": "comet",
+                    }
+                }
+            }
+        },
+        "tracking.profiles.research: a source names either",
+    ),
+    "preset-of-nothing": (
+        {"tracking": {"preset": "mlflow"}},
+        "tracking.preset and tracking.aliases complete what",
+    ),
     "listed-without-list": (
         {"rbac": {"mode": "listedNamespaces"}},
         "rbac.mode is listedNamespaces",

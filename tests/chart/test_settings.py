@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.chart.rendering import CI_VALUES, NAMESPACE, RELEASE, Chart, Rendered
+from webhook.mirror.presets import PRESETS
 from webhook.mirror.profile import parse_profiles
 from webhook.settings import CompanionSettings, Settings
 
@@ -75,3 +76,33 @@ def test_a_profile_is_what_the_companion_reads(chart: Chart) -> None:
     assert ["Secret/credentials"] == [
         str(source.ref) for source in profiles["default"].sources
     ]
+
+
+def test_preset_and_aliases_belong_to_the_default_profile(chart: Chart) -> None:
+    """And to any other that says so itself."""
+    values: dict[str, Any] = {
+        "tracking": {
+            "uri": "https://mlflow.example.com",
+            "preset": "mlflow",
+            "aliases": {"MY_URI": "TRACKING_URI"},
+            "profiles": {
+                "research": {"sources": [{"secret": "c"}], "preset": "comet"},
+            },
+        }
+    }
+    rendered = chart.render(values)
+
+    profiles = parse_profiles(environ(rendered, "companion")["MTI_PROFILES"])
+    assert profiles["default"].preset == "mlflow"
+    assert profiles["default"].aliases == {"MY_URI": "TRACKING_URI"}
+    assert profiles["research"].preset == "comet"
+
+
+def test_the_presets_are_those_that_the_companion_knows(chart: Chart) -> None:
+    """Each renders, and is read."""
+    for preset in PRESETS:
+        values = {"tracking": {"existingSecret": "s", "preset": preset}}
+        rendered = chart.render(values)
+
+        profiles = parse_profiles(environ(rendered, "companion")["MTI_PROFILES"])
+        assert profiles["default"].preset == preset

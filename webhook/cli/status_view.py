@@ -87,7 +87,9 @@ def _notes(report: Json, *, wide: bool, at: datetime) -> Iterator[Text]:
             yield Text(f"profile {name}: keys {keys}; sources changed {changed} ago")
             for finding in profile["findings"]:
                 sentence = KeyReason(finding["reason"]).sentence
-                where = f"{finding['source']}, key {finding['key']}"
+                source = finding["source"]
+                where = f"{source}, key" if source else "key"
+                where += f" {finding['key']}"
                 yield Text(f"profile {name}, {where}: {sentence}", style="yellow")
     yield from _watch_notes(report["watches"])
     for name, one in report["namespaces"].items():

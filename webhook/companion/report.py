@@ -238,7 +238,7 @@ def _profile(profiles: ProfileStore, name: str) -> Json:
         "keysTotal": len(keys),
         "sourceChanged": _stamp(profiles.changed(name)),
         "findings": [
-            {"reason": one.reason, "key": one.key, "source": str(one.source)}
+            {"reason": one.reason, "key": one.key, "source": str(one.source or "")}
             for one in findings[:_MOST]
         ],
         "findingsTotal": len(findings),

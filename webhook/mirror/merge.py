@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from webhook.mirror.aliases import needed, resolve
 from webhook.mirror.profile import Profile, Source, SourceRef
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.mirror.validate import (
@@ -38,16 +39,17 @@ class KeyFinding:
     Attributes:
         reason: what.
         key: which variable, with its prefix.
-        source: which source has it.
+        source: which source has it; None where none has: it is an alias, or lacks.
     """
 
     reason: KeyReason
     key: str
-    source: SourceRef
+    source: SourceRef | None
 
     def __str__(self) -> str:
         """Return one or two sentences with the key and the source."""
-        text = f"{self.source}, key {self.key}: {self.reason.sentence}"
+        place = f"{self.source}, key" if self.source else "key"
+        text = f"{place} {self.key}: {self.reason.sentence}"
         if self.reason is KeyReason.KEY_RESERVED:
             text += f" With it, {reserved(self.key)}."
         return text
@@ -83,7 +85,7 @@ class _Merge:
     origin: dict[str, SourceRef] = field(default_factory=dict)
     findings: list[KeyFinding] = field(default_factory=list)
 
-    def note(self, reason: KeyReason, key: str, source: SourceRef) -> None:
+    def note(self, reason: KeyReason, key: str, source: SourceRef | None) -> None:
         self.findings.append(KeyFinding(reason=reason, key=key, source=source))
 
 
@@ -106,6 +108,7 @@ def merge(
         if isinstance(content, MirrorReason):
             return MergeFailure(reason=content, detail=str(source.ref))
         _add(work, source, content, listed)
+    _add_aliases(work, profile, listed)
     findings = tuple(work.findings)
     if profile.sources and not work.data:
         return MergeFailure(
@@ -149,11 +152,7 @@ def _add(
         if key not in content:
             work.note(KeyReason.KEY_ABSENT, name, source.ref)
             continue
-        refused = rejection(name, listed)
-        if refused is None and not is_text(content[key]):
-            refused = KeyReason.VALUE_NOT_TEXT
-        if refused is None and size(name, content[key]) > LONGEST:
-            refused = KeyReason.VALUE_TOO_LONG
+        refused = _refusal(name, content[key], listed)
         if refused is not None:
             work.note(refused, name, source.ref)
             continue
@@ -163,3 +162,31 @@ def _add(
             work.note(KeyReason.KEY_CONFLICT, name, source.ref)
         work.data[name] = content[key]
         work.origin[name] = source.ref
+
+
+def _add_aliases(work: _Merge, profile: Profile, listed: Collection[str]) -> None:
+    """Add the other names of keys, and note what the tracker's client lacks."""
+    resolved = resolve(profile, frozenset(work.data))
+    for alias, reason in resolved.problems.items():
+        work.note(reason, alias, None)
+    for alias, key in resolved.keys.items():
+        refused = _refusal(alias, work.data[key], listed)
+        if refused is not None:
+            work.note(refused, alias, work.origin[key])
+            continue
+        work.data[alias], work.origin[alias] = work.data[key], work.origin[key]
+    if work.data:
+        for key in needed(profile, work.data):
+            work.note(KeyReason.KEY_NEEDED, key, None)
+
+
+def _refusal(
+    name: str, value: SecretBytes, listed: Collection[str]
+) -> KeyReason | None:
+    """Return why a variable of that name and value must not reach a task."""
+    refused = rejection(name, listed)
+    if refused is None and not is_text(value):
+        refused = KeyReason.VALUE_NOT_TEXT
+    if refused is None and size(name, value) > LONGEST:
+        refused = KeyReason.VALUE_TOO_LONG
+    return refused

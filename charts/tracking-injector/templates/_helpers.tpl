@@ -127,7 +127,11 @@ which later ones win.
 {{- $sources = append $sources (dict "secret" .) -}}
 {{- end -}}
 {{- if $sources -}}
+{{- if or .Values.tracking.preset .Values.tracking.aliases -}}
+{{- $_ := set $profiles "default" (dict "sources" $sources "preset" .Values.tracking.preset "aliases" .Values.tracking.aliases) -}}
+{{- else -}}
 {{- $_ := set $profiles "default" $sources -}}
+{{- end -}}
 {{- end -}}
 {{- if not (hasKey $profiles "default") -}}
 {{- $_ := set $profiles "default" list -}}
@@ -135,12 +139,21 @@ which later ones win.
 {{- $profiles | toJson -}}
 {{- end }}
 
+{{/* The sources of a profile, which is their list or says more, as JSON. */}}
+{{- define "tracking-injector.sources" -}}
+{{- if kindIs "slice" . -}}
+{{- . | toJson -}}
+{{- else -}}
+{{- .sources | toJson -}}
+{{- end -}}
+{{- end }}
+
 {{/* Names of the sources of one `kind` (`secret` or `configMap`), sorted, as JSON. */}}
 {{- define "tracking-injector.sourceNames" -}}
 {{- $kind := .kind -}}
 {{- $names := list -}}
-{{- range $sources := include "tracking-injector.profiles" .root | fromJson -}}
-{{- range $sources -}}
+{{- range $profile := include "tracking-injector.profiles" .root | fromJson -}}
+{{- range include "tracking-injector.sources" $profile | fromJsonArray -}}
 {{- with get . $kind -}}
 {{- $names = append $names . -}}
 {{- end -}}

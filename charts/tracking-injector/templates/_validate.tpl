@@ -14,8 +14,11 @@ is for values that contradict each other.
 {{- if and $short (hasKey $v.tracking.profiles "default") -}}
 {{- fail "tracking.profiles.default and tracking.uri, tracking.existingConfigMap or tracking.existingSecret both say what namespaces get by default: keep one of them." -}}
 {{- end -}}
-{{- range $name, $sources := $v.tracking.profiles -}}
-{{- range $sources -}}
+{{- if and (or $v.tracking.preset $v.tracking.aliases) (not $short) -}}
+{{- fail "tracking.preset and tracking.aliases complete what tracking.uri, tracking.existingConfigMap and tracking.existingSecret give, but none of these is set: name one, or put preset and aliases into a profile of tracking.profiles." -}}
+{{- end -}}
+{{- range $name, $profile := $v.tracking.profiles -}}
+{{- range include "tracking-injector.sources" $profile | fromJsonArray -}}
 {{- if eq (hasKey . "secret") (hasKey . "configMap") -}}
 {{- fail (printf "tracking.profiles.%s: a source names either a secret or a configMap." $name) -}}
 {{- end -}}

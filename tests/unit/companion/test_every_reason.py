@@ -1,6 +1,7 @@
 """Every reason and every metric of the reference comes from the built companion."""
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -93,6 +94,12 @@ def isolated(built: Built, **settings: Any) -> None:
     built.label()
     built.spec(NETWORK_POLICY, "deny", DENY)
     built.start(**settings)
+
+
+def says(**more: Any) -> Case:
+    """A labeled namespace whose profile says more than its sources."""
+    profile = {"sources": [{"secret": "keys"}], **more}
+    return labeled(profiles=json.dumps({"default": profile}))
 
 
 def runs(labels: dict[str, str], **more: Any) -> Case:
@@ -482,6 +489,9 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
             profiles='{"default": [{"secret": "keys", "keys": ["NO", "TRACKING_URI"]}]}'
         ),
     ),
+    (KeyReason.KEY_NEEDED, says(preset="clearml")),
+    (KeyReason.ALIAS_UNKNOWN, says(aliases={"A": "B"})),
+    (KeyReason.ALIAS_CYCLE, says(aliases={"A": "A"})),
     (EgressReason.EGRESS_READY, isolated),
     (EgressReason.NOT_ISOLATED, labeled()),
     (

@@ -29,12 +29,25 @@ def test_a_profile_is_its_sources_in_order() -> None:
     assert refs(profiles) == (SourceRef(SourceKind.CONFIG_MAP, "c"), secret)
 
 
+def test_a_profile_may_say_more_than_its_sources() -> None:
+    """Which tracker they lead to, and other names of keys."""
+    text = '{"d": {"sources": [{"secret": "s"}], "preset": "mlflow", "aliases": %s}}'
+    profile = parse_profiles(text % '{"A": "B"}')["d"]
+
+    assert profile.sources == (Source(ref=SourceRef(SourceKind.SECRET, "s")),)
+    assert (profile.preset, profile.aliases) == ("mlflow", {"A": "B"})
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("{", "the profiles are not JSON"),
         ("[]", "the profiles are not an object"),
-        ('{"d": {}}', "profile d is not a list of sources"),
+        ('{"d": {"sources": {}}}', "profile d has no list of sources"),
+        ('{"d": {"source": []}}', "profile d has an unknown field source"),
+        ('{"d": {"preset": "mlfow"}}', "preset is none of mlflow, comet, wandb"),
+        ('{"d": {"aliases": []}}', "profile d: aliases is not a map of names"),
+        ('{"d": {"aliases": {"A": 1}}}', "profile d: aliases is not a map of names"),
         ('{"d": [1]}', "profile d, source 1 is not an object"),
         ('{"d": [{}]}', "profile d, source 1 needs either secret or configMap"),
         (
