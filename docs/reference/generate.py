@@ -41,6 +41,8 @@ from webhook.server.metrics import ServerMetrics
 from webhook.settings import PREFIX, CompanionSettings, Readable, Settings
 
 HERE = Path(__file__).parent
+KINDS = ("LABEL", "ANNOTATION", "SECRET", "MAP", "TYPE")
+"""How the constants of names end that the page of labels shows."""
 CHART = HERE.parents[1] / "charts" / "tracking-injector"
 
 
@@ -159,7 +161,7 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
             waiting.append(one.target.id)
         elif isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
             for name in waiting:
-                if name.rpartition("_")[2] in ("LABEL", "ANNOTATION", "SECRET", "TYPE"):
+                if name.rpartition("_")[2] in KINDS:
                     yield getattr(module, name), str(one.value.value)
             waiting = []
 

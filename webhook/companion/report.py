@@ -173,13 +173,18 @@ def _certificates(certificates: Iterable[CertificateResult]) -> Json:
 
 def _namespaces(results: CompanionResults) -> dict[str, Json]:
     mirrors, audits = results.mirrors.items(), results.audits.items()
-    egress = results.egress.items()
+    egress, copies = results.egress.items(), results.tracking_ca.items()
     return {
         name: _namespace(
             mirrors.get(name, _NOT_YET), audits.get(name), egress.get(name)
         )
+        | _tracking_ca(copies.get(name))
         for name in sorted({*mirrors, *egress})
     }
+
+
+def _tracking_ca(copy: TrackingCaResult | None) -> Json:
+    return {"trackingCa": copy.reason} if copy is not None else {}
 
 
 def _namespace(

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from webhook.mirror.aliases import needed, resolve
+from webhook.mirror.aliases import needed, preset_of, resolve
 from webhook.mirror.profile import Profile, Source, SourceRef
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.mirror.validate import (
@@ -94,6 +94,7 @@ def merge(
     contents: Mapping[SourceRef, Content | MirrorReason],
     *,
     listed: Collection[str] = (),
+    certificate: str = "",
 ) -> MergedKeys | MergeFailure:
     """Merge the profile's sources; a profile without any gives nothing, in order.
 
@@ -101,6 +102,8 @@ def merge(
         profile: what to merge.
         contents: each source's content, or why there is none.
         listed: variables allowed by name although they look like the platform's.
+        certificate: path of the tracking server's CA in task containers; empty for
+            none. The preset's variable names it, unless a source has that.
     """
     work = _Merge()
     for source in profile.sources:
@@ -109,6 +112,7 @@ def merge(
             return MergeFailure(reason=content, detail=str(source.ref))
         _add(work, source, content, listed)
     _add_aliases(work, profile, listed)
+    _add_certificate(work, profile, certificate)
     findings = tuple(work.findings)
     if profile.sources and not work.data:
         return MergeFailure(
@@ -178,6 +182,14 @@ def _add_aliases(work: _Merge, profile: Profile, listed: Collection[str]) -> Non
     if work.data:
         for key in needed(profile, work.data):
             work.note(KeyReason.KEY_NEEDED, key, None)
+
+
+def _add_certificate(work: _Merge, profile: Profile, path: str) -> None:
+    """Name the CA to the tracker's client, where it has a variable for that alone."""
+    preset = preset_of(profile)
+    wanted = path and preset.certificate and work.data
+    if wanted and preset.insecure not in work.data:
+        work.data.setdefault(preset.certificate, SecretBytes(path.encode()))
 
 
 def _refusal(

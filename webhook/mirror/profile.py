@@ -89,6 +89,41 @@ def parse_profiles(text: str) -> dict[str, Profile]:
     return {name: _profile(name, sources) for name, sources in parsed.items()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaSource:
+    """Where the tracking server's CA lies.
+
+    Attributes:
+        ref: the object.
+        key: which of its keys.
+    """
+
+    ref: SourceRef
+    key: str
+
+    def __str__(self) -> str:
+        """Return `ConfigMap/name, key ca.crt`."""
+        return f"{self.ref}, key {self.key}"
+
+
+def parse_ca_source(text: str) -> CaSource | None:
+    """Read where the CA lies: `{"configMap": "ca", "keys": ["ca.crt"]}`; `{}`: nowhere.
+
+    Raises:
+        ProfileError: anything else.
+    """
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise ProfileError(f"the CA's source is not JSON: {error}") from error
+    if parsed == {}:
+        return None
+    source = _source("the CA's source", parsed)
+    if source.keys is None or len(source.keys) != 1 or source.prefix:
+        raise ProfileError("the CA's source names one key, and no prefix")
+    return CaSource(ref=source.ref, key=source.keys[0])
+
+
 def refs(profiles: Mapping[str, Profile]) -> tuple[SourceRef, ...]:
     """Return every object that some profile reads, each once."""
     found = (source.ref for one in profiles.values() for source in one.sources)
