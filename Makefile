@@ -1,5 +1,5 @@
 # Only names: every step is defined in .ci/run.
-steps := lint names loc types imports unit property property-quick server render dns chart oracle \
+steps := lint names loc docs types imports unit property property-quick server render dns chart oracle \
   scale cluster check-cluster companion redteam bench endurance fuzz lab lab-build lab-down node \
   node-build node-down e2e-short e2e reference
 

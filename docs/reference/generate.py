@@ -28,6 +28,7 @@ from webhook.cluster.rest import RestClient
 from webhook.companion.audit import AuditReason
 from webhook.companion.build import Outside, build_companion
 from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.status import StatusReason
 from webhook.companion.watches import WatchReason
 from webhook.egress.reasons import EgressReason
@@ -123,6 +124,11 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of the webhook's certificates
 
 {_table(RotationReason)}
+## Of an installation as a whole
+
+What `status` and `doctor` say besides the reasons above.
+
+{_table(InstallationReason)}
 ## Of a watch of the companion
 
 {_table(WatchReason)}

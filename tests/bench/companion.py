@@ -2,11 +2,11 @@
 
     python -m tests.bench.companion [scale] [pods] [idle]
 
-Prints one line of JSON for each part. `scale`: how long until every mirror is in
-place and after a change of the source, the requests that took, memory, and how long a
-change and a label take to reach a mirror. `pods`: memory of an auditor that follows
-task pods. `idle`: requests in ten minutes in which nothing changes. Requests are the
-API server's own record of what the companion's account asked, watches apart.
+Prints one JSON object, with a list for each part. `scale`: how long until every mirror
+is in place and after a change of the source, the requests that took, memory, and how
+long a change and a label take to reach a mirror. `pods`: memory of an auditor that
+follows task pods. `idle`: requests in ten minutes in which nothing changes. Requests
+are the API server's own record of what the companion's account asked, watches apart.
 """
 
 import argparse
@@ -220,13 +220,13 @@ def main() -> None:
         "pods": partial(pods, options.pods),
         "idle": partial(idle, options.namespaces[-1], options.idle),
     }
+    found: dict[str, list[dict[str, Any]]] = {}
     for part in options.parts or parts:
-        rows = []
+        found[part] = []
         for row in measured[part]():
             say(json.dumps(row))
-            rows.append(row)
-        sys.stdout.write(json.dumps({part: rows}) + "\n")
-        sys.stdout.flush()
+            found[part].append(row)
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

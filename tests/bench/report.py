@@ -1,8 +1,9 @@
 """Writes the page of figures, with its plots, from what `make bench` measured.
 
-    python -m tests.bench.report RESULT.json PROFILE.json
+    python -m tests.bench.report FOLDER
 
-A run in which the machine was too busy for a ratio changes nothing.
+The folder has what `run`, `profile`, `latency` and `companion` printed. A run in which
+the machine was too busy for a ratio changes nothing.
 """
 
 import json
@@ -32,7 +33,12 @@ PEERS: Final = {
 """Admissions per CPU-second, as a share of the Go stub's in the same batch."""
 
 WIDTH, ROW, LEFT, RIGHT = 720, 26, 260, 90
-TEXT: Final = 'font-family="sans-serif" font-size="13"'
+STYLE: Final = (
+    "<style>text{font:13px sans-serif;fill:#1f2328}rect{fill:#94a3b8}"
+    ".ours{fill:#2563eb}"
+    "@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>"
+)
+"""The background is the page's own, light or dark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,25 +59,23 @@ def bars(title: str, rows: Sequence[Bar]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"'
         f' role="img" aria-label="{title}">',
-        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-        f'<text x="8" y="18" {TEXT} font-weight="bold">{title}</text>',
+        STYLE,
+        f'<text x="8" y="18" font-weight="bold">{title}</text>',
     ]
     for number, row in enumerate(rows, 1):
         top, long = number * ROW + 4, log10(row.value / low) * scale
-        color = "#2563eb" if row.is_ours else "#94a3b8"
+        ours = ' class="ours"' if row.is_ours else ""
         parts += [
-            f'<text x="{LEFT - 8}" y="{top + 15}" {TEXT} text-anchor="end">'
-            f"{row.name}</text>",
-            f'<rect x="{LEFT}" y="{top}" width="{long:.0f}" height="{ROW - 6}"'
-            f' fill="{color}"/>',
-            f'<text x="{LEFT + long + 6:.0f}" y="{top + 15}" {TEXT}>{row.text}</text>',
+            f'<text x="{LEFT - 8}" y="{top + 15}" text-anchor="end">{row.name}</text>',
+            f'<rect x="{LEFT}" y="{top}" width="{long:.0f}" height="{ROW - 6}"{ours}/>',
+            f'<text x="{LEFT + long + 6:.0f}" y="{top + 15}">{row.text}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])
 
 
-def plots(result: dict[str, Any], profile: dict[str, Any]) -> dict[str, str]:
+def plots(measured: dict[str, Any]) -> dict[str, str]:
     """Each plot by its file's name."""
-    at_25 = {row[0]: row for row in result["rows"] if row[1] == 25}
+    at_25 = {row[0]: row for row in measured["run"]["rows"] if row[1] == 25}
     stub = at_25["stub"][2]
     throughput = [
         Bar(
@@ -100,7 +104,17 @@ def plots(result: dict[str, Any], profile: dict[str, Any]) -> dict[str, str]:
             text=f"{row['us']:.0f} us",
             is_ours=True,
         )
-        for row in profile["growth"]["rows"]
+        for row in measured["profile"]["growth"]["rows"]
+    ]
+    namespaces = [
+        Bar(
+            name=f"{row['namespaces']} namespaces, {which}",
+            value=row[f"{key}_cpu_seconds"],
+            text=f"{row[f'{key}_cpu_seconds']:.2f} s",
+            is_ours=True,
+        )
+        for which, key in (("from nothing", "cold"), ("a changed key", "change"))
+        for row in scale(measured)
     ]
     return {
         "throughput.svg": bars(
@@ -108,15 +122,21 @@ def plots(result: dict[str, Any], profile: dict[str, Any]) -> dict[str, str]:
         ),
         "latency.svg": bars("Latency at 25 connections, one core each", latency),
         "growth.svg": bars("Processor time of one answer by the review's size", growth),
+        "namespaces.svg": bars("Processor time of the companion", namespaces),
     }
+
+
+def scale(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the companion took for each number of namespaces."""
+    return [row for row in measured["companion"]["scale"] if "namespaces" in row]
 
 
 PAGE_TEXT: Final = """# What it costs
 
-Written by `make bench` on {date}: {machine}, the server on one, its client on the
-other. All servers are alive at once and measured in turn; a ratio is taken inside a
-round, and rounds that others disturbed do not count. Reviews of 9 KB, as kube-apiserver
-sends them; ours decides, counts and logs.
+Written by `make bench` on {date}: {machine}. All servers are alive at once, on one
+processor, with their client on the other, and measured in turn; a ratio is taken inside
+a round, and rounds that others disturbed do not count. Reviews of 9 KB, as
+kube-apiserver sends them; ours decides, counts and logs.
 
 ![Admissions per CPU-second](performance/throughput.svg)
 
@@ -127,9 +147,23 @@ least configuration.
 |---|---|---|---|---|---|
 {rows}
 
+Beside each of the others, the median of the rounds and their range:
+
+| beside | connections | admissions per CPU-second | p50 | p99 |
+|---|---|---|---|---|
+{ratios}
+
 {summary}
 
 ![Latency](performance/latency.svg)
+
+## A pod's CREATE through the API server
+
+{creates} dry runs each, in turn:
+
+| admission | p50 ms | p99 ms |
+|---|---|---|
+{ways}
 
 ## Where the time of one request goes
 
@@ -142,37 +176,72 @@ least configuration.
 The cost grows with the size to the power of {power}.
 
 ![Growth](performance/growth.svg)
+
+## The companion
+
+Requests are those per mirror, in the API server's own record, watches and the Lease
+apart.
+
+| namespaces | from nothing | requests | a changed key | requests | memory at its most |
+|---|---|---|---|---|---|
+{namespaces}
+
+![The companion](performance/namespaces.svg)
 """
 
 
-def page(result: dict[str, Any], profile: dict[str, Any]) -> str:
+def page(measured: dict[str, Any]) -> str:
     """The whole page."""
+    result, profile = measured["run"], measured["profile"]
+    latency = measured["latency"]
     rows = (
         f"| {NAMES[name]} | {conns} | {cost:.0f} | {p50:.2f} | {p99:.2f} | {errors} |"
         for name, conns, cost, _, p50, p99, errors in result["rows"]
     )
-    summary = result["summary"].items()
+    ratios = (
+        f"| {NAMES[peer]} | {' | '.join(map(str, figures))} |"
+        for peer, *figures in result["ratios"]
+    )
+    ways = (
+        f"| {way} | {one['p50_ms']} | {one['p99_ms']} |"
+        for way, one in latency.items()
+        if way != "creates"
+    )
+    companion = (
+        "| {namespaces} | {cold_seconds} s, {cold_cpu_seconds} s of CPU "
+        "| {cold_requests_per_mirror} | {change_seconds} s, {change_cpu_seconds} s of "
+        "CPU | {change_requests_per_mirror} | {memory_peak_mib} MiB |".format(**row)
+        for row in scale(measured)
+    )
     parts = profile["ray-head-michelangelo"].items()
     return PAGE_TEXT.format(
         date=result["date"],
         machine=result["machine"],
         rows="\n".join(rows),
-        summary="\n".join(f"- {key}: {value}" for key, value in summary),
+        ratios="\n".join(ratios),
+        summary="\n".join(f"- {key}: {one}" for key, one in result["summary"].items()),
+        creates=latency["creates"],
+        ways="\n".join(ways),
         parts="\n".join(f"| {part} | {value} |" for part, value in parts),
         power=profile["growth"]["power"],
+        namespaces="\n".join(companion),
     )
 
 
 def main() -> None:
     """Write the page and its plots, or say why not."""
-    result, profile = (json.loads(Path(one).read_text()) for one in sys.argv[1:3])
-    if "ratios" in result["summary"]:
-        sys.stdout.write(f"no page: ratios {result['summary']['ratios']}\n")
+    folder = Path(sys.argv[1])
+    measured = {
+        part: json.loads((folder / f"{part}.json").read_text())
+        for part in ("run", "profile", "latency", "companion")
+    }
+    if not measured["run"]["ratios"]:
+        sys.stdout.write("no page: the machine was too busy to trust a ratio\n")
         return
     FOLDER.mkdir(exist_ok=True)
-    for name, text in plots(result, profile).items():
+    for name, text in plots(measured).items():
         (FOLDER / name).write_text(text)
-    PAGE.write_text(page(result, profile))
+    PAGE.write_text(page(measured))
 
 
 if __name__ == "__main__":

@@ -149,18 +149,25 @@ def ratios(rounds: list[Round], conns: int, peer: str) -> dict[str, list[float]]
     }
 
 
-def show(rounds: list[Round], summary: dict[str, Any]) -> None:
-    """The table."""
-    table = Table(title="medians of the rounds that count")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    for row in medians(rounds):
-        table.add_row(*map(str, row))
-    console.print(table)
+def show(rounds: list[Round], ratios: list[Any], summary: dict[str, Any]) -> None:
+    """The tables."""
+    for title, columns, rows in (
+        ("medians of the rounds that count", COLUMNS, medians(rounds)),
+        ("ours to a peer's, round by round", RATIOS, ratios),
+    ):
+        table = Table(title=title)
+        for column in columns:
+            table.add_column(column, justify="right")
+        for row in rows:
+            table.add_row(*map(str, row))
+        console.print(table)
+    if not ratios:
+        console.print("no ratio: the machine was too busy to trust one")
     for key, value in summary.items():
         console.print(f"{key}: {value}", highlight=False)
 
 
+RATIOS: Final = ("beside", "conns", "per CPU-s", "p50", "p99")
 COLUMNS: Final = ("server", "conns", "per CPU-s", "rate", "p50 ms", "p99 ms", "errors")
 
 
@@ -238,37 +245,37 @@ def run(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for peer in peers:
             peer.process.terminate()
     counting = quiet(rounds)
+    verdict = list(against_peers(counting)) if 2 * len(counting) >= len(rounds) else []
     summary = {
         "rounds that count": f"{len(counting) // len(peers)} of "
         f"{len(rounds) // len(peers)}; in the others more than {OTHERS:.0%} of the "
         "machine was somebody else's",
-        **verdict(rounds, counting),
         "ready in seconds": round(server.ready_seconds, 3),
-        "held after warm-up": asdict(before),
-        "held at the end": asdict(after),
+        "memory after warm-up, at the end": f"{before.pss_mib} and {after.pss_mib} MiB",
     }
-    show(counting, summary)
+    show(counting, verdict, summary)
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} processors",
         "date": time.strftime("%Y-%m-%d"),
         "rounds": [asdict(one) for one in rounds],
         "rows": list(medians(counting)),
+        "ratios": verdict,
         "summary": summary,
     }
 
 
-def verdict(rounds: list[Round], counting: list[Round]) -> dict[str, str]:
-    """The ratios, unless the machine was too busy for any to be trusted."""
-    if len(counting) * 2 < len(rounds):
-        return {"ratios": "none: the machine was too busy to trust one"}
-    return {
-        f"ratio of {key} to {peer}'s at {conns}": f"{statistics.median(values):.2f}"
-        f" [{min(values):.2f}-{max(values):.2f}]"
-        for peer in PEERS
-        for conns in CONNECTIONS
-        for key, values in ratios(counting, conns, peer).items()
-        if values
-    }
+def against_peers(counting: list[Round]) -> Iterator[tuple[str, int, str, str, str]]:
+    """A row for each peer and number of connections: medians and ranges of ratios."""
+    for peer in PEERS:
+        for conns in CONNECTIONS:
+            of = ratios(counting, conns, peer).values()
+            if not all(of):
+                continue
+            cost, p50, p99 = (
+                f"{statistics.median(one):.2f} [{min(one):.2f}-{max(one):.2f}]"
+                for one in of
+            )
+            yield (peer, conns, cost, p50, p99)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,6 @@ def test_values_in_the_docs_render(chart: Chart, snippet: str) -> None:
     assert chart.render(yaml.safe_load(snippet)).manifests
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link is a file."""
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
-
-    assert [link for link in links if not (page.parent / link).exists()] == []
-
-
 def test_every_preset_is_documented() -> None:
     """In the table of the installation."""
     text = (DOCS / "how-to" / "install.md").read_text("utf-8")

@@ -86,6 +86,14 @@ class KubeClientContract:
         assert "v1" in found["admissionregistration.k8s.io"]
         assert "" not in found
 
+    def test_the_servers_version_can_be_asked(self, port: KubeClient) -> None:
+        """As kubectl prints it."""
+        assert port.version().startswith("v1.")
+
+    def test_the_servers_own_metrics_can_be_asked(self, port: KubeClient) -> None:
+        """One by its whole name; what it never counted has no sample."""
+        assert port.samples("apiserver_no_such_metric_total") == ()
+
     def test_applying_the_same_changes_nothing(
         self, port: KubeClient, home: str
     ) -> None:

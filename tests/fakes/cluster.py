@@ -98,6 +98,8 @@ class FakeCluster:
         """Namespaces whose quota for Secrets is used up."""
         self.served: set[str] = set()
         """API groups without an object yet."""
+        self.metrics: tuple[str, ...] = ()
+        """The API server's own samples, as lines of text."""
 
     def client(self, manager: str = "tracking-injector") -> "FakeKubeClient":
         """The port, writing in this manager's name."""
@@ -423,6 +425,19 @@ class FakeKubeClient:
             for group in self._cluster.served:
                 found.setdefault(group, ("v1",))
             return found
+
+    def version(self) -> str:
+        """What the lab's newest API server says."""
+        with self._admitted("version", NAMESPACE, ObjectKey("", "")):
+            return "v1.36.3"
+
+    def samples(self, metric: str) -> tuple[str, ...]:
+        """Those of `metrics`."""
+        with self._admitted("samples", NAMESPACE, ObjectKey("", metric)):
+            named = (f"{metric}{{", f"{metric} ")
+            return tuple(
+                line for line in self._cluster.metrics if line.startswith(named)
+            )
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""

@@ -27,7 +27,7 @@ from webhook.cluster.resources import (
 )
 from webhook.companion.health_server import HealthServer, pages
 from webhook.companion.manager import Manager
-from webhook.companion.status import FIELD
+from webhook.companion.report import FIELD
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET, PROFILE_LABEL
 
 PROMISED: Final = 1.0

@@ -28,7 +28,7 @@ from webhook.companion.egress.engine_detection import detect_engines
 from webhook.companion.projections import (
     ComputeNamespace,
 )
-from webhook.companion.status import FIELD
+from webhook.companion.report import FIELD
 from webhook.egress.addresses import Address, Network
 from webhook.egress.destinations import Destination, derive
 from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache

@@ -22,8 +22,7 @@ from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.leader_election import parse_lease
 from webhook.cluster.resources import CONFIG_MAP, LEASE
-from webhook.companion.report import SCHEMA, is_in_order
-from webhook.companion.status import FIELD
+from webhook.companion.report import FIELD, SCHEMA, is_in_order
 
 _EVERY: Final = 2.0
 """Seconds between two looks of `--watch`; the report is not written more often."""

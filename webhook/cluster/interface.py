@@ -166,3 +166,12 @@ class KubeClient(Protocol):
         Every authenticated client may ask; it shows what is installed without a right
         to any of its objects.
         """
+
+    def version(self) -> str:
+        """Return the API server's version, such as `v1.36.3`."""
+
+    def samples(self, metric: str) -> tuple[str, ...]:
+        """Return the API server's own samples of one metric, as lines of text.
+
+        That takes the right to get the path `/metrics`, which is of no resource.
+        """

@@ -53,6 +53,7 @@ CONFIG_MAP: Final = ResourceType("", "v1", "ConfigMap", "configmaps")
 POD: Final = ResourceType("", "v1", "Pod", "pods")
 SERVICE: Final = ResourceType("", "v1", "Service", "services")
 EVENT: Final = ResourceType("", "v1", "Event", "events")
+DEPLOYMENT: Final = ResourceType("apps", "v1", "Deployment", "deployments")
 ENDPOINT_SLICE: Final = ResourceType(
     "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"
 )

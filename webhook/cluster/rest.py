@@ -82,6 +82,27 @@ class RestClient:
             for group in body.get("groups") or ()
         }
 
+    def version(self) -> str:
+        """Return the API server's version."""
+        body = self._call(NAMESPACE, verb="GET", path="/version")
+        return str(body.get("gitVersion") or "")
+
+    def samples(self, metric: str) -> tuple[str, ...]:
+        """Return the API server's own samples of one metric, as lines of text."""
+        request = _Request(verb="GET", path="/metrics", what="GET /metrics")
+        start = metric.encode()
+        response = self._open(request)
+        try:
+            # A large cluster tells some ten megabytes.
+            found = [
+                line.decode("utf-8", "replace")
+                for line in _lines(response, request.what)
+                if line.startswith((start + b"{", start + b" "))
+            ]
+        finally:
+            response.close()
+        return tuple(found)
+
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """Return one object by name."""
         return self._call(kind, verb="GET", path=kind.path(namespace, name))

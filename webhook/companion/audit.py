@@ -142,12 +142,16 @@ class AuditResult(Result):
         outdated: how many started before the mirror last changed.
         oldest: when the first of these started.
         shadowed: variable → the ConfigMap whose older value wins.
+        missed: names of the newest pods without keys, each with its reason.
+        waiting: names of the pods that wait for the mirror, or for a key of it.
     """
 
     counts: Counter[AuditReason] = field(default_factory=Counter)
     outdated: int = 0
     oldest: datetime | None = None
     shadowed: Mapping[str, str] = field(default_factory=dict)
+    missed: tuple[tuple[str, AuditReason], ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +224,9 @@ class AuditController:
             if (reason := audit_pod(pod, since=since, foreign=foreign))
         ]
         missed = [one for one in audited if one.reason.is_missed]
+        missed.sort(key=lambda one: one.age, reverse=True)
         outdated = sorted(_outdated(audited, mirror))
-        notices, error = self._notices(missed)
+        notices, error = self._notices(missed[:_TOLD])
         return AuditResult(
             reason=min(
                 (one.reason for one in missed),
@@ -232,6 +237,8 @@ class AuditController:
             outdated=len(outdated),
             oldest=outdated[0] if outdated else None,
             shadowed=self._shadowed(key, audited, mirror),
+            missed=tuple((one.key.name, one.reason) for one in missed[:_TOLD]),
+            waiting=tuple(sorted(one.key.name for one in audited if one.pod.waiting)),
             notices=notices,
             error=error,
         )
@@ -242,10 +249,9 @@ class AuditController:
         return AuditResult(reason=MirrorReason.INTERNAL_ERROR, error=error)
 
     def _notices(
-        self, missed: Sequence[_Audited]
+        self, newest: Sequence[_Audited]
     ) -> tuple[tuple[Notice, ...], ClusterError | None]:
         """Return the Events, and what kept us from asking for an owner."""
-        newest = sorted(missed, key=lambda one: one.age, reverse=True)[:_TOLD]
         notices = [_notice(one.reference, one.reason) for one in newest]
         owners: dict[ObjectReference, Notice] = {}
         error: ClusterError | None = None

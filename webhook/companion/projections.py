@@ -7,7 +7,7 @@ A projection may raise on an object that it cannot read: the informer keeps what
 
 import base64
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -38,6 +38,7 @@ from webhook.mirror.decide import ExistingMirror, LabeledNamespace
 from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
+_CONFIG_ERROR: Final = "CreateContainerConfigError"
 _ENDED: Final = ("Succeeded", "Failed")
 
 
@@ -115,6 +116,7 @@ class TaskPod:
         created: when it was created.
         over: it has ended, well or not.
         stamped: it bears the webhook's label, whoever wrote that.
+        waiting: a task container of it waits for the mirror, or for a key of it.
         reason: what the webhook would say about it now.
         started: when the first of its task containers last started, if it runs.
         owner: its controller, if any.
@@ -125,6 +127,7 @@ class TaskPod:
     created: datetime | None
     over: bool
     stamped: bool
+    waiting: bool
     reason: InjectionReason
     started: datetime | None
     owner: ObjectReference | None
@@ -197,6 +200,7 @@ def task_pod(body: Json) -> TaskPod:
     status = body.get("status") or {}
     stamped = metadata.labels(body).get(INJECTED_LABEL) == INJECTED_TRUE
     tasks = _task_containers(body)
+    names = {container["name"] for container in tasks}
     # Anybody may write the label: the reference is what gives the keys.
     injected = stamped and bool(tasks) and all(map(_refers, tasks))
     deleted = bool(metadata.of(body).get("deletionTimestamp"))
@@ -205,8 +209,9 @@ def task_pod(body: Json) -> TaskPod:
         created=metadata.creation_time(body),
         over=status.get("phase") in _ENDED or deleted,
         stamped=stamped,
+        waiting=any(map(_waits, _states(status, names))),
         reason=InjectionReason.ALREADY_INJECTED if injected else _decided(body),
-        started=_started(status, {container["name"] for container in tasks}),
+        started=_started(status, names),
         owner=controller_of(body),
         config_maps=tuple(
             (sys.intern(source.get("prefix") or ""), sys.intern(name))
@@ -290,8 +295,20 @@ def _refers(container: Json) -> bool:
 def _started(status: Json, tasks: set[str]) -> datetime | None:
     times = [
         metadata.parse_time(running.get("startedAt"))
-        for container in status.get("containerStatuses") or ()
-        if container.get("name") in tasks
-        if (running := (container.get("state") or {}).get("running"))
+        for state in _states(status, tasks)
+        if (running := state.get("running"))
     ]
     return min((time for time in times if time), default=None)
+
+
+def _waits(state: Json) -> bool:
+    """Return whether a container waits for the mirror, as the kubelet words it."""
+    waiting = state.get("waiting") or {}
+    named = MIRROR_SECRET in (waiting.get("message") or "")
+    return waiting.get("reason") == _CONFIG_ERROR and named
+
+
+def _states(status: Json, tasks: set[str]) -> Iterator[Json]:
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") in tasks:
+            yield container.get("state") or {}

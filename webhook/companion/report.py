@@ -28,6 +28,8 @@ from webhook.mirror.reasons import MirrorReason
 
 SCHEMA: Final = 2
 """Grows when a field changes its meaning or goes; a new field alone does not count."""
+FIELD: Final = "status.json"
+"""The field of the ConfigMap that holds the report."""
 LARGEST: Final = 900_000
 """Bytes; a ConfigMap holds 1 MiB."""
 _ROOM: Final = {"profiles": 200_000, "namespaces": LARGEST}
@@ -202,7 +204,8 @@ def _namespace(
         told["detail"] = mirror.detail
     if pods is not None:
         told |= _pods(pods)
-        told["inOrder"] = told["inOrder"] and not told["missed"]
+        waits = bool(pods.waiting)
+        told["inOrder"] = told["inOrder"] and not told["missed"] and not waits
     if egress is not None:
         told["egress"] = {
             "mode": egress.mode,
@@ -223,6 +226,12 @@ def _pods(one: AuditResult) -> Json:
     counts = {reason.value: count for reason, count in sorted(one.counts.items())}
     missed = sum(n for reason, n in one.counts.items() if reason.is_missed)
     told: Json = {"pods": counts, "missed": missed}
+    if one.missed:
+        told["missedPods"] = [
+            {"reason": reason, "subject": name} for name, reason in one.missed[:_MOST]
+        ]
+    if one.waiting:
+        told |= {"waiting": len(one.waiting), "waitingPods": one.waiting[:_MOST]}
     if one.outdated:
         told["outdated"] = {"pods": one.outdated, "oldest": _stamp(one.oldest)}
     if one.shadowed:

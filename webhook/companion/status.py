@@ -14,10 +14,9 @@ from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Result
-from webhook.companion.report import ReportSource, render
+from webhook.companion.report import FIELD, ReportSource, render
 from webhook.reason import Reason
 
-FIELD: Final = "status.json"
 KEY: Final = "status"
 _PACE: Final = 0.5
 """Seconds between two looks at whether a result has changed, which costs nothing."""

@@ -164,6 +164,14 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
+    def version(self) -> str:
+        """Not used."""
+        raise NotImplementedError
+
+    def samples(self, metric: str) -> tuple[str, ...]:
+        """Not used."""
+        raise NotImplementedError
+
 
 def _copy(body: Json) -> Json:
     """Deep enough: nobody changes what lies deeper in place."""

@@ -15,9 +15,9 @@ from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, NAMESPACE
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Controller, Result
+from webhook.companion.report import FIELD
 from webhook.companion.results import CompanionResults
 from webhook.companion.status import (
-    FIELD,
     KEY,
     StatusController,
     StatusReason,

@@ -1,0 +1,1 @@
+"""The observation of an installation in memory."""
