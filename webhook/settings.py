@@ -210,7 +210,7 @@ class CompanionSettings(Readable):
     """Named lists of sources as JSON, such as `{"default": [{"configMap": "uri"},
     {"secret": "keys"}]}`; a source may have `keys` (only these) and `prefix`, and later
     ones win."""
-    tracking_ca: str = "{}"
+    tracking_ca_source: str = "{}"
     """Where the tracking server's CA lies, as JSON such as `{"configMap": "ca", "keys":
     ["ca.crt"]}`: its certificates are kept in a ConfigMap of every compute namespace,
     and named by the variable of the profile's preset, if its client has one."""

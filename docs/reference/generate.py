@@ -36,6 +36,7 @@ from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.jsonlog import JsonLog
 from webhook.mirror import secret
+from webhook.mirror.certificates import TrackingCaReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.reason import Reason
 from webhook.server.metrics import ServerMetrics
@@ -112,6 +113,9 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of a namespace's mirror
 
 {_table(MirrorReason)}
+## Of the tracking server's CA in a namespace
+
+{_table(TrackingCaReason)}
 ## Of a task pod, by the auditor
 
 {_table(AuditReason)}

@@ -41,6 +41,24 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "tracking.profiles.research: a source names either",
     ),
+    "two-cas": (
+        {"tracking": {"caBundle": {"existingConfigMap": "a", "existingSecret": "b"}}},
+        "tracking.caBundle.pem, .* each say where the CA lies",
+    ),
+    "ca-that-is-none": (
+        {"tracking": {"caBundle": {"pem": "MIIB"}}},
+        "tracking.caBundle.pem holds no certificate",
+    ),
+    "ca-with-a-key": (
+        {
+            "tracking": {
+                "caBundle": {
+                    "pem": "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----"
+                }
+            }
+        },
+        "tracking.caBundle.pem holds a private key",
+    ),
     "preset-of-nothing": (
         {"tracking": {"preset": "mlflow"}},
         "tracking.preset and tracking.aliases complete what",

@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.chart.rendering import CI_VALUES, NAMESPACE, RELEASE, Chart, Rendered
 from webhook.mirror.presets import PRESETS
-from webhook.mirror.profile import parse_profiles
+from webhook.mirror.profile import parse_ca_source, parse_profiles
 from webhook.settings import CompanionSettings, Settings
 
 
@@ -106,3 +108,29 @@ def test_the_presets_are_those_that_the_companion_knows(chart: Chart) -> None:
 
         profiles = parse_profiles(environ(rendered, "companion")["MTI_PROFILES"])
         assert profiles["default"].preset == preset
+
+
+@pytest.mark.parametrize(
+    ("ca", "expected"),
+    [
+        ({}, None),
+        ({"existingConfigMap": "c", "key": "k"}, "ConfigMap/c, key k"),
+        ({"existingSecret": "s"}, "Secret/s, key ca.crt"),
+        (
+            {"pem": "-----BEGIN CERTIFICATE-----"},
+            "ConfigMap/tracking-injector-ca, key ca.crt",
+        ),
+    ],
+)
+def test_the_tracking_ca_is_where_the_values_say(
+    chart: Chart, ca: dict[str, str], expected: str | None
+) -> None:
+    """Both processes know, and the companion may read it."""
+    rendered = chart.render({"tracking": {"caBundle": ca}})
+
+    source = parse_ca_source(environ(rendered, "companion")["MTI_TRACKING_CA_SOURCE"])
+    mounts = environ(rendered, "webhook")["MTI_TRACKING_CA"]
+    assert (source and str(source)) == expected
+    assert mounts == ("off" if expected is None else "on")
+    name = "" if source is None else f"[{json.dumps(source.ref.name)}]"
+    assert f"resourceNames: {name}" in rendered.text

@@ -215,7 +215,7 @@ class _Builder:
         self.results = CompanionResults()
         self.controllers: list[Controller[Any]] = []
         profiles = parse_profiles(settings.profiles)
-        self.ca = parse_ca_source(settings.tracking_ca)
+        self.ca = parse_ca_source(settings.tracking_ca_source)
         read = (*refs(profiles), *([self.ca.ref] if self.ca else []))
         sources = tuple(dict.fromkeys(read))
         self.caches = build_caches(client, self._interests(sources))

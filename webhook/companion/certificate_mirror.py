@@ -16,13 +16,12 @@ from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches
 from webhook.companion.controller import Context, Notice, Result
-from webhook.companion.projections import SourceContent
 from webhook.injection.names import CA_CONFIG_MAP
 from webhook.mirror.certificates import (
     TrackingCa,
     TrackingCaReason,
-    ca_digest,
     desired_config_map,
+    judge,
     usable,
 )
 from webhook.mirror.decide import NamespaceFilter
@@ -74,7 +73,8 @@ class CertificateMirrorController:
         self._queue = queue
         self._filter = namespaces
         self._written: dict[str, datetime] = {}
-        self._known: tuple[SourceContent, str] | None = None
+        self._parsed: object = None
+        self._pem = ""
         caches.namespaces.subscribe(lambda key: queue.add(key.name), self._add_all)
         caches.mirrors.subscribe(lambda key: queue.add(key.namespace), self._add_all)
         copies.subscribe(lambda key: queue.add(key.namespace), self._add_all)
@@ -88,12 +88,16 @@ class CertificateMirrorController:
         if not self._is_wanted(key):
             return self._remove(key, copy)
         pem = self._certificates()
-        if not pem:
-            return self._result(key, TrackingCaReason.CA_SOURCE_UNUSABLE)
-        if copy is not None and not copy.owned:
-            return self._result(key, TrackingCaReason.CA_FOREIGN)
-        if copy is not None and copy.digest == ca_digest(pem):
-            return self._result(key, TrackingCaReason.CA_MIRRORED)
+        reason = judge(copy, pem)
+        if reason is not TrackingCaReason.CA_PENDING:
+            return self._result(key, reason)
+        return self._write(key, pem, now)
+
+    def failure(self, key: str, error: Exception) -> TrackingCaResult:
+        """Return the state of a namespace where something could not be done."""
+        return self._result(key, TrackingCaReason.CA_REFUSED, error=error)
+
+    def _write(self, key: str, pem: str, now: datetime) -> TrackingCaResult:
         wait = self._written.get(key, now - _PACE) + _PACE - now
         if wait > timedelta(0):
             return self._postponed(key, wait.total_seconds())
@@ -106,10 +110,6 @@ class CertificateMirrorController:
         self._context.log.line("info", "tracking-ca-written", fields)
         return self._result(key, TrackingCaReason.CA_MIRRORED)
 
-    def failure(self, key: str, error: Exception) -> TrackingCaResult:
-        """Return the state of a namespace where something could not be done."""
-        return self._result(key, TrackingCaReason.CA_REFUSED, error=error)
-
     def _is_wanted(self, key: str) -> bool:
         namespace = self._caches.namespace(key)
         if namespace is None or namespace.terminating:
@@ -121,9 +121,10 @@ class CertificateMirrorController:
         if isinstance(found, MirrorReason):
             return ""
         # A cache keeps the same object until it changes; certificates cost to parse.
-        if self._known is None or self._known[0] is not found:
-            self._known = found, usable(found.content.get(self._source.key))
-        return self._known[1]
+        if self._parsed is not found:
+            self._pem = usable(found.content.get(self._source.key))
+            self._parsed = found
+        return self._pem
 
     def _remove(self, key: str, copy: TrackingCa | None) -> TrackingCaResult | None:
         self._written.pop(key, None)

@@ -71,6 +71,24 @@ def usable(value: SecretBytes | None) -> str:
     return render(parse(value.reveal())).decode() if value is not None else ""
 
 
+def judge(copy: TrackingCa | None, pem: str) -> TrackingCaReason:
+    """Return how a labeled namespace's copy stands; pending: it is to be written.
+
+    Args:
+        copy: what is there.
+        pem: what is to be there; empty where the source gives nothing.
+    """
+    if not pem:
+        return TrackingCaReason.CA_SOURCE_UNUSABLE
+    if copy is None:
+        return TrackingCaReason.CA_PENDING
+    if not copy.owned:
+        return TrackingCaReason.CA_FOREIGN
+    if copy.digest == ca_digest(pem):
+        return TrackingCaReason.CA_MIRRORED
+    return TrackingCaReason.CA_PENDING
+
+
 def ca_digest(pem: str) -> str:
     """Return what two ConfigMaps with the same certificates have in common."""
     return hashlib.sha256(pem.encode()).hexdigest()

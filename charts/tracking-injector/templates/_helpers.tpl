@@ -148,6 +148,26 @@ which later ones win.
 {{- end -}}
 {{- end }}
 
+{{/* The ConfigMap in each compute namespace, and its volume in task pods. */}}
+{{- define "tracking-injector.caCopy" -}}
+michelangelo-tracking-ca
+{{- end }}
+
+{{/* Where the tracking server's CA lies, as a source in JSON; `{}` for nowhere. */}}
+{{- define "tracking-injector.caSource" -}}
+{{- with .Values.tracking.caBundle -}}
+{{- if .pem -}}
+{{- dict "configMap" (printf "%s-ca" (include "tracking-injector.fullname" $)) "keys" (list "ca.crt") | toJson -}}
+{{- else if .existingConfigMap -}}
+{{- dict "configMap" .existingConfigMap "keys" (list .key) | toJson -}}
+{{- else if .existingSecret -}}
+{{- dict "secret" .existingSecret "keys" (list .key) | toJson -}}
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Names of the sources of one `kind` (`secret` or `configMap`), sorted, as JSON. */}}
 {{- define "tracking-injector.sourceNames" -}}
 {{- $kind := .kind -}}
@@ -158,6 +178,9 @@ which later ones win.
 {{- $names = append $names . -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- with get (include "tracking-injector.caSource" .root | fromJson) $kind -}}
+{{- $names = append $names . -}}
 {{- end -}}
 {{- $names | uniq | sortAlpha | toJson -}}
 {{- end }}

@@ -24,6 +24,17 @@ is for values that contradict each other.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.tracking.caBundle -}}
+{{- if gt (len (compact (list .pem .existingConfigMap .existingSecret))) 1 -}}
+{{- fail "tracking.caBundle.pem, tracking.caBundle.existingConfigMap and tracking.caBundle.existingSecret each say where the CA lies: keep one of them." -}}
+{{- end -}}
+{{- if and .pem (not (contains "-----BEGIN CERTIFICATE-----" .pem)) -}}
+{{- fail "tracking.caBundle.pem holds no certificate: it begins with -----BEGIN CERTIFICATE-----." -}}
+{{- end -}}
+{{- if contains "PRIVATE KEY-----" .pem -}}
+{{- fail "tracking.caBundle.pem holds a private key, and a ConfigMap is no place for one: give the certificates alone." -}}
+{{- end -}}
+{{- end -}}
 {{- if eq $v.rbac.mode "listedNamespaces" -}}
 {{- if not $v.namespaces.allowed -}}
 {{- fail "rbac.mode is listedNamespaces, which gives rights in the namespaces of namespaces.allowed, but that list is empty." -}}

@@ -62,6 +62,7 @@ class PublishedNamespace(_Struct, frozen=True, kw_only=True):
     waiting_pods: list[str] = []
     outdated: PublishedOutdated | None = None
     shadowed: dict[str, str] = {}
+    tracking_ca: str = ""
     egress: PublishedEgress | None = None
 
 
