@@ -1,7 +1,6 @@
 # The one image of both processes: `serve` and `companion`.
 #
-#   docker build --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse HEAD) .
-#   buildah bud  --build-arg …                                              (the same)
+#   make image        with docker, podman or buildah; tags it as the chart asks for it
 #
 # A base is named here by its tag so that the file reads; a release pins both by digest:
 # --build-arg BASE=python@sha256:…. The two have Python at the same place.
@@ -40,7 +39,7 @@ RUN /build/bin/pip wheel --no-index --no-deps --no-build-isolation \
         --output-file /project/share/sbom.cdx.json /app/bin/python
 
 FROM ${BASE}
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 ARG BASE
 LABEL org.opencontainers.image.title="Michelangelo tracking injector" \

@@ -1,7 +1,7 @@
 # Only names: every step is defined in .ci/run.
 steps := lint names loc docs types imports unit property property-quick server render dns chart oracle \
   scale cluster check-cluster companion redteam bench endurance fuzz lab lab-build lab-down node \
-  node-build node-down e2e-short e2e reference
+  node-build node-down e2e-short e2e reference image image-load wheel zipapp command clean-room ways
 
 .PHONY: help demo test check $(steps)
 

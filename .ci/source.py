@@ -1,12 +1,15 @@
-"""What is checked of the source as text: `python .ci/source.py loc|names|binaries`.
+"""What is read of the source as text: `python .ci/source.py COMMAND`.
 
-loc       prints the lines of product code per package, and in total
-names     fails on a class name that is defined twice in the product
-binaries  fails on a large binary file that nobody decided to keep
+loc              prints the lines of product code per package, and in total
+names            fails on a class name that is defined twice in the product
+binaries         fails on a large binary file that nobody decided to keep
+version          prints the product's version
+changes VERSION  prints what CHANGELOG.md says of a version, or fails if that is nothing
 """
 
 import ast
 import io
+import re
 import subprocess
 import sys
 import tokenize
@@ -89,6 +92,26 @@ def binaries() -> int:
     return bool(stray)
 
 
+def version() -> int:
+    """Print the one version of program, image and chart."""
+    source = (ROOT / "webhook" / "__init__.py").read_text("utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+    print(found[1] if found else "")
+    return found is None
+
+
+def changes(of: str) -> int:
+    """Print the section of a released version, which its heading dates."""
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    heading = rf"^## {re.escape(of)} - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)"
+    found = re.search(heading, text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        print(f"CHANGELOG.md has no section `## {of} - DATE`", file=sys.stderr)
+        return 1
+    print(found[1].strip())
+    return 0
+
+
 def _modules() -> Iterator[Path]:
     for package in PRODUCT:
         yield from sorted((ROOT / package).rglob("*.py"))
@@ -100,11 +123,13 @@ def _tracked() -> list[str]:
     return done.stdout.rstrip("\0").split("\0")
 
 
-CHECKS: Final[Mapping[str, Callable[[], int]]] = {
+COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     "loc": loc,
     "names": names,
     "binaries": binaries,
+    "version": version,
+    "changes": changes,
 }
 
 if __name__ == "__main__":
-    sys.exit(CHECKS[sys.argv[1]]())
+    sys.exit(COMMANDS[sys.argv[1]](*sys.argv[2:]))

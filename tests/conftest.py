@@ -26,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files anew"
     )
+    parser.addoption(
+        "--settle",
+        type=float,
+        default=3,
+        metavar="SECONDS",
+        help="how long nothing may change where the chart was applied",
+    )
     parser.addoption("--helm", type=Path, help="render the chart with this Helm alone")
 
 

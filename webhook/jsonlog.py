@@ -1,10 +1,11 @@
-"""The JSON log: lines written by a thread that nobody waits for.
+"""The log: JSON lines, written by a thread that nobody waits for.
 
 It drops and counts lines when their reader stands still. No line has room for a body, a
 patch, an environment or the text of an exception.
 """
 
 import logging
+import re
 import threading
 import traceback
 from collections import deque
@@ -21,12 +22,18 @@ LINE_BATCH: Final = 256
 FLUSH_SECONDS: Final = 0.01
 """Lines that lie longer leave the processor's cache, which costs more than to write."""
 
+_RANKS: Final = {
+    name.lower(): rank for name, rank in logging.getLevelNamesMapping().items()
+}
+_PLAIN: Final = re.compile(r"[-\w./:@+]+", re.ASCII)
+
 
 class JsonLog:
     """JSON lines, in order, written by a thread that nobody waits for.
 
-    Until `start` lines are written at once: the process that only forks workers
-    answers nobody, and a thread would not survive the fork.
+    Where people read them, that thread makes text of them. Until `start` lines are
+    written at once: the process that only forks workers answers nobody, and a thread
+    would not survive the fork.
     """
 
     def __init__(
@@ -34,6 +41,8 @@ class JsonLog:
         write: Callable[[bytes], object],
         clock: Callable[[], datetime],
         *,
+        level: str = "info",
+        text: bool = False,
         flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
         """Keep the sink and the clock.
@@ -41,30 +50,40 @@ class JsonLog:
         Args:
             write: Takes some whole lines; may block, may raise OSError.
             clock: The time now, in UTC.
+            level: The least that is written.
+            text: Whether people read the lines, and no program.
             flush_seconds: How often the thread looks for lines.
         """
         self._write = write
         self._clock = clock
+        self._least = _RANKS[level]
+        self._text = text
         self._flush_seconds = flush_seconds
         self._lines: deque[bytes] = deque()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.dropped = 0
 
+    def takes(self, level: str) -> bool:
+        """Whether lines of a level are written at all."""
+        return _RANKS[level] >= self._least
+
     def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        """Add a line; a full log drops it and counts.
+        """Add a line if its level is written; a full log drops it and counts.
 
         Args:
             level: As in `logging`, in lower case.
             event: What happened, from a closed vocabulary or a fixed sentence.
             fields: JSON-able, and never the content of a request.
         """
+        if not self.takes(level):
+            return
         head = {"time": self._clock(), "level": level, "event": event}
         # Copied to its size: orjson cuts it from a KiB, whose rest nothing else fits.
         self.add(bytes(memoryview(orjson.dumps(head | fields, option=_LINE))))
 
     def add(self, line: bytes) -> None:
-        """Add a line that is encoded already."""
+        """Add a line that is encoded already, of a level that is written."""
         if len(self._lines) >= LINE_LIMIT:
             self.dropped += 1
             return
@@ -92,6 +111,8 @@ class JsonLog:
         while self._lines:
             count = min(len(self._lines), LINE_BATCH)
             lines = [self._lines.popleft() for _ in range(count)]
+            if self._text:
+                lines = [as_text(line) for line in lines]
             try:
                 self._write(b"".join(lines))
             except OSError:
@@ -99,6 +120,25 @@ class JsonLog:
 
 
 _LINE: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+
+
+def as_text(line: bytes) -> bytes:
+    """A line for people: time, level and event, then each field as `name=value`.
+
+    A value that is more than one word stays JSON, so nobody's text becomes a field or
+    a line of its own.
+    """
+    fields = orjson.loads(line)
+    level = fields.pop("level").upper()
+    head = [fields.pop("time"), f"{level:7}", fields.pop("event")]
+    tail = [f"{name}={_word(value)}" for name, value in fields.items()]
+    return " ".join([*head, *tail]).encode() + b"\n"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
+    return orjson.dumps(value).decode()
 
 
 class JsonLogHandler(logging.Handler):

@@ -78,9 +78,31 @@ VARIABLE: Final = _matches(
 )
 
 
+class LogLevel(StrEnum):
+    """The least that the log takes."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """Who reads the log."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readable:
-    """What every settings class shares: reading from a mapping."""
+    """What every settings class shares: reading from a mapping, and the log's."""
+
+    log_level: LogLevel = LogLevel.INFO
+    """The least that is logged: `info`, each decision among it, `warning` or
+    `error`."""
+    log_format: LogFormat = LogFormat.JSON
+    """`json`: each line is an object; `text`: time, level, event and `name=value`, for
+    people."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

@@ -1,4 +1,4 @@
-"""Writes the pages of the reference that the code itself knows.
+"""Writes the pages of the reference that the code itself knows, and the chart's.
 
 `.ci/run reference` runs it; a test compares the pages with what it would write.
 """
@@ -11,23 +11,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 import click
+import msgspec
 import yaml
 from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
 from tests.lab.versions import tried
+from webhook import __version__
+from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
+from webhook.cli.status_document import StatusDocument
+from webhook.cli.version import VersionDocument
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.rest import RestClient
 from webhook.companion.audit import AuditReason
 from webhook.companion.build import Outside, build_companion
 from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.status import StatusReason
 from webhook.companion.watches import WatchReason
@@ -46,6 +52,9 @@ HERE = Path(__file__).parent
 KINDS = ("LABEL", "ANNOTATION", "SECRET", "MAP", "TYPE")
 """How the constants of names end that the page of labels shows."""
 CHART = HERE.parents[1] / "charts" / "tracking-injector"
+OCI_CHART = "oci://ghcr.io/michelangelo-ai/charts/tracking-injector"
+"""Where a release puts the chart."""
+DOCS = "https://github.com/michelangelo-ai/tracking-injector/blob/main/docs"
 
 
 def pages() -> dict[str, str]:
@@ -53,12 +62,32 @@ def pages() -> dict[str, str]:
     return {
         "cli.md": _command_line(),
         "compatibility.md": _compatibility(),
+        "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
         "reasons.md": _reasons(),
+        "report.schema.json": _schema(PublishedReport),
         "settings.md": _settings(),
-        "values.md": _values((CHART / "values.yaml").read_text(encoding="utf-8")),
+        "status.schema.json": _schema(StatusDocument),
+        "values.md": _values(_read(CHART / "values.yaml")),
+        "../../charts/tracking-injector/README.md": _chart(
+            _read(CHART / "values.yaml")
+        ),
+        "../../charts/tracking-injector/Chart.yaml": _versions(
+            _read(CHART / "Chart.yaml")
+        ),
+        "version.schema.json": _schema(VersionDocument),
     }
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _schema(document: type) -> str:
+    """The JSON Schema, draft 2020-12, of what a command prints with `-o json`."""
+    text = json.dumps(msgspec.json.schema(document), indent=2)
+    return f"{text}\n"
 
 
 def _command_line() -> str:
@@ -242,16 +271,13 @@ class Row(NamedTuple):
 
 
 def variables(settings: type[Readable]) -> Iterator[Row]:
-    """Return a row for each field; its meaning is the text right below it."""
-    (definition,) = ast.parse(inspect.getsource(settings)).body
-    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - narrows the type
-    docs = {
-        field.target.id: " ".join(ast.literal_eval(below.value).split())
-        for field, below in pairwise(definition.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(below, ast.Expr)
-    }
-    for one in fields(settings):
+    """Return a row for each field, those that all settings share last.
+
+    Its meaning is the text right below it.
+    """
+    shared = _documentation(Readable)
+    docs = shared | _documentation(settings)
+    for one in sorted(fields(settings), key=lambda each: each.name in shared):
         shown, constraint = one.default, one.metadata.get("constraint")
         must = f" Must be {constraint.wanted}." if constraint else ""
         yield Row(
@@ -261,7 +287,83 @@ def variables(settings: type[Readable]) -> Iterator[Row]:
         )
 
 
+def _documentation(settings: type[Readable]) -> dict[str, str]:
+    """The text below each field of a class."""
+    (definition,) = ast.parse(inspect.getsource(settings)).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - narrows the type
+    return {
+        field.target.id: " ".join(ast.literal_eval(below.value).split())
+        for field, below in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr)
+    }
+
+
 def _values(text: str) -> str:
+    return (
+        "# Values of the chart\n\nEvery value, as `values.yaml` documents it. The "
+        "schema refuses any other, and combinations\nthat cannot work are refused in a "
+        f"sentence.\n\n{_value_rows(text)}"
+    )
+
+
+def _chart(text: str) -> str:
+    """The chart's own page, which Artifact Hub and `helm show readme` show."""
+    metadata = yaml.safe_load(_read(CHART / "Chart.yaml"))
+    presets = "\n".join(
+        f"| `{path.name}` | {_first_sentence(_read(path))} |"
+        for path in sorted((CHART / "presets").glob("*.yaml"))
+    )
+    return f"""# {metadata["name"]}
+
+{metadata["description"]}
+Label a namespace, and every Ray head, Ray worker, Spark driver and Spark executor
+created there from then on has them in its environment.
+
+```console
+kubectl create namespace ml-tracking
+helm install tracking-injector {OCI_CHART} \\
+  --version {__version__} -n ml-tracking --set tracking.uri=https://mlflow.example.com
+kubectl label namespace team-a tracking.michelangelo-ai.org/inject=enabled
+```
+
+Kubernetes `{metadata["kubeVersion"]}`, Helm 3 or 4. More: how to [install], use
+[Argo CD or Flux], [upgrade] and [uninstall].
+
+[install]: {DOCS}/how-to/install.md
+[Argo CD or Flux]: {DOCS}/how-to/gitops.md
+[upgrade]: {DOCS}/how-to/upgrade.md
+[uninstall]: {DOCS}/how-to/uninstall.md
+
+## Presets
+
+Values files in the chart, for platforms that differ; they combine.
+
+| preset | for |
+|---|---|
+{presets}
+
+## Values
+
+The schema refuses any other.
+
+{_value_rows(text)}"""
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence of the comment that a file begins with."""
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    comment = " ".join(line.removeprefix("#").strip() for line in lines)
+    return comment.split(". ")[0].split(": ")[0].rstrip(".") + "."
+
+
+def _versions(text: str) -> str:
+    """Chart.yaml with the product's version, wherever it says one."""
+    places = r'^(version: |appVersion: "|.*/tracking-injector:)[0-9][-+.0-9A-Za-z]*'
+    return re.sub(places, rf"\g<1>{__version__}", text, flags=re.MULTILINE)
+
+
+def _value_rows(text: str) -> str:
     defaults = yaml.safe_load(text)
     rows = []
     for path, doc in _documented(text):
@@ -270,11 +372,7 @@ def _values(text: str) -> str:
             default = default[name]
         rows.append(f"| `{'.'.join(path)}` | {_code(json.dumps(default))} | {doc} |")
     head = ["| value | default | meaning |", "|---|---|---|"]
-    return (
-        "# Values of the chart\n\nEvery value, as `values.yaml` documents it. The "
-        "schema refuses any other, and combinations\nthat cannot work are refused in a "
-        "sentence.\n\n" + "\n".join([*head, *rows, ""])
-    )
+    return "\n".join([*head, *rows, ""])
 
 
 def _documented(text: str) -> Iterator[tuple[tuple[str, ...], str]]:

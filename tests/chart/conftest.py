@@ -9,6 +9,10 @@ from tests.lab.build import Toolbox, build_tool
 from tests.lab.tools import TOOLS
 
 HELMS = ("helm", "helm-4")
+JUDGES = (
+    *("actionlint", "cert-manager", "kubeconform", "prometheus-operator", "promtool"),
+    *(name for name in TOOLS if name.startswith("openapi-")),
+)
 
 
 def pytest_collection_modifyitems(
@@ -24,9 +28,9 @@ def pytest_collection_modifyitems(
 
 @pytest.fixture(scope="session")
 def toolbox() -> Toolbox:
-    """Both Helms and promtool, built if they are missing."""
+    """What renders and judges the chart, built if it is missing."""
     toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
-    for name in (*HELMS, "promtool"):
+    for name in (*HELMS, *JUDGES):
         build_tool(toolbox, TOOLS[name], say=print)
     return toolbox
 

@@ -123,6 +123,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"webhook": {"hostNetwork": True}, "networkPolicy": {"enabled": True}},
         "networkPolicy.enabled has no effect",
     ),
+    "label-of-the-chart": (
+        {"commonLabels": {"app.kubernetes.io/name": "other"}},
+        "commonLabels has app.kubernetes.io/name, by which",
+    ),
+    "setting-as-a-variable": (
+        {"companion": {"extraEnv": [{"name": "MTI_AUDIT", "value": "off"}]}},
+        "companion.extraEnv has MTI_AUDIT, which the chart sets",
+    ),
     "latest": ({"image": {"tag": "latest"}}, "image.tag is latest"),
     "long-name": (
         {"fullnameOverride": "a" * 41},

@@ -206,7 +206,7 @@ def test_the_companion_takes_its_namespace_and_context_from_options(
     """As a person runs it once from their own machine."""
     path = astray(release.kubeconfig())
     release.admin.delete(f"/api/v1/namespaces/{name}/secrets/michelangelo-tracking")
-    where = ("--context=lab", "--namespace", release.namespace)
+    where = ("--context=lab", "--release-namespace", release.namespace)
     running = Running(
         release, "hand", path, arguments=("--once", *where), release_namespace="wrong"
     )

@@ -43,6 +43,7 @@ from webhook.cluster.interface import (
 )
 from webhook.cluster.resources import (
     NAMESPACE,
+    POD,
     SECRET,
     WEBHOOK_CONFIGURATION,
     ResourceType,
@@ -100,6 +101,8 @@ class FakeCluster:
         """API groups without an object yet."""
         self.metrics: tuple[str, ...] = ()
         """The API server's own samples, as lines of text."""
+        self.logs: dict[ObjectKey, str] = {}
+        """What pods have written."""
 
     def client(self, manager: str = "tracking-injector") -> "FakeKubeClient":
         """The port, writing in this manager's name."""
@@ -438,6 +441,14 @@ class FakeKubeClient:
             return tuple(
                 line for line in self._cluster.metrics if line.startswith(named)
             )
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Those of `logs`; a pod that has none has not started."""
+        key = ObjectKey(namespace, pod)
+        with self._admitted("logs", POD, key):
+            self._cluster.find(POD, key)
+            written = self._cluster.logs.get(key, "").splitlines(keepends=True)
+            return "".join(written[-lines:])
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""

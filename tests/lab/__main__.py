@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from tests.lab import clean_room as room
 from tests.lab import debian, enclosure, own_image, task_image
 from tests.lab.build import Toolbox, build_missing
 from tests.lab.control_plane import ControlPlane
@@ -46,6 +47,14 @@ def build(*, node: bool) -> None:
 def program(name: str) -> None:
     """Print the path of a program that is built, or say that it is missing."""
     click.echo(_TOOLBOX.program(name))
+
+
+@main.command()
+def clean_room() -> None:
+    """Run README's set-up commands where there is Python alone; root only."""
+    enclosure.need_root()
+    debian.install(debian.IMAGES, say=_say)
+    room.visit(_TOOLBOX, say=_say)
 
 
 @main.command()

@@ -230,7 +230,8 @@ def _compile(
 def _copy_share(go: str, tool: Tool, target: Path, env: Mapping[str, str]) -> None:
     """Copy what the tests read out of the module's source."""
     downloaded = subprocess.run(
-        [go, "mod", "download", "-json", tool.requirement[0]],
+        # With its version: then Go asks for no module that this one requires.
+        [go, "mod", "download", "-json", "@".join(tool.requirement)],
         cwd=tool.folder,
         env=dict(env),
         capture_output=True,
@@ -240,9 +241,12 @@ def _copy_share(go: str, tool: Tool, target: Path, env: Mapping[str, str]) -> No
     source = json.loads(downloaded)["Dir"]
     for name in tool.share:
         # Go's module cache is read-only; the copy's modes are ours.
-        shutil.copytree(
-            Path(source) / name, target / name, copy_function=shutil.copyfile
-        )
+        found, copy = Path(source) / name, target / name
+        if found.is_dir():
+            shutil.copytree(found, copy, copy_function=shutil.copyfile)
+        else:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(found, copy)
 
 
 def run_long(

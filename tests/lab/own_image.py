@@ -15,6 +15,7 @@ from typing import Final
 from tests.lab import oci, system
 from tests.lab.build import Draft, Say, Toolbox, run_long
 from tests.lab.tools import LabError
+from webhook import __version__
 
 REPOSITORY: Final = "lab.local/tracking-injector"
 TAG: Final = "lab"
@@ -45,6 +46,7 @@ def build(toolbox: Toolbox, *, say: Say) -> None:
         [
             *(*buildah, "bud", "--layers", "--isolation=chroot", "--pull=never"),
             *bases,
+            f"--build-arg=VERSION={__version__}",
             *("--tag", f"{REPOSITORY}:{TAG}", str(_PROJECT)),
         ],
         what="the product's image",

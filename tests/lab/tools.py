@@ -129,6 +129,17 @@ def _crds(name: str, module: str, folder: str) -> Tool:
     return Tool(name=name, package=module, module=name, share=(folder,), builds=False)
 
 
+def _openapi(release: str) -> Tool:
+    """What an API server of a release takes, as the release itself says."""
+    return Tool(
+        name=f"openapi-{release}",
+        package="k8s.io/kubernetes",
+        module=f"openapi/{release}",
+        share=("api/openapi-spec/swagger.json",),
+        builds=False,
+    )
+
+
 _SERVER: Final = "kube-apiserver"
 
 _ALL: Final = (
@@ -178,6 +189,23 @@ _ALL: Final = (
         package="github.com/prometheus/prometheus/cmd/promtool",
         module="promtool",
         tags=("remove_all_sd",),  # it only looks at rules: no cloud's client library
+    ),
+    # Others that render the chart, and that hold what it makes against schemas.
+    Tool(
+        name="kustomize",
+        package="sigs.k8s.io/kustomize/kustomize/v5",
+        module="kustomize",
+    ),
+    Tool(
+        name="kubeconform",
+        package="github.com/yannh/kubeconform/cmd/kubeconform",
+        module="kubeconform",
+    ),
+    *(_openapi(release) for release in ("1.33", "1.34", "1.35", "1.36", "1.37")),
+    Tool(
+        name="actionlint",
+        package="github.com/rhysd/actionlint/cmd/actionlint",
+        module="actionlint",
     ),
     # What the chart makes for other operators is held against their own schemas.
     _crds(

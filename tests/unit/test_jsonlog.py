@@ -29,6 +29,45 @@ def test_a_line_is_one_json_object() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("least", "written"),
+    [
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_what_is_less_than_the_level_is_not_written(
+    least: str, written: list[str]
+) -> None:
+    """Nor counted as lost."""
+    lines: list[bytes] = []
+    log = JsonLog(lines.append, clock, level=least)
+
+    for level in ("debug", "info", "warning", "error"):
+        log.line(level, "event", {})
+
+    assert written == [json.loads(line)["level"] for line in lines]
+    assert (0, written) == (
+        log.dropped,
+        [one for one in ("info", "warning", "error") if log.takes(one)],
+    )
+
+
+def test_people_read_text() -> None:
+    """One line each, on which nobody's value looks like another field."""
+    lines: list[bytes] = []
+    log = JsonLog(lines.append, clock, text=True)
+
+    log.line("warning", "decision", {"pod": "a-1", "containers": ["a"], "seconds": 0.5})
+    log.line("info", "companion-started", {"name": "x level=error\n2026"})
+
+    assert b"".join(lines).decode().splitlines() == [
+        '2026-01-02T12:00:00Z WARNING decision pod=a-1 containers=["a"] seconds=0.5',
+        '2026-01-02T12:00:00Z INFO    companion-started name="x level=error\\n2026"',
+    ]
+
+
 def test_a_reader_that_stands_still_costs_lines_and_no_time() -> None:
     """What does not fit is dropped and counted."""
     blocked, entered = threading.Event(), threading.Event()

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
-from webhook.settings import CompanionSettings, Readable, SettingError, Settings
+from webhook.settings import (
+    CompanionSettings,
+    LogFormat,
+    LogLevel,
+    Readable,
+    SettingError,
+    Settings,
+)
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "generate.py"
 variables = runpy.run_path(str(REFERENCE))["variables"]
@@ -24,6 +31,8 @@ def test_every_default() -> None:
         release_namespace="",
         max_connections=1000,
         drain_seconds=10.0,
+        log_level=LogLevel.INFO,
+        log_format=LogFormat.JSON,
     )
 
 
@@ -41,6 +50,8 @@ def test_every_setting_is_read() -> None:
             "MTI_RELEASE_NAMESPACE": "here",
             "MTI_MAX_CONNECTIONS": "5",
             "MTI_DRAIN_SECONDS": "1.5",
+            "MTI_LOG_LEVEL": "error",
+            "MTI_LOG_FORMAT": "text",
         }
     )
 
@@ -54,6 +65,8 @@ def test_every_setting_is_read() -> None:
         release_namespace="here",
         max_connections=5,
         drain_seconds=1.5,
+        log_level=LogLevel.ERROR,
+        log_format=LogFormat.TEXT,
     )
     assert settings.policy() == InjectionPolicy(
         precedence=Precedence.OVERRIDE,
@@ -102,6 +115,8 @@ COMPANION_MISTAKES = {
         "has 'Team'; it must be a namespace or a pattern."
     ),
     "MTI_AUDIT=yes": "is 'yes'; it must be one of on, off.",
+    "MTI_LOG_LEVEL=debug": "is 'debug'; it must be one of info, warning, error.",
+    "MTI_LOG_FORMAT=yaml": "is 'yaml'; it must be one of json, text.",
 }
 
 

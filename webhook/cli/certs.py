@@ -4,7 +4,6 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -15,14 +14,17 @@ from certs.codec import NewerFormatError, decode_pair
 from certs.model import Root
 from certs.state import ReplicaCertificate
 from webhook.cli.certs_view import CertificateView, tables
-from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
+from webhook.cli.errors import CommandError, told
+from webhook.cli.kubeconfig import now
+from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster import metadata
-from webhook.cluster.errors import ClusterError, Forbidden, NotFound
+from webhook.cluster.errors import NotFound
 from webhook.cluster.interface import Json, KubeClient
 from webhook.cluster.resources import SECRET, WEBHOOK_CONFIGURATION, ResourceType
 from webhook.companion.certificates.objects import ObjectNames, certificate_policy
 from webhook.companion.certificates.observe import Observation, Observer
 from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
+from webhook.companion.observation.release import ReleaseName
 from webhook.injection.names import (
     CERTIFICATES_ANNOTATION,
     FIELD_MANAGER,
@@ -55,42 +57,22 @@ class ReleaseCertificates:
 def with_release(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command its `site`, the release whose certificates it is about."""
 
-    @click.option(
-        "--release",
-        default="tracking-injector",
-        show_default=True,
-        help="Name of the webhook's Service and configuration.",
-    )
-    @click.option(
-        "-n", "--namespace", help="Release namespace; the context's otherwise."
-    )
-    @cluster_options
+    @with_cluster
     @functools.wraps(command)
-    def at_site(
-        *,
-        kubeconfig: Path | None,
-        context: str | None,
-        release: str,
-        namespace: str | None,
-        **others: Any,
-    ) -> None:
-        access = connect(
-            process_environ(), kubeconfig=kubeconfig, context=context, manager=_MANAGER
-        )
-        home = namespace or access.namespace
-        try:
-            command(site=_site(access.resources, release, home), **others)
-        except NotFound as error:
-            raise click.UsageError(f"Not found: {error}") from error
-        except Forbidden as error:
-            raise click.UsageError(f"A right is missing: {error}") from error
-        except (ClusterError, NewerFormatError) as error:
-            raise click.UsageError(str(error)) from error
+    def at_site(*, choice: ClusterChoice, **others: Any) -> None:
+        access = choice.connect(_MANAGER)
+        with told(access):
+            release = choice.release(access)
+            try:
+                command(site=_site(access.resources, release), **others)
+            except NewerFormatError as error:
+                raise CommandError(str(error)) from error
 
     return at_site
 
 
-def _site(client: KubeClient, release: str, home: str) -> ReleaseCertificates:
+def _site(client: KubeClient, place: ReleaseName) -> ReleaseCertificates:
+    release, home = place.name, place.namespace
     said = metadata.annotations(_found(client, WEBHOOK_CONFIGURATION, release))
     issuer = said.get(CERTIFICATES_ANNOTATION, Issuer.COMPANION)
     if issuer not in set(Issuer):
@@ -124,9 +106,9 @@ def certs() -> None:
 
     \b
     Examples:
-      tracking-injector certs show -n tracking          what is served and trusted
-      tracking-injector certs rotate --now -n tracking  start a rotation
-      tracking-injector certs verify -n tracking        shake hands as API servers do
+      kubectl tracking certs show          what is served and trusted
+      kubectl tracking certs rotate --now  start a rotation
+      kubectl tracking certs verify        shake hands as API servers do
 
     \b
     Exit codes:

@@ -29,7 +29,7 @@ from webhook.egress.reasons import EgressReason
 from webhook.jsonlog import JsonLog
 from webhook.mirror.profile import ProfileError
 from webhook.mirror.reasons import MirrorReason
-from webhook.settings import CompanionSettings, SettingError
+from webhook.settings import CompanionSettings, LogFormat, SettingError
 
 _PUT_OFF: Final = (MirrorReason.LEAVING, MirrorReason.PENDING)
 _ONCE_SECONDS: Final = 30.0
@@ -40,7 +40,9 @@ _FLUSH_SECONDS: Final = 0.1
 
 @click.command()
 @cluster_options
-@click.option("-n", "--namespace", help="Release namespace; the context's otherwise.")
+@click.option(
+    "--release-namespace", help="Of the release; the pod's or context's otherwise."
+)
 @click.option("--once", is_flag=True, help="Bring everything in order, then exit.")
 @click.option(
     "--remove-all",
@@ -55,7 +57,7 @@ _FLUSH_SECONDS: Final = 0.1
 def companion(
     kubeconfig: Path | None,
     context: str | None,
-    namespace: str | None,
+    release_namespace: str | None,
     *,
     once: bool,
     remove_all: bool,
@@ -70,11 +72,17 @@ def companion(
     access.
     """
     environ = process_environ()
-    log = JsonLog(lambda lines: os.write(1, lines), now, flush_seconds=_FLUSH_SECONDS)
     try:
         settings = CompanionSettings.from_environ(environ)
-        if namespace:
-            settings = replace(settings, release_namespace=namespace)
+        if release_namespace:
+            settings = replace(settings, release_namespace=release_namespace)
+        log = JsonLog(
+            lambda lines: os.write(1, lines),
+            now,
+            level=settings.log_level,
+            text=settings.log_format is LogFormat.TEXT,
+            flush_seconds=_FLUSH_SECONDS,
+        )
         connection = connect(environ, kubeconfig=kubeconfig, context=context)
         built = build_companion(
             connection,

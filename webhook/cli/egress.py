@@ -17,10 +17,10 @@ from webhook.cli.egress_input import (
     from_cluster,
     from_manifests,
 )
+from webhook.cli.errors import told
 from webhook.cli.kubeconfig import cluster_options, connect, process_environ
 from webhook.cli.manifests import as_yaml
 from webhook.cli.source_files import given_sources
-from webhook.cluster.errors import ClusterError
 from webhook.egress.addresses import Address, read_address
 from webhook.egress.baseline import parse_baseline
 from webhook.egress.destinations import parse_extra
@@ -136,16 +136,15 @@ def with_input(command: Callable[..., None]) -> Callable[..., None]:
             )
         except ValueError as error:
             raise BadInputError(f"{error}.") from error
-        try:
-            if files:
-                given = from_manifests(files, namespace or "default", flags)
-            else:
-                environ = process_environ()
-                access = connect(environ, kubeconfig=kubeconfig, context=context)
-                given = from_cluster(access.resources, flags)
+        if files:
+            given = from_manifests(files, namespace or "default", flags)
             command(given=given, namespace=namespace, **others)
-        except ClusterError as error:
-            raise click.ClickException(str(error)) from error
+            return
+        environ = process_environ()
+        access = connect(environ, kubeconfig=kubeconfig, context=context)
+        with told(access):
+            given = from_cluster(access.resources, flags)
+            command(given=given, namespace=namespace, **others)
 
     for option in reversed(_OPTIONS):
         reading = option(reading)

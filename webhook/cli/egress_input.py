@@ -15,8 +15,9 @@ import click
 
 from webhook.cli.document import BadInputError
 from webhook.cli.egress_objects import KINDS, ObjectReader
+from webhook.cli.errors import CommandError
 from webhook.cli.manifests import objects, read
-from webhook.cli.status import ReleaseLocation, find_release
+from webhook.cli.release import releases
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import KubeClient, ListOptions
 from webhook.cluster.resources import (
@@ -25,6 +26,8 @@ from webhook.cluster.resources import (
     ResourceType,
 )
 from webhook.companion.egress.engine_detection import detect_engines
+from webhook.companion.observation.release import ReleaseName
+from webhook.companion.observation.unknown import Unknown
 from webhook.companion.projections import (
     ComputeNamespace,
 )
@@ -209,7 +212,7 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
         ClusterError: It cannot be read.
     """
     release = _release(client, flags.release)
-    report = _report(release) if release else {}
+    report = _report(client, release) if release else {}
     options, profiles = _published(report), report.get("profiles")
 
     def listed(kind: ResourceType) -> list[Json]:
@@ -257,17 +260,22 @@ def _given(namespace: str, keys: Mapping[str, str] | None) -> Mapping[str, str]:
     return keys
 
 
-def _release(client: KubeClient, asked: str) -> ReleaseLocation | None:
+def _release(client: KubeClient, asked: str) -> ReleaseName | None:
     """Return the release to ask; None where there is none and none was asked for."""
-    release = find_release(client, *asked.split("/", 1))
-    if asked and release is None:
-        raise click.UsageError(f"No release in {asked}: is the chart installed?")
-    return release
+    found = releases(client, asked)
+    if isinstance(found, Unknown):
+        raise CommandError(f"{found.sentence} Say --release NAMESPACE/NAME.")
+    if asked and not found:
+        raise CommandError(f"No release in {asked}: is the chart installed?")
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise CommandError(f"Releases are {names}; say --release NAMESPACE/NAME.")
+    return found[0] if found else None
 
 
-def _report(release: ReleaseLocation) -> Json:
+def _report(client: KubeClient, release: ReleaseName) -> Json:
     try:
-        body = release.resources.get(CONFIG_MAP, release.report.name, release.home)
+        body = client.get(CONFIG_MAP, release.report.name, release.namespace)
         found: Json = json.loads((body.get("data") or {}).get(FIELD) or "{}")
     except (NotFound, ValueError):
         return {}
@@ -288,11 +296,11 @@ def _published(report: Json) -> EgressOptions:
 
 
 def _cached(
-    client: KubeClient, release: ReleaseLocation, options: EgressOptions
+    client: KubeClient, release: ReleaseName, options: EgressOptions
 ) -> Mapping[str, CachedName]:
     """Return the names that the companion has looked up; none where unreadable."""
     try:
-        return load_cache(client.get(CONFIG_MAP, options.dns_cache, release.home))
+        return load_cache(client.get(CONFIG_MAP, options.dns_cache, release.namespace))
     except (ClusterError, ValueError) as error:
         click.echo(f"Addresses of names are not known: {error}.", err=True)
         return {}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from webhook.cli.errors import no_access
 from webhook.cluster.config import (
     SERVICE_ACCOUNT,
     ClusterConnection,
@@ -44,18 +45,22 @@ def connect(
     the companion owns.
 
     Raises:
-        click.ClickException: there is no usable credential; one sentence.
+        CommandError: there is no usable credential; one sentence.
     """
     try:
         inside = (SERVICE_ACCOUNT / "token").exists()
         if inside and kubeconfig is None and context is None:
             return load_in_cluster(environ, manager=manager, folder=SERVICE_ACCOUNT)
-        path = kubeconfig or (
-            Path(environ["KUBECONFIG"]) if environ.get("KUBECONFIG") else None
-        )
+        path = kubeconfig_path(environ, kubeconfig)
         return load_kubeconfig(manager=manager, path=path, context=context)
     except NoAccessError as error:
-        raise click.ClickException(str(error)) from error
+        raise no_access(error) from error
+
+
+def kubeconfig_path(environ: Mapping[str, str], given: Path | None) -> Path | None:
+    """The kubeconfig to read; None means the default place."""
+    said = environ.get("KUBECONFIG")
+    return given or (Path(said) if said else None)
 
 
 def now() -> datetime:

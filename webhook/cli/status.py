@@ -1,211 +1,161 @@
-"""`kubectl tracking status`: how every labeled namespace stands, on one screen.
+"""`kubectl tracking status`: what is wrong, and how all of it stands, on one screen."""
 
-Reads the companion's report and its Lease, and so needs no right but to read these.
-"""
-
-import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 import click
+import msgspec
 import yaml
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from webhook.cli.kubeconfig import cluster_options, connect, now, process_environ
-from webhook.cli.status_view import screen
-from webhook.cluster import metadata
-from webhook.cluster.errors import ClusterError, Forbidden, NotFound
-from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
-from webhook.cluster.leader_election import parse_lease
-from webhook.cluster.resources import CONFIG_MAP, LEASE
-from webhook.companion.report import FIELD, SCHEMA, is_in_order
+from webhook import __version__
+from webhook.cli.errors import CommandError, place, told
+from webhook.cli.fleet import fleet
+from webhook.cli.kubeconfig import now
+from webhook.cli.release import ClusterChoice, with_cluster
+from webhook.cli.status_document import status_document
+from webhook.cli.status_view import StatusView, screen
+from webhook.cluster.config import ClusterConnection
+from webhook.companion.observation.model import Installation
+from webhook.companion.observation.observe import observe
+from webhook.companion.observation.release import ReleaseName
+from webhook.companion.observation.trouble import Trouble
+from webhook.companion.observation.troubles import in_order, troubles
+from webhook.companion.observation.unknown import Unknown, UnknownReason
 
 _EVERY: Final = 2.0
 """Seconds between two looks of `--watch`; the report is not written more often."""
-_LABELS: Final = (
-    "app.kubernetes.io/name=tracking-injector,app.kubernetes.io/component=companion"
-)
-"""What the chart puts on the report, whatever the release is called."""
-_STATUS: Final = "-status"
-_NARROWEST: Final = 120
-"""Columns where nobody looks: a file or a pipe is not folded."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseLocation:
-    """Where a release keeps its report.
-
-    Attributes:
-        resources: the cluster.
-        home: the release's namespace.
-        release: what its objects are called: `tracking-injector`, unless overridden.
-    """
-
-    resources: KubeClient
-    home: str
-    release: str
-
-    @property
-    def report(self) -> ObjectKey:
-        """Address of the ConfigMap."""
-        return ObjectKey(self.home, self.release + _STATUS)
-
-    @property
-    def lease(self) -> ObjectKey:
-        """Address of the companion's Lease."""
-        return ObjectKey(self.home, f"{self.release}-companion")
+_UNFOLDED: Final = 10_000
+"""Columns where nobody looks: a file or a pipe is neither folded nor cut."""
 
 
 @click.command()
-@cluster_options
-@click.option("-n", "--namespace", help="Only this compute namespace.")
+@with_cluster
 @click.option(
-    "--release",
-    metavar="NAMESPACE[/NAME]",
-    default="",
-    help="Where the chart is installed, and what its objects are called; searched "
-    "otherwise.",
+    "-n", "--namespace", "asked", multiple=True, help="Only this compute namespace."
+)
+@click.option(
+    "-A",
+    "--all-contexts",
+    is_flag=True,
+    help="One line for each context of the kubeconfig; differences are marked.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "wide", "json", "yaml"]),
     default="table",
-    help="`wide` adds details and findings; `json` and `yaml` are the report itself.",
+    help="`wide` adds names of pods, profiles and digests.",
 )
 @click.option("-w", "--watch", is_flag=True, help="Stay, and show what changes.")
+@click.option(
+    "--all", "every", is_flag=True, help="List namespaces that are in order, too."
+)
 def status(
-    kubeconfig: Path | None,
-    context: str | None,
-    namespace: str | None,
-    release: str,
-    output: str,
     *,
+    choice: ClusterChoice,
+    asked: tuple[str, ...],
+    all_contexts: bool,
+    output: str,
     watch: bool,
+    every: bool,
 ) -> None:
-    """Show how every labeled namespace stands, and its task pods.
+    """Say what is wrong, then how all of it stands.
 
-    Needs no right but to read the ConfigMap and the Lease in the release namespace.
+    Reads, by get: the Deployments, the Lease and the report's ConfigMap of the release,
+    and the webhook configuration. Where rights allow also the pods of the release, the
+    labels of namespaces and the API server's metrics. What cannot be read is said.
 
     \b
     Examples:
-      kubectl tracking status                  every namespace, one screen
-      kubectl tracking status -n ray -o wide   one of them, with keys and findings
+      kubectl tracking status                  trouble first, one screen
+      kubectl tracking status -n ray -o wide   one namespace, with names of pods
       kubectl tracking status --watch          stay, until interrupted
+      kubectl tracking status -A               every cluster of the kubeconfig
 
     \b
     Exit codes:
-      0  everything is in order
-      1  something is not, or no companion is at work
-      2  no access, or no report
+      0    everything is in order
+      1    something is not, or cannot be vouched for
+      2    no access, or no release
+      130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
-    access = connect(process_environ(), kubeconfig=kubeconfig, context=context)
-    wide = output == "wide"
-    try:
-        place = find_release(access.resources, *release.split("/", 1))
-        if place is None:
-            where = f"in {release}" if release else "in the cluster"
-            raise click.UsageError(f"No release {where}: is the chart installed?")
-        if watch:
-            _watch(place, namespace, wide=wide)
-            return
-        report = _read(place, namespace)
-    except ClusterError as error:
-        raise click.UsageError(_sentence(error)) from error
+    if all_contexts:
+        raise SystemExit(fleet(choice, output, _console()))
+    access = choice.connect()
+    with told(access):
+        release = choice.release(access)
+    # A terminal shows the troubled; whoever reads a pipe wants all.
+    every = every or not _console().is_terminal
+    view = StatusView(wide=output == "wide", every=every, asked=asked)
+    if watch:
+        _watch(lambda: _shown(access, release, view))
+    seen = _observed(access, release)
+    found = troubles(seen, client=__version__, asked=asked)
     if output in ("json", "yaml"):
-        click.echo(_document(report, output))
+        click.echo(_document(seen, found, output))
     else:
-        _console().print(screen(report, wide=wide, at=now()))
-    raise SystemExit(0 if is_in_order(report) else 1)
+        _print(screen(seen, found, view))
+    raise SystemExit(0 if in_order(found) else 1)
 
 
 def _console() -> Console:
     console = Console()
     if not console.is_terminal:
-        console.width = max(console.width, _NARROWEST)
+        # Also where COLUMNS is set: whoever reads a pipe wants whole lines.
+        console = Console(width=_UNFOLDED)
     return console
 
 
-def find_release(
-    resources: KubeClient, namespace: str, name: str = ""
-) -> ReleaseLocation | None:
-    """Return the one release in a namespace or anywhere; a name is taken as it is."""
-    if name:
-        return ReleaseLocation(resources, namespace, name)
-    selection = ListOptions(CONFIG_MAP, namespace=namespace, labels=_LABELS)
+def _print(shown: RenderableType) -> None:
+    console = _console()
+    with console.capture() as captured:
+        console.print(shown)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _observed(access: ClusterConnection, release: ReleaseName) -> Installation:
+    """Return what is seen.
+
+    Raises:
+        CommandError: nothing of the release can be seen.
+    """
+    seen = observe(access.resources, release, now())
+    pieces = (seen.report, seen.lease, seen.webhook)
+    unread = [one for one in pieces if isinstance(one, Unknown)]
+    if len(unread) < len(pieces):
+        return seen
+    where = place(access)
+    if all(one.reason is UnknownReason.ABSENT for one in unread):
+        raise CommandError(f"There is no release {release} ({where}).")
+    first = next(one for one in unread if one.reason is not UnknownReason.ABSENT)
+    raise CommandError(f"Nothing of {release} can be read ({where}): {first.sentence}")
+
+
+def _shown(
+    access: ClusterConnection, release: ReleaseName, view: StatusView
+) -> RenderableType:
     try:
-        found = resources.list(selection, metadata.uid).items
-    except Forbidden as error:
-        message = "ConfigMaps cannot be listed: say --release NAMESPACE/NAME."
-        raise click.UsageError(message) from error
-    places = [
-        ReleaseLocation(resources, key.namespace, key.name.removesuffix(_STATUS))
-        for key in sorted(found)
-        if key.name.endswith(_STATUS)
-    ]
-    if len(places) > 1:
-        names = ", ".join(f"{one.home}/{one.release}" for one in places)
-        raise click.UsageError(f"Releases found: {names}. Say which with --release.")
-    return places[0] if places else None
+        seen = _observed(access, release)
+    except CommandError as error:
+        return Text(error.message, style="red")
+    return screen(seen, troubles(seen, client=__version__, asked=view.asked), view)
 
 
-def _read(place: ReleaseLocation, namespace: str | None) -> Json:
-    body = place.resources.get(CONFIG_MAP, place.report.name, place.home)
-    text = (body.get("data") or {}).get(FIELD)
-    if text is None:
-        raise click.UsageError(
-            f"{place.report} is still empty: no companion has led yet."
-        )
-    report: Json = json.loads(text)
-    if report.get("schema") != SCHEMA:
-        raise click.UsageError(
-            f"The report has schema {report.get('schema')}, this command knows "
-            f"{SCHEMA}: use the command of the installed version."
-        )
-    if namespace is not None:
-        found = report["namespaces"].get(namespace)
-        report["namespaces"] = {namespace: found} if found else {}
-        report["asked"] = namespace
-    return report | {"companion": _companion(place)}
-
-
-def _companion(place: ReleaseLocation) -> Json:
-    try:
-        lease = parse_lease(place.resources.get(LEASE, place.lease.name, place.home))
-    except (NotFound, Forbidden) as error:
-        return {"leader": "", "problem": _sentence(error)}
-    return {"leader": lease.holder, "renewed": lease.renewed}
-
-
-def _watch(place: ReleaseLocation, namespace: str | None, *, wide: bool) -> None:
+def _watch(look: Callable[[], RenderableType]) -> None:
     """Shows it again and again, also while it cannot be read, until interrupted."""
+    # What does not fit is below: trouble comes first.
     with Live(console=_console(), auto_refresh=False) as live:
         while True:
-            shown: RenderableType
-            try:
-                shown = screen(_read(place, namespace), wide=wide, at=now())
-            except ClusterError as error:
-                shown = Text(_sentence(error), style="red")
-            except click.UsageError as error:
-                shown = Text(error.message, style="red")
-            live.update(shown, refresh=True)
-            try:
-                time.sleep(_EVERY)
-            except KeyboardInterrupt:
-                return
+            live.update(look(), refresh=True)
+            time.sleep(_EVERY)
 
 
-def _document(report: Json, output: str) -> str:
+def _document(seen: Installation, found: tuple[Trouble, ...], output: str) -> str:
+    document = status_document(seen, found, __version__)
     if output == "json":
-        return json.dumps(report, indent=2)
-    return yaml.safe_dump(report, sort_keys=False).rstrip()
-
-
-def _sentence(error: ClusterError) -> str:
-    if isinstance(error, NotFound):
-        return f"{error}: is the chart installed there?"
-    return str(error)
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return yaml.safe_dump(msgspec.to_builtins(document), sort_keys=False).rstrip()

@@ -1,165 +1,282 @@
-"""One screen that a person reads in ten seconds, made of the companion's report."""
+"""One screen that a person reads in ten seconds: trouble first, then the parts."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    RenderableType,
+    RenderResult,
+)
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from webhook.cluster.interface import Json
 from webhook.companion.audit import AuditReason
-from webhook.companion.watches import WatchReason
-from webhook.egress.reasons import EgressReason
-from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.companion.observation.model import (
+    Installation,
+    LeaseState,
+    Piece,
+    ReplicaState,
+    WorkloadState,
+)
+from webhook.companion.observation.published import (
+    PublishedNamespace,
+    PublishedReport,
+)
+from webhook.companion.observation.trouble import Severity, Trouble
+from webhook.companion.observation.unknown import Unknown
 
-_ASLEEP: Final = 30
-"""Seconds since the Lease was renewed after which nobody seems to be at work."""
+_MARKS: Final = {
+    Severity.ERROR: Text("× ", style="bold red"),
+    Severity.WARNING: Text("‼ ", style="yellow"),
+}
+_FEW: Final = 5
+"""Places of one trouble that a terminal lists; the rest is counted."""
+_CALM: Final = 20
+"""Namespaces in order that a terminal lists; of more there is one line."""
+_WIDEST: Final = 10_000
+"""Columns that any table fits in."""
+_SHORT: Final = 19
+"""Characters of a digest, algorithm included, as `docker images` has them."""
 
 
-def screen(report: Json, *, wide: bool, at: datetime) -> RenderableType:
-    """The whole report as one screen."""
-    parts: list[RenderableType] = [_table(report, at, wide=wide)]
-    if not report["namespaces"]:
-        parts.append(Text(_nothing(report)))
-    parts += _notes(report, wide=wide, at=at)
-    parts.append(_footer(report, at))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """What a person wants to see.
+
+    Attributes:
+        wide: names of pods, profiles and digests, too.
+        every: all places of a trouble, and all namespaces.
+        asked: only these compute namespaces; empty means all.
+    """
+
+    wide: bool = False
+    every: bool = True
+    asked: tuple[str, ...] = ()
+
+
+def screen(
+    seen: Installation, found: Sequence[Trouble], view: StatusView
+) -> RenderableType:
+    """Return the whole screen."""
+    parts: list[RenderableType] = [_headline(found), *_troubles(found, view)]
+    parts += [Text(), _parts(seen, view)]
+    if isinstance(seen.report, PublishedReport):
+        parts += [Text(), *_namespaces(seen.report, seen.at, view)]
     return Group(*parts)
 
 
-def _nothing(report: Json) -> str:
-    asked = report.get("asked")
-    if report["total"] and "truncated" in report:
-        return f"{asked or 'Nothing'} is in what is left of the report, which was cut."
-    said = f"{asked} is not labeled" if asked else "No namespace is labeled"
-    return f"{said}, and has no mirror."
+def _headline(found: Sequence[Trouble]) -> Text:
+    errors = sum(one.severity is Severity.ERROR for one in found)
+    if not errors:
+        return Text("√ Everything is in order.", style="bold green")
+    things = "thing is" if errors == 1 else "things are"
+    return Text(f"× {errors} {things} not in order.", style="bold red")
 
 
-def _table(report: Json, at: datetime, *, wide: bool) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("NAMESPACE", "INJECT", "PROFILE", "MIRROR"):
-        table.add_column(column, no_wrap=True)
-    changed = ("CHANGED",) if wide else ()
-    for column in ("KEYS", "SOURCE", *changed, "INJECTED", "MISSED", "OUTDATED"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for name, one in report["namespaces"].items():
-        reason = MirrorReason(one["reason"])
-        source = report["profiles"].get(one["profile"], {}).get("sourceChanged")
-        table.add_row(
-            name,
-            one["inject"],
-            one["profile"],
-            Text(reason.value, style="green" if reason.is_in_order else "red"),
-            str(one["keys"]),
-            _age(source, at),
-            *((_age(one["changed"], at),) if wide else ()),
-            *_pods(one),
-        )
-    return table
+def _troubles(found: Sequence[Trouble], view: StatusView) -> Iterator[RenderableType]:
+    """Yield each kind of trouble once, with the places that have it."""
+
+    def kind(one: Trouble) -> tuple[Severity, str, str]:
+        return one.severity, one.reason, one.sentence
+
+    order = {k: number for number, k in enumerate(dict.fromkeys(map(kind, found)))}
+    grouped = groupby(sorted(found, key=lambda one: order[kind(one)]), kind)
+    for (severity, reason, sentence), members in grouped:
+        places = list(members)
+        grid = Table.grid()
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(_MARKS[severity], Text(f"{reason}: {sentence}"))
+        shown = places if view.every or view.wide else places[:_FEW]
+        for one in shown:
+            grid.add_row("", Text(f"  {_place(one, view)}", style="bold"))
+        if more := len(places) - len(shown):
+            grid.add_row("", Text(f"  and {more} more; --all lists them"))
+        yield grid
 
 
-def _pods(one: Mapping[str, Any]) -> tuple[str | Text, ...]:
-    """Injected, missed and outdated; nothing where nobody looked."""
-    if "pods" not in one:
-        return "-", "-", "-"
-    missed, outdated = one["missed"], one.get("outdated", {}).get("pods", 0)
-    return (
-        str(one["pods"].get(AuditReason.INJECTED.value, 0)),
-        Text(str(missed), style="red" if missed else ""),
-        Text(str(outdated), style="yellow" if outdated else ""),
-    )
+def _place(one: Trouble, view: StatusView) -> str:
+    """Return what a trouble is about, with names of pods only where asked for."""
+    detail = one.detail
+    if one.objects and view.wide:
+        detail += f": {', '.join(one.objects)}"
+    return f"{one.about}: {detail}" if detail else one.about
 
 
-def _notes(report: Json, *, wide: bool, at: datetime) -> Iterator[Text]:
-    for name, profile in report["profiles"].items():
-        problem = profile.get("problem")
-        if problem:
-            since = _age(problem["since"], at)
-            sentence = MirrorReason(problem["reason"]).sentence
-            yield Text(
-                f"profile {name}, for {since}: {sentence} ({problem['detail']})",
-                style="red",
-            )
+def _parts(seen: Installation, view: StatusView) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("release", str(seen.release))
+    grid.add_row("webhook", _workload(seen.webhook, seen.webhook_replicas, view))
+    companion = _workload(seen.companion, seen.companion_replicas, view)
+    grid.add_row("companion", companion)
+    grid.add_row("leader", _lease(seen.lease, seen.at))
+    report = seen.report
+    if isinstance(report, Unknown):
+        grid.add_row("report", _unread(report))
+    elif report.certificates.line:
+        grid.add_row("certificates", report.certificates.line)
+    past = "let through without the webhook, by the API server that was asked"
+    told = seen.fail_open
+    count = _unread(told) if isinstance(told, Unknown) else f"{told} {past}"
+    grid.add_row("fail-open", count)
+    version = seen.kubernetes
+    known = _unread(version) if isinstance(version, Unknown) else version
+    grid.add_row("Kubernetes", known)
+    return grid
+
+
+def _unread(piece: Unknown) -> Text:
+    return Text(f"not known: {piece.sentence}", style="yellow")
+
+
+def _workload(
+    workload: Piece[WorkloadState],
+    replicas: Piece[tuple[ReplicaState, ...]],
+    view: StatusView,
+) -> Text:
+    if isinstance(workload, Unknown):
+        return _unread(workload)
+    sound = workload.ready >= workload.desired > 0
+    said = Text(f"{workload.ready}/{workload.desired} ready")
+    said.stylize("green" if sound else "bold red")
+    if workload.version:
+        said.append(f", version {workload.version}", style="default")
+    if isinstance(replicas, Unknown):
+        return said
+    digests = sorted({one.digest for one in replicas if one.digest})
+    size = None if view.wide else _SHORT
+    for digest in digests:
+        said.append(f", {digest[:size]}", style="default")
+    return said
+
+
+def _lease(lease: Piece[LeaseState], at: datetime) -> Text:
+    if isinstance(lease, Unknown):
+        return _unread(lease)
+    age = lease.age(at)
+    if not lease.holder or age is None:
+        return Text("nobody", style="bold red")
+    return Text(f"{lease.holder}, renewed {span(age)} ago")
+
+
+def _namespaces(
+    report: PublishedReport, at: datetime, view: StatusView
+) -> Iterator[RenderableType]:
+    chosen = {
+        name: one
+        for name, one in report.namespaces.items()
+        if not view.asked or name in view.asked
+    }
+    if not report.total:
+        yield Text("No namespace is labeled, and none has a mirror.")
+        return
+    troubled = {name: one for name, one in chosen.items() if not _calm(one)}
+    calm = {name: one for name, one in chosen.items() if name not in troubled}
+    hidden = 0 if view.every or len(chosen) <= _CALM else len(calm)
+    rows = troubled if hidden else troubled | calm
+    if rows:
+        yield _rows(rows.items(), report, at, wide=view.wide)
+    if hidden:
+        yield Text(f"{hidden} namespaces more are in order; --all lists them.")
+    if left := report.truncated.get("namespaces"):
+        yield Text(f"{left} of {report.total} namespaces had no room in the report.")
+
+
+def _calm(one: PublishedNamespace) -> bool:
+    """Return whether there is nothing to see in a namespace's row."""
+    findings = one.egress.findings if one.egress else ()
+    return one.in_order and not (one.outdated or one.shadowed or findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A table where it fits, and lines of words where it does not."""
+
+    columns: tuple[str, ...]
+    rows: list[list[Text]]
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in self.columns:
+            table.add_column(column, no_wrap=True)
+        for row in self.rows:
+            table.add_row(*row)
+        whole = options.update(max_width=_WIDEST)
+        if Measurement.get(console, whole, table).maximum <= options.max_width:
+            yield table
+            return
+        named = [column.lower() for column in self.columns[1:]]
+        for first, *rest in self.rows:
+            yield first
+            said = [
+                Text(f"{name} ").append(cell)
+                for name, cell in zip(named, rest, strict=True)
+            ]
+            yield Padding(Text(", ").join(said), (0, 0, 0, 2))
+
+
+def _rows(
+    rows: Iterable[tuple[str, PublishedNamespace]],
+    report: PublishedReport,
+    at: datetime,
+    *,
+    wide: bool,
+) -> _Rows:
+    more = ("PROFILE", "KEYS", "SOURCE", "CHANGED") if wide else ()
+    cells = []
+    for name, one in rows:
+        row = [Text(name, style="bold"), _mirror(one), _egress(one), _pods(one)]
         if wide:
-            keys = ", ".join(profile["keys"]) or "none"
-            changed = _age(profile["sourceChanged"], at)
-            yield Text(f"profile {name}: keys {keys}; sources changed {changed} ago")
-            for finding in profile["findings"]:
-                sentence = KeyReason(finding["reason"]).sentence
-                source = finding["source"]
-                where = f"{source}, key" if source else "key"
-                where += f" {finding['key']}"
-                yield Text(f"profile {name}, {where}: {sentence}", style="yellow")
-    yield from _watch_notes(report["watches"])
-    for name, one in report["namespaces"].items():
-        yield from _namespace_notes(name, one, wide=wide, at=at)
+            profile = report.profiles.get(one.profile)
+            source = profile.source_changed if profile else None
+            ages = _age(source, at), _age(one.changed, at)
+            row += map(Text, (one.profile, str(one.keys), *ages))
+        cells.append(row)
+    return _Rows(("NAMESPACE", "MIRROR", "EGRESS", "PODS", *more), cells)
 
 
-def _watch_notes(watches: Json) -> Iterator[Text]:
-    for one in watches["failing"]:
-        sentence = WatchReason(one["reason"]).sentence
-        yield Text(f"{one['watch']}: {sentence} ({one['detail']})", style="red")
-    for one in watches["objects"]:
-        sentence = WatchReason.PROJECTION_FAILED.sentence
-        yield Text(f"{one['watch']}, {one['object']}: {sentence}", style="red")
-    if more := watches["unreadable"] - len(watches["objects"]):
-        yield Text(f"And {more} more objects that cannot be read.", style="red")
+def _mirror(one: PublishedNamespace) -> Text:
+    return Text(one.reason, style="green" if one.reason == "Mirrored" else "red")
 
 
-def _namespace_notes(
-    name: str, one: Mapping[str, Any], *, wide: bool, at: datetime
-) -> Iterator[Text]:
-    reason = MirrorReason(one["reason"])
-    if not reason.is_in_order:
-        detail = f" ({one['detail']})" if one.get("detail") else ""
-        yield Text(f"{name}: {reason.sentence}{detail}", style="red")
-    egress = one.get("egress")
-    if egress and not EgressReason(egress["reason"]).is_in_order:
-        sentence = EgressReason(egress["reason"]).sentence
-        yield Text(f"{name}, egress: {sentence}", style="red")
-    for said, count in one.get("pods", {}).items():
-        verdict = AuditReason(said)
-        if verdict.is_missed or wide:
-            style = "red" if verdict.is_missed else ""
-            yield Text(f"{name}: {count} {said}: {verdict.sentence}", style=style)
-    outdated = one.get("outdated")
-    if outdated:
-        since = _age(outdated["oldest"], at)
-        yield Text(
-            f"{name}: {outdated['pods']} pods still run with older keys, the oldest "
-            f"for {since}.",
-            style="yellow",
-        )
-    for key, source in one.get("shadowed", {}).items():
-        yield Text(f"{name}: {key} is shadowed by {source}.", style="yellow")
+def _egress(one: PublishedNamespace) -> Text:
+    """Return the reason, and the worst finding where that says more."""
+    if one.egress is None:
+        return Text("-")
+    said = Text(one.egress.reason)
+    others = [f.reason for f in one.egress.findings if f.reason != one.egress.reason]
+    if others:
+        said.append(f" {others[0]}", style="yellow")
+    return said
 
 
-def _footer(report: Json, at: datetime) -> Text:
-    companion = report["companion"]
-    if companion.get("problem"):
-        line = f"companion: {companion['problem']}"
-    elif not companion["leader"]:
-        line = "companion: nobody leads."
-    else:
-        age = at - datetime.fromisoformat(companion["renewed"])
-        asleep = age.total_seconds() > _ASLEEP
-        seen = f"; last seen {span(age.total_seconds())} ago" if asleep else ""
-        line = f"companion: {companion['leader']} leads{seen}."
-    audit = report["audit"]
-    if audit != "complete":
-        line += f" Pods are not audited: {audit}."
-    if "truncated" in report:
-        line += f" Cut: {report['total']} namespaces in all."
-    certificates = report.get("certificates", {}).get("line")
-    return Text(f"{line}\ncertificates: {certificates}" if certificates else line)
+def _pods(one: PublishedNamespace) -> Text:
+    """Return how many pods have the keys, and how many have not; a dash: unknown."""
+    if one.pods is None:
+        return Text("-")
+    said = Text(f"{one.pods.get(AuditReason.INJECTED, 0)} injected")
+    outdated = one.outdated.pods if one.outdated else 0
+    counts = (("missed", one.missed), ("waiting", one.waiting), ("outdated", outdated))
+    for word, count in counts:
+        if count:
+            said.append(", ").append(f"{count} {word}", style="red")
+    return said
 
 
-def _age(stamp: str | None, at: datetime) -> str:
-    if stamp is None:
-        return "-"
-    time_ = datetime.fromisoformat(stamp).astimezone(UTC)
-    return span((at - time_).total_seconds())
+def _age(time: datetime | None, at: datetime) -> str:
+    return span((at - time).total_seconds()) if time else "-"
 
 
 def span(seconds: float) -> str:

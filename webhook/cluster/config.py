@@ -3,8 +3,12 @@
 The service account's token file is read again whenever the kubelet has replaced it.
 """
 
+import logging
 import os
-from collections.abc import Mapping
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +32,10 @@ _CONNECTIONS: Final = 32
 """Idle connections kept: each watch holds one, and writers share the rest."""
 
 
+_LONGEST: Final = 200
+"""Characters of what a credential plugin says of its failure."""
+
+
 class NoAccessError(Exception):
     """There is no usable credential; the message says which one was looked for."""
 
@@ -39,10 +47,14 @@ class ClusterConnection:
     Attributes:
         resources: reads and writes objects.
         namespace: the pod's own namespace, or the kubeconfig context's.
+        origin: where the credential comes from, such as `context a of FILE`.
+        server: the API server's URL.
     """
 
     resources: RestClient
     namespace: str
+    origin: str = ""
+    server: str = ""
 
 
 class TokenFile:
@@ -94,7 +106,7 @@ def load_in_cluster(
         namespace = (folder / "namespace").read_text().strip()
     except (ConfigException, OSError) as error:
         raise NoAccessError(f"no service account in {folder}: {error}") from error
-    return _connect(configuration, namespace, manager)
+    return _connect(configuration, namespace, manager, "the pod's service account")
 
 
 def load_kubeconfig(
@@ -111,23 +123,106 @@ def load_kubeconfig(
         NoAccessError: there is no kubeconfig, or no such context in it.
     """
     configuration = _configuration()
-    found = KUBE_CONFIG_DEFAULT_LOCATION if path is None else os.fspath(path)
+    origin = _kubeconfig_path(path)
     try:
-        merged = KubeConfigMerger(found)
-        loader = KubeConfigLoader(
-            config_dict=merged.config,
-            active_context=context,
-            config_base_path=None,
-            config_persister=merged.save_changes,
-        )
-        loader.load_and_set(configuration)
-        namespace = loader.current_context["context"].get("namespace") or "default"
+        with _logged_here() as said:
+            loader = _loader(origin, context)
+            loader.load_and_set(configuration)
+        found = loader.current_context
+        namespace = found["context"].get("namespace") or "default"
+        named = f"context {found['name']} of {origin}"
+        _check_plugin(loader, configuration, named, said)
     except (ConfigException, OSError) as error:
         # Behind a brace it quotes the file, credentials among it.
-        raise NoAccessError(f"kubeconfig: {str(error).partition('{')[0]}") from None
-    except (YAMLError, AttributeError, KeyError, TypeError, ValueError):
-        raise NoAccessError(f"kubeconfig: {found} cannot be read as one") from None
-    return _connect(configuration, namespace, manager)
+        told = str(error).partition("{")[0]
+        raise NoAccessError(f"kubeconfig {origin}: {told}") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise NoAccessError(f"kubeconfig {origin}: it is not YAML{where}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise NoAccessError(f"kubeconfig {origin}: it cannot be read as one") from None
+    return _connect(configuration, namespace, manager, named)
+
+
+def context_names(path: Path | None = None) -> tuple[str, ...]:
+    """Return the name of every context of a kubeconfig.
+
+    Raises:
+        NoAccessError: there is no kubeconfig, or it cannot be read.
+    """
+    origin = _kubeconfig_path(path)
+    try:
+        config = KubeConfigMerger(origin).config
+        contexts = config.value["contexts"]
+        return tuple(dict.fromkeys(one.value["name"] for one in contexts))
+    except (ConfigException, OSError, YAMLError) as error:
+        told = str(error).partition("{")[0]
+        raise NoAccessError(f"kubeconfig {origin}: {told}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise NoAccessError(f"kubeconfig {origin}: it cannot be read as one") from None
+
+
+def _kubeconfig_path(path: Path | None) -> str:
+    """Return the files to read; of several, those that are missing are passed over.
+
+    Raises:
+        NoAccessError: none of them is there.
+    """
+    found = KUBE_CONFIG_DEFAULT_LOCATION if path is None else os.fspath(path)
+    parts = [Path(part).expanduser() for part in found.split(os.pathsep) if part]
+    if not any(part.exists() for part in parts):
+        raise NoAccessError(f"kubeconfig {found}: there is no such file")
+    return found
+
+
+def _loader(origin: str, context: str | None) -> KubeConfigLoader:
+    merged = KubeConfigMerger(origin)
+    return KubeConfigLoader(
+        config_dict=merged.config,
+        active_context=context,
+        config_base_path=None,
+        config_persister=merged.save_changes,
+    )
+
+
+class _Said(logging.Handler):
+    """Keeps what the official client logs, where it should have raised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _logged_here() -> Iterator[list[str]]:
+    """Give what this thread logs to the root logger meanwhile."""
+    handler, root = _Said(), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        root.removeHandler(handler)
+
+
+def _check_plugin(
+    loader: KubeConfigLoader, configuration: Configuration, named: str, said: list[str]
+) -> None:
+    """Raise where a credential plugin gave none: the client only logs that."""
+    user = loader._user
+    plugin = user.safe_get("exec") if user else None
+    if plugin is None or configuration.api_key or configuration.cert_file:
+        return
+    command = plugin.get("command")
+    why = said[-1].partition("\n")[0][:_LONGEST] if said else "it gave no credential"
+    if command and shutil.which(command) is None:
+        why = "there is no such program"
+    raise NoAccessError(f"{named}: credential plugin {command}: {why}")
 
 
 def _configuration() -> Configuration:
@@ -141,8 +236,13 @@ def _configuration() -> Configuration:
 
 
 def _connect(
-    configuration: Configuration, namespace: str, manager: str
+    configuration: Configuration, namespace: str, manager: str, origin: str
 ) -> ClusterConnection:
     client = ApiClient(configuration)
     client.user_agent = manager
-    return ClusterConnection(RestClient(client, manager=manager), namespace)
+    return ClusterConnection(
+        resources=RestClient(client, manager=manager),
+        namespace=namespace,
+        origin=origin,
+        server=configuration.host,
+    )

@@ -175,3 +175,6 @@ class KubeClient(Protocol):
 
         That takes the right to get the path `/metrics`, which is of no resource.
         """
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Return the last lines that a pod's first container has written."""

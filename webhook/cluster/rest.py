@@ -26,7 +26,7 @@ from webhook.cluster.interface import (
     WatchEvent,
     WatchEventType,
 )
-from webhook.cluster.resources import NAMESPACE, SECRET, ResourceType
+from webhook.cluster.resources import NAMESPACE, POD, SECRET, ResourceType
 
 T = TypeVar("T")
 
@@ -102,6 +102,14 @@ class RestClient:
         finally:
             response.close()
         return tuple(found)
+
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Return the last lines that a pod's first container has written."""
+        path = f"{POD.path(namespace, pod)}/log"
+        request = _Request(
+            verb="GET", path=path, what=f"GET {path}", query={"tailLines": str(lines)}
+        )
+        return _read(self._open(request), request.what).decode("utf-8", "replace")
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """Return one object by name."""
@@ -284,10 +292,26 @@ def _query(selection: ListOptions) -> dict[str, str]:
     return {name: value for name, value in query.items() if value}
 
 
+_FAILURES: Final = {
+    "ConnectionRefusedError": "the connection was refused",
+    "NameResolutionError": "the host's name is not known",
+    "gaierror": "the host's name is not known",
+    "ConnectTimeoutError": f"no connection within {_TIMEOUT[0]:.0f} s",
+    "ReadTimeoutError": "no answer in time",
+    "TimeoutError": "no answer in time",
+    "SSLCertVerificationError": "its certificate is not trusted",
+    "SSLError": "TLS could not be agreed on",
+}
+"""Failures of a connection by the name of their error, for people."""
+
+
 def _named(error: Exception) -> str:
     """Return the kind of failure; urllib3's texts repeat the whole URL."""
-    cause = error.__cause__ or error
-    return type(cause).__name__
+    cause: BaseException = error
+    while cause.__cause__ is not None and type(cause).__name__ not in _FAILURES:
+        cause = cause.__cause__
+    name = type(cause).__name__
+    return _FAILURES.get(name, name)
 
 
 def _read(response: urllib3.BaseHTTPResponse, what: str) -> bytes:

@@ -33,7 +33,7 @@ from webhook.jsonlog import JsonLog, failure
 from webhook.server.certwatcher import CertWatcher
 from webhook.server.metrics import ServerMetrics
 from webhook.server.responses import JSON, Answer, error, rejected
-from webhook.settings import Settings
+from webhook.settings import LogFormat, Settings
 
 CLIP: Final = 253
 """Characters of a logged name; Kubernetes allows no longer one."""
@@ -108,7 +108,8 @@ class AdmissionHandler:
         seconds = time.perf_counter() - started
         workload = decision.workload or "none"
         self.metrics.decided(review.namespace, workload, decision.reason, seconds)
-        self.log.add(log_line(review, decision, seconds, self.clock()))
+        if self.log.takes("info"):
+            self.log.add(log_line(review, decision, seconds, self.clock()))
         return Answer(200, answered)
 
     def reject(self, rejection: Rejection) -> Answer:
@@ -200,7 +201,15 @@ def build(
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
-    policy, log = settings.policy(), JsonLog(write, clock)
+    policy, log = (
+        settings.policy(),
+        JsonLog(
+            write,
+            clock,
+            level=settings.log_level,
+            text=settings.log_format is LogFormat.TEXT,
+        ),
+    )
     metrics = ServerMetrics(registry, lambda: log.dropped)
     errors = tuple(
         selfcheck_errors(reviews or samples.reviews(), policy, samples.NOT_A_TASK)

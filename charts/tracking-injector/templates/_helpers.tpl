@@ -70,21 +70,38 @@ matchExpressions:
     values: [companion, uninstall, test]
 {{- end }}
 
-{{/* Labels of every object; takes `root` and `component`. */}}
+{{/*
+Labels of every object; takes `root`, `component` and, where an object has a value for more
+labels of its own, `more`.
+*/}}
 {{- define "tracking-injector.labels" -}}
 {{ include "tracking-injector.selectorLabels" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: michelangelo
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- include "tracking-injector.moreLabels" . }}
 {{- end }}
 
+{{/* What an operator adds to labels: `commonLabels`, and `more`, which wins. */}}
+{{- define "tracking-injector.moreLabels" -}}
+{{- with merge (dict) (.more | default dict) .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* As in every reference, what comes before the first slash is a registry if it looks so. */}}
 {{- define "tracking-injector.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with .Values.global.imageRegistry -}}
+{{- $path := regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "" -}}
+{{- $repository = printf "%s/%s" . $path -}}
+{{- end -}}
 {{- with .Values.image -}}
 {{- if .digest -}}
-{{- printf "%s@%s" .repository .digest -}}
+{{- printf "%s@%s" $repository .digest -}}
 {{- else -}}
-{{- printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) -}}
+{{- printf "%s:%s" $repository (.tag | default $.Chart.AppVersion) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -3,11 +3,9 @@
 {{/* The part of a pod's spec that hardens and pulls; takes the root. */}}
 {{- define "tracking-injector.podBase" -}}
 enableServiceLinks: false
-{{- with .Values.image.pullSecrets }}
+{{- with .Values.imagePullSecrets }}
 imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext:
   runAsNonRoot: true
@@ -23,6 +21,7 @@ securityContext:
 {{/* Where the pods of a component may run; takes `root`, `component` and its `values`. */}}
 {{- define "tracking-injector.placement" -}}
 {{- $selector := include "tracking-injector.selectorLabels" . -}}
+{{- if kindIs "invalid" .values.topologySpreadConstraints -}}
 topologySpreadConstraints:
   {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
   - maxSkew: 1
@@ -35,6 +34,10 @@ topologySpreadConstraints:
       matchLabels:
         {{- $selector | nindent 8 }}
   {{- end }}
+{{- else if .values.topologySpreadConstraints -}}
+topologySpreadConstraints:
+  {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+{{- end }}
 {{- with .root.Values.pods.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
@@ -70,8 +73,23 @@ securityContext:
     sizeLimit: 16Mi
 {{- end }}
 
+{{/* Labels of a pod: what selectors use, and the operator's; takes what labels take. */}}
+{{- define "tracking-injector.podLabels" -}}
+{{ include "tracking-injector.selectorLabels" . }}
+{{- include "tracking-injector.moreLabels" . }}
+{{- end }}
+
+{{/* How much both processes write, and for whom; takes the root. */}}
+{{- define "tracking-injector.logEnv" -}}
+- name: MTI_LOG_LEVEL
+  value: {{ .Values.log.level | quote }}
+- name: MTI_LOG_FORMAT
+  value: {{ .Values.log.format | quote }}
+{{- end }}
+
 {{/* Settings of the companion, for its Deployment and for the job that cleans up. */}}
 {{- define "tracking-injector.companionEnv" -}}
+{{ include "tracking-injector.logEnv" . }}
 - name: MTI_HEALTH_BIND
   value: {{ printf "%s:%v" .Values.pods.bindAddress .Values.companion.healthPort | quote }}
 - name: MTI_RELEASE_NAMESPACE

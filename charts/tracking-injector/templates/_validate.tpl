@@ -7,6 +7,18 @@ is for values that contradict each other.
 {{- if eq $v.image.tag "latest" -}}
 {{- fail "image.tag is latest, which names another image every day: give a version or a digest." -}}
 {{- end -}}
+{{- range $name := keys $v.commonLabels | sortAlpha -}}
+{{- if or (hasPrefix "app.kubernetes.io/" $name) (eq $name "helm.sh/chart") -}}
+{{- fail (printf "commonLabels has %s, by which objects and pods of the chart are found: name yours differently." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $component := list "webhook" "companion" -}}
+{{- range (get $v $component).extraEnv -}}
+{{- if hasPrefix "MTI_" .name -}}
+{{- fail (printf "%s.extraEnv has %s, which the chart sets from a value of its own: use that one." $component .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if regexMatch "//[^/]*@" $v.tracking.uri -}}
 {{- fail "tracking.uri holds a credential, and a ConfigMap is no place for one: put the whole address into a Secret and name it in tracking.existingSecret." -}}
 {{- end -}}

@@ -106,6 +106,18 @@ def test_notes_are_short_and_say_what_to_do_next(
     assert any("tracking.michelangelo-ai.org/inject=enabled" in line for line in notes)
 
 
+def test_the_notes_tell_how_to_see_that_the_pods_run(
+    namespaces: ControlPlane, helm: Helm
+) -> None:
+    """By a command that speaks of both Deployments; nothing runs pods here."""
+    said = upgrade(helm, CHART, *VALUES)
+    (line,) = re.findall(r"^ +kubectl (rollout status .*)$", said, re.MULTILINE)
+
+    status = namespaces.kubectl(*line.split(), "--watch=false")
+
+    assert {f'"{RELEASE}"', f'"{COMPANION}"'} <= set(status.split())
+
+
 def test_a_whole_life_leaves_the_cluster_as_it_was(
     namespaces: ControlPlane, helm: Helm, chart: Chart, previous: Path
 ) -> None:

@@ -104,7 +104,13 @@ class Installation:
             "companion",
             [
                 *(program or (COMMAND,)),
-                *("companion", "--kubeconfig", self.account, "-n", HOME),
+                *(
+                    "companion",
+                    "--kubeconfig",
+                    self.account,
+                    "--release-namespace",
+                    HOME,
+                ),
             ],
             log=self.folder / "companion.log",
             env={
@@ -155,8 +161,11 @@ class Installation:
             Its exit code, and what it printed.
         """
         access = ("--kubeconfig", kubeconfig or self.plane.kubeconfig)
+        where = ("--release", f"{HOME}/tracking-injector")
+        if words[0] == "companion":
+            where = ("--release-namespace", HOME)
         done = subprocess.run(
-            [COMMAND, *words, "-n", HOME, *access],
+            [COMMAND, *words, *where, *access],
             env={"COLUMNS": "200", **settings},
             capture_output=True,
             text=True,

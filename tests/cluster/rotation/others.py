@@ -131,7 +131,14 @@ class Others:
         account = self.plane.kubeconfig_for(HOME, f"{RELEASE}-companion")
         companion = Process.start(
             "others-companion",
-            [COMMAND, "companion", "--kubeconfig", account, "-n", HOME],
+            [
+                COMMAND,
+                "companion",
+                "--kubeconfig",
+                account,
+                "--release-namespace",
+                HOME,
+            ],
             log=self.folder / "companion.log",
             env={
                 "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
@@ -148,9 +155,9 @@ class Others:
 
     def certs(self, *words: str) -> tuple[int, str]:
         """Run `certs`: its exit code, and what it printed."""
-        access = ("--kubeconfig", self.plane.kubeconfig, "-n", HOME)
+        access = ("--kubeconfig", self.plane.kubeconfig)
         done = subprocess.run(
-            [COMMAND, "certs", *words, "--release", RELEASE, *access],
+            [COMMAND, "certs", *words, "--release", f"{HOME}/{RELEASE}", *access],
             env={"COLUMNS": "200"},
             capture_output=True,
             text=True,

@@ -168,6 +168,10 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
+    def logs(self, namespace: str, pod: str, *, lines: int) -> str:
+        """Not used."""
+        raise NotImplementedError
+
     def samples(self, metric: str) -> tuple[str, ...]:
         """Not used."""
         raise NotImplementedError

@@ -41,11 +41,11 @@ def run(site: Site, *words: str) -> Result:
         return site.probe(replicas, pem)
 
     with (
-        patch("webhook.cli.certs.connect", lambda *_, **__: access),
+        patch("webhook.cli.release.connect", lambda *_, **__: access),
         patch("webhook.cli.certs.now", site.clock),
         patch("webhook.cli.certs.TlsProber.__call__", ask),
     ):
-        words = ("certs", words[0], "--release", NAME, *words[1:])
+        words = ("certs", words[0], "--release", f"{HOME}/{NAME}", *words[1:])
         return CliRunner().invoke(cli, words, env={"COLUMNS": "120"})
 
 

@@ -545,8 +545,8 @@ def test_what_may_not_be_listed_of_another_engine_is_said(world: EgressWorld) ->
 
 
 def test_a_cluster_that_does_not_answer_is_one_sentence(world: EgressWorld) -> None:
-    """Exit code 1."""
+    """Exit code 2: no access."""
     world.cluster.outage = True
     result = ask("plan")
 
-    assert (result.exit_code, "nobody answers" in result.stderr) == (1, True)
+    assert (result.exit_code, "nobody answers" in result.stderr) == (2, True)

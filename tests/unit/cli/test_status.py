@@ -1,131 +1,318 @@
 """`status` says on one screen what is wrong, and its exit code says whether."""
 
-from datetime import UTC, datetime
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
+import msgspec
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from rich.console import Console
 
-from tests.unit.companion.test_report import mirrored, permitted, report
+from tests.fakes.installation import DIGEST, HOME, NAME, NOW, FakeInstallation
+from tests.unit.companion.observation.test_troubles import found
+from tests.unit.companion.test_report import mirrored, permitted
+from webhook import __version__
 from webhook.cli.main import cli
-from webhook.cli.status_view import screen, span
-from webhook.companion.report import is_in_order
+from webhook.cli.status_document import StatusDocument
+from webhook.cli.status_view import StatusView, screen, span
+from webhook.cluster.config import ClusterConnection
+from webhook.cluster.interface import ObjectKey
+from webhook.cluster.resources import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LEASE,
+    WEBHOOK_CONFIGURATION,
+)
+from webhook.companion.audit import AuditReason, AuditResult
+from webhook.companion.observation.troubles import troubles
 from webhook.companion.results import CompanionResults
-from webhook.companion.watches import WatchReason, WatchResult
 from webhook.egress.reasons import EgressReason
 from webhook.mirror.reasons import MirrorReason
 
-LED = {"companion": {"leader": "one", "renewed": "2026-01-02T03:05:00.000000Z"}}
+
+@pytest.fixture(name="site")
+def _site() -> FakeInstallation:
+    site = FakeInstallation()
+    site.publish(found())
+    return site
 
 
-def found(results: CompanionResults | None = None) -> dict[str, Any]:
-    """A report of two namespaces, as the command has it."""
-    results = results or CompanionResults()
-    for name in ("ray", "spark"):
-        if results.mirrors.get(name) is None:
-            results.mirrors.put(name, mirrored())
-        if results.egress.get(name) is None:
-            results.egress.put(name, permitted())
-    return report(results) | LED
+@contextmanager
+def reached(site: FakeInstallation) -> Iterator[None]:
+    """Commands reach this installation, by a context called `lab`."""
+    port: Any = site.cluster.client()
+    access = ClusterConnection(port, "default", "context lab of FILE", "https://lab")
+    with patch("webhook.cli.release.connect", lambda *_, **__: access):
+        yield
 
 
-def shown(report: dict[str, Any], *, wide: bool = False) -> str:
-    """What a person sees on a wide terminal."""
-    console = Console(width=160, record=True, file=None)
-    at = datetime(2026, 1, 2, 3, 5, 10, tzinfo=UTC)
+def run(site: FakeInstallation, *words: str, columns: str = "80") -> Result:
+    """The command on this installation, in a pipe."""
+    with reached(site), patch("webhook.cli.status.now", lambda: NOW):
+        return CliRunner().invoke(cli, ("status", *words), env={"COLUMNS": columns})
+
+
+def on_screen(
+    site: FakeInstallation, width: int = 160, view: StatusView | None = None
+) -> str:
+    """What a person sees on a terminal of this width."""
+    seen = site.observe()
+    console = Console(width=width, file=None)
     with console.capture() as capture:
-        console.print(screen(report, wide=wide, at=at))
+        told = troubles(seen, client=__version__)
+        console.print(screen(seen, told, view or StatusView()))
     return capture.get()
 
 
-def test_everything_in_order_is_in_order() -> None:
-    """And who leads is said."""
-    assert is_in_order(found())
-    assert "companion: one leads." in shown(found())
+def unfolded(text: str) -> str:
+    """The same without line ends, as a reader puts it together."""
+    return "".join(text.split())
 
 
-@pytest.mark.parametrize("reason", MirrorReason)
-def test_a_mirror_not_in_order_fails_and_is_said(reason: MirrorReason) -> None:
-    """Each reason by its sentence."""
+def pending(body: dict[str, Any]) -> None:
+    """No replica is ready."""
+    body["status"] = {}
+
+
+def test_exit_code_0_means_that_all_is_in_order(site: FakeInstallation) -> None:
+    """And what is served, by whom, and for how long, is on the screen."""
+    result = run(site)
+
+    assert (result.exit_code, result.output.splitlines()[0]) == (
+        0,
+        "√ Everything is in order.",
+    )
+    assert "2/2 ready" in result.output
+    assert DIGEST[:19] in result.output
+    assert "one, renewed 0s ago" in result.output
+
+
+def test_both_webhook_pods_pending_is_exit_code_1(site: FakeInstallation) -> None:
+    """Whatever the companion reports."""
+    site.change(DEPLOYMENT, ObjectKey(HOME, NAME), pending)
+    result = run(site)
+
+    assert result.exit_code == 1
+    assert "WebhookDown: No replica of the webhook is ready" in result.output
+
+
+def test_a_companion_dead_for_two_hours_is_exit_code_1(site: FakeInstallation) -> None:
+    """Its last report said that all was well."""
+    site.renewed(timedelta(hours=2))
+    result = run(site)
+
+    assert result.exit_code == 1
+    assert "last renewed by one, 7200 s ago" in result.output
+
+
+def test_unresolved_destinations_are_exit_code_1(site: FakeInstallation) -> None:
+    """In a namespace where no policy isolates, too."""
     results = CompanionResults()
-    results.mirrors.put("ray", mirrored(reason))
+    results.egress.put("ray", permitted(EgressReason.NOT_ISOLATED, findings=2))
+    site.publish(found(results))
+    result = run(site)
 
-    assert is_in_order(found(results)) is reason.is_in_order
-    said = " ".join(shown(found(results)).split())
-    assert (f"ray: {reason.sentence}" in said) is not reason.is_in_order
+    assert result.exit_code == 1
+    assert "ray, egress: host-0.example.org" in result.output
 
 
-@pytest.mark.parametrize("reason", EgressReason)
-def test_egress_not_in_order_fails_and_is_said(reason: EgressReason) -> None:
-    """Each reason by its sentence."""
+def test_trouble_comes_first(site: FakeInstallation) -> None:
+    """Before all that is well."""
+    site.change(DEPLOYMENT, ObjectKey(HOME, NAME), pending)
+    lines = run(site).output.splitlines()
+
+    assert lines[:2] == [
+        "× 1 thing is not in order.",
+        "× WebhookDown: No replica of the webhook is ready: new task pods start "
+        "without keys.",
+    ]
+
+
+def missing(site: FakeInstallation, count: int = 3) -> dict[str, Any]:
+    """Pods of a namespace run without keys; the report."""
+    names = [f"worker-{number}" for number in range(count)]
     results = CompanionResults()
-    results.egress.put("ray", permitted(reason))
+    audited = AuditResult(
+        reason=AuditReason.MISSED,
+        counts=Counter({AuditReason.MISSED: count}),
+        missed=tuple((name, AuditReason.MISSED) for name in names),
+    )
+    results.audits.put("ray", audited)
+    body = found(results)
+    site.publish(body)
+    return body
 
-    assert is_in_order(found(results)) is reason.is_in_order
-    said = " ".join(shown(found(results)).split())
-    assert (f"ray, egress: {reason.sentence}" in said) is not reason.is_in_order
+
+def test_names_of_pods_are_told_where_asked_for(site: FakeInstallation) -> None:
+    """`-o wide`; else how many."""
+    missing(site)
+
+    assert "ray: 3 pods\n" in run(site).output
+    assert "ray: 3 pods: worker-0, worker-1, worker-2" in run(site, "-o", "wide").output
 
 
-def test_a_failing_watch_fails_and_is_named() -> None:
-    """With what the API server said."""
+def test_a_pipe_is_neither_cut_nor_folded(site: FakeInstallation) -> None:
+    """However narrow the terminal that started it."""
+    missing(site, 50)
+    narrow, broad = (
+        run(site, "-o", "wide", columns=columns).output for columns in ("20", "400")
+    )
+
+    assert narrow == broad
+    assert "worker-49" in narrow
+    assert "…" not in narrow
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_loses_nothing(site: FakeInstallation, width: int) -> None:
+    """It folds: every word and every name is there."""
+    names = {f"a-namespace-with-a-rather-long-name-{n:02}": n for n in range(4)}
+    body = found() | {"namespaces": missing(site)["namespaces"]}
+    body["certificates"] = {"line": "steady, good until 2026-04-02"}
+    body["namespaces"] |= dict.fromkeys(names, body["namespaces"]["ray"])
+    reasons = [reason.value for reason in MirrorReason][:4]
+    for name, reason in zip(names, reasons, strict=True):
+        body["namespaces"][name] = body["namespaces"][name] | {"reason": reason}
+    site.publish(body)
+    shown = on_screen(site, width, StatusView(wide=True))
+
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    words = " ".join(shown.split())
+    for wanted in (*reasons, *names, "3 missed", "worker-2", "good until"):
+        assert wanted in words
+    assert DIGEST in unfolded(shown)
+
+
+def test_of_300_namespaces_the_troubled_are_what_one_sees(
+    site: FakeInstallation,
+) -> None:
+    """The rest is a line; --all has them."""
     results = CompanionResults()
-    failed = WatchResult(reason=WatchReason.WATCH_FAILED, detail="a right is missing")
-    results.watches.put("services *", failed)
+    for number in range(300):
+        reason = MirrorReason.STALE if number in (7, 250) else MirrorReason.MIRRORED
+        results.mirrors.put(f"team-{number:03}", mirrored(reason))
+    site.publish(found(results))
+    few = on_screen(site, 80, StatusView(every=False))
+    many = on_screen(site, 80, StatusView(every=True))
 
-    assert not is_in_order(found(results))
-    assert "services *: The objects cannot be listed" in shown(found(results))
-    assert "(a right is missing)" in shown(found(results))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"companion": {"leader": ""}},
-        {"certificates": {"problems": ["StateMissing"], "line": "no state"}},
-        {"profiles": {"default": {"inOrder": False}}},
-        {"watches": {"failing": [], "unreadable": 1, "objects": []}},
-        {"reasons": {"mirror": {}, "egress": {}, "pods": {"Missed": 1}}},
-    ],
-)
-def test_anything_else_not_in_order_fails(change: dict[str, Any]) -> None:
-    """Whatever the namespaces say."""
-    assert not is_in_order(found() | change)
+    assert len(few.splitlines()) <= 24
+    assert few.count("team-007") == few.count("team-250") == 2
+    assert "300 namespaces more are in order; --all lists them." in few
+    assert "team-123" not in few
+    assert "team-123" in many
 
 
-def test_a_namespace_asked_for_stands_for_itself() -> None:
-    """Others' troubles are not its own."""
+def test_a_trouble_of_many_namespaces_is_told_once(site: FakeInstallation) -> None:
+    """With the first few of them."""
+    results = CompanionResults()
+    for number in range(300):
+        results.mirrors.put(f"team-{number:03}", mirrored(MirrorReason.STALE))
+    site.publish(found(results))
+    few = on_screen(site, 80, StatusView(every=False))
+
+    assert few.count(MirrorReason.STALE.sentence[:30]) == 1
+    assert "and 295 more; --all lists them" in few
+
+
+def test_a_namespace_asked_for_stands_for_itself(site: FakeInstallation) -> None:
+    """Others' troubles are not its own; several may be asked for."""
     results = CompanionResults()
     results.mirrors.put("ray", mirrored(MirrorReason.STALE))
-    whole = found(results)
-    entries = whole["namespaces"]
-    asked = {name: whole | {"asked": name} for name in ("ray", "spark", "none")}
-    for name, one in asked.items():
-        one["namespaces"] = {name: entries[name]} if name in entries else {}
-
-    assert {name: is_in_order(one) for name, one in asked.items()} == {
-        "ray": False,
-        "spark": True,
-        "none": False,
+    site.publish(found(results))
+    codes = {
+        words: run(site, *words).exit_code
+        for words in (("-n", "ray"), ("-n", "spark"), ("-n", "spark", "-n", "ray"))
     }
 
-
-def test_what_was_cut_is_not_said_to_be_unlabeled() -> None:
-    """Of thousands, some are left out."""
-    cut = found() | {"namespaces": {}, "total": 6000, "truncated": {"namespaces": 6000}}
-
-    assert "labeled" not in shown(cut)
-    assert "was cut" in shown(cut | {"asked": "ray"})
-    assert "Cut: 6000 namespaces in all." in shown(cut)
-    assert "No namespace is labeled" in shown(found() | {"namespaces": {}, "total": 0})
+    assert list(codes.values()) == [1, 0, 1]
+    none = run(site, "-n", "default")
+    assert none.exit_code == 1
+    assert "The namespace is not labeled for injection" in none.output
 
 
-def test_pods_that_nobody_looked_at_are_not_told_to_be_none() -> None:
-    """A dash, and why."""
-    line = next(one for one in shown(found()).splitlines() if one.startswith("ray"))
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_document_is_what_its_schema_says(
+    site: FakeInstallation, broken: bool
+) -> None:
+    """And its `inOrder` is the exit code."""
+    if broken:
+        missing(site)
+        site.cluster.forbid(lambda call: call.kind in (LEASE, WEBHOOK_CONFIGURATION))
+        site.cluster.drop(DEPLOYMENT, ObjectKey(HOME, NAME))
+    result = run(site, "-o", "json")
+    document = msgspec.json.decode(result.output, type=StatusDocument)
 
-    assert line.split()[-3:] == ["-", "-", "-"]
-    assert "Pods are not audited: off." in shown(found())
+    assert document.in_order is not broken
+    assert result.exit_code == int(broken)
+    assert bool(document.unknown) is broken
+    assert document.report is not None
+    assert list(document.report.namespaces) == ["ray", "spark"]
+    if broken:
+        assert document.unknown["lease"].reason == "RightMissing"
+        assert document.unknown["webhook"].reason == "Absent"
+
+
+def test_a_release_is_found_by_itself(site: FakeInstallation) -> None:
+    """By its report, or where those may not be listed by what API servers call."""
+    assert f"{HOME}/{NAME}" in run(site).output
+
+    site.cluster.forbid(lambda call: call.kind == CONFIG_MAP and call.verb == "list")
+    assert f"{HOME}/{NAME}" in run(site).output
+
+
+def test_where_none_may_be_looked_for_it_is_said_what_to_say(
+    site: FakeInstallation,
+) -> None:
+    """With the context, the server and the right."""
+    site.cluster.forbid(lambda call: call.verb == "list")
+    site.cluster.forbid(lambda call: call.kind == WEBHOOK_CONFIGURATION)
+    result = run(site)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: No release can be looked for (https://lab, context lab of FILE); say "
+        "--release NAMESPACE/NAME. configmaps in all namespaces: the right to list "
+        "configmaps in all namespaces is missing.\n"
+    )
+    assert run(site, "--release", f"{HOME}/{NAME}").exit_code == 1
+
+
+def test_two_releases_are_named(site: FakeInstallation) -> None:
+    """Nobody guesses which is meant."""
+    body = site.cluster.stored(CONFIG_MAP, ObjectKey(HOME, f"{NAME}-status"))
+    assert body is not None
+    site.put(CONFIG_MAP, body | {"metadata": body["metadata"] | {"name": "b-status"}})
+    result = run(site)
+
+    assert result.exit_code == 2
+    assert f"Releases are {HOME}/b, {HOME}/{NAME}" in result.stderr
+
+
+@pytest.mark.parametrize("release", ["nowhere", "a/b"])
+def test_a_release_that_is_not_there_is_an_error(
+    site: FakeInstallation, release: str
+) -> None:
+    """By its namespace or by its name."""
+    result = run(site, "--release", release)
+
+    assert result.exit_code == 2
+    assert release in result.stderr
+
+
+def test_a_server_that_does_not_answer_is_one_sentence(site: FakeInstallation) -> None:
+    """And no usage in front of it."""
+    site.cluster.outage = True
+    result = run(site, "--release", f"{HOME}/{NAME}")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert "nobody answers" in result.stderr
 
 
 def test_ages_are_as_kubectl_has_them() -> None:
@@ -140,3 +327,11 @@ def test_the_command_explains_itself() -> None:
 
     assert result.exit_code == 0
     assert "--release NAMESPACE[/NAME]" in result.output
+
+
+def test_yaml_is_the_same_document(site: FakeInstallation) -> None:
+    """For people who read it."""
+    as_json = json.loads(run(site, "-o", "json").output)
+
+    assert as_json["release"] == {"namespace": HOME, "name": NAME}
+    assert "namespace: ml-tracking" in run(site, "-o", "yaml").output

@@ -7,6 +7,7 @@ from webhook.mirror.profile import (
     Source,
     SourceKind,
     SourceRef,
+    parse_ca_source,
     parse_profiles,
     refs,
 )
@@ -36,6 +37,35 @@ def test_a_profile_may_say_more_than_its_sources() -> None:
 
     assert profile.sources == (Source(ref=SourceRef(SourceKind.SECRET, "s")),)
     assert (profile.preset, profile.aliases) == ("mlflow", {"A": "B"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{}", "None"),
+        ('{"configMap": "ca", "keys": ["ca.crt"]}', "ConfigMap/ca, key ca.crt"),
+        ('{"secret": "ca", "keys": ["a.b"]}', "Secret/ca, key a.b"),
+    ],
+)
+def test_the_cas_source_is_one_key_of_an_object(text: str, expected: str) -> None:
+    """Or it is nowhere."""
+    assert str(parse_ca_source(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "the CA's source is not JSON"),
+        ("[]", "the CA's source is not an object"),
+        ('{"secret": "a"}', "the CA's source names one key, and no prefix"),
+        ('{"secret": "a", "keys": ["b", "c"]}', "names one key"),
+        ('{"secret": "a", "keys": ["b"], "prefix": "c"}', "and no prefix"),
+    ],
+)
+def test_a_mistake_in_the_cas_source_is_named(text: str, problem: str) -> None:
+    """Before anything runs."""
+    with pytest.raises(ProfileError, match=problem):
+        parse_ca_source(text)
 
 
 @pytest.mark.parametrize(

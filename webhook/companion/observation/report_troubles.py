@@ -14,9 +14,9 @@ from webhook.companion.observation.published import (
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.observation.trouble import (
     Trouble,
-    counted,
     error,
     known,
+    pods,
     told,
     warning,
 )
@@ -130,17 +130,14 @@ def _namespace(name: str, one: PublishedNamespace) -> Iterator[Trouble]:
     for word, count in (one.pods or {}).items():
         said = known(AuditReason, word)
         if said is None or said.is_missed:
-            names = [p.subject for p in one.missed_pods if p.reason == word]
-            detail = counted(count, names)
-            yield told(said, word, name, detail, namespace=name)
+            names = [found.subject for found in one.missed_pods if found.reason == word]
+            yield pods(said, word, name, count, names)
     if one.waiting:
-        detail = counted(one.waiting, one.waiting_pods)
-        reasons = InstallationReason.PODS_WAITING
-        yield error(reasons, name, detail, namespace=name)
+        waiting = InstallationReason.PODS_WAITING
+        yield pods(waiting, waiting, name, one.waiting, one.waiting_pods)
     if one.outdated and one.outdated.pods:
-        detail = counted(one.outdated.pods, ())
-        reasons = InstallationReason.PODS_OUTDATED
-        yield error(reasons, name, detail, namespace=name)
+        outdated = InstallationReason.PODS_OUTDATED
+        yield pods(outdated, outdated, name, one.outdated.pods, ())
     for key, source in one.shadowed.items():
         detail = f"{key} by {source}"
         yield warning(InstallationReason.KEY_SHADOWED, name, detail, namespace=name)

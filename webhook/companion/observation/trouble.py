@@ -32,7 +32,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         reason: one word for it, out of one of the vocabularies.
         about: what it is about: a part, a namespace, a profile.
         sentence: the reason's, for people.
-        detail: the particulars: counts, names of keys and objects; never a value.
+        detail: the particulars: counts, names of keys and parts; never a value.
+        objects: names of the pods concerned, the first of them.
         namespace: the compute namespace that it concerns; empty for all.
     """
 
@@ -41,6 +42,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     about: str
     sentence: str
     detail: str = ""
+    objects: tuple[str, ...] = ()
     namespace: str = ""
 
 
@@ -107,8 +109,10 @@ def known(kind: type[R], word: str) -> R | None:
     return kind(word) if word in set(kind) else None
 
 
-def counted(count: int, names: Iterable[str]) -> str:
-    """Return `2 pods: a, b`; of many, only the first are named."""
+def pods(
+    reason: Reason | None, word: str, namespace: str, count: int, names: Iterable[str]
+) -> Trouble:
+    """Return a trouble of some pods of a namespace; the first are named."""
     said = f"{count} pod{'' if count == 1 else 's'}"
-    listed = ", ".join(names)
-    return f"{said}: {listed}" if listed else said
+    found = told(reason, word, namespace, said, namespace=namespace)
+    return msgspec.structs.replace(found, objects=tuple(names))

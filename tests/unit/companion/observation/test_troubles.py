@@ -278,10 +278,10 @@ def test_pods_without_keys_and_pods_that_wait_are_named(
     results.audits.put("ray", audited)
     site.publish(found(results))
 
-    assert [(one.reason, one.detail) for one in errors(site)] == [
-        ("Missed", "2 pods: b, a"),
-        ("PodsWaiting", "1 pod: c"),
-        ("PodsOutdated", "1 pod"),
+    assert [(one.reason, one.detail, one.objects) for one in errors(site)] == [
+        ("Missed", "2 pods", ("b", "a")),
+        ("PodsWaiting", "1 pod", ("c",)),
+        ("PodsOutdated", "1 pod", ()),
     ]
 
 

@@ -1,0 +1,173 @@
+"""Whoever applies the chart, and however often, removes nothing and fights nobody.
+
+Every preset by every way, beside a companion that runs and with every hook that the way
+runs. What the way takes away, and one line of the how-to, leave the cluster as it was.
+`--settle` says how long nothing may change; `.ci/run ways` takes ten minutes.
+"""
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chart.rendering import PRESETS, RELEASE, Chart
+from tests.chart.test_settings import environ
+from tests.cluster.chart.conftest import put_away
+from tests.cluster.chart.product import COMPANION, CONFIGURATION
+from tests.cluster.chart.ways import WAYS, Chosen, Flux
+from tests.lab.api import Object
+from tests.lab.control_plane import ControlPlane
+from tests.lab.listing import settled, versions
+from tests.lab.one_off import OneOffPods
+from tests.lab.processes import Process, free_port, wait_for
+from webhook.injection.names import (
+    INJECT_ENABLED,
+    INJECT_LABEL,
+    INJECTED_LABEL,
+    INJECTED_TRUE,
+    MIRROR_SECRET,
+)
+
+HOME = "chart-ways"
+COMPUTE = "chart-ways-compute"
+MIRROR = f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR_SECRET}"
+POLICIES = f"/apis/networking.k8s.io/v1/namespaces/{COMPUTE}/networkpolicies"
+UNINSTALL = Path(__file__).parents[3] / "docs" / "how-to" / "uninstall.md"
+DEFAULT = "default"
+VALUES = {"tracking": {"uri": "http://203.0.113.10:5000"}}
+CLOSED: Object = {
+    "metadata": {"name": "closed"},
+    "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+}
+NOTHING_REMOVED = {"plain": 1, "kustomize-with-hooks": 1, "argo-cd": 1}
+"""How often the clean-up runs although Helm did not install, and says what it did."""
+CERTIFICATE: Object = {
+    "metadata": {"name": f"{RELEASE}-tls"},
+    "type": "kubernetes.io/tls",
+    "data": {"tls.crt": "", "tls.key": ""},
+}
+
+
+@pytest.fixture(scope="module")
+def namespaces(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A home, and a labeled namespace that a policy closes, with a task in it."""
+    plane.namespace(HOME)
+    plane.namespace(COMPUTE, {INJECT_LABEL: INJECT_ENABLED})
+    plane.admin.create(POLICIES, CLOSED)
+    labels = {INJECTED_LABEL: INJECTED_TRUE, "spark-role": "driver"}
+    task: Object = {
+        "metadata": {"name": "task", "labels": labels},
+        "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "spark"}]},
+    }
+    plane.admin.create(f"/api/v1/namespaces/{COMPUTE}/pods", task)
+    yield plane
+    put_away(plane, HOME, COMPUTE)
+
+
+@pytest.fixture(
+    params=[DEFAULT, *PRESETS], ids=lambda each: getattr(each, "stem", each)
+)
+def chosen(
+    request: pytest.FixtureRequest, namespaces: ControlPlane, tmp_path: Path
+) -> Chosen:
+    """The chart with each preset; all of them on the newer Kubernetes alone."""
+    plane = namespaces
+    if plane.options.release and request.param != DEFAULT:
+        pytest.skip("a preset renders the same for every release of Kubernetes")
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(VALUES), "utf-8")
+    preset = () if request.param == DEFAULT else (request.param,)
+    return Chosen(plane=plane, namespace=HOME, files=(values, *preset))
+
+
+@contextmanager
+def companion(chosen: Chosen, chart: Chart) -> Iterator[None]:
+    """The real companion, whose watches end each second, so that it looks often."""
+    plane = chosen.plane
+    rendered = chart.render(files=chosen.files, namespace=HOME)
+    process = Process.start(
+        "companion",
+        [Path(sys.executable).with_name("tracking-injector"), "companion"],
+        log=plane.folder / "companion.log",
+        env=environ(rendered, "companion")
+        | plane.environ(plane.kubeconfig_for(HOME, COMPANION))
+        | {
+            "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
+            "MTI_IDENTITY": "one",
+            "MTI_WATCH_SECONDS": "1",
+        },
+    )
+    try:
+        process.wait_until(lambda: len(made(plane)) == 2)
+        yield
+    finally:
+        process.stop(seconds=10)
+
+
+def made(plane: ControlPlane) -> list[str]:
+    """What the companion made outside of its own namespace."""
+    policies = plane.admin.get(POLICIES)["items"]
+    own = [one["metadata"]["name"] for one in policies]
+    names = [f"{POLICIES} {name}" for name in own if name.startswith("mti-egress")]
+    return [*([MIRROR] if plane.admin.exists(MIRROR) else []), *names]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
+    chosen: Chosen, chart: Chart, pytestconfig: pytest.Config, name: str
+) -> None:
+    """Applied twice, watched, applied again and removed, beside a companion."""
+    way, plane = WAYS[name], chosen.plane
+    before = versions(plane.admin)
+    if "cert-manager" in chosen.files[-1].stem:  # nobody plays cert-manager here
+        plane.admin.create(f"/api/v1/namespaces/{HOME}/secrets", CERTIFICATE)
+    way.apply(chosen)
+    with OneOffPods(plane, HOME) as hooks, companion(chosen, chart):
+        way.apply(chosen)
+        there = quiet(plane)
+        time.sleep(pytestconfig.getoption("settle"))
+        watched = versions(plane.admin)
+        way.apply(chosen)
+        again = quiet(plane)
+        kept = plane.admin.exists(CONFIGURATION), made(plane)
+        way.remove(chosen)
+    plane.admin.delete(f"/api/v1/namespaces/{HOME}/secrets/{RELEASE}-tls")
+    left = made(plane)
+    run_the_line(plane)
+
+    assert differences(there, watched) == differences(watched, again) == {}
+    assert (True, 2) == (kept[0], len(kept[1]))
+    assert left == ([] if isinstance(way, Flux) else kept[1])
+    assert before == settled(plane.admin, before)
+    said = [one.said for one in hooks.ended if one.account == COMPANION]
+    assert NOTHING_REMOVED.get(name, 0) == sum("nothing is removed" in s for s in said)
+
+
+def quiet(plane: ControlPlane) -> dict[str, str]:
+    """What there is, once nothing has changed for a second."""
+    seen: list[dict[str, str]] = []
+
+    def still() -> bool:
+        seen.append(versions(plane.admin))
+        time.sleep(1)
+        return len(seen) > 1 and seen[-1] == seen[-2]
+
+    wait_for("an end of changes", still, seconds=60)
+    return seen[-1]
+
+
+def differences(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
+    """What is in one of two moments alone, or was written in between."""
+    return dict(one.items() ^ other.items())
+
+
+def run_the_line(plane: ControlPlane) -> None:
+    """The line of the how-to for what no render takes away."""
+    text = UNINSTALL.read_text("utf-8").split("## Without Helm")[1]
+    (line,) = re.findall(r"^kubectl (delete \S+ -A -l .*)$", text, re.MULTILINE)[:1]
+    plane.kubectl(*line.replace("ml-tracking", HOME).split())

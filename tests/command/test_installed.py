@@ -1,0 +1,89 @@
+"""The command line as a user gets it: by pipx, as a kubectl plugin, as one file."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.command.conftest import ROOT, Account
+from tests.lab.build import Toolbox
+from webhook import __version__
+
+POD = ROOT / "tests" / "data" / "cli" / "inject-one-pod"
+PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
+
+
+@pytest.fixture(scope="module")
+def installed(account: Account, wheel: Path) -> Account:
+    """The wheel, installed by pipx."""
+    account.run(account.tools / "bin" / "pipx", "install", wheel)
+    return account
+
+
+@pytest.mark.parametrize("name", ["tracking-injector", "kubectl-tracking"])
+def test_pipx_puts_the_commands_on_the_path(installed: Account, name: str) -> None:
+    """They run without the checkout and without the server's packages."""
+    command = installed.home / ".local" / "bin" / name
+
+    assert f"tracking-injector, version {__version__}\n" == installed.run(
+        command, "--version"
+    )
+
+
+def test_an_installed_command_does_its_job(installed: Account, tmp_path: Path) -> None:
+    """A pod goes in as the README's would, and comes out with the reference."""
+    sample = ROOT / "docs" / "samples" / "pod.yaml"
+    command = installed.home / ".local" / "bin" / "tracking-injector"
+
+    after = yaml.safe_load(installed.run(command, "inject", "-f", sample))
+
+    (container,) = after["spec"]["containers"]
+    assert {"name": "michelangelo-tracking"} == container["envFrom"][0]["secretRef"]
+
+
+def test_kubectl_finds_its_plugin(installed: Account, toolbox: Toolbox) -> None:
+    """`kubectl tracking` is the same program."""
+    kubectl = toolbox.program("kubectl")
+
+    assert __version__ in installed.run(kubectl, "tracking", "--version")
+    listed = installed.run(kubectl, "plugin", "list", "--name-only")
+    assert "kubectl-tracking" in listed.split()
+
+
+def test_what_needs_the_server_says_so(installed: Account) -> None:
+    """In a sentence that names what to install."""
+    done = subprocess.run(
+        [installed.home / ".local" / "bin" / "tracking-injector", "serve"],
+        env=dict(installed.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "install michelangelo-tracking-injector[server]" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that krew brings."""
+    target = tmp_path_factory.mktemp("zipapp") / "kubectl-tracking"
+    subprocess.run([sys.executable, ROOT / ".ci" / "zipapp.py", target], check=True)
+    return target
+
+
+@pytest.mark.parametrize("name", [one for one in PYTHONS if shutil.which(one)])
+def test_one_file_runs_under_any_python(
+    account: Account, zipapp: Path, name: str
+) -> None:
+    """Whatever it finds as `python3`; the compiled packages are there for each."""
+    python = shutil.which(name)
+    assert python is not None
+    sample = ROOT / "docs" / "samples" / "pod.yaml"
+
+    assert "michelangelo-tracking" in account.run(
+        python, zipapp, "explain", "-f", sample
+    )

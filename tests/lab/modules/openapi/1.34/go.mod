@@ -1,0 +1,5 @@
+module michelangelo-ai.org/tracking-injector/tests/lab/openapi-1.34
+
+go 1.26.0
+
+require k8s.io/kubernetes v1.34.4

@@ -1,0 +1,110 @@
+"""Which release a command is about: found by itself, or said by `--release`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from webhook.cli.errors import CommandError, place
+from webhook.cli.kubeconfig import cluster_options, connect, process_environ
+from webhook.cluster.config import ClusterConnection
+from webhook.cluster.interface import KubeClient
+from webhook.companion.observation.release import ReleaseName, find_releases
+from webhook.companion.observation.unknown import Unknown, UnknownReason
+from webhook.injection.names import FIELD_MANAGER
+
+_SAY: Final = "say --release NAMESPACE/NAME"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterChoice:
+    """Which cluster and which release a command is about.
+
+    Attributes:
+        kubeconfig: the file; None for the default one.
+        context: its context; None for the current one.
+        asked: the release as `--release` has it; empty: the one there is.
+    """
+
+    kubeconfig: Path | None
+    context: str | None
+    asked: str
+
+    def connect(self, manager: str = FIELD_MANAGER) -> ClusterConnection:
+        """Return the cluster, connected.
+
+        Raises:
+            CommandError: there is no usable credential.
+        """
+        return connect(
+            process_environ(),
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            manager=manager,
+        )
+
+    def release(self, connection: ClusterConnection) -> ReleaseName:
+        """Return the one release that is meant.
+
+        Raises:
+            CommandError: there is none, there are several, or nobody may look.
+        """
+        found = releases(connection.resources, self.asked)
+        where = place(connection)
+        if isinstance(found, Unknown) and found.reason is UnknownReason.UNREACHABLE:
+            raise CommandError(
+                f"The API server cannot be asked ({where}): {found.detail}"
+            )
+        if isinstance(found, Unknown):
+            message = f"No release can be looked for ({where}); {_SAY}."
+            raise CommandError(f"{message} {found.sentence}")
+        if not found:
+            at = f" in namespace {self.asked}" if self.asked else ""
+            message = f"No release was found{at} ({where}): is the chart installed?"
+            raise CommandError(message)
+        if len(found) > 1:
+            names = ", ".join(map(str, found))
+            raise CommandError(f"Releases are {names} ({where}); {_SAY}.")
+        return found[0]
+
+
+def with_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--kubeconfig`, `--context` and `--release` as its `choice`."""
+
+    @cluster_options
+    @click.option(
+        "--release",
+        metavar="NAMESPACE[/NAME]",
+        default="",
+        help="Where the chart is installed, and what its objects are called; found by "
+        "itself otherwise.",
+    )
+    @wraps(command)
+    def choosing(
+        *, kubeconfig: Path | None, context: str | None, release: str, **others: Any
+    ) -> None:
+        choice = ClusterChoice(kubeconfig=kubeconfig, context=context, asked=release)
+        command(choice=choice, **others)
+
+    return choosing
+
+
+def releases(client: KubeClient, asked: str) -> tuple[ReleaseName, ...] | Unknown:
+    """Return the releases that may be meant; a name is taken as it is."""
+    namespace, _, name = asked.partition("/")
+    if name:
+        return (ReleaseName(namespace, name),)
+    if not asked and (own := _own()):
+        return (own,)
+    return find_releases(client, namespace)
+
+
+def _own() -> ReleaseName | None:
+    """Return the release whose companion's pod this runs in, by its settings."""
+    environ = process_environ()
+    home = environ.get("MTI_RELEASE_NAMESPACE")
+    name = environ.get("MTI_WEBHOOK_NAME")
+    return ReleaseName(home, name) if home and name else None

@@ -1,0 +1,69 @@
+"""`version`: of this command, and of what runs in the cluster."""
+
+import click
+import msgspec
+
+from webhook import __version__
+from webhook.cli.errors import told
+from webhook.cli.kubeconfig import now
+from webhook.cli.release import ClusterChoice, with_cluster
+from webhook.companion.observation.model import Installation, WorkloadState
+from webhook.companion.observation.observe import observe
+
+
+class VersionDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What `version -o json` prints; what is not known is empty.
+
+    Attributes:
+        client: this command.
+        webhook: its Deployment's.
+        companion: its Deployment's.
+        kubernetes: the API server's.
+    """
+
+    client: str
+    webhook: str = ""
+    companion: str = ""
+    kubernetes: str = ""
+
+
+@click.command()
+@with_cluster
+@click.option("--client", is_flag=True, help="Of this command alone; asks no cluster.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+def version(*, choice: ClusterChoice, client: bool, output: str) -> None:
+    """Print the versions of this command, of the installation and of Kubernetes.
+
+    \b
+    Exit codes:
+      0  printed
+      2  no access to the cluster; this command's own version is printed first
+    """  # noqa: D301 - \b is the character that click looks for
+    document = VersionDocument(client=__version__)
+    if output == "text":
+        click.echo(f"client      {document.client}")
+    if not client:
+        access = choice.connect()
+        with told(access):
+            release = choice.release(access)
+        document = _of(observe(access.resources, release, now()))
+    if output == "json":
+        click.echo(msgspec.json.encode(document))
+        return
+    for name in ("webhook", "companion", "kubernetes"):
+        if said := getattr(document, name):
+            click.echo(f"{name:<12}{said}")
+
+
+def _of(seen: Installation) -> VersionDocument:
+    webhook, companion = (
+        part.version if isinstance(part, WorkloadState) else ""
+        for part in (seen.webhook, seen.companion)
+    )
+    kubernetes = seen.kubernetes if isinstance(seen.kubernetes, str) else ""
+    return VersionDocument(
+        client=__version__,
+        webhook=webhook,
+        companion=companion,
+        kubernetes=kubernetes,
+    )
