@@ -61,7 +61,7 @@ sources = st.lists(
 )
 foreign_sources = st.lists(st.sampled_from([CONFIG, THEIRS, PREFIXED]), max_size=4)
 
-VOLUMES = [
+VOLUMES: list[dict[str, Any]] = [
     {"name": "logs", "emptyDir": {}},
     VOLUME,
     {"name": CA_CONFIG_MAP, "emptyDir": {}},
@@ -70,7 +70,7 @@ VOLUMES = [
 volumes = st.none() | st.lists(
     st.sampled_from(VOLUMES), unique_by=lambda volume: volume["name"], max_size=2
 )
-MOUNTS = [
+MOUNTS: list[dict[str, Any]] = [
     {"name": "logs", "mountPath": "/var/log"},
     {"name": "logs", "mountPath": "/etc"},
     {"name": "logs", "mountPath": f"{CA_DIRECTORY}/"},
@@ -111,7 +111,7 @@ def task_pods(
         "env": [*draw(entries), *signature, *draw(entries)],
         "x-unknown": draw(st.none() | st.just({"deep": [1, None, "ü"]})),
     }
-    other = {"name": "other", "env": draw(st.none() | entries)}
+    other: dict[str, Any] = {"name": "other", "env": draw(st.none() | entries)}
     for container in (task, other):
         if draw(st.booleans()):
             container["envFrom"] = draw(st.none() | sources)

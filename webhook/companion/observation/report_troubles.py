@@ -123,9 +123,9 @@ def _namespace(name: str, one: PublishedNamespace) -> Iterator[Trouble]:
     if reason is None or not reason.is_in_order:
         yield told(reason, one.reason, name, one.detail, namespace=name)
     if one.tracking_ca:
-        said = known(TrackingCaReason, one.tracking_ca)
-        if said is None or not said.is_in_order:
-            yield told(said, one.tracking_ca, name, namespace=name)
+        ca = known(TrackingCaReason, one.tracking_ca)
+        if ca is None or not ca.is_in_order:
+            yield told(ca, one.tracking_ca, name, namespace=name)
     yield from _egress(name, one)
     for word, count in (one.pods or {}).items():
         said = known(AuditReason, word)
