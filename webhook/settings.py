@@ -244,8 +244,6 @@ class CompanionSettings(Readable):
     allowed_keys: tuple[str, ...] = option((), VARIABLE)
     """Keys that are mirrored although they begin with `KUBERNETES_`, `RAY_`, `SPARK_`
     or `MA_`."""
-    precedence: Precedence = Precedence.FALLBACK
-    """The webhook's setting, so that the auditor knows which keys are shadowed."""
     enforced_keys: tuple[str, ...] = option((), VARIABLE)
     """The webhook's setting, so that a mirror that lacks one of these keys is reported;
     comma separated."""

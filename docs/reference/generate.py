@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.lab.versions import tried
 from webhook import __version__
+from webhook.cli.explanation import ExplainReason
 from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
 from webhook.cli.status_document import StatusDocument
@@ -148,6 +149,9 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of a task pod, by the auditor
 
 {_table(AuditReason)}
+## Of a pod whose cluster `explain` cannot ask
+
+{_table(ExplainReason)}
 ## Of a key of a source
 
 {_table(KeyReason)}

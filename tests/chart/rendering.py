@@ -21,6 +21,14 @@ CI_VALUES: Final = tuple(sorted((CHART / "ci").glob("*.yaml")))
 EVERY_VALUES: Final = (None, *CI_VALUES, *PRESETS)
 """The values files to try everything with; `None` is the chart as it comes."""
 
+_MONITORING: Final = "example/prometheus-operator-crd/monitoring.coreos.com"
+FOREIGN: Final = (
+    ("prometheus-operator", f"{_MONITORING}_servicemonitors.yaml"),
+    ("prometheus-operator", f"{_MONITORING}_prometheusrules.yaml"),
+    ("cert-manager", "deploy/crds/cert-manager.io_certificates.yaml"),
+)
+"""Other operators, and the kinds of theirs that the chart makes objects of."""
+
 Manifest = dict[str, Any]
 
 

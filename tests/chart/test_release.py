@@ -6,6 +6,7 @@ after its documentation.
 
 import re
 import subprocess
+import sys
 from typing import Any
 from xml.etree import ElementTree
 
@@ -104,16 +105,31 @@ def test_the_krew_manifest_names_what_the_release_makes() -> None:
     )
 
 
-def test_the_changelog_has_a_section_for_what_is_next() -> None:
-    """Which a release renames; `.ci/source.py changes` finds it by its version."""
-    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    assert "\n## Unreleased\n" in text
-
-    log = ROOT / "CHANGELOG.md"
-    said = subprocess.run(
-        ["python3", ROOT / ".ci/source.py", "changes", "0.0.0"],
+def source(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `.ci/source.py` says, under no environment of ours."""
+    return subprocess.run(
+        [sys.executable, "-I", ROOT / ".ci" / "source.py", *arguments],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (1, True) == (said.returncode, log.name in said.stderr)
+
+
+def test_the_version_is_in_one_place() -> None:
+    """Which the release's tag has to agree with; everything else is made of it."""
+    assert f"{__version__}\n" == source("version").stdout
+    for name in ("pyproject.toml", "Dockerfile"):
+        assert __version__ not in re.findall(
+            r"(?i)version\W+([\d.]+)", (ROOT / name).read_text("utf-8")
+        )
+
+
+def test_a_version_without_its_section_is_not_released() -> None:
+    """CHANGELOG collects under *Unreleased*, which a release dates."""
+    refused = source("changes", "0.0.0")
+
+    assert "\n## Unreleased\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert (1, "CHANGELOG.md has no section `## 0.0.0 - DATE`\n") == (
+        refused.returncode,
+        refused.stderr,
+    )

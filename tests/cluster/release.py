@@ -45,6 +45,8 @@ _INSTALLED: Final = (
     "ValidatingAdmissionPolicyBinding",
 )
 """All of the chart but what runs pods: the lab has no node."""
+_WORKLOADS: Final = ("Deployment", "MutatingWebhookConfiguration", "Service")
+"""The rest, for whoever looks at an installation from outside."""
 
 
 def eventually(
@@ -69,9 +71,18 @@ class Release:
     """The chart's objects in a namespace, and what an operator does there."""
 
     def __init__(
-        self, plane: ControlPlane, namespace: str = "ml-tracking", fullname: str = NAME
+        self,
+        plane: ControlPlane,
+        namespace: str = "ml-tracking",
+        fullname: str = NAME,
+        *,
+        workloads: bool = False,
     ) -> None:
-        """Installs what the chart renders for one ConfigMap and one Secret."""
+        """Installs what the chart renders for one ConfigMap and one Secret.
+
+        With `workloads` the Deployments too; `ready` stands in for their node.
+        """
+        self._kinds = (*_INSTALLED, *(_WORKLOADS if workloads else ()))
         self.plane = plane
         self.namespace = namespace
         self.fullname = fullname
@@ -103,10 +114,33 @@ class Release:
         objects = [
             body
             for body in yaml.safe_load_all(text)
-            if body and body["kind"] in _INSTALLED
+            if body and body["kind"] in self._kinds
         ]
         self._hooks = [one for one in objects if _hook(one)]
         self._apply([one for one in objects if not _hook(one)])
+
+    def ready(self, name: str, *, is_ready: bool = True) -> None:
+        """The pods of a Deployment are ready, or not any more."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}"
+        wanted = self.admin.get(path)["spec"]["replicas"]
+        condition = {"type": "Ready", "status": str(is_ready)}
+        status = {"phase": "Running" if is_ready else "Pending"}
+
+        def pods() -> list[dict[str, Any]]:
+            items = self.admin.get(f"/api/v1/namespaces/{self.namespace}/pods")["items"]
+            named = [one["metadata"]["name"].rsplit("-", 2)[0] for one in items]
+            return [one for one, of in zip(items, named, strict=True) if of == name]
+
+        eventually("its pods are made", lambda: len(pods()) == wanted)
+        for pod in pods():
+            body = {"status": status | {"conditions": [condition]}}
+            where = f"/api/v1/namespaces/{self.namespace}/pods"
+            self.admin.patch(f"{where}/{pod['metadata']['name']}/status", body)
+        number = wanted if is_ready else 0
+        eventually(
+            "its Deployment has heard of it",
+            lambda: self.admin.get(path)["status"].get("readyReplicas", 0) == number,
+        )
 
     def begin_uninstall(self) -> None:
         """Gives the right that only the pre-delete hook brings with it."""

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.release import Release, Running, companion, eventually
+from tests.cluster.release import Release, Running, companion, eventually, tell
 from tests.lab.control_plane import ControlPlane
 
 COMMAND = str(Path(sys.executable).with_name("kubectl-tracking"))
@@ -22,14 +23,28 @@ COMMAND = str(Path(sys.executable).with_name("kubectl-tracking"))
 
 @pytest.fixture(name="release", scope="module")
 def _release(own_plane: ControlPlane) -> Release:
-    """Installed with the chart's `fullnameOverride`."""
-    return Release(own_plane, fullname="keys-for-tasks")
+    """Installed with the chart's `fullnameOverride`, its pods ready."""
+    release = Release(own_plane, fullname="keys-for-tasks", workloads=True)
+    release.source("uri", {"TRACKING_URI": "https://192.0.2.7"})
+    for name in (release.fullname, release.companion):
+        release.ready(name)
+    return release
 
 
 @pytest.fixture(name="running", scope="module")
 def _running(release: Release) -> Iterator[Running]:
-    with companion(release) as running:
+    with companion(
+        release, certificates="companion", tls_secret=f"{release.fullname}-tls"
+    ) as running:
+        eventually("API servers trust the webhook", lambda: trusted(release))
         yield running
+
+
+def trusted(release: Release) -> bool:
+    """Whether every entry of the webhook configuration has a bundle."""
+    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+    found = release.admin.get(f"{path}/{release.fullname}")["webhooks"]
+    return all(one["clientConfig"].get("caBundle") for one in found)
 
 
 @pytest.fixture(name="name")
@@ -42,19 +57,22 @@ def _name(release: Release, running: Running) -> str:
 
 @pytest.fixture(name="reader", scope="module")
 def _reader(release: Release) -> Path:
-    """The kubeconfig of somebody who may read two objects of the release's namespace.
+    """The kubeconfig of somebody who may read five objects of the release.
 
     Its context called `lab` leads here.
     """
     home = release.namespace
     roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{home}"
     report, lease = f"{release.fullname}-status", release.companion
+    clusterwide = "/apis/rbac.authorization.k8s.io/v1"
     release.admin.create(
         f"/api/v1/namespaces/{home}/serviceaccounts", {"metadata": {"name": "reader"}}
     )
     rules = [
         right("", "configmaps", report),
         right("coordination.k8s.io", "leases", lease),
+        right("apps", "deployments", release.fullname),
+        right("apps", "deployments", release.companion),
     ]
     meta = {"metadata": {"name": "reader"}}
     release.admin.create(f"{roles}/roles", meta | {"rules": rules})
@@ -62,6 +80,14 @@ def _reader(release: Release) -> Path:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
     release.admin.create(
         f"{roles}/rolebindings", meta | {"roleRef": role, "subjects": [subject]}
+    )
+    group, kind = "admissionregistration.k8s.io", "mutatingwebhookconfigurations"
+    rules = [right(group, kind, release.fullname)]
+    release.admin.create(f"{clusterwide}/clusterroles", meta | {"rules": rules})
+    role |= {"kind": "ClusterRole"}
+    release.admin.create(
+        f"{clusterwide}/clusterrolebindings",
+        meta | {"roleRef": role, "subjects": [subject]},
     )
     path = release.plane.kubeconfig_for(home, "reader")
     return astray(path)
@@ -107,21 +133,49 @@ def test_a_release_is_found_whatever_it_is_called(release: Release, name: str) -
 
     assert code == 0, said
     line = next(one for one in said.splitlines() if one.startswith(name))
-    assert line.split()[1:5] == ["enabled", "default", "Mirrored", "2"]
-    assert "companion: one leads." in said
+    assert line.split()[1:5] == ["Mirrored", "NotIsolated", "0", "injected"]
+    assert "leader      one, renewed" in said
+    assert said.count("2/2 ready") == 2
 
 
-def test_two_objects_are_all_that_a_reader_needs(
+def test_pending_webhook_pods_are_not_in_order(release: Release, name: str) -> None:
+    """Both; and with them ready again all is well."""
+    release.ready(release.fullname, is_ready=False)
+    code, said = status(release.plane.kubeconfig)
+    release.ready(release.fullname)
+
+    assert code == 1
+    assert "WebhookDown" in said
+    assert "0 of 2 ready" in said
+    assert status(release.plane.kubeconfig)[0] == 0
+
+
+def test_destinations_without_an_address_are_not_in_order(
+    release: Release, name: str
+) -> None:
+    """Though no policy isolates anybody there."""
+    release.source("uri", {"TRACKING_URI": "https://no-such-server.invalid"})
+    eventually("it was looked up", lambda: "Unresolved" in str(release.status()))
+    code, said = status(release.plane.kubeconfig)
+    release.source("uri", {"TRACKING_URI": "https://192.0.2.7"})
+    eventually("it is over", lambda: "Unresolved" not in str(release.status()))
+
+    assert code == 1
+    assert f"{name}, egress: no-such-server.invalid" in said
+
+
+def test_five_objects_are_all_that_a_reader_needs(
     release: Release, reader: Path, name: str
 ) -> None:
     """In the context that was asked for, with the release named."""
     where = ("--context=lab", f"--release={release.namespace}/{release.fullname}")
     code, said = status(reader, *where, "-n", name, "-o", "json")
-    report = json.loads(said)
+    document = json.loads(said)
 
-    assert code == 0
-    assert list(report["namespaces"]) == [name]
-    assert report["companion"]["leader"] == "one"
+    assert code == 0, said
+    assert name in document["report"]["namespaces"]
+    assert document["lease"]["holder"] == "one"
+    assert document["unknown"]["webhookReplicas"]["reason"] == "RightMissing"
 
 
 def test_a_reader_is_told_what_to_say(reader: Path, name: str) -> None:
@@ -134,11 +188,12 @@ def test_a_reader_is_told_what_to_say(reader: Path, name: str) -> None:
 
 def test_a_wrong_context_is_a_sentence(reader: Path, name: str) -> None:
     """No traceback where nobody answers, and none where there is no such context."""
-    for context, told in (("nowhere", "Refused"), ("none-such", "none-such")):
+    for context, told in (("nowhere", "was refused"), ("none-such", "none-such")):
         code, said = status(reader, f"--context={context}", "--release=a/b")
 
-        assert code != 0
+        assert code == 2
         assert told in said
+        assert "Usage" not in said
         assert "Traceback" not in said
 
 
@@ -149,7 +204,7 @@ def test_a_namespace_that_is_not_labeled_is_said_to_be(
     code, said = status(release.plane.kubeconfig, "-n", "default")
 
     assert code == 1
-    assert "default is not labeled, and has no mirror." in said
+    assert "NamespaceUnknown: The namespace is not labeled" in said
 
 
 @pytest.fixture
@@ -177,7 +232,7 @@ def test_it_stays_and_shows_what_changes(
     eventually("the change", lambda: later in watching.read(), seconds=20)
     watching.process.send_signal(signal.SIGINT)
 
-    assert watching.process.wait(10) == 0
+    assert watching.process.wait(10) == 130
     assert "Traceback" not in watching.read()
 
 
@@ -213,3 +268,51 @@ def test_the_companion_takes_its_namespace_and_context_from_options(
 
     assert running.process.wait(60) == 0, running.log.read_text("utf-8")
     assert release.holds(name)
+
+
+def test_two_clusters_are_one_table_and_a_stopped_one_hides_no_other(
+    release: Release, name: str, tmp_path: Path
+) -> None:
+    """Its API server holds connections and says nothing: within 5 s that is said."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    config = yaml.safe_load(release.plane.kubeconfig.read_text("utf-8"))
+    config["clusters"].append(
+        {
+            "name": "stopped",
+            "cluster": {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"},
+        }
+    )
+    user = config["contexts"][0]["context"]["user"]
+    context = {"cluster": "stopped", "user": user}
+    config["contexts"].append({"name": "stopped", "context": context})
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    started = time.monotonic()
+    code, said = status(path, "-A", "-o", "json")
+    took = time.monotonic() - started
+    silent.close()
+    document = json.loads(said)
+
+    tell(f"a fleet of two, one of them silent: {took:.1f} s")
+    assert code == 1
+    here, stopped = document["clusters"]
+    assert (here["errors"], here["hosts"]) == (0, "192.0.2.7")
+    assert stopped["problem"] == "no answer within 4 s"
+
+
+def test_a_companion_that_died_is_not_in_order(
+    release: Release, name: str, running: Running
+) -> None:
+    """Though its last report said that all was well. The last test: it is killed."""
+    running.kill()
+    eventually(
+        "its Lease is old",
+        lambda: status(release.plane.kubeconfig)[0] == 1,
+        seconds=60,
+        every=2,
+    )
+    code, said = status(release.plane.kubeconfig)
+
+    assert code == 1
+    assert "CompanionAsleep" in said
+    assert "last renewed by one" in said

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.build import Toolbox, build_tool
+from tests.lab.tools import TOOLS
+
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements" / "release.txt"
 
@@ -45,6 +48,14 @@ class Account:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """The lab's, built if it is missing."""
+    toolbox = Toolbox.from_environment(os.environ)  # noqa: TID251 - the entry point
+    build_tool(toolbox, TOOLS["kubectl"], say=print)
+    return toolbox.program("kubectl")
 
 
 @pytest.fixture(scope="session")

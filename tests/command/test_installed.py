@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from tests.command.conftest import ROOT, Account
-from tests.lab.build import Toolbox
 from webhook import __version__
 
-POD = ROOT / "tests" / "data" / "cli" / "inject-one-pod"
+POD = ROOT / "docs" / "samples" / "pod.yaml"
 PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 
 
@@ -33,21 +32,18 @@ def test_pipx_puts_the_commands_on_the_path(installed: Account, name: str) -> No
     )
 
 
-def test_an_installed_command_does_its_job(installed: Account, tmp_path: Path) -> None:
-    """A pod goes in as the README's would, and comes out with the reference."""
-    sample = ROOT / "docs" / "samples" / "pod.yaml"
+def test_an_installed_command_does_its_job(installed: Account) -> None:
+    """The README's pod goes in, and comes out with the reference."""
     command = installed.home / ".local" / "bin" / "tracking-injector"
 
-    after = yaml.safe_load(installed.run(command, "inject", "-f", sample))
+    after = yaml.safe_load(installed.run(command, "inject", "-f", POD))
 
     (container,) = after["spec"]["containers"]
     assert {"name": "michelangelo-tracking"} == container["envFrom"][0]["secretRef"]
 
 
-def test_kubectl_finds_its_plugin(installed: Account, toolbox: Toolbox) -> None:
+def test_kubectl_finds_its_plugin(installed: Account, kubectl: Path) -> None:
     """`kubectl tracking` is the same program."""
-    kubectl = toolbox.program("kubectl")
-
     assert __version__ in installed.run(kubectl, "tracking", "--version")
     listed = installed.run(kubectl, "plugin", "list", "--name-only")
     assert "kubectl-tracking" in listed.split()
@@ -82,8 +78,5 @@ def test_one_file_runs_under_any_python(
     """Whatever it finds as `python3`; the compiled packages are there for each."""
     python = shutil.which(name)
     assert python is not None
-    sample = ROOT / "docs" / "samples" / "pod.yaml"
 
-    assert "michelangelo-tracking" in account.run(
-        python, zipapp, "explain", "-f", sample
-    )
+    assert "michelangelo-tracking" in account.run(python, zipapp, "explain", "-f", POD)

@@ -184,7 +184,9 @@ def _rules(peers: str) -> st.SearchStrategy[list[Json]]:
 
 
 @st.composite
-def policies(draw: st.DrawFn, index: int) -> Json:
+def policies(
+    draw: st.DrawFn, index: int, namespaces: tuple[str, ...] = NAMESPACES
+) -> Json:
     """A NetworkPolicy that the API server accepts."""
     types = draw(st.sampled_from(_TYPES))
     spec: Json = {"podSelector": draw(selectors())}
@@ -197,7 +199,7 @@ def policies(draw: st.DrawFn, index: int) -> Json:
         # The analyzer takes an empty list for a rule: see test_disagreements.
         if rules or types:
             spec["egress"] = rules
-    meta = {"name": f"policy-{index}", "namespace": draw(st.sampled_from(NAMESPACES))}
+    meta = {"name": f"policy-{index}", "namespace": draw(st.sampled_from(namespaces))}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -207,7 +209,12 @@ def policies(draw: st.DrawFn, index: int) -> Json:
 
 
 @st.composite
-def pods(draw: st.DrawFn, index: int, host_network: bool = False) -> Json:
+def pods(
+    draw: st.DrawFn,
+    index: int,
+    host_network: bool = False,
+    namespaces: tuple[str, ...] = NAMESPACES,
+) -> Json:
     """A running pod with an address of each family."""
     named = draw(st.lists(st.sampled_from(_NAMED), max_size=2, unique=True))
     own = (
@@ -223,7 +230,7 @@ def pods(draw: st.DrawFn, index: int, host_network: bool = False) -> Json:
     return {
         "metadata": {
             "name": f"pod-{index}",
-            "namespace": draw(st.sampled_from(NAMESPACES)),
+            "namespace": draw(st.sampled_from(namespaces)),
             "labels": draw(labels()),
         },
         "spec": spec | ({"hostNetwork": True} if host_network else {}),
@@ -232,8 +239,12 @@ def pods(draw: st.DrawFn, index: int, host_network: bool = False) -> Json:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, host_network: bool = True) -> World:
-    """Two namespaces, a few pods, one perhaps on the host's network, some policies."""
+def worlds(
+    draw: st.DrawFn,
+    host_network: bool = True,
+    namespaces: tuple[str, ...] = NAMESPACES,
+) -> World:
+    """Some namespaces and pods, one perhaps on the host's network, some policies."""
     named = [
         {
             "metadata": {
@@ -241,13 +252,14 @@ def worlds(draw: st.DrawFn, host_network: bool = True) -> World:
                 "labels": {**draw(labels()), "kubernetes.io/metadata.name": name},
             }
         }
-        for name in NAMESPACES
+        for name in namespaces
     ]
     count = draw(st.integers(1, 4))
-    made = [draw(pods(index)) for index in range(count)]
+    made = [draw(pods(index, namespaces=namespaces)) for index in range(count)]
     if host_network and draw(st.booleans()):
         made.append(draw(pods(count, host_network=True)))
-    rules = [draw(policies(index)) for index in range(draw(st.integers(0, 4)))]
+    numbers = range(draw(st.integers(0, 4)))
+    rules = [draw(policies(index, namespaces)) for index in numbers]
     return World(named, made, rules)
 
 

@@ -1,24 +1,45 @@
 """`explain`: where each variable of a pod comes from."""
 
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import click
 from rich.console import Console
 
 from webhook.cli.document import BadInputError
-from webhook.cli.explain_view import as_data, as_tables, explained
-from webhook.cli.manifests import as_json, as_yaml, read
-from webhook.cli.options import filenames, namespace, with_policy, with_sources
+from webhook.cli.errors import told
+from webhook.cli.explain_cluster import ClusterReader
+from webhook.cli.explain_view import as_data, as_tables, key_lines
+from webhook.cli.explanation import Explanation, simulated, standing
+from webhook.cli.manifests import Document, as_json, as_yaml, read
+from webhook.cli.options import with_policy, with_sources
 from webhook.cli.pods import subjects, unread
+from webhook.cli.release import ClusterChoice, releases, with_cluster
+from webhook.companion.observation.unknown import Unknown
 from webhook.injection.environment import KnownSources
 from webhook.injection.policy import InjectionPolicy
 
 
 @click.command()
-@filenames
-@namespace
+@click.argument("targets", nargs=-1, metavar="[KIND/NAME]...")
+@click.option(
+    "-f",
+    "--filename",
+    "files",
+    type=click.File("rb"),
+    multiple=True,
+    metavar="FILE",
+    help="A manifest, YAML or JSON; - reads standard input. May be given again.",
+)
+@click.option(
+    "-n",
+    "--namespace",
+    help="Of KIND/NAME, the context's otherwise; of what a manifest names none for, "
+    "default otherwise.",
+)
 @with_policy
 @with_sources
+@click.option("--key", metavar="NAME", help="Answer for one variable, in a line each.")
 @click.option(
     "--show-values",
     is_flag=True,
@@ -32,54 +53,115 @@ from webhook.injection.policy import InjectionPolicy
     show_default=True,
     help="json and yaml print one list, a member for each pod.",
 )
-def explain(
+@with_cluster
+def explain(  # noqa: PLR0913 - one for each flag
     *,
+    targets: tuple[str, ...],
     files: tuple[IO[bytes], ...],
-    namespace: str,
+    namespace: str | None,
     policy: InjectionPolicy,
     sources: KnownSources,
+    key: str | None,
     show_values: bool,
     output: str,
+    choice: ClusterChoice,
 ) -> None:
     """Say where each variable of a pod comes from.
 
-    For each container of a pod as injected: every variable, the source that wins in
-    the end by the kubelet's rule, and the sources it hides. For a pod that gets
-    nothing: why. Takes Pods, Lists and AdmissionReviews, and RayClusters, RayJobs,
-    RayServices and SparkApplications, for which it explains the pods that their
-    operators would create.
+    What exists is explained as it is: pod/NAME, raycluster/NAME, rayjob/NAME,
+    rayservice/NAME or sparkapplication/NAME in the cluster, and a manifest with a UID
+    and a status. For each container: every variable, the source that wins by the
+    kubelet's rule, and the sources it hides. For a pod that got nothing: why, in the
+    auditor's words.
 
-    What a Secret or ConfigMap holds is known if it is given, by its name, whatever
-    its namespace. --source takes the central Secrets and ConfigMaps of the tracking
-    keys, whatever their names, and merges them as the companion would into the
+    A manifest without a UID is explained as it would be injected. Takes Pods, Lists and
+    AdmissionReviews, and RayClusters, RayJobs, RayServices and SparkApplications, for
+    which it explains the pods that their operators would create.
+
+    In a cluster the mirror and ConfigMaps are read where your rights allow. For
+    manifests, what a Secret or ConfigMap holds is known if it is given, by its name,
+    whatever its namespace. --source takes the central Secrets and ConfigMaps of the
+    tracking keys, whatever their names, and merges them as the companion would into the
     mirror that pods refer to; keys that it would refuse are named on standard error.
 
     \b
     Examples:
-      tracking-injector explain -f pod.yaml
-      tracking-injector explain -f ray-cluster.yaml --source tracking.yaml
-      tracking-injector explain -f pod.yaml --configmap michelangelo-config.yaml
-      kubectl get pod my-pod -o yaml | tracking-injector explain -f - -o json
+      kubectl tracking explain pod/my-pod -n ray-jobs
+      kubectl tracking explain raycluster/train -n ray-jobs --key TRACKING_URI
+      kubectl tracking explain -f ray-cluster.yaml --source tracking.yaml
+      kubectl tracking explain -f pod.yaml --configmap michelangelo-config.yaml
+      kubectl get pod my-pod -o yaml | kubectl tracking explain -f - -o json
 
     \b
     Exit codes:
-      0  explained, whether or not a pod gets the keys
-      2  bad arguments, input that is no manifest, or no pod in it
+      0  explained, whether or not a pod has the keys
+      2  bad arguments, input that is no manifest, no pod in it, or no access
     """  # noqa: D301 - \b is the character that click looks for
+    if not targets and not files:
+        raise click.UsageError("Say what: KIND/NAME, or -f FILE.")
+    explanations = list(_of_files(files, namespace or "default", policy, sources))
+    if targets:
+        explanations += _of_cluster(targets, namespace, policy, choice)
+    if key is not None:
+        for each in explanations:
+            for line in key_lines(each, key, show_values=show_values):
+                click.echo(line)
+    elif output == "table":
+        text = as_tables(explanations, Console(), show_values=show_values)
+        click.echo(text, nl=False)
+    else:
+        data = [as_data(each, show_values=show_values) for each in explanations]
+        click.echo(as_json([data]) if output == "json" else as_yaml([data]), nl=False)
+
+
+def _of_files(
+    files: Sequence[IO[bytes]],
+    namespace: str,
+    policy: InjectionPolicy,
+    sources: KnownSources,
+) -> Iterator[Explanation]:
     documents = [document for file in files for document in read(file)]
-    explanations = [
-        explained(subject, policy, sources)
-        for document in documents
-        for subject in subjects(document, namespace)
-    ]
-    if not explanations:
+    found = list(_explained(documents, namespace, policy, sources))
+    if documents and not found:
         origins = ", ".join(document.origin for document in documents)
         nothing = f"{origins}: no pod, and nothing that leads to one"
         raise BadInputError(f"{'; '.join(unread(documents)) or nothing}.")
-    if output == "table":
-        text = as_tables(explanations, Console(), show_values=show_values)
-        click.echo(text, nl=False)
-        return
-    data = [as_data(each, show_values=show_values) for each in explanations]
-    text = as_json([data]) if output == "json" else as_yaml([data])
-    click.echo(text, nl=False)
+    yield from found
+
+
+def _explained(
+    documents: Sequence[Document],
+    namespace: str,
+    policy: InjectionPolicy,
+    sources: KnownSources,
+) -> Iterator[Explanation]:
+    for document in documents:
+        for subject in subjects(document, namespace):
+            if subject.exists:
+                yield standing(subject, sources)
+            else:
+                yield simulated(subject, policy, sources)
+
+
+def _of_cluster(
+    targets: Sequence[str],
+    namespace: str | None,
+    policy: InjectionPolicy,
+    choice: ClusterChoice,
+) -> Iterator[Explanation]:
+    """Yield the pods that targets have; of one that has none, what they would be."""
+    access = choice.connect()
+    home = namespace or access.namespace
+    nothing = KnownSources(secrets={}, config_maps={})
+    with told(access):
+        found = releases(access.resources, choice.asked)
+        known = () if isinstance(found, Unknown) else found
+        label = known[0].label if len(known) == 1 else ""
+        reader = ClusterReader(access.resources, label)
+        for target in targets:
+            standing_pods = reader.explain(target, home)
+            yield from standing_pods
+            if not standing_pods:
+                click.echo(f"{target} has no pod yet: this is what would be.", err=True)
+                document = reader.manifest(target, home)
+                yield from _explained([document], home, policy, nothing)

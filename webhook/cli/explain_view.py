@@ -5,28 +5,21 @@ A value leaves only through `as_data` and `as_tables`, and only when asked for.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import jsonpatch
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from webhook.cli.pods import PodInManifest
-from webhook.injection.decision import Decision, decide, is_pod_creation
+from webhook.cli.explanation import Explanation
 from webhook.injection.environment import (
     Environment,
-    KnownSources,
     Variable,
     VariableSource,
-    environment,
 )
 from webhook.injection.names import MIRROR_SECRET
-from webhook.injection.policy import InjectionPolicy
-from webhook.injection.reasons import InjectionReason
 
 _MIRROR = f"Secret {MIRROR_SECRET}"
 _WORDS = {
@@ -39,56 +32,6 @@ _WORDS = {
 
 _NAME_WIDTH = 36
 """A longer name is folded; KubeRay's longest takes 35 columns."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """A pod as injected.
-
-    Attributes:
-        subject: The pod as it came.
-        decision: What it gets, and why.
-        containers: Name and environment of each container, in the pod's order.
-    """
-
-    subject: PodInManifest
-    decision: Decision
-    containers: tuple[tuple[str, Environment], ...]
-
-    @property
-    def sentence(self) -> str:
-        """Why, for people; a pod that does not exist yet would get it."""
-        if (
-            self.decision.reason is InjectionReason.INJECTED
-            and self.subject.pointer is None
-        ):
-            return "The task containers would be given the tracking keys."
-        return self.decision.reason.sentence
-
-
-def explained(
-    subject: PodInManifest, policy: InjectionPolicy, sources: KnownSources
-) -> Explanation:
-    """Inject a pod and compute the environment of its containers.
-
-    Args:
-        subject: The pod.
-        policy: The operator's choices.
-        sources: What is known of the objects that it refers to.
-
-    Returns:
-        The explanation; without containers when it is not about a pod's creation.
-    """
-    decision = decide(subject.review, policy)
-    containers = []
-    if is_pod_creation(subject.review):
-        pod = jsonpatch.apply_patch(subject.pod, list(decision.patch))
-        containers = pod["spec"]["containers"]
-    return Explanation(
-        subject=subject,
-        decision=decision,
-        containers=tuple((c["name"], environment(c, sources)) for c in containers),
-    )
 
 
 def as_data(explanation: Explanation, *, show_values: bool) -> dict[str, Any]:
@@ -108,14 +51,14 @@ def as_data(explanation: Explanation, *, show_values: bool) -> dict[str, Any]:
         "document": explanation.subject.origin,
         "pod": explanation.subject.title,
         "namespace": explanation.subject.review.namespace,
-        "exists": explanation.subject.pointer is not None,
-        "reason": str(decision.reason),
+        "exists": explanation.subject.exists,
+        "reason": str(explanation.reason),
         "sentence": explanation.sentence,
         "workload": decision.workload and str(decision.workload),
         "containers": [
             {
                 "name": name,
-                "task": name in decision.containers,
+                "task": name in explanation.tasks,
                 "variables": [
                     _variable_data(variable, show_values=show_values)
                     for variable in env.variables.values()
@@ -125,6 +68,7 @@ def as_data(explanation: Explanation, *, show_values: bool) -> dict[str, Any]:
             }
             for name, env in explanation.containers
         ],
+        "unread": list(explanation.unread),
     }
 
 
@@ -155,15 +99,48 @@ def as_tables(
 def _print(explanation: Explanation, console: Console, *, show_values: bool) -> None:
     subject, decision = explanation.subject, explanation.decision
     console.print(Text(f"{subject.title} ({subject.origin})", style="bold"))
-    outcome = f"{decision.workload or 'no task pod'}, {decision.reason}"
+    outcome = f"{decision.workload or 'no task pod'}, {explanation.reason}"
     console.print(Text(f"{outcome}: {explanation.sentence}"))
     for name, env in explanation.containers:
-        role = "runs the task" if name in decision.containers else "is left alone"
+        role = "runs the task" if name in explanation.tasks else "is left alone"
         console.print(Padding(Text(f"Container {name} {role}."), (1, 0, 0, 2)))
         console.print(Padding(_table(env, show_values=show_values), (0, 0, 0, 2)))
         for what in env.waits_for:
             console.print(Text(f"  It does not start before {what} is there."))
+    for line in explanation.unread:
+        console.print(Text(f"Not known: {line}", style="yellow"))
     console.print()
+
+
+def key_lines(explanation: Explanation, key: str, *, show_values: bool) -> list[str]:
+    """Return one line for each task container: where it has one key from, or why not.
+
+    Args:
+        explanation: Of one pod.
+        key: A variable's name.
+        show_values: Whether the value is told.
+    """
+    title, lines = explanation.subject.title, []
+    would = "" if explanation.subject.exists else "would come "
+    for name, env in explanation.containers:
+        if name not in explanation.tasks:
+            continue
+        variable = env.variables.get(key)
+        if variable is not None:
+            said = f"{would or 'comes '}from {variable.source}"
+            if variable.shadowed:
+                said += f", over {', '.join(variable.shadowed)}"
+            if show_values:
+                said += f": {_value(variable).plain}"
+        elif env.unresolved:
+            said = f"may come from {', '.join(env.unresolved)}, not known here"
+        else:
+            said = f"is not set. {explanation.reason}: {explanation.sentence}"
+        lines.append(f"{title}, container {name}: {key} {said}")
+    if not lines:
+        said = f"is not set. {explanation.reason}: {explanation.sentence}"
+        lines.append(f"{title}: {key} {said}")
+    return lines
 
 
 def _variable_data(variable: Variable, *, show_values: bool) -> dict[str, Any]:

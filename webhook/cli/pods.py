@@ -15,6 +15,7 @@ from msgspec import structs
 from webhook.cli.document import BadInputError, Field
 from webhook.cli.manifests import Document, objects
 from webhook.cli.operators import OPERATORS, Pods
+from webhook.cluster import metadata
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
 from webhook.injection.validate import first_error
@@ -36,6 +37,13 @@ class PodInManifest:
     title: str
     pointer: str | None
     review: Review
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was read from a cluster: it has a UID and a status."""
+        if not isinstance(self.review.pod, dict):
+            return False
+        return bool(metadata.uid(self.pod)) and bool(self.pod.get("status"))
 
     @property
     def pod(self) -> dict[str, Any]:

@@ -4,12 +4,13 @@ The key is the namespace. It reports and never acts: no training job is restarte
 key. Names of keys are told, values are not even read.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.events import ObjectReference
@@ -25,7 +26,12 @@ from webhook.companion.projections import (
     TaskPod,
     pod_reference,
 )
-from webhook.injection.policy import Precedence
+from webhook.injection.environment import (
+    KnownSources,
+    VariableSource,
+    environment,
+)
+from webhook.injection.names import MIRROR_SECRET
 from webhook.injection.reasons import InjectionReason
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
@@ -105,22 +111,45 @@ _BY_DECISION = MappingProxyType(
     }
 )
 
+_OLDER = (VariableSource.CONFIG_MAP, VariableSource.CONFIG_MAP_KEY)
 _REFERRING = (InjectionReason.ALREADY_INJECTED, InjectionReason.ALREADY_REFERENCED)
 
 
-def audit_pod(
-    pod: TaskPod, *, since: datetime | None, foreign: bool = False
-) -> AuditReason | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditContext:
+    """What a pod is compared with: its namespace's label and mirror.
+
+    Attributes:
+        since: when the namespace was switched on, as far as known.
+        foreign: the Secret of the mirror's name there is not ours.
+    """
+
+    since: datetime | None
+    foreign: bool = False
+
+    @classmethod
+    def of(cls, namespace: ComputeNamespace, mirror: MirrorState | None) -> Self:
+        """Return what is known of a namespace: no mirror is older than its label."""
+        owned = mirror is not None and mirror.existing.owned
+        known = [namespace.enabled_at]
+        if mirror is not None and owned:
+            known.append(mirror.created)
+        return cls(
+            since=min((time for time in known if time), default=None),
+            foreign=mirror is not None and not owned,
+        )
+
+
+def audit_pod(pod: TaskPod, context: AuditContext) -> AuditReason | None:
     """Return what to say about a pod; None about one that is over or none of ours.
 
     Args:
         pod: a pod that carries one of the task labels, in a compute namespace.
-        since: when the namespace was switched on, as far as known.
-        foreign: the Secret of the mirror's name there is not ours.
+        context: its namespace.
     """
     if pod.over:
         return None
-    if foreign and pod.reason in _REFERRING:
+    if context.foreign and pod.reason in _REFERRING:
         return AuditReason.FOREIGN_MIRROR
     if pod.reason is not InjectionReason.INJECTED:
         return _BY_DECISION.get(pod.reason)
@@ -128,6 +157,7 @@ def audit_pod(
         return AuditReason.REFERENCE_MISSING
     # The API server's times have whole seconds: within the same one, the pod may have
     # been first.
+    since = context.since
     if since is not None and pod.created is not None and pod.created <= since:
         return AuditReason.CREATED_BEFORE_LABEL
     return AuditReason.MISSED
@@ -181,7 +211,6 @@ class AuditController:
         queue: WorkQueue,
         *,
         namespaces: NamespaceFilter,
-        precedence: Precedence,
     ) -> None:
         """Subscribe to pods, and to what they are compared with.
 
@@ -190,12 +219,10 @@ class AuditController:
             caches: what is known of the cluster.
             queue: gets the namespaces.
             namespaces: which of them may have keys.
-            precedence: in `override`, no ConfigMap shadows a key.
         """
         self._caches = caches
         self._queue = queue
         self._filter = namespaces
-        self._precedence = precedence
         self._owners = PodOwners(context.client, caches.pods)
         self._ready = False
         caches.namespaces.subscribe(
@@ -215,13 +242,12 @@ class AuditController:
         if namespace is None or self._filter.exclusion(key) or not self._ready:
             return None
         mirror = self._caches.mirror(key)
-        since = _since(namespace, mirror)
-        foreign = mirror is not None and not mirror.existing.owned
+        context = AuditContext.of(namespace, mirror)
         audited = [
             _Audited(key=name, pod=pod, reason=reason)
             for informer in self._caches.pods
             for name, pod in informer.items(key).items()
-            if (reason := audit_pod(pod, since=since, foreign=foreign))
+            if (reason := audit_pod(pod, context))
         ]
         missed = [one for one in audited if one.reason.is_missed]
         missed.sort(key=lambda one: one.age, reverse=True)
@@ -268,16 +294,22 @@ class AuditController:
         self, namespace: str, audited: Sequence[_Audited], mirror: MirrorState | None
     ) -> dict[str, str]:
         """Return the variables that a ConfigMap's older value wins, and which."""
-        if self._precedence is Precedence.OVERRIDE or mirror is None:
+        if mirror is None:
             return {}
-        ours = frozenset(mirror.keys)
+        known = KnownSources(
+            secrets={MIRROR_SECRET: dict.fromkeys(mirror.keys, "")},
+            config_maps={
+                key.name: dict.fromkeys(names, "")
+                for informer in self._caches.config_maps
+                for key, names in informer.items(namespace).items()
+            },
+        )
         shadowed = {}
-        sources = {source for one in audited for source in one.pod.config_maps}
-        for prefix, name in sorted(sources):
-            for informer in self._caches.config_maps:
-                theirs = informer.get(ObjectKey(namespace, name)) or ()
-                for variable in ours.intersection(prefix + key for key in theirs):
-                    shadowed[variable] = f"{CONFIG_MAP.name}/{name}"
+        for sources in sorted({s for one in audited for s in one.pod.environments}):
+            variables = environment(json.loads(sources), known).variables
+            for name in variables.keys() & set(mirror.keys):
+                if variables[name].kind in _OLDER:
+                    shadowed[name] = f"{CONFIG_MAP.name}/{variables[name].object_name}"
         return dict(sorted(shadowed.items()))
 
     def _changed(self, key: ObjectKey) -> None:
@@ -312,11 +344,3 @@ def _outdated(
         started = one.pod.started
         if changed and started and one.pod.stamped and started < changed:
             yield started
-
-
-def _since(namespace: ComputeNamespace, mirror: MirrorState | None) -> datetime | None:
-    """Return when the namespace was switched on: by its mirror's creation at latest."""
-    known = [namespace.enabled_at]
-    if mirror is not None and mirror.existing.owned:
-        known.append(mirror.created)
-    return min((time for time in known if time), default=None)

@@ -310,7 +310,6 @@ class _Builder:
                 self.caches,
                 queue,
                 namespaces=self.filter,
-                precedence=self.settings.precedence,
             ),
             self.results.audits,
             _AUDIT_WORKERS,
@@ -404,7 +403,6 @@ class _Builder:
     def _status(self, options: EgressOptions, kept: Informer[str]) -> StatusController:
         settings: Json = {
             "egress": options.to_json(),
-            "precedence": self.settings.precedence,
             "enforcedKeys": list(self.settings.enforced_keys),
             "profiles": sorted(self.profiles.names()),
         }

@@ -25,6 +25,7 @@ from webhook.cluster.resources import (
 )
 from webhook.companion import projections
 from webhook.companion.projections import (
+    NOT_A_TASK,
     ComputeNamespace,
     MirrorState,
     SourceContent,
@@ -40,18 +41,15 @@ from webhook.injection.names import (
     MANAGED_BY,
     MIRROR_SECRET,
 )
-from webhook.injection.workload import RAY_LABEL, SPARK_LABEL
 from webhook.mirror.profile import SourceKind, SourceRef
 from webhook.mirror.reasons import MirrorReason
 
 T = TypeVar("T")
 
-_TASK_PODS: Final = (
-    f"{RAY_LABEL},{RAY_LABEL} notin (redis-cleanup)",
-    f"{SPARK_LABEL},{SPARK_LABEL} notin (connect-server,master,worker)",
+_TASK_PODS: Final = tuple(
+    f"{label},{label} notin ({','.join(values)})"
+    for label, values in NOT_A_TASK.items()
 )
-"""Every value of these labels but those of pods known to run no task, so that a wrong
-one is seen as well."""
 _SOURCES: Final = {
     SourceKind.SECRET: (SECRET, projections.secret_source),
     SourceKind.CONFIG_MAP: (CONFIG_MAP, projections.config_map_source),

@@ -6,10 +6,12 @@ A projection may raise on an object that it cannot read: the informer keeps what
 """
 
 import base64
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from webhook.cluster import metadata
@@ -33,11 +35,24 @@ from webhook.injection.patch import refers_to_mirror
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.validate import is_pod
-from webhook.injection.workload import recognize, task_containers
+from webhook.injection.workload import (
+    RAY_LABEL,
+    SPARK_LABEL,
+    recognize,
+    task_containers,
+)
 from webhook.mirror.decide import ExistingMirror, LabeledNamespace
 from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
+NOT_A_TASK: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        RAY_LABEL: ("redis-cleanup",),
+        SPARK_LABEL: ("connect-server", "master", "worker"),
+    }
+)
+"""Values of the task labels that pods have which are known to run no task. With any
+other value a pod is looked at, so that a wrong one is seen as well."""
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 _ENDED: Final = ("Succeeded", "Failed")
 
@@ -120,7 +135,7 @@ class TaskPod:
         reason: what the webhook would say about it now.
         started: when the first of its task containers last started, if it runs.
         owner: its controller, if any.
-        config_maps: (prefix, name) of each ConfigMap in a task container's `envFrom`.
+        environments: `environment_sources` of each of its task containers.
     """
 
     uid: str
@@ -131,7 +146,7 @@ class TaskPod:
     reason: InjectionReason
     started: datetime | None
     owner: ObjectReference | None
-    config_maps: tuple[tuple[str, str], ...]
+    environments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +228,29 @@ def task_pod(body: Json) -> TaskPod:
         reason=InjectionReason.ALREADY_INJECTED if injected else _decided(body),
         started=_started(status, names),
         owner=controller_of(body),
-        config_maps=tuple(
-            (sys.intern(source.get("prefix") or ""), sys.intern(name))
-            for container in tasks
-            for source in container.get("envFrom") or ()
-            if (name := (source.get("configMapRef") or {}).get("name"))
-        ),
+        environments=tuple(map(environment_sources, tasks)),
+    )
+
+
+def environment_sources(container: Json) -> str:
+    """Return a container's `env` and `envFrom` as JSON, without any literal.
+
+    So it holds no value, and pods of one template share one text.
+    """
+    kept = [
+        {field: entry[field] for field in ("name", "valueFrom") if entry.get(field)}
+        for entry in container.get("env") or ()
+    ]
+    sources = {"envFrom": container.get("envFrom") or [], "env": kept}
+    return sys.intern(json.dumps(sources, sort_keys=True))
+
+
+def is_candidate(body: Json) -> bool:
+    """Return whether a pod's labels make it one that is followed."""
+    labels = metadata.labels(body)
+    return any(
+        label in labels and labels[label] not in values
+        for label, values in NOT_A_TASK.items()
     )
 
 

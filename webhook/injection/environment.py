@@ -49,8 +49,11 @@ class Variable:
     Attributes:
         name: The variable's name.
         kind: The winning source's kind.
-        source: Where it stands, as `env[3]` or `envFrom[0] Secret michelangelo-…`.
+        source: Where it stands, as `env[3]` or `envFrom[0] Secret michelangelo-…`. An
+            optional one of which nothing is known ends in `if it is there`: without
+            it, the last of `shadowed` is what the container has.
         value: The value; `None` when it is not known from what was given.
+        object_name: Of the Secret or ConfigMap that has it; empty for other kinds.
         shadowed: Sources that had the name too and lost, in their order.
     """
 
@@ -58,6 +61,7 @@ class Variable:
     kind: VariableSource
     source: str
     value: str | None = field(repr=False)
+    object_name: str = ""
     shadowed: tuple[str, ...] = ()
 
 
@@ -185,7 +189,8 @@ class _Builder:
         place = f"envFrom[{index}] {what}"
         known, content = self._sources.find(object_kind, name)
         for key, value in (content or {}).items():
-            self._set((source.get("prefix") or "") + key, kind, place, value)
+            variable = (source.get("prefix") or "") + key
+            self._set(variable, kind, place, value, object_name=name)
         if not known:
             self._unresolved.append(place)
         elif content is None and not selector.get("optional"):
@@ -213,6 +218,7 @@ class _Builder:
             kind = VariableSource.FILE
             volume, path = file.get("volumeName", ""), file.get("path", "")
             place = f"{place} {path} of volume {volume} key {file.get('key', '')}"
+            place += _if_there(file)
         self._set(name, kind, place, None)
 
     def _add_key(
@@ -223,20 +229,28 @@ class _Builder:
         selector: Mapping[str, Any],
     ) -> None:
         object_kind, kind = kinds
-        key = selector.get("key", "")
-        if f"{object_kind} {selector.get('name', '')}" == _MIRROR:
+        object_name, key = selector.get("name", ""), selector.get("key", "")
+        if f"{object_kind} {object_name}" == _MIRROR:
             kind = VariableSource.TRACKING
-        what = f"{object_kind} {selector.get('name', '')} key {key}"
-        known, content = self._sources.find(object_kind, selector.get("name", ""))
+        what = f"{object_kind} {object_name} key {key}"
+        known, content = self._sources.find(object_kind, object_name)
         if not known:
-            self._set(name, kind, f"{place} {what}", None)
+            source = f"{place} {what}{_if_there(selector)}"
+            self._set(name, kind, source, None, object_name=object_name)
         elif content is not None and key in content:
-            self._set(name, kind, f"{place} {what}", content[key])
+            source = f"{place} {what}"
+            self._set(name, kind, source, content[key], object_name=object_name)
         elif not selector.get("optional"):
             self._waits_for.append(what)
 
     def _set(
-        self, name: str, kind: VariableSource, source: str, value: str | None
+        self,
+        name: str,
+        kind: VariableSource,
+        source: str,
+        value: str | None,
+        *,
+        object_name: str = "",
     ) -> None:
         earlier = self._variables.get(name)
         self._variables[name] = Variable(
@@ -244,5 +258,10 @@ class _Builder:
             kind=kind,
             source=source,
             value=value,
+            object_name=object_name,
             shadowed=(*earlier.shadowed, earlier.source) if earlier else (),
         )
+
+
+def _if_there(selector: Mapping[str, Any]) -> str:
+    return ", if it is there" if selector.get("optional") else ""

@@ -110,8 +110,6 @@ securityContext:
   value: {{ join "," .Values.namespaces.allowed | quote }}
 - name: MTI_EXCLUDED_NAMESPACES
   value: {{ join "," .Values.namespaces.excluded | quote }}
-- name: MTI_PRECEDENCE
-  value: {{ .Values.injection.precedence | quote }}
 - name: MTI_ENFORCED_KEYS
   value: {{ join "," .Values.injection.enforcedKeys | quote }}
 - name: MTI_AUDIT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.rendering import Chart
+from tests.chart.rendering import FOREIGN, Chart
 from tests.lab.api import Object
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
@@ -17,14 +17,6 @@ from tests.lab.tools import NEWEST, OLDEST, kubernetes
 
 Helm = Callable[..., str]
 """Runs a helm as admin and returns what it prints."""
-
-_MONITORING = "example/prometheus-operator-crd/monitoring.coreos.com"
-_FOREIGN = (
-    ("prometheus-operator", f"{_MONITORING}_servicemonitors.yaml"),
-    ("prometheus-operator", f"{_MONITORING}_prometheusrules.yaml"),
-    ("cert-manager", "deploy/crds/cert-manager.io_certificates.yaml"),
-)
-"""Other operators, and the kinds of theirs that the chart makes objects of."""
 
 
 @pytest.fixture(scope="package", params=[NEWEST, OLDEST], ids=kubernetes)
@@ -39,7 +31,7 @@ def plane(
     options = Options(release=request.param, api_server_flags=flags)
     plane = ControlPlane.start(toolbox, folder, options)
     try:
-        for tool, path in _FOREIGN:
+        for tool, path in FOREIGN:
             _teach(plane, toolbox.share(tool, path))
         yield plane
     finally:

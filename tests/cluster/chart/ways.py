@@ -37,10 +37,15 @@ class Chosen:
     namespace: str
     files: tuple[Path, ...]
 
+    @property
+    def version(self) -> str:
+        """Of Kubernetes, which no render finds out by itself."""
+        return str(self.plane.admin.get("/version")["gitVersion"])
+
     def template(self, *flags: str) -> str:
         """What `helm template` prints."""
         values = [word for file in self.files for word in ("--values", file)]
-        where = ("--namespace", self.namespace, "--kube-version", "1.36.3")
+        where = ("--namespace", self.namespace, "--kube-version", self.version)
         return self.plane.helm("template", RELEASE, CHART, *where, *values, *flags)
 
 
@@ -95,7 +100,7 @@ class Kustomize:
             "namespace": chosen.namespace,
             "valuesFile": str(first),
             "additionalValuesFiles": [str(file) for file in others],
-            "kubeVersion": "1.36.3",
+            "kubeVersion": chosen.version,
         }
         wanted: Object = {
             "helmGlobals": {"chartHome": str(CHART.parent)},

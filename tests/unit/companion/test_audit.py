@@ -12,7 +12,6 @@ from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import AuditController, AuditReason, AuditResult
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL, MIRROR_SECRET
-from webhook.injection.policy import Precedence
 from webhook.mirror.reasons import MirrorReason
 
 HEAD = {"ray.io/node-type": "head"}
@@ -30,15 +29,15 @@ OWNER = {
 class Audited(World):
     """A world whose pods are audited."""
 
-    def __init__(self, precedence: Precedence = Precedence.FALLBACK) -> None:
+    def __init__(self) -> None:
         """One labeled namespace with its mirror, and the auditor."""
         super().__init__(config_maps=("michelangelo-config",))
-        self.start_audit(precedence)
+        self.start_audit()
         self.label("ray")
         self.step()
         self.now += timedelta(seconds=10)
 
-    def start_audit(self, precedence: Precedence = Precedence.FALLBACK) -> None:
+    def start_audit(self) -> None:
         """Let pods be audited from now on."""
         queue = self.queue("audit")
         self.audits = self.add(
@@ -47,7 +46,6 @@ class Audited(World):
                 self.caches,
                 queue,
                 namespaces=self.filter,
-                precedence=precedence,
             ),
             queue,
         )
@@ -301,26 +299,104 @@ def test_pods_older_than_their_keys_are_counted(world: Audited) -> None:
     assert f"{report.oldest:%H:%M:%S}" == "03:04:10"
 
 
+OURS = {"secretRef": {"name": MIRROR_SECRET}}
+OLD = {"configMapRef": {"name": "michelangelo-config"}}
+SHADOWED = {"TRACKING_URI": "ConfigMap/michelangelo-config"}
+
+
+def entry(name: str, **value_from: dict[str, Any]) -> dict[str, Any]:
+    """An `env` entry that comes from somewhere."""
+    return {"name": name, "valueFrom": value_from}
+
+
+def old_key(key: str, **more: bool) -> dict[str, Any]:
+    """An `env` entry that takes a key of the older ConfigMap by name."""
+    selector = {"name": "michelangelo-config", "key": key, **more}
+    return entry("TRACKING_URI", configMapKeyRef=selector)
+
+
 @pytest.mark.parametrize(
-    ("precedence", "expected"),
+    ("sources", "entries", "expected"),
     [
-        (Precedence.FALLBACK, {"TRACKING_URI": "ConfigMap/michelangelo-config"}),
-        (Precedence.OVERRIDE, {}),
+        pytest.param([OURS, OLD], [], SHADOWED, id="fallback"),
+        pytest.param([OLD, OURS], [], {}, id="override, or a user's own reference"),
+        pytest.param([OURS, OLD, OURS], [], {}, id="a second reference"),
+        pytest.param([OLD], [], SHADOWED, id="missed"),
+        pytest.param([OURS], [], {}, id="never refers to it"),
+        pytest.param(
+            [OLD, OURS | {"prefix": "X_"}], [], SHADOWED, id="the mirror under a prefix"
+        ),
+        pytest.param(
+            [OURS, OLD | {"prefix": "X_"}], [], {}, id="the older one under a prefix"
+        ),
+        pytest.param(
+            [OURS, {"configMapRef": {"name": "prefixed"}, "prefix": "TRACKING_"}],
+            [],
+            {},
+            id="a ConfigMap that nobody asked about",
+        ),
+        pytest.param(
+            [OURS, OLD],
+            [
+                entry(
+                    "TRACKING_URI",
+                    secretKeyRef={
+                        "name": MIRROR_SECRET,
+                        "key": "TRACKING_URI",
+                        "optional": True,
+                    },
+                )
+            ],
+            {},
+            id="enforced",
+        ),
+        pytest.param(
+            [OURS, OLD],
+            [{"name": "TRACKING_URI", "value": CANARY}],
+            {},
+            id="a literal wins over both",
+        ),
+        pytest.param([OURS], [old_key("TRACKING_URI")], SHADOWED, id="by its key"),
+        pytest.param([OURS], [old_key("BINARY")], {}, id="by a key it has not"),
+        pytest.param(
+            [OURS],
+            [old_key("BINARY", optional=True)],
+            {},
+            id="by an optional key it has not",
+        ),
+        pytest.param(
+            [OURS, OLD],
+            [entry("TRACKING_URI", fieldRef={"fieldPath": "metadata.name"})],
+            {},
+            id="a field of the pod",
+        ),
+        pytest.param(
+            [OURS],
+            [{"name": "OTHER", "value": CANARY}, old_key("OTHER")],
+            SHADOWED,
+            id="another key of it under our name",
+        ),
     ],
 )
 def test_shadowed_keys_are_named(
-    precedence: Precedence, expected: dict[str, str]
+    world: Audited,
+    sources: list[dict[str, Any]],
+    entries: list[dict[str, Any]],
+    expected: dict[str, str],
 ) -> None:
-    """Where an older ConfigMap's value wins; values are not even kept."""
-    world = Audited(precedence)
+    """Where the kubelet takes an older ConfigMap's value; no value is even kept."""
     meta = {"name": "michelangelo-config", "namespace": "ray"}
-    data = {"TRACKING_URI": CANARY, "OTHER": CANARY}
-    world.user.apply(CONFIG_MAP, {"metadata": meta, "data": data})
-    source = {"configMapRef": {"name": "michelangelo-config"}}
-    world.run("p", HEAD | {INJECTED_LABEL: "true"}, container={"envFrom": [source]})
+    body = {
+        "metadata": meta,
+        "data": {"TRACKING_URI": CANARY, "OTHER": CANARY},
+        "binaryData": {"BINARY": "/w==", "TRACKING_API_KEY": "/w=="},
+    }
+    world.user.apply(CONFIG_MAP, body)
+    world.run("p", INJECTED, container={"envFrom": sources, "env": entries})
 
     assert world.audit().shadowed == expected
-    assert CANARY not in repr(world.caches.config_maps[0].items())
+    assert CANARY not in repr([one.items() for one in world.caches.config_maps])
+    assert CANARY not in repr([one.items() for one in world.caches.pods])
 
 
 def test_without_the_right_to_see_pods_nothing_is_said(world: Audited) -> None:

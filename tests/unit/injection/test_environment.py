@@ -79,7 +79,7 @@ FILE = {"volumeName": "v", "path": "a.env", "key": "K"}
         ({"fileKeyRef": FILE}, ("file", "env[0] a.env of volume v key K", None)),
         (
             {"fileKeyRef": FILE | {"optional": True}},
-            ("file", "env[0] a.env of volume v key K", None),
+            ("file", "env[0] a.env of volume v key K, if it is there", None),
         ),
         ({"fileKeyRef": {}}, ("field", "env[0]", None)),
         ({"fieldRef": {"fieldPath": "status.podIP"}}, ("field", "env[0]", None)),
@@ -88,6 +88,10 @@ FILE = {"volumeName": "v", "path": "a.env", "key": "K"}
         (secret_key("NONE"), None),
         (secret_key("NONE", optional=True), None),
         (secret_key("K", "other"), ("secret-key", "env[0] Secret other key K", None)),
+        (
+            secret_key("K", "other", optional=True),
+            ("secret-key", "env[0] Secret other key K, if it is there", None),
+        ),
         (secret_key("K", "gone"), None),
         (secret_key("K", "gone", optional=True), None),
         (

@@ -1,6 +1,6 @@
 """Finds the releases of a cluster by the labels that the chart puts on its objects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from webhook.cluster import metadata
@@ -14,7 +14,9 @@ NAME_LABEL: Final = "app.kubernetes.io/name=tracking-injector"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 _REPORTS: Final = f"{NAME_LABEL},{COMPONENT_LABEL}=companion"
 _CONFIGURATIONS: Final = f"{NAME_LABEL},{COMPONENT_LABEL}=webhook"
+_INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
 _STATUS: Final = "-status"
+_LONGEST_LABEL: Final = 63
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,14 +27,23 @@ class ReleaseName:
         namespace: the release's namespace.
         name: of its webhook, from which all other names are made: the release's own,
             unless overridden.
+        instance: what Helm calls it; empty where only the name was given.
     """
 
     namespace: str
     name: str
+    instance: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Return it as `--release` takes it."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """Return what its mirrors and policies say of it; empty where not known."""
+        if not self.instance:
+            return ""
+        return f"{self.namespace}.{self.instance}"[:_LONGEST_LABEL].rstrip(".-")
 
     @property
     def companion(self) -> ObjectKey:
@@ -111,7 +122,11 @@ def _is_report(body: Json) -> bool:
 
 def _reported(body: Json) -> ReleaseName:
     key = metadata.key(body)
-    return ReleaseName(key.namespace, key.name.removesuffix(_STATUS))
+    return ReleaseName(key.namespace, key.name.removesuffix(_STATUS), _instance(body))
+
+
+def _instance(body: Json) -> str:
+    return metadata.labels(body).get(_INSTANCE_LABEL, "")
 
 
 def _configured(body: Json) -> ReleaseName | None:
@@ -119,5 +134,5 @@ def _configured(body: Json) -> ReleaseName | None:
     for entry in body.get("webhooks") or ():
         service = (entry.get("clientConfig") or {}).get("service") or {}
         if service.get("namespace") and service.get("name"):
-            return ReleaseName(service["namespace"], service["name"])
+            return ReleaseName(service["namespace"], service["name"], _instance(body))
     return None

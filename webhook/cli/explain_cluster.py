@@ -1,0 +1,248 @@
+"""Reads what a cluster has, for `explain`: pods, and what decides about them.
+
+The mirror and ConfigMaps are read where rights allow; no other Secret is.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from webhook.cli.document import BadInputError
+from webhook.cli.explanation import ExplainReason, Explanation, standing
+from webhook.cli.manifests import Document
+from webhook.cli.pods import subjects
+from webhook.cluster import metadata
+from webhook.cluster.errors import ClusterError, Forbidden, NotFound
+from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.resources import (
+    CONFIG_MAP,
+    NAMESPACE,
+    POD,
+    RAY_CLUSTER,
+    SECRET,
+    ResourceType,
+)
+from webhook.companion.audit import AuditContext
+from webhook.companion.projections import compute_namespace, mirror_state
+from webhook.injection.environment import KnownSources
+from webhook.injection.names import (
+    INJECT_ENABLED,
+    INJECT_LABEL,
+    MANAGED_BY,
+    MIRROR_SECRET,
+    RELEASE_LABEL,
+)
+
+_RAY_JOB: Final = ResourceType("ray.io", "v1", "RayJob", "rayjobs")
+_RAY_SERVICE: Final = ResourceType("ray.io", "v1", "RayService", "rayservices")
+_SPARK_APPLICATION: Final = ResourceType(
+    "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
+)
+_RAY_LABEL: Final = "ray.io/cluster"
+_SPARK_LABEL: Final = "sparkoperator.k8s.io/app-name"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind that leads to pods: its type, and the labels of its pods by its object."""
+
+    type: ResourceType
+    labels: Callable[[Json], Iterable[str]]
+
+
+def _of_cluster(body: Json) -> Iterator[str]:
+    yield f"{_RAY_LABEL}={metadata.key(body).name}"
+
+
+def _of_job(body: Json) -> Iterator[str]:
+    if name := (body.get("status") or {}).get("rayClusterName"):
+        yield f"{_RAY_LABEL}={name}"
+
+
+def _of_service(body: Json) -> Iterator[str]:
+    status = body.get("status") or {}
+    for part in ("activeServiceStatus", "pendingServiceStatus"):
+        if name := (status.get(part) or {}).get("rayClusterName"):
+            yield f"{_RAY_LABEL}={name}"
+
+
+def _of_application(body: Json) -> Iterator[str]:
+    yield f"{_SPARK_LABEL}={metadata.key(body).name}"
+
+
+KINDS: Final[Mapping[str, _Kind]] = {
+    "pod": _Kind(POD, lambda _: ()),
+    "raycluster": _Kind(RAY_CLUSTER, _of_cluster),
+    "rayjob": _Kind(_RAY_JOB, _of_job),
+    "rayservice": _Kind(_RAY_SERVICE, _of_service),
+    "sparkapplication": _Kind(_SPARK_APPLICATION, _of_application),
+}
+"""By their names on the command line, in the singular."""
+
+
+def kind_of(word: str) -> _Kind:
+    """Return the kind that a word names, in the singular, plural or with its group.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    name = word.lower().partition(".")[0]
+    found = KINDS.get(name) or KINDS.get(name.removesuffix("s"))
+    if name == "po":
+        found = KINDS["pod"]
+    if found is None:
+        known = ", ".join(KINDS)
+        raise BadInputError(f"{word!r} leads to no pods that are known; {known} do.")
+    return found
+
+
+@dataclass(slots=True)
+class ClusterReader:
+    """Explains what a cluster has; each object is read once.
+
+    Attributes:
+        client: reads the cluster.
+        release: whose mirrors are ours; empty where that is not known.
+    """
+
+    client: KubeClient
+    release: str
+    _contexts: dict[str, tuple[AuditContext | ExplainReason | None, str]] = field(
+        default_factory=dict
+    )
+    _contents: dict[tuple[str, str, str], Mapping[str, str] | str | None] = field(
+        default_factory=dict
+    )
+
+    def explain(self, target: str, namespace: str) -> list[Explanation]:
+        """Return an explanation of each pod that a `KIND/NAME` has in the cluster.
+
+        Raises:
+            BadInputError: the target is none.
+            ClusterError: it does not exist, or cannot be read.
+        """
+        word, _, name = target.partition("/")
+        if not name:
+            raise BadInputError(f"{target!r} is not KIND/NAME, such as pod/my-pod.")
+        kind = kind_of(word)
+        body = self.client.get(kind.type, name, namespace)
+        if kind.type is POD:
+            return [self._pod(body)]
+        found = [
+            pod for labels in kind.labels(body) for pod in self._pods(labels, namespace)
+        ]
+        return [self._pod(pod) for pod in found]
+
+    def manifest(self, target: str, namespace: str) -> Document:
+        """Return an object as a document, to say what its pods would be."""
+        word, _, name = target.partition("/")
+        kind = kind_of(word).type
+        body = self.client.get(kind, name, namespace)
+        typed = {"apiVersion": kind.api_version, "kind": kind.name}
+        return Document(target, typed | body)
+
+    def _pods(self, labels: str, namespace: str) -> list[Json]:
+        options = ListOptions(POD, namespace=namespace, labels=labels)
+        items = self.client.list(options, dict).items
+        return [body for _, (_, body) in sorted(items.items(), key=lambda one: one[0])]
+
+    def _pod(self, body: Json) -> Explanation:
+        typed = {"apiVersion": "v1", "kind": "Pod"} | body
+        (subject,) = subjects(Document("in the cluster", typed), "")
+        namespace = metadata.key(body).namespace
+        sources, unread = self._sources(body, namespace)
+        context, problem = self._context(namespace)
+        told = tuple(filter(None, dict.fromkeys((*unread, problem))))
+        return standing(subject, sources, context, unread=told)
+
+    def _context(
+        self, namespace: str
+    ) -> tuple[AuditContext | ExplainReason | None, str]:
+        """Return the namespace as the auditor knows it, or why nobody knows."""
+        if namespace not in self._contexts:
+            self._contexts[namespace] = self._audited(namespace)
+        return self._contexts[namespace]
+
+    def _audited(
+        self, namespace: str
+    ) -> tuple[AuditContext | ExplainReason | None, str]:
+        try:
+            body = self.client.get(NAMESPACE, namespace)
+        except ClusterError as error:
+            return None, _said(error)
+        if metadata.labels(body).get(INJECT_LABEL) != INJECT_ENABLED:
+            return ExplainReason.NAMESPACE_NOT_LABELED, ""
+        mirror, unread = None, ""
+        try:
+            secret = self.client.get(SECRET, MIRROR_SECRET, namespace)
+            named = metadata.labels(secret).get(RELEASE_LABEL, MANAGED_BY)
+            mirror = mirror_state(secret, self.release or named)
+        except NotFound:
+            pass
+        except ClusterError as error:
+            unread = _said(error)
+        return AuditContext.of(compute_namespace(body), mirror), unread
+
+    def _sources(self, pod: Json, namespace: str) -> tuple[KnownSources, list[str]]:
+        """Return the content of what the pod refers to, and what cannot be read."""
+        secrets: dict[str, Mapping[str, str] | None] = {}
+        config_maps: dict[str, Mapping[str, str] | None] = {}
+        unread = []
+        for kind, name in _references(pod):
+            content = self._content(kind, name, namespace)
+            if isinstance(content, str):
+                unread.append(content)
+            elif kind is SECRET:
+                secrets[name] = content
+            else:
+                config_maps[name] = content
+        known = KnownSources(secrets=secrets, config_maps=config_maps)
+        return known, unread
+
+    def _content(
+        self, kind: ResourceType, name: str, namespace: str
+    ) -> Mapping[str, str] | str | None:
+        """Return keys and values; None where it does not exist, or why it is unread."""
+        address = kind.name, namespace, name
+        if address not in self._contents:
+            try:
+                body = self.client.get(kind, name, namespace)
+            except NotFound:
+                self._contents[address] = None
+            except ClusterError as error:
+                self._contents[address] = _said(error)
+            else:
+                self._contents[address] = _texts(kind, body)
+        return self._contents[address]
+
+
+def _references(pod: Json) -> list[tuple[ResourceType, str]]:
+    """Return the mirror and the ConfigMaps that containers refer to, each once."""
+    found: dict[tuple[ResourceType, str], None] = {}
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        from_one = [one.get("valueFrom") or {} for one in container.get("env") or ()]
+        for entry in (*(container.get("envFrom") or ()), *from_one):
+            for name in ("configMapRef", "configMapKeyRef"):
+                if target := (entry.get(name) or {}).get("name"):
+                    found[CONFIG_MAP, target] = None
+            for name in ("secretRef", "secretKeyRef"):
+                if (entry.get(name) or {}).get("name") == MIRROR_SECRET:
+                    found[SECRET, MIRROR_SECRET] = None
+    return list(found)
+
+
+def _texts(kind: ResourceType, body: Json) -> dict[str, str]:
+    data: dict[str, Any] = body.get("data") or {}
+    if kind is CONFIG_MAP:
+        return dict(data)
+    return {
+        key: base64.b64decode(text).decode("utf-8", "backslashreplace")
+        for key, text in data.items()
+    }
+
+
+def _said(error: ClusterError) -> str:
+    if isinstance(error, Forbidden):
+        return f"a right is missing: {error}"
+    return str(error)
