@@ -2,13 +2,20 @@
 #
 #   make image        with docker, podman or buildah; tags it as the chart asks for it
 #
-# A base is named here by its tag so that the file reads; a release pins both by digest:
-# --build-arg BASE=python@sha256:…. The two have Python at the same place.
+# `.ci/run bases` writes the digest that each base's tag has now behind it, and a release is
+# built on nothing without one (`.ci/run bases-check`): docs/explanation/supply-chain.md. The
+# two have Python at the same place.
 ARG BUILD_BASE=docker.io/library/python:3.13-trixie
 ARG BASE=docker.io/library/python:3.13-slim-trixie
 
+FROM ${BASE} AS base
+
 FROM ${BUILD_BASE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# Two builds of one commit give one image: times are the commit's or none, sets have one
+# order, and what is compiled does not know in which folder.
+ARG SOURCE_DATE_EPOCH=315532800
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
+    PYTHONHASHSEED=0 CFLAGS="-g0 -O2"
 WORKDIR /src
 
 # The tools that build, from their own lock.
@@ -23,7 +30,8 @@ RUN /build/bin/pip wheel --require-hashes --no-deps --no-build-isolation \
         --wheel-dir /wheels -r requirements/run.txt \
     && python3 -m venv --without-pip /app \
     && /build/bin/pip --python /app/bin/python install \
-        --no-index --no-deps /wheels/*.whl
+        --no-index --no-deps --no-compile /wheels/*.whl \
+    && /app/bin/python -m compileall -q --invalidation-mode unchecked-hash /app/lib
 
 # The project last and apart: a change of code changes one small layer of the image.
 COPY pyproject.toml README.md LICENSE ./
@@ -32,11 +40,19 @@ COPY webhook webhook
 RUN /build/bin/pip wheel --no-index --no-deps --no-build-isolation \
         --wheel-dir /project-wheel . \
     && /build/bin/pip --python /app/bin/python install \
-        --no-index --no-deps --prefix /project /project-wheel/*.whl \
-    && mkdir -p /project/share \
+        --no-index --no-deps --no-compile --prefix /project /project-wheel/*.whl \
+    && /app/bin/python -m compileall -q --invalidation-mode unchecked-hash /project/lib
+
+# Its bill of materials: the Python packages, and the Debian of the base beneath.
+COPY .ci/sbom.py .ci/sbom.py
+COPY --from=base /var/lib/dpkg/status /base/status
+COPY --from=base /etc/os-release /base/os-release
+RUN mkdir -p /project/share \
     && /build/bin/cyclonedx-py environment --pyproject pyproject.toml \
         --output-format JSON --output-reproducible \
-        --output-file /project/share/sbom.cdx.json /app/bin/python
+        --output-file /base/python.json /app/bin/python \
+    && /build/bin/python .ci/sbom.py image --python /base/python.json \
+        --debian /base/status --os-release /base/os-release >/project/share/sbom.cdx.json
 
 FROM ${BASE}
 ARG VERSION=unknown

@@ -29,9 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--settle",
         type=float,
-        default=3,
+        default=1,
         metavar="SECONDS",
         help="how long nothing may change where the chart was applied",
+    )
+    parser.addoption(
+        "--every-preset", action="store_true", help="apply each of the chart's each way"
     )
     parser.addoption("--helm", type=Path, help="render the chart with this Helm alone")
 

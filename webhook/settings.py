@@ -282,6 +282,9 @@ class CompanionSettings(Readable):
     health_bind: str = option("0.0.0.0:9090", BIND)
     """Address of the plain listener with `/healthz`, `/readyz` and `/metrics`; `[::]`
     takes both families."""
+    status_page: Switch = Switch.OFF
+    """Whether the listener shows the status to everybody who reaches it, at `/`: names
+    of namespaces, keys and pods, and no value."""
     watch_seconds: float = option(40.0, within(1, 3600))
     """How long a watch lives. Its connection's silent death is noticed 5 s after that
     at the latest; each end costs the API server one request."""

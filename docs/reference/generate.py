@@ -7,14 +7,16 @@ import ast
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise, takewhile
 from pathlib import Path
+from textwrap import fill
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -24,6 +26,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.lab.versions import tried
 from webhook import __version__
+from webhook.cli.doctor_view import DoctorDocument
 from webhook.cli.explanation import ExplainReason
 from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
@@ -38,6 +41,8 @@ from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.status import StatusReason
 from webhook.companion.watches import WatchReason
+from webhook.doctor.check import Check
+from webhook.doctor.registry import CLUSTER, NAMESPACE, PREFLIGHT, PROBE
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
 from webhook.injection.reasons import InjectionReason, Rejection
@@ -61,8 +66,11 @@ DOCS = "https://github.com/michelangelo-ai/tracking-injector/blob/main/docs"
 def pages() -> dict[str, str]:
     """Each generated page by its file's name."""
     return {
+        "alerts.md": _alerts((CHART / "files" / "alerts.yaml").read_text("utf-8")),
+        "checks.md": _checks(),
         "cli.md": _command_line(),
         "compatibility.md": _compatibility(),
+        "doctor.schema.json": _schema(DoctorDocument),
         "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
@@ -79,6 +87,32 @@ def pages() -> dict[str, str]:
         ),
         "version.schema.json": _schema(VersionDocument),
     }
+
+
+_LABEL_IN_TEXT = re.compile(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}")
+
+
+def _alerts(text: str) -> str:
+    """A section for each alert, under the name that its `runbook_url` ends with."""
+    sections = []
+    for alert in yaml.safe_load(text)["alerts"]:
+        summary, description = (
+            _LABEL_IN_TEXT.sub(lambda label: label[1].upper(), alert[part])
+            for part in ("summary", "description")
+        )
+        severity = alert["severity"]
+        lasting = f", after {alert['for']}" if "for" in alert else ""
+        expression = re.sub(r"\$OWN(, )?", "", alert["expr"]).replace("{}", "")
+        sections.append(
+            f"## {alert['alert']}\n\n"
+            f"{fill(f'**{summary}** ({severity}{lasting})', 118)}\n\n"
+            f"{fill(description, 118)}\n\n```text\n{expression}\n```\n"
+        )
+    return (
+        "# Alerts\n\nWhat `metrics.prometheusRule.enabled` installs, what each means "
+        "and what to do. Expressions leave out the release's\nnamespace; words in "
+        "capitals follow from the [values](values.md).\n\n" + "\n".join(sections)
+    )
 
 
 def _read(path: Path) -> str:
@@ -103,6 +137,29 @@ def _command_line() -> str:
     return (
         "# Command line\n\nWhat `--help` says, of each command. As "
         "`kubectl-tracking` on the path, the program is `kubectl tracking` as well.\n\n"
+        "What `-o json` prints is described by JSON Schemas: of "
+        "[`status`](status.schema.json) and the companion's [report](report.schema"
+        ".json) in it, of [`status --all-contexts`](fleet.schema.json) and of "
+        "[`version`](version.schema.json). New fields may come; none changes its "
+        "meaning without a new `schema` number.\n\n" + "\n".join(sections)
+    )
+
+
+def _checks() -> str:
+    sections = [
+        f"## {title}\n\n"
+        + "\n".join(_check(one) for checks in groups.values() for one in checks)
+        for title, groups in (
+            ("Before an install, `--pre`", PREFLIGHT),
+            ("Of the installation", CLUSTER),
+            ("Of each compute namespace", NAMESPACE),
+            ("From inside of a pod, `--probe`", PROBE),
+        )
+    ]
+    return (
+        "# Checks\n\nWhat `kubectl tracking doctor` examines, in the order of causes: "
+        "what comes first among the failures\nis what to mend first. The faults "
+        "that it was tried on are in [their own table](faults.md).\n\n"
         + "\n".join(sections)
     )
 
@@ -118,6 +175,16 @@ def _compatibility() -> str:
         "pods bear the labels and\nthe start command of 1.6, by which they are "
         "recognized.\n"
     )
+
+
+def _check(check: Check[Any]) -> str:
+    """Return a check's section; its heading is what `see:` links to."""
+    said = f"{check.outcome.symbol} {check.sentence}"
+    holds = f"In order: {check.title}."
+    if check.after:
+        holds += f" Not examined after `{'`, `'.join(check.after)}`."
+    paragraphs = "\n\n".join(textwrap.fill(one, 118) for one in (said, holds))
+    return f"### {check.code}\n\n{paragraphs}\n\n```console\n{check.remedy}\n```\n"
 
 
 def _help(context: click.Context, command: click.Command) -> str:

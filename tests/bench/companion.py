@@ -5,8 +5,9 @@
 Prints one JSON object, with a list for each part. `scale`: how long until every mirror
 is in place and after a change of the source, the requests that took, memory, and how
 long a change and a label take to reach a mirror. `pods`: memory of an auditor that
-follows task pods. `idle`: requests in ten minutes in which nothing changes. Requests
-are the API server's own record of what the companion's account asked, watches apart.
+follows task pods. `idle`: requests in ten minutes in which nothing changes; the exit
+code is 1 if there was any but one for each renewal of the Lease. Requests are the API
+server's own record of what the companion's account asked, watches apart.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from tests.bench.companion_world import World, in_parallel, task_pod, world
+from tests.bench.companion_world import Asked, World, in_parallel, task_pod, world
 from tests.cluster.release import (
     CANARY,
     Release,
@@ -43,9 +44,14 @@ def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def share(asked: Counter[str], count: int) -> float:
+def share(asked: Counter[Asked], count: int) -> float:
     """Requests per mirror; renewing the Lease costs the same for any number."""
-    return round((asked.total() - asked["leases"]) / count, 2)
+    return round((asked.total() - about_the_lease(asked)) / count, 2)
+
+
+def about_the_lease(asked: Counter[Asked]) -> int:
+    """How many of the requests were about the Lease."""
+    return sum(n for one, n in asked.items() if one.resource == "leases")
 
 
 def scale(counts: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -191,14 +197,23 @@ def idle(count: int, seconds: float) -> Iterator[dict[str, Any]]:
             say(f"{seconds:.0f} s in which nothing changes")
             time.sleep(seconds)
             asked = one.requests()
+            lease = about_the_lease(asked)
             yield {
                 "namespaces": count,
                 "idle_seconds": seconds,
-                "requests": asked.total() - asked["leases"],
-                "lease_requests": asked["leases"],
+                "requests": asked.total() - lease,
+                "lease_requests": lease,
+                "lease_renewals": asked[Asked("patch", "leases")],
                 "cpu_seconds": round(running.cpu() - before, 2),
                 **memory(running),
             }
+
+
+def is_idle(row: dict[str, Any]) -> bool:
+    """Whether only the Lease was asked about, and only to renew it every 2 seconds."""
+    renewed: int = row["lease_renewals"]
+    often = row["idle_seconds"] / 3 < renewed <= row["idle_seconds"] / 2 + 1
+    return often and (row["requests"], row["lease_requests"]) == (0, renewed)
 
 
 def numbers(text: str) -> list[int]:
@@ -227,6 +242,9 @@ def main() -> None:
             say(json.dumps(row))
             found[part].append(row)
     sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+    if not all(map(is_idle, found.get("idle", ()))):
+        sys.exit("it was not idle: more was asked than to renew the Lease")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from tests.cluster.release import COMPANION, MIRROR, Release, eventually
 from tests.lab.build import Toolbox
@@ -38,6 +38,13 @@ rules:
 """
 
 
+class Asked(NamedTuple):
+    """A request as the API server records it; discovery has no resource."""
+
+    verb: str
+    resource: str
+
+
 class World:
     """A control plane with a release, which records what the companion asks."""
 
@@ -48,14 +55,16 @@ class World:
         self._record = record
         self._read = 0
 
-    def requests(self) -> Counter[str]:
-        """What was asked since the last call, by resource."""
+    def requests(self) -> Counter[Asked]:
+        """What was asked since the last call."""
         with self._record.open("rb") as lines:
             lines.seek(self._read)
             found = [json.loads(line) for line in lines]
             self._read = lines.tell()
-        asked = [one.get("objectRef") or {"resource": "discovery"} for one in found]
-        return Counter(one["resource"] for one in asked)
+        return Counter(
+            Asked(one["verb"], (one.get("objectRef") or {}).get("resource", ""))
+            for one in found
+        )
 
     def grow(self, count: int) -> None:
         """Makes and labels more namespaces; takes the mirrors of all away."""

@@ -25,7 +25,7 @@ from typing import Any
 from tests.bench.measure import held, load, memory_mib, write_bodies
 from tests.server.pairs import PemPair, issue
 from tests.server.process import Client, Server, serving
-from tests.server.test_abuse import MEMORY_MIB, WORST, generated
+from tests.server.test_abuse import MEMORY_MIB, WORST
 
 REPLACEMENTS = 200
 SOAK_REQUESTS = 3_000_000
@@ -299,49 +299,9 @@ def large(tools: Path) -> Result:
     ]
 
 
-@contextlib.contextmanager
-def memory_of(limit_mib: int) -> Iterator[Callable[[], int]]:
-    """Start processes in a cgroup of that size, as root; yields its count of kills."""
-    old = Path("/sys/fs/cgroup/memory")  # the first version of cgroups has it apart
-    root = old if old.is_dir() else Path("/sys/fs/cgroup")
-    group, limit = root / f"endurance-{os.getpid()}", str(limit_mib << 20)
-    group.mkdir()
-    name = "memory.limit_in_bytes" if old.is_dir() else "memory.max"
-    (group / name).write_text(limit)
-    events = group / ("memory.oom_control" if old.is_dir() else "memory.events")
-    (group / "cgroup.procs").write_text(str(os.getpid()))
-
-    def kills() -> int:
-        (root / "cgroup.procs").write_text(str(os.getpid()))
-        lines = dict(line.split() for line in events.read_text().splitlines())
-        return int(lines["oom_kill"])
-
-    try:
-        yield kills
-    finally:
-        kills()
-        group.rmdir()
-
-
-def bodies(tools: Path) -> Result:
-    """The worst bodies, and 500 by chance, in a cgroup of half the chart's limit."""
-    del tools
-    statuses: dict[int, int] = {}
-    with memory_of(MEMORY_MIB) as kills, one_server(issue()) as (server, _):
-        kills()  # the server stays in there, and we leave
-        worker = server.worker()
-        for body in (*WORST.values(), *generated(500)):
-            with server.client() as client:
-                status = client.mutate(body).status
-            statuses[status] = statuses.get(status, 0) + 1
-        killed, same = kills(), worker == server.worker()
-    return {"statuses": statuses, "killed": killed}, same and not killed
-
-
 SCENARIOS: dict[str, Callable[[Path], Result]] = {
     "attack": attack,
     "large": large,
-    "bodies": bodies,
     "killed": killed,
     "rolling": rolling,
     "idle": idle,

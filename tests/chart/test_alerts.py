@@ -7,11 +7,14 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.chart.rendering import NAMESPACE, RELEASE, Chart
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Chart
 from tests.lab.build import Toolbox
 from webhook.companion.audit import AuditReason
 from webhook.egress.reasons import EgressReason
 from webhook.mirror.reasons import MirrorReason
+
+Texts = str | tuple[str, ...]
+"""One series or its values, or several."""
 
 DAY: Final = 86400
 HOURS: Final = 3
@@ -42,6 +45,16 @@ _STARTED: Final = (
     f'tracking_injector_companion_process_start_time_seconds{{{_OWN},pod="a"}}'
 )
 _DROPPED: Final = f"tracking_injector_companion_events_dropped_total{{{_OWN}}}"
+_ORPHANS: Final = f"tracking_injector_companion_egress_shadow_orphans{{{_OWN}}}"
+_RECONCILES: Final = (
+    f"tracking_injector_companion_reconcile_total"
+    f'{{{_OWN},controller="mirrors",result="%s"}}'
+)
+_EVICTED: Final = f"tracking_injector_evicted_connections_total{{{_OWN}}}"
+_LINES: Final = f"tracking_injector_log_lines_dropped_total{{{_OWN}}}"
+_IN_FLIGHT: Final = f'tracking_injector_requests_in_flight{{{_OWN},pod="w"}}'
+_HANDSHAKES: Final = f'tracking_injector_handshakes_total{{{_OWN},result="%s"}}'
+_PROCESS: Final = f'process_start_time_seconds{{{_OWN},pod="%s"}}'
 _ERRORS: Final = f"tracking_injector_internal_errors_total{{{_OWN}}}"
 
 
@@ -76,12 +89,40 @@ def egress(reason: str) -> str:
     return f'{name}{{{_OWN},mode="additive",reason="{reason}"}}'
 
 
+def finding(reason: str) -> str:
+    """Namespaces for which something is to be known."""
+    name = "tracking_injector_companion_egress_findings"
+    return f'{name}{{{_OWN},reason="{reason}"}}'
+
+
+ADVICE: Final = {
+    EgressReason.DATABASE_URI: "how it is configured, and it works",
+    EgressReason.LEGACY_TRACKER: "it works until its end",
+    EgressReason.ROTATING_ADDRESSES: "all addresses are permitted; Truncated alerts",
+    EgressReason.NODE_ADDRESS: "of Cilium alone; elsewhere nothing is amiss",
+    EgressReason.TLS_NAME_MISMATCH: "the tracker may have a certificate for it",
+    EgressReason.ENFORCEMENT_UNKNOWN: "nobody can tell, for as long as the cluster is",
+    EgressReason.STORE_HOST_NEEDED: "most tasks write no files",
+}
+"""Findings that nobody is to be woken for, and why; `status` tells them."""
+OF_NAMESPACES: Final = {
+    EgressReason.UNRESOLVED,
+    EgressReason.PORT_MISMATCH,
+    EgressReason.MALFORMED_URI,
+    EgressReason.HOST_NEEDED,
+    EgressReason.KEYS_UNKNOWN,
+    EgressReason.BASELINE_MISSING,
+    EgressReason.WRITE_REFUSED,
+}
+"""Findings that are the reason of their namespace, which alerts as such."""
+
+
 def watch(metric: str, name: str) -> str:
     """What a metric says of a watch."""
     return f'tracking_injector_companion_{metric}{{{_OWN},watch="{name}"}}'
 
 
-CASES: Final = {
+CASES: Final[dict[str, list[tuple[Texts, Texts, bool]]]] = {
     "TrackingInjectorMirrorsNotInOrder": [
         (namespaces(one), constant(1), not one.is_in_order)
         for one in MirrorReason
@@ -95,6 +136,45 @@ CASES: Final = {
         (egress(one), constant(1), not one.is_in_order)
         for one in EgressReason
         if one is not EgressReason.WRITE_REFUSED  # has an alert of its own
+    ],
+    "TrackingInjectorEgressFindings": [
+        (
+            finding(one),
+            constant(1),
+            not (one.is_in_order or one in ADVICE or one in OF_NAMESPACES),
+        )
+        for one in EgressReason
+    ],
+    "TrackingInjectorShadowOrphans": [
+        (_ORPHANS, constant(1), True),
+        (_ORPHANS, constant(0), False),
+    ],
+    "TrackingInjectorReconcilesFail": [
+        (_RECONCILES % "error", rising(1), True),
+        (_RECONCILES % "error", constant(7), False),
+        (_RECONCILES % "success", rising(1), False),
+    ],
+    "TrackingInjectorWebhookRestarts": [
+        ((_PROCESS % "w", _IN_FLIGHT), (rising(60), constant(0)), True),
+        ((_PROCESS % "another", _IN_FLIGHT), (rising(60), constant(0)), False),
+        ((_PROCESS % "w", _IN_FLIGHT), (constant(7), constant(0)), False),
+    ],
+    "TrackingInjectorLogLinesDropped": [
+        (_LINES, rising(1), True),
+        (_LINES, constant(7), False),
+    ],
+    "TrackingInjectorConnectionsEvicted": [
+        (_EVICTED, rising(1), True),
+        (_EVICTED, constant(7), False),
+    ],
+    "TrackingInjectorNoWebhook": [
+        ("up", constant(1), True),
+        (_IN_FLIGHT, constant(0), False),
+    ],
+    "TrackingInjectorHandshakesRefused": [
+        (_HANDSHAKES % "certificate-refused", rising(1), True),
+        (_HANDSHAKES % "certificate-refused", constant(7), False),
+        (_HANDSHAKES % "not-tls", rising(1), False),
     ],
     "TrackingInjectorUnreadableObjects": [
         (watch("unreadable_objects", "services *"), constant(1), True),
@@ -197,6 +277,43 @@ def test_prometheus_takes_the_rules(toolbox: Toolbox, rules: Path) -> None:
     assert f"{len(CASES)} rules found" in said
 
 
+def test_every_alert_says_what_it_means_and_what_to_do(rules: Path) -> None:
+    """In a line, in some sentences, and on a page that has a section of its name."""
+    (group,) = yaml.safe_load(rules.read_text("utf-8"))["groups"]
+    page = (CHART.parents[1] / "docs" / "reference" / "alerts.md").read_text("utf-8")
+    sections = {line[3:].lower() for line in page.splitlines() if line[:3] == "## "}
+    for rule in group["rules"]:
+        notes = rule["annotations"]
+        url, _, anchor = notes["runbook_url"].partition("#")
+        assert url.endswith("/docs/reference/alerts.md")
+        assert anchor in sections
+        assert len(notes["summary"]) < 150
+        assert len(notes["description"]) > 60
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert "$" not in rule["expr"], "a word without a meaning"
+
+
+def test_an_alert_that_cannot_fire_rightly_is_left_out(chart: Chart) -> None:
+    """Of certificates that somebody else makes, only their end is watched."""
+    rendered = chart.render(
+        {
+            "metrics": {"prometheusRule": {"enabled": True}},
+            "certificates": {
+                "mode": "certManager",
+                "certManager": {"issuerName": "a"},
+            },
+        }
+    )
+    (group,) = rendered.one("PrometheusRule", RELEASE)["spec"]["groups"]
+    left_out = CASES.keys() - {rule["alert"] for rule in group["rules"]}
+
+    assert left_out == {
+        "TrackingInjectorRotationStuck",
+        "TrackingInjectorRotationOverdue",
+        "TrackingInjectorCertificatesHindered",
+    }
+
+
 def test_alerts_fire_when_they_should_and_only_then(
     toolbox: Toolbox, rules: Path
 ) -> None:
@@ -213,14 +330,18 @@ def test_alerts_fire_when_they_should_and_only_then(
     assert "SUCCESS" in promtool(toolbox, "test", "rules", path)
 
 
-def scenario(alert: str, series: str, values: str, *, fires: bool) -> dict[str, Any]:
+def scenario(
+    alert: str, series: Texts, values: Texts, *, fires: bool
+) -> dict[str, Any]:
     """A test of promtool: the series, and how many alerts of that name fire."""
+    several = (series, values) if isinstance(series, tuple) else ((series,), (values,))
+    given = zip(*several, strict=True)
     expression = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})'
     samples = [{"labels": "{}", "value": 1}] if fires else []
     return {
         "name": f"{alert} at {series} {values}",
         "interval": "1m",
-        "input_series": [{"series": series, "values": values}],
+        "input_series": [{"series": one, "values": text} for one, text in given],
         "promql_expr_test": [
             {"expr": expression, "eval_time": f"{HOURS}h", "exp_samples": samples}
         ],

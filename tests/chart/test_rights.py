@@ -1,9 +1,14 @@
 """What the accounts may do, and no more."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from tests.chart.rendering import CHART, RELEASE, Chart, Rendered
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Chart, Rendered
+from webhook.cli.doctor_preflight import install_rights
+from webhook.doctor.rights import Right, RightsScope, companion_rights
 from webhook.egress.engines.detect import CONTROLS
+from webhook.egress.mode import EgressMode
 
 COMPANION = f"{RELEASE}-companion"
 
@@ -138,3 +143,53 @@ def test_metrics_are_closed_unless_somebody_is_named(chart: Chart) -> None:
     prometheus = [{"namespaceSelector": {"matchLabels": {"a": "monitoring"}}}]
     assert peers() == []
     assert peers(metricsFrom=prometheus) == [prometheus, prometheus]
+
+
+def test_doctor_asks_for_rights_that_the_chart_gives(chart: Chart) -> None:
+    """Each of them, and as they are named: others would be false alarms."""
+    for mode in EgressMode:
+        baseline = {"peers": "injected", "apiServer": [], "storage": []}
+        egress: dict[str, object] = {"mode": mode.value}
+        if mode is EgressMode.ISOLATE:
+            egress["baseline"] = baseline | {"michelangelo": []}
+        rendered = chart.render({"egress": egress})
+        scope = RightsScope(
+            home=NAMESPACE,
+            release=RELEASE,
+            issues=True,
+            tls_secret=f"{RELEASE}-tls",
+            audits=True,
+            egress=mode,
+            namespace="ray",
+        )
+        rules = rendered.rules()
+        refused = [
+            str(right)
+            for right in companion_rights(scope)
+            if not any(gives(rule, right) for rule in rules)
+        ]
+
+        assert refused == []
+
+
+def gives(rule: Mapping[str, Any], right: Right) -> bool:
+    """Whether a rule of a role gives a right."""
+    return (
+        right.verb in rule["verbs"]
+        and right.group in rule["apiGroups"]
+        and right.resource in rule["resources"]
+        and (not rule.get("resourceNames") or right.name in rule["resourceNames"])
+    )
+
+
+def test_an_install_takes_the_rights_that_preflight_asks_for(default: Rendered) -> None:
+    """Of every kind that the chart makes."""
+    asked = {right.resource for right in install_rights(NAMESPACE)}
+    made = {
+        f"{one['kind'].lower().removesuffix('y')}ies"
+        if one["kind"].endswith("cy")
+        else f"{one['kind'].lower()}s"
+        for one in default.manifests
+    }
+
+    assert made - {"pods"} <= asked

@@ -20,7 +20,6 @@ from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Interests, build_caches
 from webhook.companion.controller import Context, Controller
 from webhook.companion.dns_controller import DnsController
-from webhook.companion.dns_store import DnsStore
 from webhook.companion.egress.controller import EgressController, EgressResult
 from webhook.companion.egress.engine_detection import EngineDetector
 from webhook.companion.egress.planner import EgressSources
@@ -82,7 +81,7 @@ def main(kubeconfig: str, home: str) -> None:
         context,
         dns_queue,
         look_up,
-        DnsStore(context, ObjectKey(home, options.dns_cache)),
+        ObjectKey(home, options.dns_cache),
         limits=options.limits,
         jitter=lambda: 0.0,
     )

@@ -36,7 +36,7 @@ RIGHTS: tuple[Question, ...] = (
     ("list watch", "", "configmaps", HOME, "uri"),
     ("get list watch patch", "", "secrets", HOME, f"{NAME}-tls"),
     ("get list watch patch", "", "secrets", HOME, f"{NAME}-tls-state"),
-    ("list watch", "discovery.k8s.io", "endpointslices", HOME, ""),
+    ("list", "discovery.k8s.io", "endpointslices", HOME, ""),
     ("list watch patch", "", "configmaps", HOME, f"{NAME}-status"),
     ("get patch", "", "configmaps", HOME, f"{NAME}-addresses"),
     ("get patch", "coordination.k8s.io", "leases", HOME, COMPANION),

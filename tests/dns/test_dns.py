@@ -318,6 +318,15 @@ def test_what_leads_to_services_is_not_looked_up() -> None:
     assert conf.beyond("cluster.local") == Search(("corp.example",), 5)
 
 
+@pytest.mark.parametrize("word", ["search", "domain"])
+def test_a_domain_that_dns_cannot_carry_is_left_out(word: str) -> None:
+    """API servers take one with a label of 64 characters, and no name is in it."""
+    conf = f"nameserver 10.0.0.10\n{word} {'a' * 64}.example corp.example\n"
+    domains = read_resolv_conf(conf).search.domains
+
+    assert domains == (("corp.example",) if word == "search" else ())
+
+
 def test_without_options_one_dot_makes_a_name_whole() -> None:
     """As resolv.conf(5) has it."""
     search = read_resolv_conf("search a.example\nnameserver 10.0.0.10\n").search

@@ -28,6 +28,7 @@ TASKS: Final = Path(__file__).with_name("tasks")
 MICHELANGELO: Final = (
     Path(__file__).parents[1] / "cluster" / "data" / "michelangelo-ray-cluster.yaml"
 )
+SAMPLES: Final = Path(__file__).parents[2] / "docs" / "samples"
 SMALL: Final = {
     "requests": {"cpu": "50m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "2Gi"},
@@ -75,25 +76,13 @@ def spark(installation: Installation, tracking: TrackingServer) -> Iterator[str]
         *("create", "rolebinding", "spark", "--clusterrole=edit", "-n", namespace),
         f"--serviceaccount={namespace}:default",
     )
-    mount = "spark.kubernetes.driver.volumes.hostPath.tasks"
     submission = Spark.find(plane.toolbox).submit(
         plane,
         "task",
         namespace=namespace,
         mode="cluster",
         program="local:///tasks/spark_task.py",
-        conf={
-            "spark.kubernetes.container.image": task_image.NAME,
-            "spark.executor.instances": "1",
-            "spark.driver.memory": "512m",
-            "spark.executor.memory": "512m",
-            "spark.kubernetes.driver.request.cores": "100m",
-            "spark.kubernetes.executor.request.cores": "100m",
-            "spark.pyspark.python": "python3",
-            "spark.pyspark.driver.python": "python3",
-            f"{mount}.mount.path": "/tasks",
-            f"{mount}.options.path": str(TASKS),
-        },
+        conf=spark_settings(TASKS),
     )
     wait_for("the submission", lambda: not submission.running, seconds=PATIENCE)
     submission.stop()
@@ -142,6 +131,53 @@ def test_a_ray_task_logs_a_metric(
     assert [{"loss": 0.5}] == tracking.runs("ray")
 
 
+def test_the_guides_check_passes_on_every_node_of_a_ray_cluster(
+    installation: Installation, ray: str
+) -> None:
+    """The program of the sample, on the head and on the worker."""
+    head = only(installation, ray, "ray.io/node-type=head")
+    printed = installation.node.plane.kubectl(
+        *("exec", "-i", "-n", ray, head, "--", "python3", "-"), stdin=check("ray")
+    )
+
+    assert 2 == printed.count(": TRACKING_URI is set")
+    assert TRACKING_URI not in printed
+
+
+def test_the_guides_check_passes_in_a_spark_application(
+    installation: Installation, tracking: TrackingServer, tmp_path: Path
+) -> None:
+    """The program of the sample, in a driver and an executor."""
+    plane = installation.node.plane
+    namespace = installation.compute_namespace("spark-check")
+    plane.kubectl(
+        *("create", "rolebinding", "spark", "--clusterrole=edit", "-n", namespace),
+        f"--serviceaccount={namespace}:default",
+    )
+    (tmp_path / "check.py").write_text(check("spark"), "utf-8")
+    submission = Spark.find(plane.toolbox).submit(
+        plane,
+        "check",
+        namespace=namespace,
+        mode="cluster",
+        program="local:///tasks/check.py",
+        conf=spark_settings(tmp_path),
+    )
+    wait_for("the submission", lambda: not submission.running, seconds=PATIENCE)
+    submission.stop()
+    driver = only(installation, namespace, "spark-role=driver")
+    await_pod(
+        installation.node,
+        namespace,
+        driver,
+        lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"),
+    )
+    printed = plane.kubectl("logs", "-n", namespace, driver)
+
+    assert 2 <= printed.count(": TRACKING_URI is set"), printed
+    assert TRACKING_URI not in printed
+
+
 @pytest.mark.parametrize("role", ["driver", "executor"])
 def test_a_spark_pod_sees_the_tracking_uri(
     installation: Installation, spark: str, role: str
@@ -159,6 +195,31 @@ def test_a_spark_program_logs_a_metric(
     wait_for("the run", lambda: bool(recorded(tracking)), seconds=PATIENCE)
 
     assert [{"loss": 0.25, "executor_uri": TRACKING_URI}] == tracking.runs("spark")
+
+
+def check(engine: str) -> str:
+    """The program of the guide's check, as the documentation's sample has it."""
+    text = (SAMPLES / f"check-tracking-config-{engine}.yaml").read_text("utf-8")
+    config, *_ = yaml.safe_load_all(text)
+    program: str = config["data"]["check.py"]
+    return program
+
+
+def spark_settings(folder: Path) -> dict[str, str]:
+    """Settings of a small application whose driver has this folder as /tasks."""
+    mount = "spark.kubernetes.driver.volumes.hostPath.tasks"
+    return {
+        "spark.kubernetes.container.image": task_image.NAME,
+        "spark.executor.instances": "1",
+        "spark.driver.memory": "512m",
+        "spark.executor.memory": "512m",
+        "spark.kubernetes.driver.request.cores": "100m",
+        "spark.kubernetes.executor.request.cores": "100m",
+        "spark.pyspark.python": "python3",
+        "spark.pyspark.driver.python": "python3",
+        f"{mount}.mount.path": "/tasks",
+        f"{mount}.options.path": str(folder),
+    }
 
 
 def recorded(tracking: TrackingServer) -> bool:

@@ -309,9 +309,15 @@ class FakeCluster:
             raise Conflict(f"{kind.plural} {key}: written in between")
         owned = self._owned.get((kind, metadata.uid(current)), {})
         theirs = {m: p for m, p in owned.items() if m != me}
-        changes = {
-            p for p in mine if ownership.read(current, p) != ownership.read(applied, p)
-        }
+        try:
+            changes = {
+                p
+                for p in mine
+                if ownership.read(current, p) != ownership.read(applied, p)
+            }
+        except (TypeError, AttributeError):
+            # No API server could have stored it, so none says how to merge with it.
+            raise Invalid(f"{kind.plural} {key}: what is there is odd") from None
         taken = {p for paths in theirs.values() for p in paths} & changes
         if taken and not force:
             raise Conflict(f"{kind.plural} {key}: another manager owns {sorted(taken)}")
@@ -529,9 +535,11 @@ class FakeKubeClient:
         with self._admitted("merge", kind, metadata.key(body)):
             return self._cluster.patch(kind, body, self._manager)
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
-        """Creates, exclusively."""
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
+        """Creates, exclusively; in a dry run, only says what it would be."""
         with self._admitted("create", kind, metadata.key(body)):
+            if dry_run:
+                return copied(body)
             return self._cluster.create(kind, body, self._manager)
 
     def delete(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(holds: Callable[[], object], seconds: float = 5.0) -> bool:
     """Return whether it comes to hold."""
     until = time.monotonic() + seconds
     while not holds():

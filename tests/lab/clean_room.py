@@ -73,7 +73,8 @@ def visit(toolbox: Toolbox, *, say: Say) -> None:
     """
     with Draft(toolbox.cache / "clean-room-visit") as draft:
         root = draft / "root"
-        shutil.copytree(_room(toolbox, say=say), root, symlinks=True)
+        # It has devices, which Python would read instead of copying.
+        subprocess.run(["cp", "-a", _room(toolbox, say=say), root], check=True)
         _furnish(root, toolbox.environ)
         named = [
             package

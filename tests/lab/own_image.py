@@ -8,6 +8,7 @@ the lab's cache, and so are buildah's layers, so that a change of code costs sec
 import hashlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from webhook import __version__
 
 REPOSITORY: Final = "lab.local/tracking-injector"
 TAG: Final = "lab"
+EPOCH: Final = 315532800
+"""The time of every file in an image that is built twice: that of the Dockerfile."""
 
 _PROJECT: Final = Path(__file__).parents[2]
 _SUITE: Final = "trixie"
@@ -35,19 +38,37 @@ def build(toolbox: Toolbox, *, say: Say) -> None:
     Raises:
         LabError: If a part fails.
     """
+    target = archive(toolbox)
+    target.unlink(missing_ok=True)
+    name = f"{REPOSITORY}:{TAG}"
+    _bud(toolbox, "--layers", "--tag", name, say=say)
+    _run([*_buildah(toolbox), "push", name, f"oci-archive:{target}:{name}"])
+
+
+def rebuilt(toolbox: Toolbox, *, say: Say) -> str:
+    """Build it from nothing, as a release is built, and return its digest.
+
+    Raises:
+        LabError: If a part fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "id")
+        how = ("--no-cache", f"--timestamp={EPOCH}", f"--iidfile={written}")
+        _bud(toolbox, *how, say=say)
+        identity = written.read_text("ascii").strip()
+    _run([*_buildah(toolbox), "rmi", identity])
+    return identity
+
+
+def _bud(toolbox: Toolbox, *how: str, say: Say) -> None:
     bases = [
         f"--build-arg={name}={_build_base(toolbox, name, base, say=say)}"
         for name, base in (("BUILD_BASE", _BUILD_BASE), ("BASE", _BASE))
     ]
-    buildah = _buildah(toolbox)
-    target = archive(toolbox)
-    target.unlink(missing_ok=True)
     run_long(
         [
-            *(*buildah, "bud", "--layers", "--isolation=chroot", "--pull=never"),
-            *bases,
-            f"--build-arg=VERSION={__version__}",
-            *("--tag", f"{REPOSITORY}:{TAG}", str(_PROJECT)),
+            *(*_buildah(toolbox), "bud", "--isolation=chroot", "--pull=never"),
+            *(*bases, f"--build-arg=VERSION={__version__}", *how, str(_PROJECT)),
         ],
         what="the product's image",
         unit="lines from buildah",
@@ -55,8 +76,6 @@ def build(toolbox: Toolbox, *, say: Say) -> None:
         env=toolbox.environ,
         say=say,
     )
-    name = f"{REPOSITORY}:{TAG}"
-    _run([*buildah, "push", name, f"oci-archive:{target}:{name}"])
 
 
 def archive(toolbox: Toolbox) -> Path:

@@ -19,8 +19,8 @@ from webhook.egress.services import Service, ServiceIndex
 from webhook.egress.shadow import isolating, shadows
 from webhook.injection.names import INJECTED_LABEL, INJECTED_TRUE
 
-_NAMESERVER = "10.0.0.10"
-_CLUSTER_IP = "10.0.0.20"
+NAMESERVER = "10.0.0.10"
+CLUSTER_IP = "10.0.0.20"
 _DNS_LABELS = {"app": "x"}
 
 
@@ -70,21 +70,27 @@ def _some(*texts: str) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(st.sampled_from(texts), max_size=2, unique=True).map(tuple)
 
 
-def planned(world: World, wish: Wish) -> list[Json]:
-    """The policies that both namespaces get."""
+def needed(wish: Wish) -> tuple[list[Service], list[Destination]]:
+    """The operator's Services in namespace b, and what task pods dial."""
     ports = [(53, 53, "UDP"), (53, 53, "TCP")]
-    services = [_service("dns", _NAMESERVER, _DNS_LABELS, ports)]
+    services = [_service("dns", NAMESERVER, _DNS_LABELS, ports)]
     destinations = [Destination("t.example", 443, "TRACKING_URI")]
     destinations += [Destination(cidr, 8080, "hosts") for cidr in wish.ranges]
     if wish.selector is not None:
         services.append(
-            _service("tracker", _CLUSTER_IP, wish.selector, [(80, 8080, "TCP")])
+            _service("tracker", CLUSTER_IP, wish.selector, [(80, 8080, "TCP")])
         )
         alias = {"externalName": "tracker.b.svc.cluster.local"}
         meta = {"name": "alias", "namespace": "b"}
         services.append(Service.parse({"metadata": meta, "spec": alias}))
         port = 8080 if wish.dials_pods else 80
         destinations.append(Destination(wish.spelled, port, "TRACKING_URI"))
+    return services, destinations
+
+
+def planned(world: World, wish: Wish) -> list[Json]:
+    """The policies that both namespaces get."""
+    services, destinations = needed(wish)
     known = {"t.example": tuple(ip_address(a) for a in wish.resolved)}
     policies = world.read_policies()
     written = []
@@ -92,7 +98,7 @@ def planned(world: World, wish: Wish) -> list[Json]:
         own = [p for p in policies if p.namespace == name]
         catalog = ServiceIndex.of(services)
         reached = rules_for(
-            destinations, name, catalog, known, [ip_address(_NAMESERVER)]
+            destinations, name, catalog, known, [ip_address(NAMESERVER)]
         )
         made = shadows(name, isolating(own), reached.rules)
         written += [policy.manifest() for policy in made]
@@ -112,13 +118,13 @@ def _service(
 
 def outside(world: World, wish: Wish) -> Iterator[Json]:
     """What every injected pod must be able to reach outside of the cluster."""
-    yield from _to(world, [f"{_NAMESERVER}/32"], 53, "UDP")
-    yield from _to(world, [f"{_NAMESERVER}/32"], 53, "TCP")
+    yield from _to(world, [f"{NAMESERVER}/32"], 53, "UDP")
+    yield from _to(world, [f"{NAMESERVER}/32"], 53, "TCP")
     resolved = [f"{a}/{ip_address(a).max_prefixlen}" for a in wish.resolved]
     yield from _to(world, resolved, 443)
     yield from _to(world, list(wish.ranges), 8080)
     if wish.selector is not None and not wish.dials_pods:
-        yield from _to(world, [f"{_CLUSTER_IP}/32"], 80)
+        yield from _to(world, [f"{CLUSTER_IP}/32"], 80)
 
 
 def inside(world: World, wish: Wish) -> Iterator[Json]:

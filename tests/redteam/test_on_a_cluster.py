@@ -22,8 +22,9 @@ from tests.cluster.release import (
     eventually,
     tell,
 )
-from tests.lab.api import Api, ApiError, Object
+from tests.lab.api import Api, ApiError, Identity, Object
 from tests.lab.control_plane import ControlPlane
+from tests.lab.listing import versions
 from tests.redteam.attacks import ATTACKS, TENANT
 from webhook.cluster.metadata import key
 
@@ -69,6 +70,47 @@ def _release(own_plane: ControlPlane) -> Release:
         path("NetworkPolicy", VICTIM), {"metadata": {"name": "deny"}, "spec": deny}
     )
     return release
+
+
+@pytest.fixture(name="others_stay", autouse=True)
+def _others_stay(release: Release) -> Iterator[None]:
+    """After each case, everything is there unchanged but in the attacker's namespace.
+
+    What a test itself adds are namespaces of its own, and what is in them.
+    """
+    before = others(release)
+    yield
+    after = others(release)
+    assert {one: after.get(one) for one in before} == before
+    new = after.keys() - before.keys()
+    own = {one.partition(" /")[2] for one in new if one.startswith(_NAMESPACES)}
+    assert {one for one in new if place(one) not in own} == {
+        f"{_NAMESPACES}{name}" for name in own
+    }
+
+
+_NAMESPACES: Final = "/api/v1/namespaces /"
+
+
+def others(release: Release) -> dict[str, str]:
+    """Version of every object outside of the attacker's namespace.
+
+    Left out is what the companion at work reports, and the API server's own list of
+    the addresses that Services have.
+    """
+    reports = {f"{HOME}/{NAME}-{name}" for name in ("status", "addresses")}
+    return {
+        one: version
+        for one, version in versions(release.admin).items()
+        if place(one) != TENANT
+        and one.partition(" ")[2] not in reports
+        and "/ipaddresses " not in one
+    }
+
+
+def place(listed: str) -> str:
+    """The namespace of an object in a listing; empty without one."""
+    return listed.partition(" ")[2].partition("/")[0]
 
 
 @pytest.fixture(name="running")
@@ -321,3 +363,46 @@ def test_what_a_stolen_token_can_do(release: Release, thief: Api) -> None:
 
     assert key(made).name == MIRROR
     assert CANARY not in str(made)
+
+
+POD_OF_THE_WEBHOOK: Final[dict[str, Theft]] = {
+    "all Secrets": reads("/api/v1/secrets"),
+    "the sources": reads(f"{path('Secret', HOME)}/keys"),
+    "its own key pair by name": reads(f"{path('Secret', HOME)}/{NAME}-tls"),
+    "a mirror": reads(f"{path('Secret', VICTIM)}/{MIRROR}"),
+    "all pods": reads("/api/v1/pods"),
+    "all namespaces": reads("/api/v1/namespaces"),
+    "the report": reads(f"{path('ConfigMap', HOME)}/{NAME}-status"),
+    "its own configuration": reads(f"{HOOKS}/mutatingwebhookconfigurations/{NAME}"),
+    "a pod": creates(POD, VICTIM),
+    "a Secret": creates(secret("other"), VICTIM),
+    "a policy": creates(network_policy(), VICTIM),
+    "another address for itself": changes(
+        f"/apis/discovery.k8s.io/v1/namespaces/{HOME}/endpointslices/{NAME}", {}
+    ),
+    "a namespace's label": changes(f"/api/v1/namespaces/{PLAIN}", {}),
+    "the companion's account": asks_for_a_token(HOME, COMPANION),
+    "the companion's Lease": changes(
+        f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases/{COMPANION}", {}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", POD_OF_THE_WEBHOOK)
+@pytest.mark.parametrize("identity", ["nobody", "its account"])
+def test_a_stolen_webhook_pod_can_ask_for_nothing(
+    release: Release, name: str, identity: str
+) -> None:
+    """It has no token; were one made for its account, that one has no right."""
+    plane = release.plane
+    thief = (
+        plane.service_account(HOME, NAME)
+        if identity == "its account"
+        else Api(
+            plane.server, authority=plane.authority.certificate, identity=Identity()
+        )
+    )
+    with pytest.raises(ApiError) as caught:
+        POD_OF_THE_WEBHOOK[name](thief)
+
+    assert caught.value.code in {401, 403}, caught.value

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.fakes.cluster import Call
+from tests.fakes.ownership import copied
 from tests.scale import odd
 from tests.scale.live import Live, live, tell, until
 from tests.scale.odd import ODD, Json, Path, odd_objects
@@ -26,16 +28,26 @@ from webhook.cluster.resources import (
     RAY_CLUSTER,
     SECRET,
     SERVICE,
+    WEBHOOK_CONFIGURATION,
     ResourceType,
 )
+from webhook.cluster.workqueue import WorkQueue
 from webhook.companion import projections
 from webhook.companion.audit import AuditReason
 from webhook.companion.caches import Caches, EgressCaches
-from webhook.companion.dns_store import DnsStore
+from webhook.companion.certificates import controller as certificates
+from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.certificates.result import CertificateResult
+from webhook.companion.dns_controller import DnsController
 from webhook.companion.watches import WatchReason
-from webhook.egress.dns_cache import CACHE_FIELD
+from webhook.egress.dns_cache import (
+    CACHE_FIELD,
+    DnsAnswer,
+    DnsLimits,
+    DnsOutcome,
+)
 from webhook.egress.services import EndpointSlice, Service, node_addresses
-from webhook.injection.names import INJECT_LABEL
+from webhook.injection.names import CONTENT_LABEL, INJECT_LABEL
 from webhook.mirror.profile import SourceKind, SourceRef
 
 OTHERS: Final = tuple(f"other-{number}" for number in range(5))
@@ -361,6 +373,65 @@ def test_no_owner_keeps_a_pod_from_being_counted(one: Live) -> None:
     check_errors(one, bodies, 0)
 
 
+CERTIFICATES: Final = {
+    "configuration": (WEBHOOK_CONFIGURATION, ObjectKey("", NAME)),
+    "serving Secret": (SECRET, ObjectKey(HOME, f"{NAME}-tls")),
+    "state Secret": (SECRET, ObjectKey(HOME, f"{NAME}-tls-state")),
+}
+OURS: Final = (*NAMED, ("metadata", "labels", CONTENT_LABEL))
+
+
+@pytest.mark.parametrize("what", CERTIFICATES)
+def test_no_odd_certificate_object_is_an_error_of_our_own(one: Live, what: str) -> None:
+    """It is told of or written anew; once it is gone, nothing is in the way."""
+    kind, key = CERTIFICATES[what]
+    until("a certificate is known and served", lambda: not _conditions(one))
+    good = {each: _bare(one, *each) for each in CERTIFICATES.values()}
+    bodies = list(odd_objects(lambda _: good[kind, key], (("kind",), *OURS)))
+    progress, said = Progress(one), len(one.log.lines)
+    told: set[RotationReason] = set()
+    for number, body in enumerate(bodies):
+        before, asked = _certificates(one), len(one.cluster.calls)
+        one.cluster.put(kind, body)
+        until("it is read", partial(_is_read, one, Call("get", kind, key), asked))
+        until("it has a result", lambda known=before: _certificates(one) is not known)  # type: ignore[misc] # the default binds the loop's value
+        told.update(_conditions(one))
+        if number % BATCH == 0:
+            progress.check()
+    for (of, _), body in good.items():
+        one.cluster.put(of, body)
+    until("nothing is in the way any more", lambda: not _conditions(one), 10)
+    progress.check()
+    check_errors(one, bodies, said)
+    assert RotationReason.INTERNAL_ERROR not in told
+    for each, seconds in progress.worst.items():
+        tell(f"{what}, {len(bodies)} odd, told as {sorted(told)}: {each}", seconds)
+
+
+def _bare(one: Live, kind: ResourceType, key: ObjectKey) -> Json:
+    """An object as it is now, fit to be put there again."""
+    body = copied(one.stored(kind, key) or {}) | {"kind": kind.name}
+    del body["metadata"]["resourceVersion"]
+    return body
+
+
+def _certificates(one: Live) -> CertificateResult | None:
+    return one.companion.results.certificates.get(certificates.KEY)
+
+
+def _conditions(one: Live) -> Sequence[RotationReason]:
+    """What is in the way of the certificates; `StateMissing` before the first look."""
+    found = _certificates(one)
+    known = found.conditions if found and found.state.current else None
+    return (
+        [RotationReason.STATE_MISSING] if known is None else [c.reason for c in known]
+    )
+
+
+def _is_read(one: Live, call: Call, since: int) -> bool:
+    return call in one.cluster.calls[since:]
+
+
 def _counts(one: Live, missed: int) -> bool:
     found = one.companion.results.audits.get(ODD)
     return found is not None and found.counts[AuditReason.MISSED] == missed
@@ -368,10 +439,19 @@ def _counts(one: Live, missed: int) -> bool:
 
 def test_no_remembered_address_is_more_than_forgotten(one: Live) -> None:
     """What cannot be read counts as nothing, and is logged."""
-    store = DnsStore(one.companion.context, ObjectKey(HOME, ODD))
     meta = {"name": ODD, "namespace": HOME}
     for body in odd_objects(odd.addresses):
         body.pop("kind", None)
         data = {CACHE_FIELD: json.dumps(body)}
         one.cluster.put(CONFIG_MAP, {"metadata": meta, "data": data})
-        store.load()
+        dns = DnsController(
+            one.companion.context,
+            WorkQueue("dns"),
+            lambda _, now: DnsAnswer(now, DnsOutcome.TIMEOUT),
+            ObjectKey(HOME, ODD),
+            limits=DnsLimits(),
+            jitter=lambda: 0.0,
+        )
+        dns.set_names("ray", frozenset({"mlflow.example.org"}))
+        assert dns.reconcile("mlflow.example.org", one.now) is not None
+        assert dns.is_resolved(["mlflow.example.org"])

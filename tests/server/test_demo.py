@@ -104,7 +104,7 @@ def test_an_interrupt_leaves_nothing_behind(
 
     process.send_signal(number)
 
-    assert 1 == process.wait(PATIENCE)
+    assert 130 == process.wait(PATIENCE)
     assert (False, False) == (Path(f"/proc/{server}").exists(), folder.exists())
 
 

@@ -32,6 +32,7 @@ from webhook.injection.names import (
     TLS_SECRET_ANNOTATION,
 )
 from webhook.settings import CompanionSettings, Issuer
+from webhook.uri import MalformedUriError, canonical_host
 
 _MANAGER: Final = f"{FIELD_MANAGER}-certs"
 """Not the companion's: an apply in its name would drop the content it owns."""
@@ -235,6 +236,10 @@ def _leaf(site: ReleaseCertificates) -> Root | None:
 
 def _address(text: str) -> ReplicaAddress:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
-        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--connect")
-    return ReplicaAddress(host.strip("[]"), int(port))
+    try:
+        known = canonical_host(host.removeprefix("[").removesuffix("]"))
+    except MalformedUriError:
+        known = ""
+    if not known or not port.isdecimal():
+        raise click.BadParameter("it is not HOST:PORT", param_hint="--connect")
+    return ReplicaAddress(known, int(port))

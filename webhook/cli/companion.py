@@ -24,12 +24,14 @@ from webhook.companion.cleanup import (
     is_helm_release,
 )
 from webhook.companion.health_server import HealthServer, pages
+from webhook.companion.observation.release import ReleaseName
+from webhook.companion.page.server import PATH, StatusPage
 from webhook.companion.report import is_in_order
 from webhook.egress.reasons import EgressReason
 from webhook.jsonlog import JsonLog
 from webhook.mirror.profile import ProfileError
 from webhook.mirror.reasons import MirrorReason
-from webhook.settings import CompanionSettings, LogFormat, SettingError
+from webhook.settings import CompanionSettings, LogFormat, SettingError, Switch
 
 _PUT_OFF: Final = (MirrorReason.LEAVING, MirrorReason.PENDING)
 _ONCE_SECONDS: Final = 30.0
@@ -108,6 +110,15 @@ def _run(built: Companion, settings: CompanionSettings, log: JsonLog) -> None:
     answers = pages(
         built.registry, is_alive=manager.is_alive, is_ready=manager.is_ready
     )
+    if settings.status_page is Switch.ON:
+        shown = StatusPage(
+            built.context.client,
+            ReleaseName(built.status.config_map.namespace, settings.webhook_name),
+            log,
+            clock=now,
+        )
+        shown.start()
+        answers[PATH] = shown.answer
     server = HealthServer(settings.health_bind, answers, log)
     started = {"version": __version__, "port": server.port}
     log.line("info", "companion-started", started)

@@ -4,10 +4,14 @@ Every error of the input is a `BadInputError` of one sentence, and never repeats
 value: what is wrong may stand in a Secret.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
+
+_KEY: Final = re.compile(r"[-._/a-zA-Z0-9]{1,317}")
+"""What keys of objects, labels and Secrets consist of."""
 
 
 class BadInputError(click.ClickException):
@@ -31,8 +35,12 @@ class Field:
     path: str = ""
 
     def at(self, key: str) -> "Field":
-        """The value under a key; this value must be a map."""
-        path = f"{self.path}.{key}" if self.path else key
+        """The value under a key; this value must be a map.
+
+        Of `K:value`, without the space, YAML makes a key: it is not repeated either.
+        """
+        shown = key if _KEY.fullmatch(key) else "(a key)"
+        path = f"{self.path}.{shown}" if self.path else shown
         return Field(self.map().get(key), self.origin, path)
 
     def or_empty(self) -> "Field":

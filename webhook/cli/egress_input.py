@@ -33,7 +33,7 @@ from webhook.companion.projections import (
 )
 from webhook.companion.report import FIELD
 from webhook.egress.addresses import Address, Network
-from webhook.egress.destinations import Destination, derive
+from webhook.egress.destinations import Destination, derive, load_former
 from webhook.egress.dns_cache import CachedName, addresses, findings, load_cache
 from webhook.egress.engines.detect import DetectedEngines
 from webhook.egress.engines.render import EgressNeed
@@ -78,6 +78,7 @@ class EgressInput:
         options: The settings in effect.
         namespaces: Every namespace there is.
         keys: The tracking keys of a namespace.
+        former: Servers that a profile's keys named until lately.
         list_pods: Reads all pods; only a check needs them.
     """
 
@@ -86,6 +87,7 @@ class EgressInput:
     namespaces: Mapping[str, ComputeNamespace]
     keys: Keys
     list_pods: Callable[[], Sequence[Pod]]
+    former: Mapping[str, tuple[Destination, ...]] = field(default_factory=dict)
 
     @property
     def _index(self) -> ServiceIndex:
@@ -117,6 +119,7 @@ class EgressInput:
             labels=there.labels if there else {NAMESPACE_NAME_LABEL: namespace},
             egress_label=there.egress if there else None,
             destinations=derived.destinations if derived else None,
+            former=self.former.get(there.profile, ()) if there else (),
             findings=derived.findings if derived else (),
         )
 
@@ -228,7 +231,7 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
             return None  # the companion has nothing to give it
         return flags.keys if flags.keys is not None else _mirror(client, namespace)
 
-    cached = _cached(client, release, options) if release else {}
+    cached, former = _remembered(client, release, options) if release else ({}, {})
     known = {n: addresses(one, options.limits) for n, one in cached.items()}
     world = reader.world(
         flags.settings.get("domain", options.domain),
@@ -241,6 +244,7 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
         options=_effective(options, flags, world),
         namespaces=spaces,
         keys=keys,
+        former=former,
         list_pods=reader.pods,
     )
 
@@ -295,15 +299,19 @@ def _published(report: Json) -> EgressOptions:
         raise click.ClickException(message) from error
 
 
-def _cached(
+def _remembered(
     client: KubeClient, release: ReleaseName, options: EgressOptions
-) -> Mapping[str, CachedName]:
-    """Return the names that the companion has looked up; none where unreadable."""
+) -> tuple[Mapping[str, CachedName], Mapping[str, tuple[Destination, ...]]]:
+    """Return the names that the companion has looked up, and servers of late.
+
+    Where that cannot be read, there are none.
+    """
     try:
-        return load_cache(client.get(CONFIG_MAP, options.dns_cache, release.namespace))
+        body = client.get(CONFIG_MAP, options.dns_cache, release.namespace)
+        return load_cache(body), load_former(body)
     except (ClusterError, ValueError) as error:
         click.echo(f"Addresses of names are not known: {error}.", err=True)
-        return {}
+        return {}, {}
 
 
 def _mirror(client: KubeClient, namespace: str) -> Mapping[str, str] | None:

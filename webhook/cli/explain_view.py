@@ -4,7 +4,7 @@ A value leaves only through `as_data` and `as_tables`, and only when asked for.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
@@ -86,9 +86,10 @@ def as_tables(
         The text, without blanks at the ends of lines.
     """
     with console.capture() as captured:
-        for explanation in explanations:
-            _print(explanation, console, show_values=show_values)
-        if any(_hides_keys(env) for e in explanations for _, env in e.containers):
+        for explanation, more in _alike(explanations, show_values=show_values):
+            _print(explanation, console, show_values=show_values, more=more)
+        offline = [one for one in explanations if not one.unread]
+        if any(_hides_keys(env) for one in offline for _, env in one.containers):
             console.print(
                 "Give the Secret or ConfigMap of the tracking keys by --source FILE to "
                 "see each key."
@@ -96,9 +97,29 @@ def as_tables(
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def _print(explanation: Explanation, console: Console, *, show_values: bool) -> None:
+def _alike(
+    explanations: Sequence[Explanation], *, show_values: bool
+) -> Iterator[tuple[Explanation, int]]:
+    """Yield one of each sort of pods, and how many more are explained alike.
+
+    Workers of a group differ by their names alone.
+    """
+    sorts: dict[str, list[Explanation]] = {}
+    for one in explanations:
+        data = as_data(one, show_values=show_values)
+        if one.subject.exists:
+            del data["pod"]
+        sorts.setdefault(json.dumps(data, sort_keys=True), []).append(one)
+    for members in sorts.values():
+        yield members[0], len(members) - 1
+
+
+def _print(
+    explanation: Explanation, console: Console, *, show_values: bool, more: int
+) -> None:
     subject, decision = explanation.subject, explanation.decision
-    console.print(Text(f"{subject.title} ({subject.origin})", style="bold"))
+    others = f", and {more} more like it" if more else ""
+    console.print(Text(f"{subject.title} ({subject.origin}){others}", style="bold"))
     outcome = f"{decision.workload or 'no task pod'}, {explanation.reason}"
     console.print(Text(f"{outcome}: {explanation.sentence}"))
     for name, env in explanation.containers:

@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Keep mirrors and report on task pods in every labeled namespace.",
     ),
     "status": ("webhook.cli.status", "Say what is wrong, and how all of it stands."),
+    "doctor": (
+        "webhook.cli.doctor",
+        "Prove that it works, and name the true cause where it does not.",
+    ),
     "certs": ("webhook.cli.certs", "Look at the certificates, and rotate them."),
     "egress": (
         "webhook.cli.egress",

@@ -174,7 +174,8 @@ def _values(text: bytes, name: str) -> list[Any]:
         raise BadInputError(f"{name},{place} {problem}.") from None
     except yaml.YAMLError:
         raise BadInputError(f"{name} is not text in UTF-8.") from None
-    except (ValueError, AttributeError, RecursionError):  # odd numbers, odd dates
+    except (ValueError, AttributeError, LookupError, RecursionError):
+        # Numbers, dates and truth values that its tags announce and that are none.
         raise BadInputError(f"{name} is not YAML that JSON can hold.") from None
 
 

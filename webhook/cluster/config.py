@@ -142,6 +142,9 @@ def load_kubeconfig(
         raise NoAccessError(f"kubeconfig {origin}: it is not YAML{where}") from None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise NoAccessError(f"kubeconfig {origin}: it cannot be read as one") from None
+    if not all(map(_is_sendable, configuration.api_key.values())):
+        # The library would say so by quoting it.
+        raise NoAccessError(f"{named}: its token has a character that no header takes")
     return _connect(configuration, namespace, manager, named)
 
 
@@ -186,28 +189,33 @@ def _loader(origin: str, context: str | None) -> KubeConfigLoader:
     )
 
 
-class _Said(logging.Handler):
-    """Keeps what the official client logs, where it should have raised."""
+class _Said(logging.Filter):
+    """Keeps what this thread logs, from everybody else too: it may quote the file.
+
+    The official client logs where it should have raised.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
         self._thread = threading.get_ident()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.lines.append(record.getMessage())
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread != self._thread:
+            return True
+        self.lines.append(record.getMessage())
+        return False
 
 
 @contextmanager
 def _logged_here() -> Iterator[list[str]]:
     """Give what this thread logs to the root logger meanwhile."""
-    handler, root = _Said(), logging.getLogger()
-    root.addHandler(handler)
+    said, root = _Said(), logging.getLogger()
+    root.addFilter(said)
     try:
-        yield handler.lines
+        yield said.lines
     finally:
-        root.removeHandler(handler)
+        root.removeFilter(said)
 
 
 def _check_plugin(
@@ -219,10 +227,17 @@ def _check_plugin(
     if plugin is None or configuration.api_key or configuration.cert_file:
         return
     command = plugin.get("command")
-    why = said[-1].partition("\n")[0][:_LONGEST] if said else "it gave no credential"
+    # Behind a brace it quotes the file, credentials among it.
+    told = said[-1].partition("\n")[0].partition("{")[0] if said else ""
+    why = told[:_LONGEST] or "it gave no credential"
     if command and shutil.which(command) is None:
         why = "there is no such program"
     raise NoAccessError(f"{named}: credential plugin {command}: {why}")
+
+
+def _is_sendable(token: str) -> bool:
+    """Return whether a header can carry it; one with a line's end cannot."""
+    return token.isascii() and token.isprintable()
 
 
 def _configuration() -> Configuration:

@@ -22,7 +22,8 @@ from webhook.cluster.interface import (
     ObjectKey,
     WatchEventType,
 )
-from webhook.cluster.store import ObjectStore, Unprojected
+from webhook.cluster.quota import NamespaceUsage
+from webhook.cluster.store import FULL, ObjectStore, Unprojected
 
 T = TypeVar("T")
 OnChange: TypeAlias = Callable[[ObjectKey], None]
@@ -117,6 +118,10 @@ class Informer(Generic[T]):
         """Return one projection, or None."""
         return self._store.get(key)
 
+    def unprojected(self, namespace: str) -> dict[ObjectKey, str]:
+        """Return a namespace's unreadable objects, each with the kind of error."""
+        return self._store.unprojected(namespace)
+
     @property
     def health(self) -> InformerHealth:
         """Return how it stands; for readiness, status and metrics."""
@@ -185,7 +190,15 @@ class Informer(Generic[T]):
 
     def _list(self) -> None:
         self._store.begin_list()
-        listing = self._client.list(self.options, self._projected)
+        usage = NamespaceUsage()
+
+        def fitting(body: Json) -> T | Unprojected:
+            # Before the store sees any of it: a list is whole only at its end.
+            found = self._projected(body)
+            fits = usage.takes(metadata.key(body).namespace, found)
+            return found if fits else FULL
+
+        listing = self._client.list(self.options, fitting)
         changed = self._store.replace(listing)
         self._version = listing.version
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads requests in time

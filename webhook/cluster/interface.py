@@ -145,8 +145,12 @@ class KubeClient(Protocol):
         That is what `apply` cannot do: it leaves alone what others wrote.
         """
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
-        """Create; `AlreadyExists` where the name is taken."""
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
+        """Create; `AlreadyExists` where the name is taken.
+
+        A dry run goes through every admission, returns what would be stored, and stores
+        nothing.
+        """
 
     def delete(
         self,

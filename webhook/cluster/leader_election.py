@@ -84,10 +84,7 @@ def may_acquire(found: LeaseRecord, *, identity: str, unchanged: float) -> bool:
 
 
 class LeaderElector:
-    """Candidate for one Lease; `run` in a thread, or `step` by hand.
-
-    `release` may be called from another thread than `run`.
-    """
+    """Candidate for one Lease, which may be released from another thread."""
 
     def __init__(
         self,
@@ -118,6 +115,8 @@ class LeaderElector:
         self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
         self.failing: ClusterError | None = None
+        self.terms = 0
+        """How often it has begun to lead."""
 
     @property
     def is_leader(self) -> bool:
@@ -128,11 +127,6 @@ class LeaderElector:
     def holder(self) -> str:
         """Return who held it when last seen; empty when nobody did."""
         return self._seen.holder if self._seen else ""
-
-    def run(self, stop: threading.Event) -> None:
-        """Take, renew and retake until `stop`; letting go is `release`."""
-        while not stop.wait(self.step()):
-            pass
 
     def step(self) -> float:
         """Try once to take or renew; return the seconds until the next attempt."""
@@ -202,6 +196,8 @@ class LeaderElector:
 
     def _acquire(self, found: LeaseRecord | None, asked: float) -> None:
         self._write(found, holder=self._identity, seconds=DURATION_SECONDS)
+        # Before anybody may act: who acts looks at it first.
+        self.terms += not self.is_leader
         # Counted from before the request: the server wrote it later than that.
         self._until = asked + FENCE_SECONDS
 

@@ -6,6 +6,7 @@ cannot be read counts as absent, since a tenant's object must not stop its reade
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from webhook.cluster.interface import Json, ObjectKey
@@ -76,9 +77,15 @@ def parse_time(text: object) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        return _utc(text)
     except (ValueError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=1024)
+def _utc(text: str) -> datetime:
+    """Return one object for all who have this time: many things share a second."""
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def creation_time(body: Json) -> datetime | None:

@@ -69,3 +69,24 @@ WEBHOOK_CONFIGURATION: Final = ResourceType(
     namespaced=False,
 )
 RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")
+SPARK_APPLICATION: Final = ResourceType(
+    "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
+)
+JOB: Final = ResourceType("batch", "v1", "Job", "jobs")
+CLUSTER_ROLE: Final = ResourceType(
+    "rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False
+)
+ACCESS_REVIEW: Final = ResourceType(
+    "authorization.k8s.io",
+    "v1",
+    "SubjectAccessReview",
+    "subjectaccessreviews",
+    namespaced=False,
+)
+OWN_ACCESS_REVIEW: Final = ResourceType(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+    namespaced=False,
+)

@@ -70,7 +70,8 @@ class RestClient:
 
     def __init__(self, client: ApiClient, *, manager: str) -> None:
         """Take a connected client; writes are made in the name of `manager`."""
-        self._client = client
+        self.api = self._client = client
+        """The client itself, for `webhook.cluster.tunnel`."""
         self._manager = manager
         self._date = ""
 
@@ -187,13 +188,14 @@ class RestClient:
             content=_MERGE,
         )
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
         """Create; `AlreadyExists` where the name is taken."""
+        tried = {"dryRun": "All"} if dry_run else {}
         return self._call(
             kind,
             verb="POST",
             path=kind.path(metadata.key(body).namespace),
-            query={"fieldManager": self._manager},
+            query={"fieldManager": self._manager} | tried,
             body={"apiVersion": kind.api_version, "kind": kind.name} | body,
         )
 

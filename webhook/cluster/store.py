@@ -3,6 +3,8 @@
 What a list says replaces everything. Between lists the newest revision wins, and a
 deletion is remembered for a while: the answer to a write of ours may come before the
 watch tells of it, and after the watch has told that the object is gone.
+
+What a namespace's objects may take up is bounded: see `quota`.
 """
 
 import threading
@@ -13,6 +15,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from webhook.cluster import metadata
 from webhook.cluster.interface import ObjectKey, ObjectList
+from webhook.cluster.quota import NamespaceUsage
 
 T = TypeVar("T")
 
@@ -29,6 +32,9 @@ class Unprojected:
     error: str
 
 
+FULL: Final = Unprojected("NamespaceFull")
+"""Stands for an object that finds no room beside the others of its namespace."""
+
 _Items: TypeAlias = dict[ObjectKey, tuple[int, T]]
 
 
@@ -43,8 +49,10 @@ class ObjectStore(Generic[T]):
         """Start empty."""
         self._lock = threading.Lock()
         self._items: _Items[T] = {}
-        self._by_namespace: dict[str, set[ObjectKey]] = {}
+        self._by_namespace: dict[str, set[ObjectKey]] | None = None
+        """Made when it is first asked for: of most kinds, nobody asks."""
         self._unprojected: dict[ObjectKey, str] = {}
+        self._usage = NamespaceUsage()
         self._deleted: OrderedDict[ObjectKey, int] = OrderedDict()
         self._written: set[ObjectKey] = set()
         self._listed = 0
@@ -54,6 +62,10 @@ class ObjectStore(Generic[T]):
         with self._lock:
             if namespace is None:
                 return {key: item for key, (_, item) in self._items.items()}
+            if self._by_namespace is None:
+                self._by_namespace = {}
+                for key in self._items:
+                    self._index(key)
             keys = self._by_namespace.get(namespace, ())
             return {key: self._items[key][1] for key in keys}
 
@@ -71,10 +83,14 @@ class ObjectStore(Generic[T]):
             found = self._items.get(key)
             return found is not None and 0 < revision == found[0]
 
-    def unprojected(self) -> dict[ObjectKey, str]:
+    def unprojected(self, namespace: str | None = None) -> dict[ObjectKey, str]:
         """Return the objects that could not be read, each with the kind of error."""
         with self._lock:
-            return dict(self._unprojected)
+            return {
+                key: error
+                for key, error in self._unprojected.items()
+                if namespace in (None, key.namespace)
+            }
 
     def put(
         self,
@@ -92,7 +108,10 @@ class ObjectStore(Generic[T]):
                 return False
             before = _state(self._items, self._unprojected, key)
             self._deleted.pop(key, None)
-            self._keep(key, revision, item, self._items.get(key))
+            known = self._items.get(key)
+            if known is not None:
+                self._usage.drop(key.namespace, known[1])
+            self._keep(key, revision, item, known)
             return _state(self._items, self._unprojected, key) != before
 
     def remove(self, key: ObjectKey, revision: int | None = None) -> bool:
@@ -108,10 +127,9 @@ class ObjectStore(Generic[T]):
             if len(self._deleted) > _TOMBSTONES:
                 self._deleted.popitem(last=False)
             unread = self._unprojected.pop(key, None)
-            keys = self._by_namespace.get(key.namespace, set())
-            keys.discard(key)
-            if not keys:
-                self._by_namespace.pop(key.namespace, None)
+            if known is not None:
+                self._usage.drop(key.namespace, known[1])
+            self._forget(key)
             return known is not None or unread is not None
 
     def begin_list(self) -> None:
@@ -124,7 +142,8 @@ class ObjectStore(Generic[T]):
         upto = metadata.parse_revision(listing.version)
         with self._lock:
             before, unread = self._items, self._unprojected
-            self._items, self._by_namespace, self._unprojected = {}, {}, {}
+            self._items, self._by_namespace, self._unprojected = {}, None, {}
+            self._usage = NamespaceUsage()
             for key, (revision, item) in listing.items.items():
                 self._keep(key, revision, item, before.get(key))
             # What was written while the list was under way is newer than the list;
@@ -155,15 +174,38 @@ class ObjectStore(Generic[T]):
         item: T | Unprojected,
         known: tuple[int, T] | None,
     ) -> None:
-        if isinstance(item, Unprojected):
-            self._unprojected[key] = item.error
-            if known is None:
+        """Keep an object, of one that cannot be read the last good: as far as it fits.
+
+        What was known does not count as used here.
+        """
+        if not isinstance(item, Unprojected):
+            if self._usage.takes(key.namespace, item):
+                self._unprojected.pop(key, None)
+                self._items[key] = revision, item
+                self._index(key)
                 return
-            item = known[1]
+            item = FULL
+        self._unprojected[key] = item.error
+        fits = known is not None and self._usage.takes(key.namespace, known[1])
+        if known is not None and fits:
+            self._items[key] = revision, known[1]
+            self._index(key)
         else:
-            self._unprojected.pop(key, None)
-        self._items[key] = revision, item
-        self._by_namespace.setdefault(key.namespace, set()).add(key)
+            self._items.pop(key, None)
+            self._forget(key)
+
+    def _index(self, key: ObjectKey) -> None:
+        if self._by_namespace is not None:
+            self._by_namespace.setdefault(key.namespace, set()).add(key)
+
+    def _forget(self, key: ObjectKey) -> None:
+        """Drop a key that has no projection any more from its namespace."""
+        if self._by_namespace is None:
+            return
+        keys = self._by_namespace.get(key.namespace, set())
+        keys.discard(key)
+        if not keys:
+            self._by_namespace.pop(key.namespace, None)
 
 
 def _state(

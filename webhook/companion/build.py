@@ -40,7 +40,6 @@ from webhook.companion.controller import (
 )
 from webhook.companion.dns import Resolver, read_resolv_conf
 from webhook.companion.dns_controller import DnsController, LookUp
-from webhook.companion.dns_store import DnsStore
 from webhook.companion.egress.applier import Applier
 from webhook.companion.egress.controller import EgressController
 from webhook.companion.egress.engine_detection import EngineDetector
@@ -208,6 +207,7 @@ class _Builder:
             is_leader=(lambda: True) if alone else (lambda: self.elector.is_leader),
             clock=outside.clock,
             release=settings.release,
+            term=lambda: self.elector.terms,
         )
         self.registry = CollectorRegistry()
         ProcessCollector(f"{METRICS_PREFIX}_companion", registry=self.registry)
@@ -379,7 +379,7 @@ class _Builder:
                 self.context,
                 queue,
                 look_up,
-                DnsStore(self.context, self._key(options.dns_cache)),
+                self._key(options.dns_cache),
                 limits=options.limits,
                 jitter=lambda: spread.uniform(-1, 1),
             ),

@@ -6,7 +6,7 @@ which status, metrics and Events read, and nothing else.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,8 @@ from webhook.cluster.workqueue import WorkQueue
 from webhook.injection.names import MANAGED_BY
 from webhook.jsonlog import failure
 
+SOON: Final = 0.5
+"""Seconds after which a key is taken again that could not be written just now."""
 _POLL: Final = 0.5
 """Seconds between two looks of an idle worker at whether it shall stop or may start."""
 
@@ -41,6 +43,8 @@ class Context:
         is_leader: asked before each write, since leadership may end at any time.
         clock: UTC now.
         release: whose objects these are; another release's are foreign.
+        term: how often this replica has begun to lead; between two terms of its own,
+            another one may have led.
     """
 
     client: KubeClient
@@ -49,6 +53,7 @@ class Context:
     is_leader: Callable[[], bool]
     clock: Callable[[], datetime]
     release: str = MANAGED_BY
+    term: Callable[[], int] = int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +185,6 @@ class Controller(Generic[R]):
         finally:
             self.queue.done(key)
         return True
-
-    def notices(self) -> Iterator[Notice]:
-        """Return the Events that the latest results ask for."""
-        for result in self.results.items().values():
-            yield from result.notices
 
     def _reconcile(self, key: str) -> R | None:
         try:

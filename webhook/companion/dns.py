@@ -111,9 +111,10 @@ class ResolvConf:
 
 
 def read_resolv_conf(text: str) -> ResolvConf:
-    """Parse a resolv.conf."""
+    """Parse a resolv.conf, without the domains that DNS cannot carry."""
     resolver = dns.resolver.Resolver(configure=False)
-    resolver.read_resolv_conf(io.StringIO(text))
+    lines = "\n".join(map(_with_names_only, text.splitlines()))
+    resolver.read_resolv_conf(io.StringIO(lines))
     return ResolvConf(
         tuple(ip_address(str(server)) for server in resolver.nameservers),
         Search(
@@ -121,6 +122,21 @@ def read_resolv_conf(text: str) -> ResolvConf:
             1 if resolver.ndots is None else resolver.ndots,
         ),
     )
+
+
+def _with_names_only(line: str) -> str:
+    word, *values = line.split() or [""]
+    if word not in ("search", "domain"):
+        return line
+    return " ".join((word, *(one for one in values if _parsed(one) is not None)))
+
+
+def _parsed(name: str) -> dns.name.Name | None:
+    """Return an absolute name; None where DNS can carry none such."""
+    try:
+        return dns.name.from_text(name)
+    except (dns.exception.DNSException, UnicodeError):
+        return None
 
 
 class Resolver:
@@ -167,9 +183,8 @@ class Resolver:
     def _absolute(
         self, name: str, servers: Sequence[tuple[Address, int]], now: datetime
     ) -> DnsAnswer:
-        try:
-            absolute = dns.name.from_text(f"{name}.")
-        except (dns.exception.DNSException, UnicodeError):
+        absolute = _parsed(f"{name}.")
+        if absolute is None:
             return DnsAnswer(now, DnsOutcome.MALFORMED)
         answers = list(self._pool.map(lambda s: self._both(absolute, *s), servers))
         found = [answer for answer in answers if answer.addresses]

@@ -12,20 +12,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
-from webhook.cluster.errors import ClusterError
+from webhook.cluster.errors import ClusterError, NotFound, Rejected
 from webhook.cluster.events import ObjectReference
+from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Notice, Result
-from webhook.companion.dns_store import DnsStore
 from webhook.egress.addresses import Address
+from webhook.egress.destinations import Destination, dump_former
 from webhook.egress.dns_cache import (
     CachedName,
     DnsAnswer,
     DnsLimits,
     DnsOutcome,
     addresses,
+    dump_cache,
     findings,
+    load_cache,
+    merged,
     next_lookup,
     update,
 )
@@ -64,7 +68,7 @@ class DnsController:
         context: Context,
         queue: WorkQueue,
         look_up: LookUp,
-        store: DnsStore,
+        cache: ObjectKey,
         *,
         limits: DnsLimits,
         jitter: Callable[[], float],
@@ -75,20 +79,22 @@ class DnsController:
             context: what all controllers share.
             queue: of this controller.
             look_up: asks DNS.
-            store: where the cache is loaded from once, and saved.
+            cache: the ConfigMap that all is saved to and loaded from, so that neither a
+                restart nor another leader forgets anything.
             limits: how long and how much is remembered.
             jitter: a number from -1 to 1 for each lookup, so that they spread.
         """
         self._context, self._queue = context, queue
-        self._look_up, self._store = look_up, store
+        self._look_up, self._cache = look_up, cache
         self._limits, self._jitter = limits, jitter
         self._on_change: list[Callable[[str], None]] = []
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._loaded = False
+        self._loaded: int | None = None
         self._wanted: dict[str, frozenset[str]] = {}
         self._unwanted: dict[str, datetime] = {}
         self._names: dict[str, CachedName] = {}
+        self._former: dict[str, tuple[Destination, ...]] = {}
         self._due: dict[str, datetime] = {}
         self._saved = datetime.min.replace(tzinfo=UTC)
         self._lookups: Counter[DnsOutcome] = Counter()
@@ -100,7 +106,7 @@ class DnsController:
     @property
     def reference(self) -> ObjectReference:
         """Return the cache's ConfigMap, at which is noticed what concerns all."""
-        return ObjectReference.to(CONFIG_MAP, self._store.key)
+        return ObjectReference.to(CONFIG_MAP, self._cache)
 
     def subscribe(self, on_change: Callable[[str], None]) -> None:
         """Call back with each namespace for whose names something changed."""
@@ -117,6 +123,18 @@ class DnsController:
                 self._unwanted.pop(name, None)
         for name in alone:
             self._queue.add(name)
+
+    def set_former(self, profile: str, servers: tuple[Destination, ...]) -> None:
+        """Take over which servers a profile's keys named until lately.
+
+        They are saved beside the names, for whoever plans what the companion plans.
+        """
+        with self._lock:
+            if self._former.get(profile, ()) == servers:
+                return
+            self._former[profile] = servers
+            pause = self._until_save(self._context.clock())
+        self._queue.add_after(CACHE, pause)
 
     def is_resolved(self, names: Iterable[str]) -> bool:
         """Return whether each name was looked up, now or in an earlier life.
@@ -204,7 +222,7 @@ class DnsController:
             self.revision += is_news
             is_told = is_news or before.last is None
             concerned = self._needing(name) if is_told else ()
-            pause = max(self._saved + _PACE - now, timedelta(0)).total_seconds()
+            pause = self._until_save(now)
         if after.seen.keys() != before.seen.keys():
             self._queue.add_after(CACHE, pause)
         self._tell(concerned)
@@ -234,31 +252,63 @@ class DnsController:
         return self._result(name, known, left)
 
     def _load_once(self) -> None:
+        """Take over what was saved, each time that this replica begins to lead.
+
+        Another one may have led meanwhile, and seen addresses that this one did not.
+        """
+        term = self._context.term()
         with self._loading:
-            if self._loaded:
+            if self._loaded == term:
                 return
-            loaded = self._store.load()
+            loaded = self._load()
             with self._lock:
-                self._names = loaded
+                for name, known in loaded.items():
+                    mine = self._names.get(name, CachedName.empty())
+                    self._names[name] = merged(mine, known)
                 self.revision += 1
                 concerned = tuple(self._wanted)
-                self._loaded = True
+                self._loaded = term
         for name in loaded:
             self._queue.add(name)
         self._queue.add_after(CACHE, (self._limits.grace / 4).total_seconds())
         self._tell(concerned)
 
+    def _load(self) -> dict[str, CachedName]:
+        """Return what was saved; what cannot be read is logged, and counts as nothing.
+
+        Raises:
+            Unavailable: nobody answered, so nothing is known of what was saved.
+        """
+        cache = self._cache
+        try:
+            return load_cache(
+                self._context.client.get(CONFIG_MAP, cache.name, cache.namespace)
+            )
+        except NotFound:
+            return {}
+        except (Rejected, ValueError) as error:
+            fields = {"at": str(cache), "error": type(error).__name__}
+            self._context.log.line("warning", "dns-cache-unreadable", fields)
+            return {}
+
     def _save(self, now: datetime) -> None:
         """Save all, and the times again after a quarter of the grace period."""
         with self._lock:
-            names = dict(self._names)
+            names, former = dict(self._names), dict(self._former)
         wait = self._limits.grace / 4
         if not self._context.is_leader():
             wait = _PACE
-        elif names:
-            self._store.save(names)
+        elif names or former:
+            meta = {"name": self._cache.name, "namespace": self._cache.namespace}
+            data = dump_cache(names) | dump_former(former)
+            body = {"metadata": meta, "data": data}
+            self._context.client.apply(CONFIG_MAP, body)
             self._saved = now
         self._queue.add_after(CACHE, wait.total_seconds())
+
+    def _until_save(self, now: datetime) -> float:
+        """Return the seconds until the next save may be."""
+        return max(self._saved + _PACE - now, timedelta(0)).total_seconds()
 
     def _tell(self, namespaces: Iterable[str]) -> None:
         for namespace in namespaces:

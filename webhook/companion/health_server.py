@@ -5,13 +5,15 @@ in its time from the first byte to the last, and in how many there may be. A con
 too many closes the oldest, so that silent peers cannot keep a probe out.
 """
 
-import asyncio
 import contextlib
 import errno
+import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -24,6 +26,8 @@ _REQUEST_BYTES: Final = 8192
 _SECONDS: Final = 5.0
 """From accepting a connection to its answer's last byte."""
 _CONNECTIONS: Final = 64
+_BREATH: Final = 0.1
+"""Seconds to wait when no descriptor is free, so as not to ask again without end."""
 _NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -76,6 +80,16 @@ def pages(
     }
 
 
+@dataclass(slots=True, eq=False)
+class _Peer:
+    """A connection, with what it has sent so far and what it has yet to get."""
+
+    socket: socket.socket
+    until: float
+    request: bytes = b""
+    answer: bytes = b""
+
+
 class HealthServer:
     """Answers pages from a thread of its own."""
 
@@ -91,9 +105,12 @@ class HealthServer:
         self._pages = pages
         self._log = log
         self._socket = _bound(bind)
-        self._loop = asyncio.new_event_loop()
-        self._closed = asyncio.Event()
-        self._connections: dict[asyncio.Task[None], None] = {}
+        self._socket.setblocking(False)
+        self._stop, self._stopped = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._stopped, selectors.EVENT_READ)
+        self._peers: dict[_Peer, None] = {}
         self._thread = threading.Thread(
             target=self._run, name="health-server", daemon=True
         )
@@ -109,56 +126,96 @@ class HealthServer:
 
     def close(self) -> None:
         """Close the listener and every connection."""
-        self._loop.call_soon_threadsafe(self._closed.set)
+        self._stop.close()
         self._thread.join()
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._listen())
-        self._loop.close()
+        while True:
+            for key, _ in self._selector.select(self._until_late()):
+                if key.fileobj is self._stopped:
+                    return self._end()
+                key.data()
+            while self._until_late() == 0:
+                self._drop(next(iter(self._peers)))
 
-    async def _listen(self) -> None:
-        server = await asyncio.start_server(
-            self._accept, sock=self._socket, limit=_REQUEST_BYTES, backlog=128
-        )
-        await self._closed.wait()
-        server.close()
-        left = list(self._connections)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+    def _until_late(self) -> float | None:
+        """Return the seconds until the oldest peer's time is over; None without any."""
+        for oldest in self._peers:
+            return max(0.0, oldest.until - time.monotonic())
+        return None
 
-    async def _accept(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._connections[task] = None
-
-        def end(ended: asyncio.Task[None]) -> None:
-            del self._connections[ended]
-            writer.transport.abort()
-
-        task.add_done_callback(end)
-        if len(self._connections) > _CONNECTIONS:
-            next(iter(self._connections)).cancel()
-
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Answer one request and close; no peer's mistake is worth a line."""
-        with contextlib.suppress(
-            OSError, EOFError, TimeoutError, asyncio.CancelledError
-        ):
-            async with asyncio.timeout(_SECONDS):
-                writer.write(await self._answered(reader))
-                await writer.drain()
-                writer.close()
-                await writer.wait_closed()
-
-    async def _answered(self, reader: asyncio.StreamReader) -> bytes:
+    def _accept(self) -> None:
         try:
-            request = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.LimitOverrunError:
-            return _refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            accepted, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # the peer has gone
+        except OSError:
+            time.sleep(_BREATH)
+            return
+        accepted.setblocking(False)
+        peer = _Peer(accepted, time.monotonic() + _SECONDS)
+        self._peers[peer] = None
+        self._selector.register(accepted, selectors.EVENT_READ)
+        self._follow(peer, self._read)
+        if len(self._peers) > _CONNECTIONS:
+            self._drop(next(iter(self._peers)))
+
+    def _attempt(self, peer: _Peer, act: Callable[[_Peer], bool]) -> None:
+        """Read or write; where that ends or fails, drop the peer without a line."""
+        if peer not in self._peers:
+            return  # it made room in this very round
+        goes_on = False
+        with contextlib.suppress(OSError):
+            goes_on = act(peer)
+        if not goes_on:
+            self._drop(peer)
+
+    def _read(self, peer: _Peer) -> bool:
+        """Take what was sent; return whether the connection goes on."""
+        received = peer.socket.recv(_REQUEST_BYTES)
+        peer.request += received
+        if b"\r\n\r\n" in peer.request:
+            peer.answer = self._answered(peer.request)
+        elif len(peer.request) > _REQUEST_BYTES:
+            peer.answer = _refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if peer.answer:
+            self._follow(peer, self._write, selectors.EVENT_WRITE)
+        return bool(received)
+
+    def _write(self, peer: _Peer) -> bool:
+        """Send on; a peer that has yet to send the rest could miss an early end."""
+        peer.answer = peer.answer[peer.socket.send(peer.answer) :]
+        if not peer.answer:
+            peer.socket.shutdown(socket.SHUT_WR)
+            self._follow(peer, self._ignore)
+        return True
+
+    def _ignore(self, peer: _Peer) -> bool:
+        """Take what else is sent until the peer ends; return whether it has not."""
+        return bool(peer.socket.recv(_REQUEST_BYTES))
+
+    def _follow(
+        self,
+        peer: _Peer,
+        act: Callable[[_Peer], bool],
+        event: int = selectors.EVENT_READ,
+    ) -> None:
+        """Call `act` when the peer's socket is ready for it."""
+        self._selector.modify(peer.socket, event, partial(self._attempt, peer, act))
+
+    def _drop(self, peer: _Peer) -> None:
+        self._selector.unregister(peer.socket)
+        peer.socket.close()
+        del self._peers[peer]
+
+    def _end(self) -> None:
+        for peer in tuple(self._peers):
+            self._drop(peer)
+        self._selector.close()
+        self._stopped.close()
+        self._socket.close()
+
+    def _answered(self, request: bytes) -> bytes:
         method, _, rest = request.partition(b" ")
         if method not in (b"GET", b"HEAD"):
             return _refused(HTTPStatus.METHOD_NOT_ALLOWED)

@@ -171,6 +171,12 @@ class CompanionCollector(Collector):
             ("watch",),
             {name: len(one.unprojected) for name, one in health.items()},
         )
+        yield _counter(
+            "watch_handler_errors",
+            "Errors of the companion's own while it took over a change of an object.",
+            ("watch",),
+            {name: one.handler_errors for name, one in health.items()},
+        )
 
     def _profiles(self, *, leads: bool) -> Iterator[Metric]:
         names = sorted(self.profiles.names()) if leads else ()

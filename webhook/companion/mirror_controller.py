@@ -15,7 +15,7 @@ from webhook.cluster.interface import ListOptions, ObjectKey
 from webhook.cluster.resources import POD, SECRET
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches
-from webhook.companion.controller import Context, Notice, Result
+from webhook.companion.controller import SOON, Context, Notice, Result
 from webhook.companion.mirror_writer import MirrorWriter, meaning
 from webhook.companion.profiles import ProfileStore
 from webhook.companion.projections import ComputeNamespace, MirrorState, needs_mirror
@@ -41,10 +41,6 @@ _GRACE: Final = timedelta(seconds=10)
 old label, and a label that flaps costs nothing."""
 _AGAIN: Final = 15.0
 """Seconds between two looks at whether the last pod is gone."""
-_HEARD: Final = timedelta(seconds=5)
-"""Within this time after it was written, every API server knows a label."""
-_SOON: Final = 0.5
-"""Seconds after which a key is taken again that could not be written just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,18 +140,13 @@ class MirrorController:
         content: MergedKeys,
         now: datetime,
     ) -> ExistingMirror | None:
-        """Write the mirror; None when it is to be tried again in a moment.
-
-        An API server may hear of a label later than we do, and until then the chart's
-        policy refuses the mirror there, naming no field.
-        """
+        """Write the mirror; None when it is to be tried again in a moment."""
         if not self._context.is_leader():
             return None
         try:
             return self._writer.write(namespace, mirror, content, now)
         except Invalid as error:
-            labeled = namespace.enabled_at
-            if error.fields or labeled is None or now - labeled > _HEARD:
+            if not namespace.is_news(error, now):
                 raise
             return None
 
@@ -216,7 +207,7 @@ class MirrorController:
         return ""
 
     def _postponed(self, key: str) -> MirrorResult:
-        return self._result(key, MirrorReason.PENDING, requeue_after=_SOON)
+        return self._result(key, MirrorReason.PENDING, requeue_after=SOON)
 
     def _result(
         self,

@@ -10,11 +10,13 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from webhook.cluster import metadata
+from webhook.cluster.errors import Invalid
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import NAMESPACE, POD
@@ -55,6 +57,8 @@ NOT_A_TASK: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 other value a pod is looked at, so that a wrong one is seen as well."""
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 _ENDED: Final = ("Succeeded", "Failed")
+_HEARD: Final = timedelta(seconds=5)
+"""Within this time after it was written, every API server knows a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,15 @@ class ComputeNamespace:
         """Return what an Event about it refers to; it goes where its users look."""
         key = ObjectKey(self.name, self.name)
         return ObjectReference.to(NAMESPACE, key, self.uid)
+
+    def is_news(self, error: Exception, now: datetime) -> bool:
+        """Return whether a refusal may mean that the API server has yet to hear of it.
+
+        An API server may hear of a label later than we do, and until then the chart's
+        policies refuse what we write there, naming no field.
+        """
+        fresh = self.enabled_at is not None and now - self.enabled_at <= _HEARD
+        return fresh and isinstance(error, Invalid) and not error.fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +178,8 @@ def compute_namespace(body: Json) -> ComputeNamespace:
         uid=metadata.uid(body),
         profile=labels.get(PROFILE_LABEL) or DEFAULT_PROFILE,
         egress=labels.get(EGRESS_LABEL),
-        labels={**labels, NAMESPACE_NAME_LABEL: name},
+        labels={k: _interned(v) for k, v in labels.items()}
+        | {NAMESPACE_NAME_LABEL: name},
         terminating=bool(metadata.of(body).get("deletionTimestamp")),
         enabled_at=metadata.last_write_time(body, "metadata", "labels", INJECT_LABEL),
     )
@@ -174,11 +188,12 @@ def compute_namespace(body: Json) -> ComputeNamespace:
 def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
     """Keep of a Secret of the mirror's name all but its values."""
     created = metadata.creation_time(body)
+    keys = tuple(sys.intern(key) for key in sorted(body.get("data") or ()))
     return MirrorState(
         existing=ExistingMirror(is_owned(body, release), fingerprint_of(body)),
         uid=metadata.uid(body),
         resource_version=metadata.resource_version(body),
-        keys=tuple(sys.intern(key) for key in sorted(body.get("data") or ())),
+        keys=_same(keys),
         created=created,
         changed=metadata.last_write_time(body, "data") or created,
     )
@@ -277,6 +292,12 @@ def controller_of(body: Json) -> ObjectReference | None:
         name=_interned(owner.get("name")),
         uid=_interned(owner.get("uid")),
     )
+
+
+@lru_cache(maxsize=32)
+def _same(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one of all equal tuples: all mirrors of a profile have the same keys."""
+    return keys
 
 
 def _interned(value: object) -> str:

@@ -1,6 +1,6 @@
 """What every controller found, gathered for those that publish it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from webhook.companion.audit import AuditResult
 from webhook.companion.certificate_mirror import TrackingCaResult
@@ -40,14 +40,4 @@ class CompanionResults:
     @property
     def version(self) -> tuple[int, ...]:
         """Return a value that is another one once a result has changed."""
-        parts = (
-            self.watches,
-            self.mirrors,
-            self.tracking_ca,
-            self.audits,
-            self.egress,
-            self.names,
-            self.engines,
-            self.certificates,
-        )
-        return tuple(one.version for one in parts)
+        return tuple(getattr(self, part.name).version for part in fields(self))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Final
+from typing import Any, Final
 
 from webhook.egress.addresses import Network
 from webhook.egress.proxies import Proxies
@@ -36,7 +36,11 @@ from webhook.uri import (
     servers,
 )
 
+FORMER_FIELD: Final = "servers.json"
+"""In the ConfigMap that remembers addresses: servers that keys named until lately."""
 _ASKING: Final = (EgressReason.HOST_NEEDED, EgressReason.STORE_HOST_NEEDED)
+_PLAIN: Final = re.compile(r"[-.:\[\]\w]+(/\d+)?(:\d+)?", re.ASCII)
+"""Such as a host, an address, a range and a port are, and no URI is."""
 _EXTRA: Final = re.compile(
     r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>\d+))?"
 )
@@ -131,7 +135,8 @@ def parse_extra(text: str, origin: str) -> Destination:
         origin: The setting, for messages.
 
     Raises:
-        ValueError: It is neither; the message names the setting and the text.
+        ValueError: It is neither; the message names the setting, and the text unless
+            that might be a URI with a credential.
     """
     try:
         return Destination(str(ip_network(text, strict=False)), 443, origin)
@@ -149,8 +154,38 @@ def parse_extra(text: str, origin: str) -> Destination:
             return Destination(str(ip_network(host, strict=False)), port, origin)
         return Destination(canonical_host(host), port, origin)
     except ValueError as error:
-        message = f"{origin}: {text!r} is not a destination: {error}"
-        raise ValueError(message) from error
+        shown = repr(text) if _PLAIN.fullmatch(text) else "an entry"
+        message = f"{origin}: {shown} is not a destination: {error}"
+        raise ValueError(message) from None
+
+
+def dump_former(former: Mapping[str, Iterable[Destination]]) -> dict[str, str]:
+    """Return the `data` that tells which servers each profile's keys named of late."""
+    told = {
+        profile: [[one.host, one.port, one.origin] for one in servers]
+        for profile, servers in sorted(former.items())
+        if servers
+    }
+    return {FORMER_FIELD: json.dumps(told)}
+
+
+def load_former(body: Mapping[str, Any]) -> dict[str, tuple[Destination, ...]]:
+    """Read what `dump_former` wrote, from the ConfigMap that it is in.
+
+    Raises:
+        ValueError: It holds something else.
+    """
+    raw = json.loads((body.get("data") or {}).get(FORMER_FIELD, "{}"))
+    try:
+        return {
+            profile: tuple(
+                Destination(str(host), int(port), str(origin))
+                for host, port, origin in servers
+            )
+            for profile, servers in raw.items()
+        }
+    except (AttributeError, TypeError) as error:
+        raise ValueError("former servers are no lists by profile") from error
 
 
 _Found = Iterable[ServerAddress | Finding]

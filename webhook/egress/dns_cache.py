@@ -8,7 +8,7 @@ seen, and time stands still while lookups fail: nothing shrinks on a failure.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -18,6 +18,7 @@ from webhook.egress.reasons import EgressReason, Finding
 
 CACHE_FIELD: Final = "addresses.json"
 """In the ConfigMap that remembers: every name as JSON."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _FIRST_RETRIES: Final = 10
 _REMEMBERED: Final = 2
 """Addresses remembered, as a multiple of those permitted: a bound for hostile DNS."""
@@ -159,6 +160,15 @@ def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedNa
     )
 
 
+def merged(one: CachedName, other: CachedName) -> CachedName:
+    """Return what two processes know of a name: the newer state, and all addresses."""
+    older, newer = sorted(
+        (one, other), key=lambda known: max(known.seen.values(), default=_NEVER)
+    )
+    times = {a: max(t, newer.seen.get(a, t)) for a, t in older.seen.items()}
+    return replace(newer, seen={**newer.seen, **times})
+
+
 def addresses(memory: CachedName, limits: DnsLimits) -> tuple[Address, ...]:
     """Return the addresses to permit, sorted: the newest, and at most the cap."""
     return tuple(sorted(_newest(memory.seen, limits.cap), key=address_key))
@@ -257,17 +267,17 @@ def load(raw: Mapping[str, Any]) -> CachedName:
     try:
         return CachedName(
             seen={
-                ip_address(a): datetime.fromisoformat(t)
+                ip_address(_text(a)): _time(t)
                 for t, found in raw["seen"].items()
                 for a in found
             },
             last=raw["last"] and DnsOutcome(raw["last"]),
-            succeeded=raw["succeeded"] and datetime.fromisoformat(raw["succeeded"]),
+            succeeded=raw["succeeded"] and _time(raw["succeeded"]),
             failures=int(raw["failures"]),
             growth=int(raw["growth"]),
-            rotated=raw["rotated"] and datetime.fromisoformat(raw["rotated"]),
+            rotated=raw["rotated"] and _time(raw["rotated"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         message = f"remembered addresses cannot be read: {error!r}"
         raise ValueError(message) from error
 
@@ -290,6 +300,19 @@ def _rotating(memory: CachedName, limits: DnsLimits) -> bool:
         and memory.succeeded is not None
         and memory.succeeded - memory.rotated <= limits.grace
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a number is no address")  # Python would read one
+    return value
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("a time without its offset compares with no other")
+    return time
 
 
 def _iso(time: datetime) -> str:

@@ -77,7 +77,7 @@ def egress(
     """Return whether a pod may open a connection, as far as its own side goes."""
 
     def permits(policy: NetworkPolicy, rule: Rule) -> bool:
-        ports = _ports(rule, port, protocol, target.seen)
+        ports = permits_port(rule, port, protocol, target.seen)
         return ports and _peers(rule, target, policy)
 
     return _verdict(policies, pod, Direction.EGRESS, permits)
@@ -93,7 +93,7 @@ def ingress(
     """Return whether a pod may receive a connection, as far as its own side goes."""
 
     def permits(policy: NetworkPolicy, rule: Rule) -> bool:
-        return _ports(rule, port, protocol, pod) and _peers(rule, source, policy)
+        return permits_port(rule, port, protocol, pod) and _peers(rule, source, policy)
 
     return _verdict(policies, pod, Direction.INGRESS, permits)
 
@@ -131,7 +131,10 @@ def _peer(peer: Peer, target: Target, policy: NetworkPolicy) -> bool:
     return peer.namespaces.matches(pod.namespace_labels)
 
 
-def _ports(rule: Rule, number: int, protocol: Protocol, receiver: Pod | None) -> bool:
+def permits_port(
+    rule: Rule, number: int, protocol: Protocol, receiver: Pod | None
+) -> bool:
+    """Return whether a rule is about a port, whoever its peers are."""
     return not rule.ports or any(
         _port(p, number, protocol, receiver) for p in rule.ports
     )

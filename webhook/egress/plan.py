@@ -81,6 +81,7 @@ class NamespaceInput:
         labels: All of them: other namespaces' policies may ask for any.
         egress_label: The value of its egress label; None without one.
         destinations: What its pods dial; None while nothing is known of its keys.
+        former: What its keys named until lately; pods that run may dial it.
         findings: What is to be said of its keys.
     """
 
@@ -88,6 +89,7 @@ class NamespaceInput:
     labels: Mapping[str, str]
     egress_label: str | None = None
     destinations: tuple[Destination, ...] | None
+    former: tuple[Destination, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -123,14 +125,30 @@ class NamespacePlan:
 
 
 def required_destinations(
-    namespace: NamespaceInput, options: EgressOptions
+    world: EgressWorld, namespace: NamespaceInput, options: EgressOptions
 ) -> tuple[Destination, ...]:
     """Return everything that must be reachable from a namespace."""
     mode = narrowed(options.mode, namespace.egress_label)
     if mode is EgressMode.OFF or namespace.destinations is None:
         return ()
+    kept = (d for d in namespace.former if _is_kept(world, namespace, d, options))
     closing = options.baseline.destinations if mode is EgressMode.ISOLATE else ()
-    return (*namespace.destinations, *closing)
+    return (*namespace.destinations, *kept, *closing)
+
+
+def _is_kept(
+    world: EgressWorld,
+    namespace: NamespaceInput,
+    former: Destination,
+    options: EgressOptions,
+) -> bool:
+    """Return whether a former server has a rule, or may still get its first.
+
+    One that never had any was a mistake; nobody runs with it.
+    """
+    rules = world.rules((former,), namespace.name, options.nameservers)
+    has_rule = not any(one.reason in WITHOUT_RULE for one in rules.findings)
+    return has_rule or not world.resolved(rules.names)
 
 
 def plan_namespace(
@@ -154,7 +172,7 @@ def plan_namespace(
             findings=tuple(sorted(own)),
             hold=mode.writes,
         )
-    destinations = required_destinations(namespace, options)
+    destinations = required_destinations(world, namespace, options)
     rules = world.rules(destinations, namespace.name, options.nameservers)
     about_rules = [*rules.findings]
     if not options.nameservers and any(d.network is None for d in destinations):

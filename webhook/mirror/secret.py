@@ -49,23 +49,33 @@ def _fingerprint(
     digest: str, keys: tuple[str, ...], profile: str, release: str
 ) -> MirrorFingerprint:
     """Return it, made once per profile: a thousand namespaces compare with it."""
-    return MirrorFingerprint(
-        type=MIRROR_TYPE,
-        digest=digest,
-        labels=tuple(sorted(_labels(profile, release).items())),
-        annotations=tuple(sorted(_annotations(digest, keys).items())),
+    return _same(
+        MirrorFingerprint(
+            type=MIRROR_TYPE,
+            digest=digest,
+            labels=tuple(sorted(_labels(profile, release).items())),
+            annotations=tuple(sorted(_annotations(digest, keys).items())),
+        )
     )
+
+
+@lru_cache(maxsize=64)
+def _same(one: MirrorFingerprint) -> MirrorFingerprint:
+    """Return one of all equal ones: a thousand mirrors have the same."""
+    return one
 
 
 def fingerprint_of(body: Mapping[str, Any]) -> MirrorFingerprint:
     """Return what a Secret of the mirror's name looks like, as far as we decide."""
     meta = body.get("metadata") or {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    return MirrorFingerprint(
-        type=body.get("type") or "",
-        digest=digest_encoded(body.get("data") or {}),
-        labels=_ours(labels, (MANAGED_BY_LABEL, PROFILE_LABEL, RELEASE_LABEL)),
-        annotations=_ours(annotations, (KEYS_ANNOTATION, SOURCE_HASH_ANNOTATION)),
+    return _same(
+        MirrorFingerprint(
+            type=body.get("type") or "",
+            digest=digest_encoded(body.get("data") or {}),
+            labels=_ours(labels, (MANAGED_BY_LABEL, PROFILE_LABEL, RELEASE_LABEL)),
+            annotations=_ours(annotations, (KEYS_ANNOTATION, SOURCE_HASH_ANNOTATION)),
+        )
     )
 
 

@@ -107,7 +107,7 @@ class AdmissionHandler:
         decision, answered = self._decide(review)
         seconds = time.perf_counter() - started
         workload = decision.workload or "none"
-        self.metrics.decided(review.namespace, workload, decision.reason, seconds)
+        self.metrics.decided(workload, decision.reason, seconds)
         if self.log.takes("info"):
             self.log.add(log_line(review, decision, seconds, self.clock()))
         return Answer(200, answered)

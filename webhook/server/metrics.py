@@ -1,7 +1,8 @@
 """Metrics of the serving process: one place for names, labels and buckets.
 
 What each review counts is kept in plain memory and shown by `collect`: a request takes
-no lock. Whatever anybody sends, the number of series is bounded.
+no lock. No label has a value that a client chooses: whoever can reach the port could
+invent namespaces, so they are in the log and in the companion's metrics.
 """
 
 from bisect import bisect_left
@@ -24,12 +25,6 @@ BUCKETS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.3, 1.0, 3.0,
 )  # fmt: skip
 """Seconds: from the cost of one small pod to the API server's own timeout, 3 s."""
-
-MAX_SERIES: Final = 1000
-"""Series of decisions; whoever can reach the port can invent namespaces."""
-OTHER_NAMESPACES: Final = "other"
-"""The namespace of what comes later, and of names that no namespace can have."""
-NAMESPACE_LENGTH: Final = 63
 
 
 class Handshake(StrEnum):
@@ -72,7 +67,7 @@ class ServerMetrics:
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
         self._lines_dropped = lines_dropped
-        self._decisions: dict[tuple[str, str, str], int] = {}
+        self._decisions: dict[tuple[str, str], int] = {}
         self._seconds = [0] * (len(BUCKETS) + 1)
         self._sum = 0.0
         registry.register(self)
@@ -115,18 +110,10 @@ class ServerMetrics:
         for phase in Phase:
             self.deadlines.labels(phase)
 
-    def decided(
-        self, namespace: str, workload: str, reason: str, seconds: float
-    ) -> None:
+    def decided(self, workload: str, reason: str, seconds: float) -> None:
         """Count one answered review."""
-        key = (namespace, workload, reason)
-        count = self._decisions.get(key)
-        if count is None and (
-            len(self._decisions) >= MAX_SERIES or len(namespace) > NAMESPACE_LENGTH
-        ):
-            key = (OTHER_NAMESPACES, workload, reason)
-            count = self._decisions.get(key)
-        self._decisions[key] = (count or 0) + 1
+        key = workload, reason
+        self._decisions[key] = self._decisions.get(key, 0) + 1
         self._seconds[bisect_left(BUCKETS, seconds)] += 1
         self._sum += seconds
 
@@ -135,7 +122,7 @@ class ServerMetrics:
         decisions = CounterMetricFamily(
             f"{METRICS_PREFIX}_decisions",
             "Answered reviews.",
-            labels=("target_namespace", "workload", "reason"),
+            labels=("workload", "reason"),
         )
         for labels, count in self._decisions.copy().items():
             decisions.add_metric(labels, count)

@@ -65,6 +65,13 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
+{{/* Of a test's container: a namespace may want every container to have limits. */}}
+{{- define "tracking-injector.testResources" -}}
+resources:
+  requests: {cpu: 10m, memory: 64Mi}
+  limits: {cpu: 500m, memory: 128Mi}
+{{- end }}
+
 {{/* Memory for what a library insists on writing. */}}
 {{- define "tracking-injector.scratchVolume" -}}
 - name: scratch
@@ -92,6 +99,8 @@ securityContext:
 {{ include "tracking-injector.logEnv" . }}
 - name: MTI_HEALTH_BIND
   value: {{ printf "%s:%v" .Values.pods.bindAddress .Values.companion.healthPort | quote }}
+- name: MTI_STATUS_PAGE
+  value: {{ ternary "on" "off" .Values.companion.statusPage.enabled | quote }}
 - name: MTI_RELEASE_NAMESPACE
   value: {{ .Release.Namespace | quote }}
 - name: MTI_RELEASE

@@ -24,7 +24,7 @@ from tests.cluster.injector import PROBED, Injector
 from tests.lab.api import ApiError, Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.listing import settled, versions
-from tests.lab.one_off import OneOffPods
+from tests.lab.one_off import Ended, OneOffPods
 from tests.lab.processes import wait_for
 from tests.lab.tools import LabError
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
@@ -282,13 +282,7 @@ def test_helm_test_tells_whether_a_pod_gets_the_keys(
     plane.admin.delete(CONFIGURATION)
     if works:
         injector.register(plane)
-    command = ("test", RELEASE, "--namespace", HOME, "--timeout", "30s")
-    only = ("--filter", f"name={RELEASE}-test-admission")
-    with OneOffPods(plane, HOME) as pods:
-        try:
-            passed = bool(helm(*command, *only))
-        except LabError:
-            passed = False
+    passed, ended = helm_test(plane, helm)
     if works:
         injector.unregister(plane)
         put_away(plane, PROBED)
@@ -299,8 +293,84 @@ def test_helm_test_tells_whether_a_pod_gets_the_keys(
     plane.admin.delete(f"/api/v1/namespaces/{HOME}/pods")
 
     assert works is passed
-    (ended,) = pods.ended
     assert works is (ended.code == 0), ended
     assert ("the pod got no tracking keys" in ended.said) is not works
     # A pod that failed stays for whoever reads its log; its rights never do.
     assert left.split() == ([] if works else [f"pod/{ended.pod}"])
+
+
+def helm_test(plane: ControlPlane, helm: Helm) -> tuple[bool, Ended]:
+    """Run the test of admission: whether it passed, and how its pod ended."""
+    command = ("test", RELEASE, "--namespace", HOME, "--timeout", "30s")
+    only = ("--filter", f"name={RELEASE}-test-admission")
+    with OneOffPods(plane, HOME) as pods:
+        try:
+            passed = bool(helm(*command, *only))
+        except LabError:
+            passed = False
+    (ended,) = pods.ended
+    return passed, ended
+
+
+LIMITS = ("limits.cpu", "limits.memory", "requests.cpu", "requests.memory")
+
+
+@pytest.fixture
+def held(namespaces: ControlPlane) -> Iterator[ControlPlane]:
+    """Both namespaces enforce `restricted`, and want limits of every container."""
+    plane = namespaces
+    enforce = "pod-security.kubernetes.io/enforce"
+    for name in (HOME, COMPUTE):
+        label(plane, name, {enforce: "restricted"})
+        quota(plane, name, dict.fromkeys(LIMITS, "64"))
+    yield plane
+    for name in (HOME, COMPUTE):
+        label(plane, name, {enforce: None})
+        plane.admin.delete(f"/api/v1/namespaces/{name}/resourcequotas/limits")
+
+
+def label(plane: ControlPlane, namespace: str, labels: dict[str, str | None]) -> None:
+    """Write labels of a namespace; None takes one away."""
+    body: Object = {"metadata": {"labels": labels}}
+    plane.admin.patch(f"/api/v1/namespaces/{namespace}", body)
+
+
+def quota(plane: ControlPlane, namespace: str, hard: dict[str, str]) -> None:
+    """Bound a namespace, and return once the bound holds."""
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    plane.admin.create(path, {"metadata": {"name": "limits"}, "spec": {"hard": hard}})
+    wait_for(
+        "a quota's first count",
+        lambda: plane.admin.get(f"{path}/limits").get("status", {}).get("used"),
+    )
+
+
+def test_helm_test_passes_where_namespaces_are_strict(
+    held: ControlPlane, helm: Helm, injector: Injector
+) -> None:
+    """Its own pod, and the one that it creates in a dry run."""
+    upgrade(helm, CHART, *VALUES, "--set", f"tests.namespace={COMPUTE}")
+    held.admin.delete(CONFIGURATION)
+    injector.register(held)
+    passed, ended = helm_test(held, helm)
+    injector.unregister(held)
+    put_away(held, PROBED)
+
+    assert passed, ended.said
+
+
+def test_helm_test_tells_why_the_api_server_refused(
+    namespaces: ControlPlane, helm: Helm
+) -> None:
+    """In its own words."""
+    plane = namespaces
+    quota(plane, COMPUTE, {"pods": "0"})
+    upgrade(helm, CHART, *VALUES, "--set", f"tests.namespace={COMPUTE}")
+    passed, ended = helm_test(plane, helm)
+    plane.admin.delete(f"/api/v1/namespaces/{COMPUTE}/resourcequotas/limits")
+    plane.admin.delete(f"/api/v1/namespaces/{HOME}/pods")
+
+    assert not passed
+    assert f"refused the pod in namespace {COMPUTE}: pods " in ended.said
+    assert "exceeded quota: limits" in ended.said
+    assert "Traceback" not in ended.said

@@ -1,8 +1,10 @@
 """Whoever applies the chart, and however often, removes nothing and fights nobody.
 
-Every preset by every way, beside a companion that runs and with every hook that the way
-runs. What the way takes away, and one line of the how-to, leave the cluster as it was.
-`--settle` says how long nothing may change; `.ci/run ways` takes ten minutes.
+By every way, beside a companion that runs and with every hook that the way runs. What
+the way takes away, and one line of the how-to, leave the cluster as it was.
+
+`--settle` says how long nothing may change; `--every-preset` tries each preset by each
+way. `.ci/run ways` does both.
 """
 
 import re
@@ -38,7 +40,6 @@ COMPUTE = "chart-ways-compute"
 MIRROR = f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR_SECRET}"
 POLICIES = f"/apis/networking.k8s.io/v1/namespaces/{COMPUTE}/networkpolicies"
 UNINSTALL = Path(__file__).parents[3] / "docs" / "how-to" / "uninstall.md"
-DEFAULT = "default"
 VALUES = {"tracking": {"uri": "http://203.0.113.10:5000"}}
 CLOSED: Object = {
     "metadata": {"name": "closed"},
@@ -69,20 +70,27 @@ def namespaces(plane: ControlPlane) -> Iterator[ControlPlane]:
     put_away(plane, HOME, COMPUTE)
 
 
-@pytest.fixture(
-    params=[DEFAULT, *PRESETS], ids=lambda each: getattr(each, "stem", each)
-)
-def chosen(
-    request: pytest.FixtureRequest, namespaces: ControlPlane, tmp_path: Path
-) -> Chosen:
-    """The chart with each preset; all of them on the newer Kubernetes alone."""
-    plane = namespaces
-    if plane.options.release and request.param != DEFAULT:
-        pytest.skip("a preset renders the same for every release of Kubernetes")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each way with the chart as it comes; each preset one way, or every way."""
+    if "name" not in metafunc.fixturenames:
+        return
+    every = metafunc.config.getoption("every_preset")
+    cases = [
+        pytest.param(preset, name, id=f"{preset.stem if preset else 'default'}-{name}")
+        for preset in (None, *PRESETS)
+        for name in WAYS
+        if preset is None or every or name == "argo-cd"
+    ]
+    metafunc.parametrize(("preset", "name"), cases)
+
+
+@pytest.fixture
+def chosen(preset: Path | None, namespaces: ControlPlane, tmp_path: Path) -> Chosen:
+    """The chart with a preset, or as it comes."""
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump(VALUES), "utf-8")
-    preset = () if request.param == DEFAULT else (request.param,)
-    return Chosen(plane=plane, namespace=HOME, files=(values, *preset))
+    files = (values, preset) if preset else (values,)
+    return Chosen(plane=namespaces, namespace=HOME, files=files)
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +138,6 @@ def made(plane: ControlPlane) -> list[str]:
     return [*([MIRROR] if plane.admin.exists(MIRROR) else []), *names]
 
 
-@pytest.mark.parametrize("name", WAYS)
 def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
     chosen: Chosen, chart: Chart, pytestconfig: pytest.Config, name: str
 ) -> None:
@@ -162,12 +169,12 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
 
 
 def quiet(plane: ControlPlane) -> dict[str, str]:
-    """What there is, once nothing has changed for a second."""
+    """What there is, once nothing has changed for half a second."""
     seen: list[dict[str, str]] = []
 
     def still() -> bool:
         seen.append(versions(plane.admin))
-        time.sleep(1)
+        time.sleep(0.5)
         return len(seen) > 1 and seen[-1] == seen[-2]
 
     wait_for("an end of changes", still, seconds=60)

@@ -11,7 +11,15 @@ from urllib.parse import quote
 import pytest
 
 from tests.cluster.companion.state import rotate
-from tests.cluster.release import LABEL, MIRROR, Release, Running, companion, eventually
+from tests.cluster.release import (
+    LABEL,
+    MIRROR,
+    NAME,
+    Release,
+    Running,
+    companion,
+    eventually,
+)
 from tests.lab.api import ApiError
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
@@ -33,7 +41,36 @@ def _service(number: int) -> Json:
     return body
 
 
+CONFIGURATIONS: Final = (
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+)
+ENTRIES: Final = [
+    {
+        "name": f"{number}.example.org",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Ignore",
+        "clientConfig": {"service": {"namespace": "release", "name": NAME}},
+        "objectSelector": {"matchLabels": {"nobody": "has-it"}},
+    }
+    for number in range(2)
+]
+"""Of the webhook's configuration; API servers call nobody by them."""
 NAMED: Final = (("metadata", "name"), ("metadata", "namespace"))
+CERTIFICATES: Final = {
+    "configuration": f"{CONFIGURATIONS}/{NAME}",
+    "serving Secret": f"/api/v1/namespaces/release/secrets/{NAME}-tls",
+    "state Secret": f"/api/v1/namespaces/release/secrets/{NAME}-tls-state",
+}
+KEPT: Final = (
+    *NAMED,
+    ("kind",),
+    ("apiVersion",),
+    ("metadata", "resourceVersion"),
+    ("metadata", "uid"),
+    ("metadata", "labels", "tracking.michelangelo-ai.org/content"),
+)
+"""Of the certificates' objects: else they are others', or no server takes them."""
 Kind = tuple[str, str, Callable[[int], Json], Sequence[Path]]
 KINDS: Final[dict[str, Kind]] = {
     "Namespace": (
@@ -89,8 +126,13 @@ def _release(
 
 @pytest.fixture(name="running", scope="module")
 def _running(release: Release) -> Iterator[Running]:
-    with companion(release, profiles=PROFILES, watch_seconds="10") as running:
+    admin = release.admin
+    admin.create(CONFIGURATIONS, {"metadata": {"name": NAME}, "webhooks": ENTRIES})
+    with companion(
+        release, profiles=PROFILES, watch_seconds="10", certificates="companion"
+    ) as running:
         eventually("all hold", lambda: all(map(release.holds, OTHERS)), seconds=60)
+        eventually("a certificate is issued", lambda: is_issued(release), seconds=60)
         yield running
 
 
@@ -154,6 +196,47 @@ def check(release: Release, running: Running) -> None:
     assert running.ask("/healthz")[0] == 200
     events = {line["event"] for line in running.lines()}
     assert not events & {"thread-died", "watch-failed"}
+
+
+@pytest.mark.parametrize("what", CERTIFICATES)
+def test_no_odd_certificate_object_is_an_error_of_our_own(
+    release: Release, running: Running, what: str
+) -> None:
+    """Others converge meanwhile; with good ones back, nothing is in the way."""
+    good = {path: release.admin.get(path) for path in CERTIFICATES.values()}
+    path, taken = CERTIFICATES[what], 0
+    for body in odd_objects(lambda _: good[path], KEPT):
+        if not put(release, path, body):
+            continue
+        taken += 1
+        if taken % 50 == 1:
+            check(release, running)
+    for path, body in good.items():
+        assert put(release, path, body)
+    eventually("nothing is in the way", lambda: is_issued(release), seconds=30)
+    check(release, running)
+    ours = [line for line in running.lines() if "at" in line]
+    assert ours == []
+    assert taken >= 20
+
+
+def put(release: Release, path: str, body: Json) -> bool:
+    """Put it in the place of what is there; return whether it was taken."""
+    now = release.admin.get(path)["metadata"]["resourceVersion"]
+    meta = body["metadata"] | {"resourceVersion": now}
+    try:
+        release.admin.replace(path, body | {"metadata": meta})
+    except ApiError as error:
+        return error.code == 409 and put(release, path, body)
+    except (ValueError, RecursionError):
+        return False  # more than JSON's own writer bears
+    return True
+
+
+def is_issued(release: Release) -> bool:
+    """Whether there is a certificate, and nothing in its way."""
+    told = release.status().get("certificates", {})
+    return "notAfter" in told and "problems" not in told
 
 
 def test_a_year_that_python_cannot_hold(release: Release, running: Running) -> None:

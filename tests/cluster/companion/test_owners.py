@@ -1,6 +1,7 @@
 """A pod that was missed is told where its users look: on what they made themselves."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -36,8 +37,14 @@ def labeled(release: Release, name: str) -> str:
     """A namespace that was switched on a while ago."""
     release.plane.namespace(name)
     release.label(name)
-    eventually("a second", lambda: create_after(release, name), seconds=3)
+    eventually("a second", lambda: create_after(release, name), every=0.2)
     return name
+
+
+def pods(release: Release, namespace: str) -> list[str]:
+    """The names of the pods there."""
+    found = release.admin.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+    return [one["metadata"]["name"] for one in found]
 
 
 def test_kuberays_rayjob_is_told_of_its_missed_pods(release: Release) -> None:
@@ -46,6 +53,9 @@ def test_kuberays_rayjob_is_told_of_its_missed_pods(release: Release) -> None:
     text = manifest(release.plane.toolbox, "1.6", "ray-job.sample").read_text("utf-8")
     with companion(release):
         release.admin.create_all(text, name)
+        # How long KubeRay takes to start and to make them is no concern of ours.
+        made = partial(pods, release, name)
+        eventually("head and worker", lambda: len(made()) == 2, seconds=240, every=0.2)
 
         def kinds() -> list[str]:
             return [kind for kind, _ in told(release, name)]

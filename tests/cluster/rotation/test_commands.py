@@ -78,7 +78,7 @@ def test_an_address_that_is_none_is_refused(installed: Installation) -> None:
     code, said = installed.run("certs", "verify", "--connect", "here")
 
     assert code == 2
-    assert "'here' is not HOST:PORT" in said
+    assert "--connect: it is not HOST:PORT" in said
 
 
 def test_one_pass_over_what_is_in_order_writes_nothing(

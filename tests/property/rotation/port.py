@@ -152,7 +152,7 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
         """Not used."""
         raise NotImplementedError
 

@@ -63,6 +63,8 @@ class Scenery:
     excluded: tuple[str, ...]
     release: str
     uris: dict[str, str]
+    before: dict[str, str]
+    """What the keys named a while ago; pods of then still dial it."""
     labels: dict[str, tuple[str, str]]
     policies: dict[str, list[str]]
     other: tuple[str, ...] | DnsOutcome
@@ -90,6 +92,7 @@ SCENERY = st.builds(
     uris=st.fixed_dictionaries(
         {"default": st.sampled_from(URIS), "second": st.sampled_from(URIS)}
     ),
+    before=st.dictionaries(st.sampled_from(["default"]), st.sampled_from(URIS)),
     labels=by_name(
         st.tuples(
             st.sampled_from([*[""] * 6, "off", "observe", "additive", "odd"]),
@@ -126,7 +129,7 @@ def build(scenery: Scenery) -> EgressWorld:
     world.apply_api_server()
     if not scenery.sees_nodes:
         world.cluster.forbid(lambda call: call.kind == NODE)
-    for profile, uri in scenery.uris.items():
+    for profile, uri in (scenery.uris | scenery.before).items():
         world.keys.set(profile, TRACKING_URI=uri)
     for name in NAMES:
         mode, profile = scenery.labels[name]
@@ -135,6 +138,9 @@ def build(scenery: Scenery) -> EgressWorld:
             world.policy(policy, f"p{number}", name)
     world.restart(scenery.mode)
     world.step()
+    for profile in scenery.before:
+        world.keys.set(profile, TRACKING_URI=scenery.uris[profile])
+        world.step(60)
     world.step(60)
     return world
 

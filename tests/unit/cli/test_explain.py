@@ -243,6 +243,20 @@ def test_what_leads_to_pods_is_explained_by_its_pods(
     assert (found["pod"], found["reason"]) == ("Pod train-head", "Missed")
 
 
+def test_workers_that_are_alike_are_explained_once(world: Audited) -> None:
+    """However many there are; each by itself for programs."""
+    labels = {"ray.io/node-type": "worker", "ray.io/cluster": "train"}
+    for number in range(30):
+        world.run(f"worker-{number:02}", labels)
+    world.run("train-head", INJECTED | {"ray.io/cluster": "train"}, container=REFERRING)
+    world.cluster.put(RAY_CLUSTER, cluster("train"))
+    lines = explain(world, "raycluster/train").output.splitlines()
+
+    assert "Pod worker-00 (in the cluster), and 29 more like it" in lines
+    assert "Pod train-head (in the cluster)" in lines
+    assert len(explained(world, "raycluster/train")) == 31
+
+
 def test_a_spark_applications_pods_are_found(world: Audited) -> None:
     """By the operator's label."""
     labels = SPARK | {"sparkoperator.k8s.io/app-name": "etl"}

@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from webhook.cli.main import cli
+from tests.unit.cli.on_files import OnFiles
 
 SOURCE = "{kind: Secret, metadata: {name: tracking}, stringData: {TRACKING_URI: '%s'}}"
 DENY = "spec: {podSelector: {}, policyTypes: [Egress]}"
@@ -22,35 +22,16 @@ def run(tmp_path: Path) -> "Run":
     return Run(tmp_path)
 
 
-class Run:
-    """A command line whose words may be the text of files."""
-
-    def __init__(self, folder: Path) -> None:
-        """Files go there."""
-        self._folder = folder
-
-    def file(self, name: str, text: str) -> str:
-        """A file of that text."""
-        path = self._folder / name
-        path.write_text(text)
-        return str(path)
+class Run(OnFiles):
+    """With the plan of one namespace."""
 
     def plan(
         self, text: str, secret: str = SOURCE % "https://mlflow.example.com"
     ) -> Result:
         """The plan for `team-a`."""
-        files = [
-            "-f",
-            self.file("a.yaml", text),
-            "--secret",
-            self.file("s.yaml", secret),
-        ]
-        words = ["egress", "plan", "-n", "team-a", *files, *NAMES]
-        return CliRunner().invoke(cli, words)
-
-    def explain(self, text: str, *words: str) -> Result:
-        """What `explain` says."""
-        return CliRunner().invoke(cli, ["explain", "-f", self.file("a", text), *words])
+        world = ("-f", self.file("a.yaml", text))
+        keys = ("--secret", self.file("s.yaml", secret))
+        return self.run("egress", "plan", "-n", "team-a", *world, *keys, *NAMES)
 
 
 @pytest.mark.parametrize(

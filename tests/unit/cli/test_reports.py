@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.unit.cli.on_files import OnFiles
 from webhook.cli.main import cli
 
 DENY = """
@@ -34,18 +35,8 @@ def run(tmp_path: Path) -> "Run":
     return Run(tmp_path)
 
 
-class Run:
-    """The command line on texts."""
-
-    def __init__(self, folder: Path) -> None:
-        """Files go there."""
-        self._folder = folder
-
-    def file(self, name: str, text: str) -> str:
-        """A file of that text."""
-        path = self._folder / name
-        path.write_text(text)
-        return str(path)
+class Run(OnFiles):
+    """With the commands of `egress`, given keys."""
 
     def secret(self, keys: dict[str, str]) -> str:
         """A Secret of these keys."""
@@ -56,13 +47,8 @@ class Run:
         self, command: str, world: str, keys: dict[str, str], *more: str
     ) -> Result:
         """A command of `egress` about `team-a`."""
-        given = ["-f", self.file("world", world), "--secret", self.secret(keys)]
-        words = ["egress", *command.split(), "-n", "team-a", *given, *more]
-        return CliRunner().invoke(cli, words)
-
-    def explain(self, text: str, *more: str) -> Result:
-        """What `explain` says."""
-        return CliRunner().invoke(cli, ["explain", "-f", self.file("pod", text), *more])
+        given = ("-f", self.file("world", world), "--secret", self.secret(keys))
+        return self.run("egress", *command.split(), "-n", "team-a", *given, *more)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class Client:
         """Take what it does with an Event before that is written."""
         self._client, self._before = client, before
 
-    def create(self, kind: ResourceType, body: Json) -> Json:
+    def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
         """Act, then write."""
         self._before(body)
         return self._client.create(kind, body)

@@ -125,6 +125,22 @@ def test_a_leader_that_cannot_renew_stops_before_another_starts(
     assert second.is_leader
 
 
+def test_each_leadership_is_a_term_of_its_own(
+    cluster: FakeCluster, clock: Clock
+) -> None:
+    """A renewal begins none; who was away for longer than the fence begins another."""
+    first, second = (candidate(cluster, clock, name) for name in "ab")
+    terms = []
+    for pause in (2, 2, 11, 2):
+        first.step()
+        second.step()
+        terms.append(first.terms)
+        clock.seconds += pause
+
+    assert terms == [1, 1, 1, 2]
+    assert second.terms == 0
+
+
 def test_a_released_lease_is_taken_at_once(cluster: FakeCluster, clock: Clock) -> None:
     """A graceful stop costs no waiting."""
     first, second = (candidate(cluster, clock, name) for name in "ab")

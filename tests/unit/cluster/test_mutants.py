@@ -17,6 +17,7 @@ from tests.unit.cluster import (
     test_informer,
     test_leader_election,
     test_metadata,
+    test_quota,
     test_workqueue,
 )
 from webhook.cluster import metadata
@@ -109,11 +110,25 @@ MUTANTS: dict[str, tuple[Any, str, str, str, Callable[[], None]]] = {
         "is not _state(",
         informer(test_informer.test_only_what_changed_is_told),
     ),
+    "a full namespace keeps on growing": (
+        ObjectStore,
+        "_keep",
+        "if self._usage.takes(key.namespace, item):",
+        "if True:",
+        test_quota.test_a_full_namespace_leaves_out_its_own_objects,
+    ),
+    "what goes leaves no room": (
+        ObjectStore,
+        "remove",
+        "self._usage.drop(key.namespace, known[1])",
+        "pass",
+        test_quota.test_a_full_namespace_leaves_out_its_own_objects,
+    ),
     "a bad object loses its last value": (
         ObjectStore,
         "_keep",
-        "item = known[1]",
-        "return",
+        "fits = known is not None and",
+        "fits = False and",
         informer(
             test_informer.test_a_projection_that_raises_in_a_watch_keeps_the_value
         ),

@@ -1,12 +1,21 @@
 """What is known of names, and that a name fails alone."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from tests.unit.companion.egress.egress_world import DENY, HOME, EgressWorld
 from webhook.cluster.errors import ClusterError, Forbidden, Unavailable
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.companion.dns_controller import CACHE
-from webhook.egress.dns_cache import DnsOutcome
+from webhook.egress.destinations import load_former
+from webhook.egress.dns_cache import (
+    DnsAnswer,
+    DnsOutcome,
+    dump_cache,
+    load_cache,
+    update,
+)
 from webhook.egress.reasons import EgressReason
 
 NAME = "mlflow.example.org"
@@ -196,6 +205,41 @@ def test_who_no_longer_leads_saves_nothing_and_does_not_spin(
 
     assert world.saved(NAME) == ["203.0.113.7"]
     assert world.dns_results.queue.get(0) is None
+
+
+def test_who_leads_again_takes_over_what_another_leader_saw(
+    world: EgressWorld,
+) -> None:
+    """Its addresses stay permitted for their grace period, as do one's own."""
+    world.step()
+    names = load_cache(world.user.get(CONFIG_MAP, HOME.name, HOME.namespace))
+    answer = DnsAnswer(world.now, DnsOutcome.NOERROR, (ip_address("203.0.113.8"),))
+    names[NAME] = update(names[NAME], answer, world.options.limits)
+    meta = {"name": HOME.name, "namespace": HOME.namespace}
+    world.user.apply(CONFIG_MAP, {"metadata": meta, "data": dump_cache(names)})
+    world.zone.records[NAME] = ("203.0.113.9",)
+    world.terms = 2
+    world.step(120)
+
+    assert world.opened() == ["203.0.113.7/32", "203.0.113.8/31"]
+    assert world.saved(NAME) == ["203.0.113.7", "203.0.113.8", "203.0.113.9"]
+
+
+def test_a_server_that_keys_named_until_lately_is_saved_too(
+    world: EgressWorld,
+) -> None:
+    """Whoever plans what the companion plans reads it there, until its time is over."""
+    world.step()
+    world.keys.set("default", TRACKING_URI=f"https://{OTHER}")
+    world.step(10)
+    body = world.user.get(CONFIG_MAP, HOME.name, HOME.namespace)
+    within = load_former(body)
+    world.step(6 * 3600)
+    world.step(10)
+    body = world.user.get(CONFIG_MAP, HOME.name, HOME.namespace)
+
+    assert [one.text for one in within["default"]] == [f"{NAME}:443"]
+    assert load_former(body) == {}
 
 
 def test_what_is_known_is_saved_at_most_every_five_seconds(world: EgressWorld) -> None:

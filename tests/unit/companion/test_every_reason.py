@@ -56,8 +56,13 @@ VOCABULARIES: dict[str, type[StrEnum]] = {
     "Of a watch of the companion": WatchReason,
     "Of the companion's report": StatusReason,
 }
-"""By their headings in the reference; the others are the webhook's."""
-OF_THE_WEBHOOK = {"Of a decision about a pod", "Of a body that is no review"}
+"""By their headings in the reference."""
+OF_OTHERS = {
+    "Of a decision about a pod",
+    "Of a body that is no review",
+    "Of an installation as a whole",
+}
+"""The webhook's, and those of whoever looks at an installation from outside."""
 
 Case = Callable[[Built], None]
 
@@ -608,7 +613,7 @@ def test_each_reason_of_the_reference_has_a_case() -> None:
     listed = {
         f"{VOCABULARIES[heading].__name__}-{reason}"
         for heading, rows in sections.items()
-        if heading not in OF_THE_WEBHOOK
+        if heading not in OF_OTHERS
         for reason in re.findall(r"^\| `(\w+)` \|", rows, re.M)
     }
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.log import Lines
+from tests.fakes.waiting import eventually
 from webhook.cluster.events import EventRecorder
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.leader_election import LeaderElector, parse_lease
@@ -26,16 +27,6 @@ LEASE_KEY = ObjectKey("release", "companion")
 def now() -> datetime:
     """A standing clock."""
     return datetime(2026, 1, 2, tzinfo=UTC)
-
-
-def eventually(holds: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Whether it comes to hold."""
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 class Word(StrEnum):

@@ -13,9 +13,12 @@ from tests.fakes.installation import HOME, NAME, NOW, FakeInstallation
 from tests.unit.cli import test_fleet
 from tests.unit.cli.test_status import missing, reached, run
 from tests.unit.companion.observation.test_troubles import found
+from tests.unit.doctor.test_check import CHECKS, Broken
+from webhook.cli.doctor_view import Examination, as_json
 from webhook.cli.main import cli
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import DEPLOYMENT, LEASE
+from webhook.doctor.check import examine
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
@@ -66,3 +69,21 @@ def test_version_prints_what_its_schema_says(site: FakeInstallation) -> None:
     with reached(site), patch("webhook.cli.version.now", lambda: NOW):
         result = CliRunner().invoke(cli, ["version", "-o", "json"])
     check("version", json.loads(result.output))
+
+
+def test_doctor_prints_what_its_schema_says() -> None:
+    """In order, with every kind of outcome, and where nothing could be examined."""
+    facts = Broken(frozenset({"A", "C"}))
+    examinations = [
+        Examination(
+            context="here", about="a/b", diagnoses=tuple(examine(CHECKS, facts))
+        ),
+        Examination(context="gone", about="not examined", error="No access."),
+    ]
+    document = json.loads(as_json(examinations, every=False))
+    check("doctor", document)
+
+    assert document["clusters"][0]["firstCause"]["code"] == "A"
+    del document["clusters"][0]["inOrder"]
+    with pytest.raises(jsonschema.ValidationError):
+        check("doctor", document)

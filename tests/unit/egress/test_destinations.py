@@ -7,9 +7,12 @@ import re
 import pytest
 
 from webhook.egress.destinations import (
+    FORMER_FIELD,
     DerivedDestinations,
     Destination,
     derive,
+    dump_former,
+    load_former,
     parse_extra,
 )
 from webhook.egress.reasons import EgressReason
@@ -408,11 +411,22 @@ def test_a_setting_names_a_host_or_a_range(text: str, host: str, port: int) -> N
     assert parse_extra(text, "hosts") == Destination(host, port, "hosts")
 
 
-@pytest.mark.parametrize("text", ["", "a:b", "a:0", "a:70000", "1.2.3.0/99:1", "-x"])
+@pytest.mark.parametrize("text", ["a:b", "a:0", "a:70000", "1.2.3.0/99:1", "-x"])
 def test_a_bad_setting_is_named_with_its_text(text: str) -> None:
-    """Settings are no secrets."""
+    """So that it is found among many."""
     with pytest.raises(ValueError, match=re.escape(f"hosts: {text!r}")):
         parse_extra(text, "hosts")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "https://u:pass@t.example", "u:pass@t.example:80", "//u:pass@t", "a b"]
+)
+def test_what_may_be_a_uri_with_a_password_is_not_repeated(text: str) -> None:
+    """It would end up in the log of a pod that does not start."""
+    with pytest.raises(ValueError, match="hosts: an entry is not a dest") as caught:
+        parse_extra(text, "hosts")
+
+    assert "pass" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -435,3 +449,27 @@ def test_the_order_of_keys_makes_no_difference() -> None:
 def test_a_name_has_no_addresses_of_its_own(host: str) -> None:
     """Also one that ends in a digit."""
     assert Destination(host, 1, "k").network is None
+
+
+def test_former_servers_are_read_as_they_were_written() -> None:
+    """A profile without any is not worth a word."""
+    former = {
+        "default": (
+            Destination("mlflow.example.org", 443, "TRACKING_URI"),
+            Destination("2001:db8::1", 5000, "TRACKING_URI"),
+        ),
+        "second": (),
+    }
+    told = {"data": dump_former(former)}
+
+    assert load_former(told) == {"default": former["default"]}
+    assert load_former({}) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "[]", '{"a": 5}', '{"a": [["h"]]}', '{"a": [["h", "p", "o"]]}']
+)
+def test_what_is_no_list_of_servers_is_refused(text: str) -> None:
+    """Somebody edited the ConfigMap."""
+    with pytest.raises(ValueError, match=r"no lists|Expecting|unpack|invalid literal"):
+        load_former({"data": {FORMER_FIELD: text}})

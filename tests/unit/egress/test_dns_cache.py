@@ -18,6 +18,7 @@ from webhook.egress.dns_cache import (
     findings,
     load,
     load_cache,
+    merged,
     next_lookup,
     update,
 )
@@ -43,6 +44,26 @@ def words(memory: CachedName, limits: DnsLimits = LIMITS) -> list[EgressReason]:
 def seconds(memory: CachedName) -> float:
     """The pause before the next lookup, without jitter."""
     return next_lookup(memory, LIMITS, 0).total_seconds()
+
+
+def test_what_two_processes_saw_is_taken_together() -> None:
+    """Each address with the later of its times; the rest is that of the newer."""
+    one = after(answer("203.0.113.1", "203.0.113.2"), answer("203.0.113.1", after=60))
+    other = after(
+        answer("203.0.113.2", "203.0.113.3", after=30),
+        failure(DnsOutcome.TIMEOUT, after=90),
+    )
+    both = merged(one, other)
+
+    assert merged(other, one) == both
+    assert (both.last, both.failures) == (DnsOutcome.NOERROR, 0)
+    assert both.seen == {
+        address: NOW + timedelta(seconds=seconds)
+        for address, seconds in zip(
+            ips("203.0.113.1", "203.0.113.2", "203.0.113.3"), (60, 30, 30), strict=True
+        )
+    }
+    assert merged(CachedName.empty(), one) == merged(one, CachedName.empty()) == one
 
 
 @pytest.mark.parametrize(
@@ -104,12 +125,23 @@ def test_a_restart_changes_nothing() -> None:
     assert load(dump(CachedName.empty())) == CachedName.empty()
 
 
+EMPTY = dump(CachedName.empty())
+
+
 @pytest.mark.parametrize(
-    "raw", [{}, {"seen": []}, dump(CachedName.empty()) | {"last": "x"}]
+    "raw",
+    [
+        {},
+        {"seen": []},
+        EMPTY | {"last": "x"},
+        EMPTY | {"seen": {"2026-01-02T03:04:05+00:00": [False]}},
+        EMPTY | {"succeeded": "2026-01-02T03:04:05"},
+        EMPTY | {"failures": float("inf")},
+    ],
 )
 def test_what_is_not_a_memory_is_refused(raw: dict[str, object]) -> None:
     """Somebody edited the ConfigMap."""
-    with pytest.raises(ValueError, match=r"x|cannot be read"):
+    with pytest.raises(ValueError, match=r"x|cannot be read|without its offset"):
         load(raw)
 
 

@@ -413,11 +413,11 @@ def test_the_baseline_is_required_where_a_namespace_is_closed(
     mode: str, expected: list[str]
 ) -> None:
     """Of what is not known, nothing is."""
-    found = required_destinations(about(TRACKER), options(mode))
+    found = required_destinations(world(), about(TRACKER), options(mode))
     unknown = replace(about(), destinations=None)
 
     assert [place.host for place in found] == expected
-    assert required_destinations(unknown, options(mode)) == ()
+    assert required_destinations(world(), unknown, options(mode)) == ()
 
 
 def test_rules_are_computed_once_for_all_namespaces_with_equal_needs() -> None:

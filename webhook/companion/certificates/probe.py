@@ -7,6 +7,7 @@ what is accepted here is accepted there.
 import hashlib
 import socket
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -32,6 +33,15 @@ class ReplicaAddress(NamedTuple):
         return f"{host}:{self.port}"
 
 
+Dial = Callable[[ReplicaAddress, float], socket.socket]
+"""Connects to a replica within seconds, or raises `OSError`."""
+
+
+def connect(replica: ReplicaAddress, timeout: float) -> socket.socket:
+    """Connect to a replica's own address."""
+    return socket.create_connection(replica, timeout=timeout)
+
+
 @dataclass(frozen=True, slots=True)
 class TlsProber:
     """Probes replicas for their certificate.
@@ -39,10 +49,12 @@ class TlsProber:
     Attributes:
         server_name: the server name that API servers ask for.
         timeout: seconds for each connection.
+        dial: connects to a replica in another way than directly.
     """
 
     server_name: str
     timeout: float = TIMEOUT
+    dial: Dial = connect
 
     def __call__(
         self, replicas: tuple[ReplicaAddress, ...], bundle: bytes
@@ -63,24 +75,29 @@ class TlsProber:
 
     def probe(self, replica: ReplicaAddress, bundle: bytes) -> ReplicaCertificate:
         """Return one replica's answer; connects again when it is not trusted."""
-        leaf = self._leaf(replica, _trusting(bundle)) if bundle else ""
-        if leaf:
-            return ReplicaCertificate(replica=str(replica), leaf=leaf, trusted=True)
-        leaf = self._leaf(replica, _unverified())
-        return ReplicaCertificate(replica=str(replica), leaf=leaf, trusted=False)
+        der, trusted = self.certificate(replica, bundle)
+        leaf = hashlib.sha256(der).hexdigest() if der else ""
+        return ReplicaCertificate(replica=str(replica), leaf=leaf, trusted=trusted)
 
-    def _leaf(self, replica: ReplicaAddress, context: ssl.SSLContext | None) -> str:
+    def certificate(self, replica: ReplicaAddress, bundle: bytes) -> tuple[bytes, bool]:
+        """Return what a replica serves, as DER, and whether the bundle trusts it.
+
+        Empty where it does not answer a handshake.
+        """
+        der = self._served(replica, _trusting(bundle)) if bundle else b""
+        return (der, True) if der else (self._served(replica, _unverified()), False)
+
+    def _served(self, replica: ReplicaAddress, context: ssl.SSLContext | None) -> bytes:
         if context is None:
-            return ""
+            return b""
         try:
             with (
-                socket.create_connection(replica, timeout=self.timeout) as plain,
+                self.dial(replica, self.timeout) as plain,
                 context.wrap_socket(plain, server_hostname=self.server_name) as tls,
             ):
-                der = tls.getpeercert(binary_form=True)
+                return tls.getpeercert(binary_form=True) or b""
         except (OSError, ValueError):  # ssl.SSLError; a host that is no name
-            return ""
-        return hashlib.sha256(der or b"").hexdigest()
+            return b""
 
 
 def _trusting(bundle: bytes) -> ssl.SSLContext | None:

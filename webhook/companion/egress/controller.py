@@ -10,7 +10,7 @@ A change costs the namespaces that it concerns:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -19,7 +19,7 @@ from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, EgressCaches
-from webhook.companion.controller import Context, Notice, Result
+from webhook.companion.controller import SOON, Context, Notice, Result
 from webhook.companion.egress.applier import Applied, Applier, NotLeadingError
 from webhook.companion.egress.planner import EgressSources, Planner
 from webhook.companion.projections import ComputeNamespace
@@ -44,8 +44,7 @@ class EgressResult(Result):
         mode: how far egress goes there.
         policies: of ours that should be there; under `observe`, that would be.
         orphans: shadows left there that no policy justifies.
-        findings: sorted; `shared` among them.
-        shared: of the findings, those that hold for every namespace of the profile.
+        findings: sorted.
         waiting: names are still to be looked up.
     """
 
@@ -54,7 +53,6 @@ class EgressResult(Result):
     policies: int = 0
     orphans: int = 0
     findings: tuple[Finding, ...] = ()
-    shared: frozenset[Finding] = frozenset()
     waiting: bool = False
 
 
@@ -175,6 +173,8 @@ class EgressController:
         now: datetime,
     ) -> EgressResult:
         reason = plan.reason
+        if applied.error is not None and namespace.is_news(applied.error, now):
+            applied = replace(applied, paced=SOON, error=None)
         if applied.error is not None:
             reason = EgressReason.WRITE_REFUSED
         elif applied.paced is not None:
@@ -193,7 +193,6 @@ class EgressController:
             policies=len(plan.policies),
             orphans=applied.orphans,
             findings=plan.findings,
-            shared=plan.shared,
             waiting=plan.waiting,
         )
 

@@ -7,7 +7,7 @@ the few distinct sets of destinations, and then the namespaces whose rules chang
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from webhook.companion.egress.engine_detection import EngineDetector
 from webhook.companion.egress.policies import PolicyView, problems, readable
 from webhook.companion.egress.service_index import ServiceIndexCache
 from webhook.companion.projections import ComputeNamespace
-from webhook.egress.destinations import Destination
 from webhook.egress.ingress import server_namespaces
 from webhook.egress.network_policy import Direction, NetworkPolicy
 from webhook.egress.options import EgressOptions
@@ -29,7 +28,6 @@ from webhook.egress.plan import (
     plan_namespace,
     required_destinations,
 )
-from webhook.egress.reasons import WITHOUT_RULE, Finding
 from webhook.egress.rules import EgressRules
 from webhook.mirror.decide import ProfileContent
 
@@ -73,7 +71,7 @@ class _Planned:
 
     namespace: ComputeNamespace
     rules: EgressRules
-    homes: frozenset[str]
+    homes: tuple[str, ...]
 
 
 class Planner:
@@ -96,12 +94,13 @@ class Planner:
     def plan(self, namespace: ComputeNamespace, now: datetime) -> NamespacePlan:
         """Plan a namespace, and note what the plan is made from."""
         world = self._current_world()
-        given = self._input(world, namespace, now)
+        given = self._input(namespace, now)
         planned = self._requirements(world, namespace, given)
         self._sources.dns.set_names(given.name, frozenset(planned.rules.names))
         with self._lock:
-            for home in planned.homes - self._ingress.keys():
-                self._ingress[home] = self._restricting_ingress(home)
+            for home in planned.homes:
+                if home not in self._ingress:
+                    self._ingress[home] = self._restricting_ingress(home)
             self._planned[given.name] = planned
         # Asked for again: what is noted is queued for changes from here on.
         return plan_namespace(self._current_world(), given, self._options)
@@ -128,10 +127,10 @@ class Planner:
             noted = tuple(self._planned.items())
         same: dict[tuple[int, int], bool] = {}
         for name, before in noted:
-            if not before.homes.isdisjoint(blocked):
+            if not blocked.isdisjoint(before.homes):
                 yield name
             elif world is not self._compared:
-                given = self._input(world, before.namespace, now)
+                given = self._input(before.namespace, now)
                 after = self._requirements(world, before.namespace, given).rules
                 pair = id(before.rules), id(after)
                 if pair not in same:
@@ -159,47 +158,36 @@ class Planner:
                 )
             return self._world
 
-    def _input(
-        self, world: EgressWorld, namespace: ComputeNamespace, now: datetime
-    ) -> NamespaceInput:
+    def _input(self, namespace: ComputeNamespace, now: datetime) -> NamespaceInput:
         profile = self._sources.profiles.content(namespace.profile)
-        content = profile.content if profile else None
-        named: tuple[Destination, ...] | None = None
-        findings: tuple[Finding, ...] = ()
-        if content is not None:
-            name = namespace.profile
-            derived, former = self._tracker.destinations(name, content, now)
-            kept = (one for one in former if self._is_kept(world, namespace, one))
-            named, findings = (*derived.destinations, *kept), derived.findings
-        return NamespaceInput(
+        given = NamespaceInput(
             name=namespace.name,
             labels=namespace.labels,
             egress_label=namespace.egress,
-            destinations=named,
-            findings=findings,
+            destinations=None,
         )
-
-    def _is_kept(
-        self, world: EgressWorld, namespace: ComputeNamespace, former: Destination
-    ) -> bool:
-        """Return whether a former server has a rule, or may still get its first.
-
-        One that never had any was a mistake; nobody runs with it.
-        """
-        servers = self._options.nameservers
-        rules = world.rules((former,), namespace.name, servers)
-        has_rule = not any(one.reason in WITHOUT_RULE for one in rules.findings)
-        return has_rule or not world.resolved(rules.names)
+        if profile is None or profile.content is None:
+            return given
+        derived, former = self._tracker.destinations(
+            namespace.profile, profile.content, now
+        )
+        self._sources.dns.set_former(namespace.profile, former)
+        return replace(
+            given,
+            destinations=derived.destinations,
+            former=former,
+            findings=derived.findings,
+        )
 
     def _requirements(
         self, world: EgressWorld, namespace: ComputeNamespace, given: NamespaceInput
     ) -> _Planned:
-        destinations = required_destinations(given, self._options)
+        destinations = required_destinations(world, given, self._options)
         servers = self._options.nameservers
         return _Planned(
             namespace=namespace,
             rules=world.rules(destinations, given.name, servers),
-            homes=server_namespaces(destinations, given.name, world.index),
+            homes=tuple(server_namespaces(destinations, given.name, world.index)),
         )
 
     def _changed_ingress(self) -> frozenset[str]:

@@ -42,4 +42,9 @@ def readable(policies: Policies, namespace: str) -> Sequence[NetworkPolicy]:
 def problems(policies: Policies, namespace: str) -> Sequence[str]:
     """Return why the others cannot be read."""
     there = sorted(policies.items(namespace).items())
-    return [one.problem for _, one in there if isinstance(one, UnreadablePolicy)]
+    unread = [one.problem for _, one in there if isinstance(one, UnreadablePolicy)]
+    failed = sorted(policies.unprojected(namespace).items())
+    return [
+        *unread,
+        *(f"NetworkPolicy {key} cannot be read: {error}" for key, error in failed),
+    ]

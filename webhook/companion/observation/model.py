@@ -49,6 +49,7 @@ class WorkloadState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         updated: how many are of the newest version.
         version: of the product, as the chart's label says.
         image: what new replicas run.
+        refused: why its pods may not even be created, as the API server said.
     """
 
     name: str
@@ -57,6 +58,7 @@ class WorkloadState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     updated: int
     version: str
     image: str
+    refused: str = ""
 
 
 class LeaseState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -62,7 +62,7 @@ def observe(client: KubeClient, release: ReleaseName, at: datetime) -> Installat
         release: which one.
         at: now.
     """
-    reader = _Reader(client)
+    reader = PieceReader(client)
     configuration = reader.get(
         WEBHOOK_CONFIGURATION, ObjectKey("", release.name), configuration_state
     )
@@ -91,7 +91,7 @@ def observe(client: KubeClient, release: ReleaseName, at: datetime) -> Installat
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class PieceReader:
     """Reads one piece at a time."""
 
     client: KubeClient

@@ -28,7 +28,6 @@ from webhook.companion.caches import Caches, Interests, build_caches
 from webhook.companion.controller import Context, Controller
 from webhook.companion.dns import Resolver
 from webhook.companion.dns_controller import DnsController, DnsResult
-from webhook.companion.dns_store import DnsStore
 from webhook.companion.egress.controller import EgressController, EgressResult
 from webhook.companion.egress.engine_detection import EngineDetector, EngineResult
 from webhook.companion.egress.planner import EgressSources
@@ -37,6 +36,7 @@ from webhook.egress.baseline import Baseline
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
 from webhook.egress.mode import EgressMode
 from webhook.egress.options import EgressOptions
+from webhook.egress.reasons import EgressReason
 from webhook.injection.names import EGRESS_LABEL, INJECT_LABEL, PROFILE_LABEL
 from webhook.mirror.decide import ProfileContent
 from webhook.mirror.merge import MergedKeys
@@ -133,7 +133,7 @@ class EgressWorld:
         self.excluded: tuple[str, ...] = ("release",)
         self.settings: dict[str, Any] = {}
         """Further fields of the options."""
-        self.leads = True
+        self.leads, self.terms = True, 1
         for name in ("release", "kube-system"):
             self.user.create(NAMESPACE, {"metadata": {"name": name}})
         spec = (
@@ -157,6 +157,7 @@ class EgressWorld:
             ),
             is_leader=lambda: self.leads,
             clock=self.clock,
+            term=lambda: self.terms,
         )
         interests = Interests(
             release_namespace="release", pods=False, watch_seconds=0.5
@@ -176,7 +177,7 @@ class EgressWorld:
             self.context,
             dns_queue := self.queue("dns"),
             self.zone.look_up,
-            DnsStore(self.context, ObjectKey(HOME.namespace, options.dns_cache)),
+            ObjectKey(HOME.namespace, options.dns_cache),
             limits=options.limits,
             jitter=lambda: 0.0,
         )
@@ -302,6 +303,10 @@ class EgressWorld:
         found = self.egress_controller.results.get(namespace)
         assert found is not None
         return found
+
+    def reasons(self, namespace: str = "team-a") -> set[EgressReason]:
+        """Return what is found about a namespace."""
+        return {finding.reason for finding in self.result(namespace).findings}
 
     def writes(self) -> int:
         """Return how many writes the cluster got from anybody, Events apart."""

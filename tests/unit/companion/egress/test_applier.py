@@ -29,7 +29,7 @@ ERRORS = {
     "403": Forbidden("denied by an admission policy"),
     "404": NotFound("no such namespace"),
     "409": Conflict("another manager owns the field"),
-    "422": Invalid("spec is invalid"),
+    "422": Invalid("spec is invalid", fields=("spec",)),
     "429": Throttled("too many requests", retry_after=2.0),
     "500": Unavailable("internal error"),
     "quota": QuotaExceeded("exceeded quota"),
@@ -48,15 +48,6 @@ def refuse(
         return writes and ours and call.key.namespace == namespace
 
     world.cluster.fail(fails, error)
-
-
-@pytest.fixture
-def world() -> EgressWorld:
-    """Return a labeled namespace that denies egress."""
-    made = EgressWorld()
-    made.label("team-a")
-    made.policy(DENY)
-    return made
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
@@ -79,6 +70,22 @@ def test_a_refused_write_is_no_ready_namespace(
         None,
     )
     assert len(world.ours()) == 1
+
+
+def test_an_api_server_that_does_not_know_the_label_yet_is_asked_again(
+    world: EgressWorld,
+) -> None:
+    """Its policy refuses the shadow for a moment, which is no news; later it is."""
+    refuse(world, Invalid("ValidatingAdmissionPolicy denied request"))
+    world.step()
+    early, told = world.result(), world.events()
+    world.step(10)
+
+    assert (early.reason, early.error, told) == (EgressReason.PENDING, None, [])
+    assert world.result().reason is EgressReason.WRITE_REFUSED
+    world.cluster.allow_all()
+    world.step(15)
+    assert world.result().reason is EgressReason.EGRESS_READY
 
 
 def test_a_refused_rewrite_stays_refused_while_it_is_retried(

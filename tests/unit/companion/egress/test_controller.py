@@ -22,11 +22,6 @@ def world() -> EgressWorld:
     return made
 
 
-def words(world: EgressWorld) -> set[EgressReason]:
-    """What is found about team-a."""
-    return {f.reason for f in world.result().findings}
-
-
 def test_an_open_namespace_gets_no_policy(world: EgressWorld) -> None:
     """Whatever is written there would cut traffic."""
     world.step()
@@ -147,7 +142,7 @@ def test_failed_lookups_take_nothing_away(
     world.step(3600)
 
     assert world.opened() == ["203.0.113.7/32"]
-    assert words(world) == {EgressReason.RESOLUTION_STALE}
+    assert world.reasons() == {EgressReason.RESOLUTION_STALE}
 
 
 def test_a_first_lookup_that_fails_has_no_rule_and_the_next_one_has(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.companion.egress.egress_world import DENY, EgressWorld
+from tests.unit.companion.egress.egress_world import EgressWorld
 from webhook.cluster.errors import Forbidden, Unavailable
 from webhook.cluster.resources import (
     CONFIG_MAP,
@@ -18,20 +18,6 @@ from webhook.egress.reasons import EgressReason
 
 CILIUM = ResourceType("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies")
 SIDECAR = ResourceType("networking.istio.io", "v1", "Sidecar", "sidecars")
-
-
-@pytest.fixture
-def world() -> EgressWorld:
-    """With one labeled namespace that denies egress."""
-    made = EgressWorld()
-    made.label("team-a")
-    made.policy(DENY)
-    return made
-
-
-def reasons(world: EgressWorld, namespace: str = "team-a") -> set[EgressReason]:
-    """What is found about a namespace."""
-    return {f.reason for f in world.result(namespace).findings}
 
 
 def detection(world: EgressWorld) -> EngineResult:
@@ -55,7 +41,7 @@ def test_an_engine_with_an_object_here_is_told_with_what_to_do(
         "CiliumNetworkPolicy team-a/deny-all may restrict egress; its owner adds what"
         " `tracking-injector egress plan -n team-a --engine cilium` prints."
     )
-    assert EgressReason.OTHER_EGRESS_CONTROLS not in reasons(world, "team-b")
+    assert EgressReason.OTHER_EGRESS_CONTROLS not in world.reasons("team-b")
     assert detection(world).detected.engines == {Engine.CILIUM: ()}
 
 
@@ -65,12 +51,14 @@ def test_an_object_is_read_in_the_version_that_is_served(
 ) -> None:
     """None is a constant of ours: engines move on."""
     group, kind = "policy.networking.k8s.io", "ClusterNetworkPolicy"
-    known = ResourceType(group, version, kind, "clusternetworkpolicies", False)
+    known = ResourceType(
+        group, version, kind, "clusternetworkpolicies", namespaced=False
+    )
     spec = {"egress": [{"action": "Deny"}]}
     world.user.apply(known, {"metadata": {"name": "closed"}, "spec": spec})
     world.step()
 
-    assert EgressReason.OTHER_EGRESS_CONTROLS in reasons(world)
+    assert EgressReason.OTHER_EGRESS_CONTROLS in world.reasons("team-a")
 
 
 def test_what_may_not_be_listed_is_unknown_and_said_so(world: EgressWorld) -> None:
@@ -85,7 +73,7 @@ def test_what_may_not_be_listed_is_unknown_and_said_so(world: EgressWorld) -> No
             "ciliumclusterwidenetworkpolicies.cilium.io",
         )
     }
-    assert EgressReason.OTHER_EGRESS_CONTROLS not in reasons(world)
+    assert EgressReason.OTHER_EGRESS_CONTROLS not in world.reasons()
 
 
 def test_istio_may_close_the_whole_mesh(world: EgressWorld) -> None:
@@ -194,7 +182,7 @@ def test_an_object_that_cannot_be_read_may_restrict(
     world.step()
 
     assert detection(world).error is None
-    assert EgressReason.OTHER_EGRESS_CONTROLS in reasons(world)
+    assert EgressReason.OTHER_EGRESS_CONTROLS in world.reasons()
 
 
 def test_only_a_look_that_finds_something_else_queues_namespaces(

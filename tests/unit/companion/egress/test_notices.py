@@ -1,32 +1,12 @@
 """What people and tools are told about egress: once, and never a value."""
 
-import pytest
-
-from tests.unit.companion.egress.egress_world import DENY, EgressWorld
+from tests.unit.companion.egress.egress_world import EgressWorld
 from webhook.cluster.resources import (
     NAMESPACE,
     SERVICE,
-    ResourceType,
 )
 from webhook.egress.dns_cache import DnsOutcome
 from webhook.egress.reasons import EgressReason
-
-CILIUM = ResourceType("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies")
-SIDECAR = ResourceType("networking.istio.io", "v1", "Sidecar", "sidecars")
-
-
-@pytest.fixture
-def world() -> EgressWorld:
-    """With one labeled namespace that denies egress."""
-    made = EgressWorld()
-    made.label("team-a")
-    made.policy(DENY)
-    return made
-
-
-def reasons(world: EgressWorld, namespace: str = "team-a") -> set[EgressReason]:
-    """What is found about a namespace."""
-    return {f.reason for f in world.result(namespace).findings}
 
 
 def test_a_name_that_fails_is_told_once_for_all_namespaces(world: EgressWorld) -> None:
@@ -38,7 +18,7 @@ def test_a_name_that_fails_is_told_once_for_all_namespaces(world: EgressWorld) -
     told = [(reason, name) for reason, name, _ in world.events()]
 
     assert told == [("Unresolved", "tracking-injector-addresses")]
-    assert reasons(world) == {EgressReason.UNRESOLVED}
+    assert world.reasons() == {EgressReason.UNRESOLVED}
 
 
 def test_a_finding_that_comes_and_goes_is_told_once_an_hour(world: EgressWorld) -> None:
@@ -86,7 +66,7 @@ def test_a_server_that_lets_nobody_in_is_told_where_it_matters(
     ]
     world.delete("closed", "ml")
     world.step()
-    assert EgressReason.DESTINATION_INGRESS_BLOCKED not in reasons(world)
+    assert EgressReason.DESTINATION_INGRESS_BLOCKED not in world.reasons()
 
 
 def test_a_policy_that_cannot_be_read_is_told(world: EgressWorld) -> None:
@@ -94,7 +74,7 @@ def test_a_policy_that_cannot_be_read_is_told(world: EgressWorld) -> None:
     world.policy("{podSelector: {}, policyTypes: [Sideways]}", "newer")
     world.step()
 
-    assert EgressReason.SELECTOR_UNREADABLE in reasons(world)
+    assert EgressReason.SELECTOR_UNREADABLE in world.reasons()
     assert len(world.ours()) == 1
 
 
@@ -103,7 +83,7 @@ def test_a_label_that_is_no_mode_is_told(world: EgressWorld) -> None:
     world.label("team-a", egress="addditive")
     world.step()
 
-    assert (world.ours(), reasons(world)) == ([], {EgressReason.SELECTOR_UNREADABLE})
+    assert (world.ours(), world.reasons()) == ([], {EgressReason.SELECTOR_UNREADABLE})
 
 
 def test_that_no_server_is_needed_is_nothing_to_warn_of(world: EgressWorld) -> None:
@@ -111,5 +91,5 @@ def test_that_no_server_is_needed_is_nothing_to_warn_of(world: EgressWorld) -> N
     world.keys.set("default", TRACKING_URI="file:/tmp/runs")
     world.step()
 
-    assert reasons(world) == {EgressReason.NO_NETWORK_NEEDED}
+    assert world.reasons() == {EgressReason.NO_NETWORK_NEEDED}
     assert world.events() == []

@@ -1,0 +1,1 @@
+"""Doctor's checks, on values alone."""

@@ -1,0 +1,194 @@
+"""`kubectl tracking doctor`: prove that it works, and name the true cause if not."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import click
+
+from webhook.cli.doctor_examine import Examiner
+from webhook.cli.doctor_view import FORMATS, Examination
+from webhook.cli.errors import no_access, sentence
+from webhook.cli.kubeconfig import kubeconfig_path, now, process_environ
+from webhook.cli.release import ClusterChoice, with_cluster
+from webhook.cluster.config import NoAccessError, context_names
+from webhook.cluster.errors import ClusterError
+from webhook.cluster.tunnel import Tunnel
+
+_EVERY: Final = 3.0
+"""Seconds between two examinations of `--wait`."""
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, written as `90`, `90s`, `2m` or `1h`."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it; a number has been read already."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = re.fullmatch(r"(\d+)([smh]?)", value)
+        if match is None:
+            self.fail(f"{value!r} is no time such as 90s or 2m", param, ctx)
+        return int(match[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is examined of each cluster.
+
+    Attributes:
+        namespaces: only these; empty means every labeled one.
+        pre: the cluster before an install, instead of an installation.
+        probes: also from inside of pods.
+    """
+
+    namespaces: tuple[str, ...]
+    pre: bool
+    probes: bool
+
+
+@click.command()
+@with_cluster
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    help="A compute namespace to examine; every labeled one otherwise. May be given "
+    "again.",
+)
+@click.option(
+    "-A",
+    "--all-contexts",
+    is_flag=True,
+    help="Every context of the kubeconfig; one that does not answer hides no other.",
+)
+@click.option(
+    "--pre",
+    is_flag=True,
+    help="Before an install: versions, rights, what the platform does differently. "
+    "--release says where it is meant for.",
+)
+@click.option(
+    "--probe",
+    "probes",
+    is_flag=True,
+    help="Go the way to the tracking server from inside of a task pod, else by a short "
+    "Job: it takes the rights to do so.",
+)
+@click.option(
+    "--wait",
+    type=Duration(),
+    default=0,
+    metavar="TIME",
+    help="Examine again until nothing fails, for that long, such as 2m.",
+)
+@click.option("--all", "every", is_flag=True, help="Show the checks in order too.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(list(FORMATS)),
+    default="table",
+    show_default=True,
+    help="json and junit have every check.",
+)
+def doctor(  # noqa: PLR0913 - one for each option
+    *,
+    choice: ClusterChoice,
+    namespaces: tuple[str, ...],
+    all_contexts: bool,
+    pre: bool,
+    probes: bool,
+    wait: float,
+    every: bool,
+    output: str,
+) -> None:
+    """Prove that tracking keys reach every task, and name the true cause if not.
+
+    Checks go in the order of causes: what comes first among the failures is what has
+    to be mended first. Nothing is changed: pods are created in dry runs only, and by
+    --probe alone a Job, which is deleted again. With fewer rights it examines less,
+    and names the right that is missing. No value is ever printed.
+
+    \b
+    Examples:
+      kubectl tracking doctor --pre           before an install
+      kubectl tracking doctor --wait 2m       right after it
+      kubectl tracking doctor -n ray --probe  one namespace, from inside of a pod
+      kubectl tracking doctor -o junit        for CI
+
+    \b
+    Exit codes:
+      0    nothing fails; there may be warnings
+      1    something does
+      2    no access, no release, or bad arguments
+      130  interrupted
+    """  # noqa: D301 - \b is the character that click looks for
+    scope = Scope(namespaces=namespaces, pre=pre, probes=probes)
+    choices = _choices(choice) if all_contexts else [choice]
+    found = _until(lambda: _examine_all(choices, scope), wait)
+    click.echo(FORMATS[output](found, every=every))
+    if any(one.error for one in found):
+        raise SystemExit(2)
+    raise SystemExit(1 if any(one.failed for one in found) else 0)
+
+
+def _choices(choice: ClusterChoice) -> list[ClusterChoice]:
+    path = kubeconfig_path(process_environ(), choice.kubeconfig)
+    try:
+        return [replace(choice, context=name) for name in context_names(path)]
+    except NoAccessError as error:
+        raise no_access(error) from error
+
+
+def _until(
+    look: Callable[[], Sequence[Examination]], wait: float
+) -> Sequence[Examination]:
+    """Look again while something fails, as long as it was asked for."""
+    until = time.monotonic() + wait
+    while True:
+        found = look()
+        failed = any(one.failed for one in found)
+        if not failed or time.monotonic() + _EVERY > until:
+            return found
+        time.sleep(_EVERY)
+
+
+def _examine_all(choices: Sequence[ClusterChoice], scope: Scope) -> list[Examination]:
+    with ThreadPoolExecutor(len(choices) or 1) as pool:
+        return list(pool.map(lambda one: _examine(one, scope), choices))
+
+
+def _examine(choice: ClusterChoice, scope: Scope) -> Examination:
+    """Examine one cluster; what is in the way is its result."""
+    context = choice.context or ""
+    try:
+        access = choice.connect()
+        try:
+            tunnel = Tunnel(access.resources.api)
+            examiner = Examiner(
+                client=access.resources,
+                tunnel=tunnel,
+                probes=scope.probes,
+            )
+            if scope.pre:
+                home, _, name = choice.asked.partition("/")
+                home, name = home or "ml-tracking", name or "tracking-injector"
+                about = f"before an install of {name} in {home}"
+                found = examiner.preflight(home, name)
+                return Examination(context=context, about=about, diagnoses=found)
+            release = choice.release(access)
+            found = examiner.examine(release, scope.namespaces, now())
+            return Examination(context=context, about=str(release), diagnoses=found)
+        except ClusterError as error:
+            said = sentence(error, access)
+    except click.ClickException as error:
+        said = error.format_message()
+    return Examination(context=context, about="not examined", error=said)

@@ -1,0 +1,273 @@
+"""Reads what doctor's checks of a compute namespace look at."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import click
+
+from webhook.cli.doctor_cluster import WORKERS
+from webhook.cli.egress_check import trace
+from webhook.cli.egress_input import EgressInput, Flags, from_cluster
+from webhook.cluster import metadata
+from webhook.cluster.errors import (
+    ClusterError,
+    Forbidden,
+    QuotaExceeded,
+    Rejected,
+    Terminating,
+    Unavailable,
+)
+from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.resources import (
+    NAMESPACE,
+    POD,
+    RAY_CLUSTER,
+    SPARK_APPLICATION,
+    ResourceType,
+)
+from webhook.companion.observation.model import Piece
+from webhook.companion.observation.observe import PieceReader
+from webhook.companion.observation.unknown import Unknown, UnknownReason
+from webhook.doctor.facts import (
+    Attempt,
+    AttemptResult,
+    ClusterFacts,
+    NamespaceFacts,
+)
+from webhook.doctor.namespaces import looks_mistyped
+from webhook.doctor.pods import IMAGE, KINDS, has_keys, hidden_keys, task_pod
+from webhook.egress.network_policy import Pod
+from webhook.injection.names import (
+    INJECT_ENABLED,
+    INJECT_LABEL,
+    INJECTED_LABEL,
+    INJECTED_TRUE,
+)
+
+_ACTED: Final = timedelta(minutes=1)
+"""Within which an operator says something about what it found."""
+_POD_SECURITY: Final = "violates PodSecurity"
+_FOR_TASKS: Final = (RAY_CLUSTER, SPARK_APPLICATION)
+
+
+_Job = Callable[[], Piece[tuple[Attempt, ...]]]
+"""Gives the dry runs of a namespace, once all are done."""
+
+
+@dataclass(slots=True)
+class NamespaceReader:
+    """Reads compute namespaces, each list of the cluster once for all of them.
+
+    Attributes:
+        client: of the cluster.
+        cluster: what was seen of the installation.
+        now: the API server's time.
+    """
+
+    client: KubeClient
+    cluster: ClusterFacts
+    now: datetime
+    _labels: Mapping[str, Json] | None = None
+    _egress: Piece[EgressInput] | None = None
+    _ignored: dict[str, list[str]] = field(default_factory=dict)
+    _unlisted: Unknown | None = None
+
+    def read(self, asked: Sequence[str]) -> tuple[NamespaceFacts, ...]:
+        """Return the facts of namespaces, in order; of all that matter without any."""
+        self._list()
+        names = list(dict.fromkeys(asked)) or self._found()
+        self._see_operators(names)
+        self._egress = self._read_egress()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            jobs = {name: self._submit(pool, name) for name in names}
+            attempts = {name: job() for name, job in jobs.items()}
+        return tuple(
+            self._facts(name, attempts[name], asked=bool(asked)) for name in names
+        )
+
+    def _list(self) -> None:
+        """List every namespace, where that is permitted."""
+        try:
+            items = self.client.list(ListOptions(NAMESPACE), dict).items
+            self._labels = {key.name: body for key, (_, body) in items.items()}
+        except ClusterError as error:
+            self._unlisted = Unknown.of(error, verb="list", what="namespaces")
+
+    def _found(self) -> list[str]:
+        """Return the namespaces that are labeled, or look as if they were meant to."""
+        if self._labels is None:
+            return []
+        report = self.cluster.report
+        reported = () if isinstance(report, Unknown) else report.namespaces
+        return sorted(
+            name
+            for name, body in self._labels.items()
+            if INJECT_LABEL in metadata.labels(body)
+            or name in reported
+            or looks_mistyped(metadata.labels(body))
+        )
+
+    def _facts(
+        self, name: str, attempts: Piece[tuple[Attempt, ...]], *, asked: bool
+    ) -> NamespaceFacts:
+        body = self._body(name)
+        labels: Piece[Mapping[str, str]]
+        labels, leaving = (body, False) if isinstance(body, Unknown) else _state(body)
+        return NamespaceFacts(
+            name=name,
+            asked=asked,
+            labels=labels,
+            terminating=leaving,
+            cluster=self.cluster,
+            attempts=attempts,
+            closed=self._closed(name),
+            ignored=tuple(self._ignored.get(name, ())),
+        )
+
+    def _body(self, name: str) -> Piece[Json]:
+        if self._labels is not None:
+            absent = Unknown(reason=UnknownReason.ABSENT, what=f"namespaces {name}")
+            return self._labels.get(name, absent)
+        return PieceReader(self.client).ask(
+            lambda: self.client.get(NAMESPACE, name), "get", f"namespaces {name}"
+        )
+
+    # --- dry runs ---
+
+    def _submit(self, pool: ThreadPoolExecutor, name: str) -> _Job:
+        body = self._body(name)
+        if isinstance(body, Unknown):
+            return partial(_given, body)
+        if metadata.labels(body).get(INJECT_LABEL) != INJECT_ENABLED:
+            return partial(_given, ())
+        report = self.cluster.report
+        keys: Collection[str] = ()
+        if not isinstance(report, Unknown) and name in report.namespaces:
+            profile = report.profiles.get(report.namespaces[name].profile)
+            keys = profile.keys if profile else ()
+        futures = [pool.submit(self._attempt, name, kind, keys) for kind in KINDS]
+
+        def gather() -> Piece[tuple[Attempt, ...]]:
+            return PieceReader(self.client).ask(
+                lambda: tuple(future.result() for future in futures),
+                "create",
+                f"pods in {name}",
+            )
+
+        return gather
+
+    def _attempt(self, namespace: str, kind: str, keys: Collection[str]) -> Attempt:
+        """Create a pod in a dry run.
+
+        Raises:
+            ClusterError: it could not be tried.
+        """
+        webhook = self.cluster.seen.webhook
+        image = IMAGE if isinstance(webhook, Unknown) else webhook.image or IMAGE
+        pod = task_pod(kind, namespace, image)
+        try:
+            made = self.client.create(POD, pod, dry_run=True)
+        except (Terminating, QuotaExceeded) as error:
+            gone = isinstance(error, Terminating)
+            result = AttemptResult.TERMINATING if gone else AttemptResult.QUOTA
+            return Attempt(kind=kind, result=result, said=_said(error))
+        except Forbidden as error:
+            if f'cannot create resource "{POD.plural}"' in str(error):
+                raise
+            secure = _POD_SECURITY in str(error)
+            result = AttemptResult.POD_SECURITY if secure else AttemptResult.REFUSED
+            return Attempt(kind=kind, result=result, said=_said(error))
+        except (Rejected, Unavailable) as error:
+            return Attempt(kind=kind, result=AttemptResult.REFUSED, said=_said(error))
+        if not has_keys(made, kind):
+            return Attempt(kind=kind, result=AttemptResult.PLAIN)
+        hidden = hidden_keys(made, kind, keys)
+        return Attempt(kind=kind, result=AttemptResult.INJECTED, hidden=hidden)
+
+    # --- policies ---
+
+    def _read_egress(self) -> Piece[EgressInput]:
+        release = self.cluster.seen.release
+        if isinstance(self.cluster.report, Unknown):
+            return self.cluster.report
+        try:
+            return from_cluster(self.client, Flags(release=str(release)))
+        except ClusterError as error:
+            return Unknown.of(error, verb="list", what="what policies depend on")
+        except click.ClickException as error:
+            what, reason = "the plan of egress", UnknownReason.UNREADABLE
+            return Unknown(reason=reason, what=what, detail=error.message)
+
+    def _closed(self, name: str) -> Piece[tuple[str, ...]]:
+        """Return the ways to the server that policies close to a new task pod."""
+        given = self._egress
+        if given is None or isinstance(given, Unknown):
+            return () if given is None else given
+        if name not in given.namespaces:
+            return ()
+        reader = PieceReader(self.client)
+        return reader.ask(
+            lambda: tuple(dict.fromkeys(_walk(given, name))), "read", f"policies {name}"
+        )
+
+    # --- operators ---
+
+    def _see_operators(self, names: Iterable[str]) -> None:
+        """Find what operators should have acted on, and have not."""
+        wanted = set(names)
+        for kind in _FOR_TASKS:
+            for namespace, name in self._silent(kind):
+                if namespace in wanted:
+                    said = f"{kind.name.lower()}/{name}"
+                    self._ignored.setdefault(namespace, []).append(said)
+
+    def _silent(self, kind: ResourceType) -> list[tuple[str, str]]:
+        try:
+            found = self.client.list(ListOptions(kind), _unacted)
+        except ClusterError:  # not served, or not to be seen
+            return []
+        return sorted(
+            (key.namespace, key.name)
+            for key, (_, created) in found.items.items()
+            if created is not None and self.now - created > _ACTED
+        )
+
+
+def _state(body: Json) -> tuple[Mapping[str, str], bool]:
+    """Return a namespace's labels, and whether it is being deleted."""
+    return metadata.labels(body), bool(metadata.of(body).get("deletionTimestamp"))
+
+
+def _given(piece: Piece[tuple[Attempt, ...]]) -> Piece[tuple[Attempt, ...]]:
+    return piece
+
+
+def _said(error: ClusterError) -> str:
+    """Return the API server's sentence, without the request in front of it."""
+    return str(error).partition(": ")[2] or str(error)
+
+
+def _unacted(body: Json) -> datetime | None:
+    """Return since when an object has been there without a word of its operator."""
+    return None if body.get("status") else metadata.creation_time(body)
+
+
+def _walk(given: EgressInput, name: str) -> Iterable[str]:
+    """Yield each way that is closed, for a new pod of each kind."""
+    about = given.of(name)
+    rules = given.rules(about).rules
+    policies = [one for there in given.world.policies.values() for one in there]
+    for labels, _ in KINDS.values():
+        pod = Pod(
+            namespace=name,
+            name="new",
+            labels={**labels, INJECTED_LABEL: INJECTED_TRUE},
+            namespace_labels=about.labels,
+        )
+        for hop in trace(policies, (), pod, rules):
+            if not hop.is_open:
+                yield f"{hop.to}: {hop.why}"

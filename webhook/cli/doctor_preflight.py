@@ -1,0 +1,188 @@
+"""Reads what doctor's checks before an install look at."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from webhook.cli.doctor_cluster import WORKERS, is_called_for_pods
+from webhook.cluster import metadata
+from webhook.cluster.errors import Forbidden, NotFound, Rejected
+from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.resources import (
+    NAMESPACE,
+    NODE,
+    OWN_ACCESS_REVIEW,
+    POD,
+    WEBHOOK_CONFIGURATION,
+    ResourceType,
+)
+from webhook.companion.observation.model import Piece
+from webhook.companion.observation.observe import PieceReader
+from webhook.companion.observation.release import find_releases
+from webhook.companion.observation.unknown import Unknown
+from webhook.doctor.pods import IMAGE, KINDS, task_pod
+from webhook.doctor.preflight import PreflightFacts
+from webhook.doctor.rights import Right
+from webhook.injection.names import DOMAIN
+
+_REGISTRATION: Final = "admissionregistration.k8s.io"
+_RBAC: Final = "rbac.authorization.k8s.io"
+_POLICIES: Final = {
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+}
+_VALIDATING: Final = ResourceType(
+    _REGISTRATION,
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+    namespaced=False,
+)
+_OPERATORS: Final = frozenset({"ray.io", "sparkoperator.k8s.io"})
+_MESHES: Final = ("istio.io/dataplane-mode", "istio-injection", "linkerd.io/inject")
+_AT_HOME: Final = (
+    ("", ("services", "serviceaccounts", "configmaps", "secrets")),
+    ("apps", ("deployments",)),
+    ("batch", ("jobs",)),
+    ("coordination.k8s.io", ("leases",)),
+    ("policy", ("poddisruptionbudgets",)),
+    (_RBAC, ("roles", "rolebindings")),
+)
+_CLUSTERWIDE: Final = (
+    (_RBAC, ("clusterroles", "clusterrolebindings")),
+    (
+        _REGISTRATION,
+        (
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+        ),
+    ),
+)
+"""What the chart makes; a test holds both to what it renders."""
+
+
+def read_preflight(client: KubeClient, home: str, release: str) -> PreflightFacts:
+    """Return what there is to know of a cluster before an install."""
+    reader = PieceReader(client)
+    nodes = reader.list(ListOptions(NODE), metadata.labels)
+    found = find_releases(client)
+    groups = reader.ask(client.groups, "get", "/apis")
+    return PreflightFacts(
+        home=home,
+        release=release,
+        kubernetes=reader.ask(client.version, "get", "/version"),
+        policies=reader.ask(
+            lambda: _served(client), "list", f"policies.{_REGISTRATION}"
+        ),
+        lacking=reader.ask(
+            lambda: _lacking(client, home), "create", OWN_ACCESS_REVIEW.plural
+        ),
+        releases=found if isinstance(found, Unknown) else tuple(map(str, found)),
+        hooks=_closed_hooks(reader),
+        refused=reader.ask(lambda: _refusal(client, home), "create", f"pods in {home}"),
+        nodes=nodes if isinstance(nodes, Unknown) else _first(nodes),
+        mesh=reader.ask(lambda: _mesh(client, home), "get", f"namespaces {home}"),
+        operators=groups if isinstance(groups, Unknown) else groups & _OPERATORS,
+    )
+
+
+def install_rights(home: str) -> tuple[Right, ...]:
+    """Return what whoever installs has to be permitted."""
+    return tuple(
+        Right(verb="create", resource=resource, group=group, namespace=where)
+        for kinds, where in ((_CLUSTERWIDE, ""), (_AT_HOME, home))
+        for group, resources in kinds
+        for resource in resources
+    )
+
+
+def _first(nodes: tuple[Mapping[str, str], ...]) -> Mapping[str, str]:
+    return nodes[0] if nodes else {}
+
+
+def _served(client: KubeClient) -> frozenset[str]:
+    found = set()
+    for kind, plural in _POLICIES.items():
+        options = ResourceType(_REGISTRATION, "v1", kind, plural, namespaced=False)
+        try:
+            client.list(ListOptions(options), metadata.uid)
+        except NotFound:
+            continue
+        found.add(kind)
+    return frozenset(found)
+
+
+def _lacking(client: KubeClient, home: str) -> tuple[str, ...]:
+    def ask(right: Right) -> bool:
+        attributes = {
+            "verb": right.verb,
+            "group": right.group,
+            "resource": right.resource,
+            "namespace": right.namespace,
+        }
+        body = {"metadata": {}, "spec": {"resourceAttributes": attributes}}
+        answer = client.create(OWN_ACCESS_REVIEW, body)
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    rights = install_rights(home)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        allowed = list(pool.map(ask, rights))
+    pairs = zip(rights, allowed, strict=True)
+    return tuple(str(right) for right, is_allowed in pairs if not is_allowed)
+
+
+def _closed_hooks(reader: PieceReader) -> Piece[tuple[str, ...]]:
+    """Return webhooks of others that every pod of ours would depend on."""
+    found: list[str] = []
+    for kind in (WEBHOOK_CONFIGURATION, _VALIDATING):
+        names = reader.list(ListOptions(kind), _closed)
+        if isinstance(names, Unknown):
+            return names
+        found += [f"{kind.name} {name}" for name in names if name]
+    return tuple(found)
+
+
+def _closed(body: Json) -> str:
+    entries: list[Any] = body.get("webhooks") or []
+    blocking = any(
+        one.get("failurePolicy") != "Ignore"
+        and not str(one.get("name")).endswith(f".{DOMAIN}")
+        and not one.get("objectSelector")
+        and is_called_for_pods(one)
+        for one in entries
+    )
+    return metadata.key(body).name if blocking else ""
+
+
+def _refusal(client: KubeClient, home: str) -> str:
+    """Return why a hardened pod is refused there; empty where it is taken."""
+    pod = task_pod(next(iter(KINDS)), home, IMAGE)
+    del pod["metadata"]["labels"]
+    try:
+        client.create(POD, pod, dry_run=True)
+    except NotFound:
+        return ""  # Helm makes the namespace
+    except Forbidden as error:
+        if f'cannot create resource "{POD.plural}"' in str(error):
+            raise
+        return str(error).partition(": ")[2]
+    except Rejected as error:
+        return str(error).partition(": ")[2]
+    return ""
+
+
+def _mesh(client: KubeClient, home: str) -> str:
+    try:
+        labels = metadata.labels(client.get(NAMESPACE, home))
+    except NotFound:
+        return ""
+    off = ("disabled", "none")
+    return next(
+        (
+            f"{key}={labels[key]}"
+            for key in _MESHES
+            if labels.get(key, "none") not in off
+        ),
+        "",
+    )
