@@ -216,6 +216,8 @@ class Issuer(StrEnum):
     COMPANION = "companion"
     CERT_MANAGER = "certManager"
     PROVIDED = "provided"
+    NONE = "none"
+    """Nobody: there is no webhook, and the API server's own policy does its work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,9 +292,11 @@ class CompanionSettings(Readable):
     at the latest; each end costs the API server one request."""
     certificates: Issuer = Issuer.COMPANION
     """`companion`: the webhook's certificate is issued and rotated here; `certManager`
-    or `provided`: somebody else does, and nothing is touched."""
+    or `provided`: somebody else does, and nothing is touched; `none`: there is no
+    webhook."""
     webhook_name: str = option("tracking-injector", OBJECT)
-    """Name of the webhook's Service and of its MutatingWebhookConfiguration."""
+    """Name of the webhook's Service and MutatingWebhookConfiguration, and of the
+    MutatingAdmissionPolicy."""
     tls_secret: str = option("tracking-injector-tls", OBJECT)
     """Name of the Secret that the webhook mounts; the Secret of that name with `-state`
     added is never mounted."""

@@ -30,6 +30,7 @@ from webhook.cli.doctor_view import DoctorDocument
 from webhook.cli.explanation import ExplainReason
 from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
+from webhook.cli.manifests import as_yaml
 from webhook.cli.status_document import StatusDocument
 from webhook.cli.version import VersionDocument
 from webhook.cluster.config import ClusterConnection
@@ -45,6 +46,7 @@ from webhook.doctor.check import Check
 from webhook.doctor.registry import CLUSTER, NAMESPACE, PREFLIGHT, PROBE
 from webhook.egress.reasons import EgressReason
 from webhook.injection import names
+from webhook.injection.admission_policy.objects import constant_part
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.jsonlog import JsonLog
 from webhook.mirror import secret
@@ -82,6 +84,9 @@ def pages() -> dict[str, str]:
         "../../charts/tracking-injector/README.md": _chart(
             _read(CHART / "values.yaml")
         ),
+        "../../charts/tracking-injector/files/admission-policy.yaml": (
+            _admission_policy()
+        ),
         "../../charts/tracking-injector/Chart.yaml": _versions(
             _read(CHART / "Chart.yaml")
         ),
@@ -117,6 +122,14 @@ def _alerts(text: str) -> str:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def _admission_policy() -> str:
+    return (
+        "# What is the same in every release's MutatingAdmissionPolicy. Made by\n"
+        "# `.ci/run reference` from webhook/injection/admission_policy.\n"
+        + as_yaml([constant_part()])
+    )
 
 
 def _schema(document: type) -> str:

@@ -73,7 +73,7 @@ def profile(body: bytes) -> dict[str, float]:
         connection.out.clear()
 
     def count() -> None:
-        handler.metrics.decided("ray-head", decision.reason, 0.0001)
+        handler.metrics.decided("ray-head", decision.reason, "webhook", 0.0001)
 
     def write() -> None:
         handler.log.add(log_line(review, decision, 0.0001, handler.clock()))

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.chart.rendering import EVERY_VALUES, Chart, Rendered
+from tests.chart.rendering import EVERY_VALUES, WITHOUT_WEBHOOK, Chart, Rendered
 from tests.lab.build import Toolbox, build_tool
 from tests.lab.tools import TOOLS
 
@@ -57,6 +57,16 @@ def by_each_helm(request: pytest.FixtureRequest, toolbox: Toolbox) -> Chart:
 )
 def rendered(request: pytest.FixtureRequest, chart: Chart) -> Rendered:
     """The chart with every values file in turn."""
+    return chart.render(files=[request.param] if request.param else [])
+
+
+@pytest.fixture(
+    params=[file for file in EVERY_VALUES if file != WITHOUT_WEBHOOK],
+    ids=lambda path: path.stem if path else "default",
+    scope="session",
+)
+def serving(request: pytest.FixtureRequest, chart: Chart) -> Rendered:
+    """The chart with every values file that installs the webhook."""
     return chart.render(files=[request.param] if request.param else [])
 
 

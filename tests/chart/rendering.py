@@ -29,6 +29,9 @@ FOREIGN: Final = (
 )
 """Other operators, and the kinds of theirs that the chart makes objects of."""
 
+WITHOUT_WEBHOOK: Final = CHART / "presets" / "policy-only.yaml"
+"""The one of them that installs no webhook."""
+
 Manifest = dict[str, Any]
 
 
@@ -96,6 +99,7 @@ class Chart:
         release: str = RELEASE,
         namespace: str = NAMESPACE,
         kubernetes: str = KUBERNETES,
+        served: Iterable[str] = (),
     ) -> Rendered:
         """Render the chart.
 
@@ -105,6 +109,7 @@ class Chart:
             release: The release's name.
             namespace: The release's namespace.
             kubernetes: The version of the cluster.
+            served: APIs that the cluster has besides those that Helm takes for granted.
 
         Raises:
             RefusedError: When helm does not render.
@@ -112,6 +117,7 @@ class Chart:
         text = self.run(
             *("template", release, CHART, "--namespace", namespace),
             *("--kube-version", kubernetes),
+            *(argument for api in served for argument in ("--api-versions", api)),
             *(argument for file in files for argument in ("--values", file)),
             *("--values", "-"),
             stdin=json.dumps(values or {}),

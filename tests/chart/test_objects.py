@@ -13,6 +13,8 @@ COMPANION = f"{RELEASE}-companion"
 CLUSTER_SCOPED = {
     "ClusterRole",
     "ClusterRoleBinding",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
     "MutatingWebhookConfiguration",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
@@ -46,17 +48,17 @@ def test_no_two_objects_share_a_name(rendered: Rendered) -> None:
     assert len(names) == len(set(names))
 
 
-def test_selectors_find_their_pods_and_no_others(rendered: Rendered) -> None:
+def test_selectors_find_their_pods_and_no_others(serving: Rendered) -> None:
     """Services and budgets select one component's pods, whatever version."""
     pods = {
         one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"]
-        for one in rendered.all("Deployment")
+        for one in serving.all("Deployment")
     }
     selectors = {
         one["metadata"]["name"]: one["spec"]["selector"]["matchLabels"]
-        for one in rendered.all("PodDisruptionBudget") + rendered.all("Deployment")
+        for one in serving.all("PodDisruptionBudget") + serving.all("Deployment")
     }
-    service = rendered.all("Service")[0]
+    service = serving.all("Service")[0]
     selectors[f"service {service['metadata']['name']}"] = service["spec"]["selector"]
 
     for name, selector in selectors.items():

@@ -23,14 +23,14 @@ def test_every_pod_is_restricted(rendered: Rendered) -> None:
         )
 
 
-def test_the_serving_pod_has_no_credential(rendered: Rendered) -> None:
+def test_the_serving_pod_has_no_credential(serving: Rendered) -> None:
     """No token, and no right that its account could use elsewhere."""
-    deployment = rendered.deployment("webhook")
+    deployment = serving.deployment("webhook")
     spec = deployment["spec"]["template"]["spec"]
     name = spec["serviceAccountName"]
     subjects = {
         subject["name"]
-        for one in rendered.all("ClusterRoleBinding") + rendered.all("RoleBinding")
+        for one in serving.all("ClusterRoleBinding") + serving.all("RoleBinding")
         for subject in one["subjects"]
     }
 
@@ -38,7 +38,7 @@ def test_the_serving_pod_has_no_credential(rendered: Rendered) -> None:
     assert name not in subjects
     assert all(
         one["automountServiceAccountToken"] is False
-        for one in rendered.all("ServiceAccount")
+        for one in serving.all("ServiceAccount")
     )
 
 
@@ -67,9 +67,9 @@ def test_readiness_is_asked_over_the_very_port_that_serves(default: Rendered) ->
     assert container["livenessProbe"]["httpGet"]["port"] == "metrics"
 
 
-def test_only_the_pair_is_mounted(rendered: Rendered) -> None:
+def test_only_the_pair_is_mounted(serving: Rendered) -> None:
     """Not the state of the rotation, and not optional."""
-    volumes = rendered.deployment("webhook")["spec"]["template"]["spec"]["volumes"]
+    volumes = serving.deployment("webhook")["spec"]["template"]["spec"]["volumes"]
     (secret,) = [one["secret"] for one in volumes if "secret" in one]
 
     assert ["tls.crt", "tls.key"] == [item["key"] for item in secret["items"]]

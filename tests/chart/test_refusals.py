@@ -82,6 +82,10 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"namespaces": {"allowed": ["ml-tracking"]}},
         'namespaces.allowed has "ml-tracking"',
     ),
+    "nobody-injects": (
+        {"webhook": {"replicas": 0}, "injection": {"inTree": False}},
+        "webhook.replicas is 0, and injection.inTree installs no policy here",
+    ),
     "margin-longer-than-life": (
         {"certificates": {"companion": {"days": 30, "renewDays": 45}}},
         "certificates.companion.renewDays is 45 and certificates.companion.days is 30",

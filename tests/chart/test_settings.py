@@ -38,9 +38,13 @@ def test_the_charts_defaults_are_the_companions_own(default: Rendered) -> None:
     assert json.loads(own.profiles) == json.loads(settings.profiles)
 
 
-def test_both_processes_read_whatever_the_chart_sets(rendered: Rendered) -> None:
-    """An unknown variable, or a value of the wrong shape, would stop them."""
-    Settings.from_environ(environ(rendered, "webhook"))
+def test_the_webhook_reads_whatever_the_chart_sets(serving: Rendered) -> None:
+    """An unknown variable, or a value of the wrong shape, would stop it."""
+    assert Settings.from_environ(environ(serving, "webhook"))
+
+
+def test_the_companion_reads_whatever_the_chart_sets(rendered: Rendered) -> None:
+    """The same, without a webhook too."""
     companion = CompanionSettings.from_environ(environ(rendered, "companion"))
 
     assert "default" in parse_profiles(companion.profiles)

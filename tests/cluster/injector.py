@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import urllib3
@@ -33,11 +34,14 @@ _REQUESTS: Final = "apiserver_admission_webhook_request_total"
 class Injector:
     """A running webhook that any number of control planes may call."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Start it with a certificate of its own, and return once it is ready.
 
         Args:
             folder: An empty folder for its certificate and its log.
+            settings: Of the process, as variables.
         """
         now = datetime.now(UTC)  # noqa: TID251 - the lab's edge
         self._authority = Authority(folder, now=now)
@@ -52,7 +56,7 @@ class Injector:
                 *("--health-bind", f"127.0.0.1:{health}"),
             ],
             log=folder / "log",
-            env={},
+            env=dict(settings),
         )
         try:
             self._process.wait_until(lambda: _answers(health))
@@ -73,6 +77,11 @@ class Injector:
             plane: Where.
             release: The Helm release, which names the configuration.
         """
+        plane.admin.create(CONFIGURATIONS, self.configuration(plane, release))
+        _await_effect(plane, wanted=True)
+
+    def configuration(self, plane: ControlPlane, release: str) -> Object:
+        """The chart's webhook configuration, with this process's address."""
         rendered = plane.helm(
             *("template", release, CHART, "--show-only", _TEMPLATE),
             *("--namespace", _RELEASE_NAMESPACE),
@@ -83,8 +92,7 @@ class Injector:
             path = webhook["clientConfig"]["service"]["path"]
             url = f"https://127.0.0.1:{self._port}{path}"
             webhook["clientConfig"] = {"url": url, "caBundle": bundle}
-        plane.admin.create(CONFIGURATIONS, configuration)
-        _await_effect(plane, wanted=True)
+        return configuration
 
     def unregister(self, plane: ControlPlane) -> None:
         """Delete every configuration of ours, and return once it has effect."""

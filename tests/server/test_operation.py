@@ -11,6 +11,7 @@ from tests.server.bodies import CANARY, MALFORMED, RAY_HEAD, review
 from tests.server.pairs import PemPair
 from tests.server.process import JSON_TYPE, Client, Server, serving
 from webhook.injection.reasons import InjectionReason, Rejection
+from webhook.injection.stamp import InjectedBy
 from webhook.injection.workload import Workload
 from webhook.samples import reviews
 from webhook.server.app import create_app, handler_of
@@ -30,6 +31,7 @@ DECISION_FIELDS = {
     "workload",
     "decision",
     "reason",
+    "by",
     "containers",
     "dry_run",
     "seconds",
@@ -77,8 +79,11 @@ def test_no_body_reaches_the_log(server: Server) -> None:
 
 
 def test_metrics_count_what_happened(server: Server) -> None:
-    """Decisions by workload and reason; refusals by reason; time taken."""
-    ours = 'tracking_injector_decisions_total{reason="Injected",workload="ray-head"}'
+    """Decisions by workload, reason and who injected; refusals by reason; time."""
+    ours = (
+        'tracking_injector_decisions_total{by="webhook",reason="Injected"'
+        ',workload="ray-head"}'
+    )
     refusals = 'tracking_injector_rejected_bodies_total{reason="NotJson"}'
     before, injected = server.metric(refusals), server.metric(ours)
     count = server.metric("tracking_injector_request_duration_seconds_count")
@@ -114,6 +119,7 @@ def test_every_label_has_a_closed_vocabulary(server: Server) -> None:
     closed: dict[str, set[str]] = {
         "reason": {*InjectionReason, *Rejection},
         "workload": {*Workload, "none"},
+        "by": {*InjectedBy, "none"},
         "result": {*Handshake},
         "phase": {*Phase},
         "problem": {*Problem},

@@ -13,7 +13,7 @@ def test_nothing_that_is_sent_becomes_a_series() -> None:
     the port, for as long as the process lives.
     """
     registry = CollectorRegistry()
-    ServerMetrics(registry).decided(Workload.RAY_HEAD, "Injected", 0.0)
+    ServerMetrics(registry).decided(Workload.RAY_HEAD, "Injected", "webhook", 0.0)
 
     labels = {
         name
@@ -21,7 +21,7 @@ def test_nothing_that_is_sent_becomes_a_series() -> None:
         for sample in family.samples
         for name in sample.labels
     }
-    assert labels <= {"workload", "reason", "le", "result", "phase", "problem"}
+    assert labels <= {"workload", "reason", "by", "le", "result", "phase", "problem"}
 
 
 def test_durations_are_a_cumulative_histogram() -> None:
@@ -29,7 +29,7 @@ def test_durations_are_a_cumulative_histogram() -> None:
     registry = CollectorRegistry()
     metrics = ServerMetrics(registry)
     for seconds in (0.00005, 0.0001, 0.002, 9.0):
-        metrics.decided("none", "Injected", seconds)
+        metrics.decided("none", "Injected", "none", seconds)
 
     name = "tracking_injector_request_duration_seconds"
     bounds = ("0.0001", "0.0025", "3.0", "+Inf")
@@ -43,6 +43,6 @@ def test_durations_are_a_cumulative_histogram() -> None:
 def test_no_series_tells_when_another_began() -> None:
     """It would double them for nobody's use."""
     registry = CollectorRegistry()
-    ServerMetrics(registry).decided("none", "Injected", 0.0)
+    ServerMetrics(registry).decided("none", "Injected", "none", 0.0)
 
     assert b"_created" not in generate_latest(registry)

@@ -20,7 +20,7 @@ from typing import Any, Final
 from webhook.cluster import metadata
 from webhook.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from webhook.cluster.interface import Json, KubeClient, ObjectKey
-from webhook.cluster.resources import LEASE
+from webhook.cluster.resources import LEASE, ResourceType
 
 DURATION_SECONDS: Final = 15
 """Seconds until another may take over; what client-go's components use."""
@@ -213,7 +213,8 @@ class LeaderElector:
         """Write the Lease if it still is as found; create it where there was none."""
         now = _micros(self._clock())
         meta = {"name": self._lease.name, "namespace": self._lease.namespace}
-        write, acquired, transitions = self._client.create, now, 0
+        write: Callable[[ResourceType, Json], Json] = self._client.create
+        acquired, transitions = now, 0
         if found is not None:
             meta["resourceVersion"] = found.version
             handed_over = holder not in ("", found.holder)

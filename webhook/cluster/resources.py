@@ -68,7 +68,23 @@ WEBHOOK_CONFIGURATION: Final = ResourceType(
     "mutatingwebhookconfigurations",
     namespaced=False,
 )
+ADMISSION_POLICY: Final = ResourceType(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicy",
+    "mutatingadmissionpolicies",
+    namespaced=False,
+)
+ADMISSION_POLICY_BINDING: Final = ResourceType(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicyBinding",
+    "mutatingadmissionpolicybindings",
+    namespaced=False,
+)
 RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")
+RAY_JOB: Final = ResourceType("ray.io", "v1", "RayJob", "rayjobs")
+RAY_SERVICE: Final = ResourceType("ray.io", "v1", "RayService", "rayservices")
 SPARK_APPLICATION: Final = ResourceType(
     "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
 )

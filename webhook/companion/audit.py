@@ -33,6 +33,7 @@ from webhook.injection.environment import (
 )
 from webhook.injection.names import MIRROR_SECRET
 from webhook.injection.reasons import InjectionReason
+from webhook.injection.stamp import InjectedBy
 from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.reasons import MirrorReason
 from webhook.reason import Reason
@@ -60,8 +61,8 @@ class AuditReason(Reason):
     )
     MISSED = (
         "Missed",
-        "The pod runs without the tracking keys: when it was created, the API "
-        "server did not get an answer from the webhook.",
+        "The pod runs without the tracking keys: when it was created, no webhook "
+        "answered the API server, and no policy of its own gave them.",
     )
     WRONG_LABELS = (
         "WrongLabels",
@@ -169,6 +170,7 @@ class AuditResult(Result):
 
     Attributes:
         counts: running pods by what is said about them.
+        injected_by: those that were given the keys, by who gave them.
         outdated: how many started before the mirror last changed.
         oldest: when the first of these started.
         shadowed: variable → the ConfigMap whose older value wins.
@@ -177,6 +179,7 @@ class AuditResult(Result):
     """
 
     counts: Counter[AuditReason] = field(default_factory=Counter)
+    injected_by: Counter[InjectedBy] = field(default_factory=Counter)
     outdated: int = 0
     oldest: datetime | None = None
     shadowed: Mapping[str, str] = field(default_factory=dict)
@@ -260,6 +263,11 @@ class AuditController:
                 default=AuditReason.INJECTED,
             ),
             counts=Counter(one.reason for one in audited),
+            injected_by=Counter(
+                one.pod.by
+                for one in audited
+                if one.reason is AuditReason.INJECTED and one.pod.by
+            ),
             outdated=len(outdated),
             oldest=outdated[0] if outdated else None,
             shadowed=self._shadowed(key, audited, mirror),

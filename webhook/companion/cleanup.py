@@ -1,9 +1,9 @@
 """Takes away what the companion made: for an uninstall, and where egress is off.
 
-The webhook's configuration goes first, or nothing does: a pod that still got a
-reference would wait for its mirror for ever. The companion still runs then, so its
-Lease is taken over next: whoever leads stops within its fence, nobody else takes over,
-and nothing comes back.
+The webhook's configuration and the API server's policy go first, or nothing does: a pod
+that still got a reference would wait for its mirror for ever. The companion still runs
+then, so its Lease is taken over next: whoever leads stops within its fence, nobody else
+takes over, and nothing comes back.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from webhook.cluster.informer import Informer
 from webhook.cluster.interface import ListOptions, ObjectKey, Preconditions
 from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
 from webhook.cluster.resources import (
+    ADMISSION_POLICY,
     CONFIG_MAP,
     NETWORK_POLICY,
     WEBHOOK_CONFIGURATION,
@@ -36,7 +37,7 @@ HELD_SECONDS: Final = 60
 """How long nobody may lead; Helm deletes the Deployment within that."""
 _LAST_WRITES: Final = FENCE_SECONDS + 2.0
 """Seconds until whoever led has stopped, and its last write ended; every API server has
-stopped asking the webhook long before."""
+stopped asking the webhook, and evaluating the policy, long before."""
 _ROUNDS: Final = 5
 """Lists at most; the second only confirms, later ones follow a failure."""
 _OURS: Final = ListOptions(NETWORK_POLICY, labels=f"{MANAGED_BY_LABEL}={MANAGED_BY}")
@@ -82,14 +83,14 @@ def delete_mirrors(
         context: what all controllers share.
         mirrors: knows the mirrors; it need not run.
         elector: takes the Lease over.
-        configuration: name of the webhook's configuration.
+        configuration: name of the webhook's configuration, and of the policy.
         wait: sleeps for so many seconds.
 
     Returns:
         What is left, by namespace, and why; empty when all is gone.
 
     Raises:
-        ClusterError: the configuration cannot be removed, and so nothing was; or
+        ClusterError: one of the two cannot be removed, and so no mirror was; or
             mirrors cannot even be listed.
     """
     asked = _disconnect(context, configuration)
@@ -186,14 +187,19 @@ class PolicyCleanup:
 
 
 def _disconnect(context: Context, configuration: str) -> bool:
-    """Return whether there was a configuration, so that API servers asked us."""
-    try:
-        context.client.delete(WEBHOOK_CONFIGURATION, configuration)
-    except NotFound:
-        return False
-    fields = {"configuration": configuration}
-    context.log.line("info", "webhook-disconnected", fields)
-    return True
+    """Return whether there was one of both, so that API servers gave keys to pods."""
+    found = False
+    for event, kind in (
+        ("webhook-disconnected", WEBHOOK_CONFIGURATION),
+        ("policy-deleted", ADMISSION_POLICY),
+    ):
+        try:
+            context.client.delete(kind, configuration)
+        except NotFound:
+            continue
+        context.log.line("info", event, {"configuration": configuration})
+        found = True
+    return found
 
 
 def _take_over(context: Context, elector: LeaderElector) -> bool:

@@ -258,6 +258,16 @@ def _pods(results: CompanionResults) -> Iterator[Metric]:
         },
     )
     yield _gauge(
+        "injected_pods",
+        "Running task pods that were given the keys, by who gave them.",
+        ("target_namespace", "by"),
+        {
+            (name, by.value): count
+            for name, one in audits.items()
+            for by, count in one.injected_by.items()
+        },
+    )
+    yield _gauge(
         "outdated_pods",
         "Running task pods that started before their keys last changed.",
         ("target_namespace",),

@@ -36,6 +36,7 @@ from webhook.injection.names import (
 from webhook.injection.patch import refers_to_mirror
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
+from webhook.injection.stamp import InjectedBy, annotation, injected_by
 from webhook.injection.validate import is_pod
 from webhook.injection.workload import (
     RAY_LABEL,
@@ -147,6 +148,7 @@ class TaskPod:
         waiting: a task container of it waits for the mirror, or for a key of it.
         reason: what the webhook would say about it now.
         started: when the first of its task containers last started, if it runs.
+        by: who gave it the keys, as its stamp says; None without one.
         owner: its controller, if any.
         environments: `environment_sources` of each of its task containers.
     """
@@ -158,6 +160,7 @@ class TaskPod:
     waiting: bool
     reason: InjectionReason
     started: datetime | None
+    by: InjectedBy | None
     owner: ObjectReference | None
     environments: tuple[str, ...]
 
@@ -188,12 +191,12 @@ def compute_namespace(body: Json) -> ComputeNamespace:
 def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
     """Keep of a Secret of the mirror's name all but its values."""
     created = metadata.creation_time(body)
-    keys = tuple(sys.intern(key) for key in sorted(body.get("data") or ()))
+    keys = tuple(sorted(body.get("data") or ()))
     return MirrorState(
         existing=ExistingMirror(is_owned(body, release), fingerprint_of(body)),
         uid=metadata.uid(body),
         resource_version=metadata.resource_version(body),
-        keys=_same(keys),
+        keys=_same(tuple(map(sys.intern, keys))) if len(keys) <= _SHARED else keys,
         created=created,
         changed=metadata.last_write_time(body, "data") or created,
     )
@@ -242,6 +245,7 @@ def task_pod(body: Json) -> TaskPod:
         waiting=any(map(_waits, _states(status, names))),
         reason=InjectionReason.ALREADY_INJECTED if injected else _decided(body),
         started=_started(status, names),
+        by=injected_by(annotation(metadata.of(body))) if injected else None,
         owner=controller_of(body),
         environments=tuple(map(environment_sources, tasks)),
     )
@@ -292,6 +296,11 @@ def controller_of(body: Json) -> ObjectReference | None:
         name=_interned(owner.get("name")),
         uid=_interned(owner.get("uid")),
     )
+
+
+_SHARED: Final = 100
+"""Keys at most of mirrors that share them: a tenant may write Secrets of 90 000, one
+after the other, and each would be remembered."""
 
 
 @lru_cache(maxsize=32)

@@ -122,12 +122,15 @@ def _audit(caches: Caches) -> str:
 
 def _reasons(results: CompanionResults) -> Json:
     pods: Counter[str] = Counter()
+    injected_by: Counter[str] = Counter()
     for one in results.audits.items().values():
         pods.update(one.counts)
+        injected_by.update(one.injected_by)
     return {
         "mirror": _counted(results.mirrors.items().values()),
         "egress": _counted(results.egress.items().values()),
         "pods": dict(sorted(pods.items())),
+        "injectedBy": dict(sorted(injected_by.items())),
     }
 
 
@@ -230,6 +233,8 @@ def _pods(one: AuditResult) -> Json:
     counts = {reason.value: count for reason, count in sorted(one.counts.items())}
     missed = sum(n for reason, n in one.counts.items() if reason.is_missed)
     told: Json = {"pods": counts, "missed": missed}
+    if one.injected_by:
+        told["injectedBy"] = dict(sorted(one.injected_by.items()))
     if one.missed:
         told["missedPods"] = [
             {"reason": reason, "subject": name} for name, reason in one.missed[:_MOST]

@@ -11,12 +11,17 @@ from webhook.injection.patch import (
     env_from_operations,
     env_operations,
     refers_to_mirror,
-    stamp_operations,
-    stamped_containers,
 )
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
 from webhook.injection.review import Review
+from webhook.injection.stamp import (
+    InjectedBy,
+    annotation,
+    injected_by,
+    names_container,
+    stamp_operations,
+)
 from webhook.injection.validate import is_pod
 from webhook.injection.workload import (
     MIRROR_POD_ANNOTATION,
@@ -37,12 +42,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         workload: The kind of task pod; `None` for every other pod.
         containers: Names of the task containers, in the pod's order.
         patch: RFC 6902 operations on the pod; empty when it stays as it is.
+        by: Who gave the keys; `None` for a pod that none of ours gave any.
     """
 
     reason: InjectionReason
     workload: Workload | None = None
     containers: tuple[str, ...] = ()
     patch: tuple[Operation, ...] = ()
+    by: InjectedBy | None = None
 
 
 def decide(review: Review, policy: InjectionPolicy) -> Decision:
@@ -103,7 +110,8 @@ def _inject(
     policy: InjectionPolicy,
 ) -> Decision:
     metadata, containers = pod["metadata"], pod["spec"]["containers"]
-    stamped = stamped_containers(metadata)
+    stamp = annotation(metadata)
+    by = injected_by(stamp)
     operations: list[Operation] = []
     ours: list[str] = []
     for index in indices:
@@ -112,14 +120,16 @@ def _inject(
         sources = container.get("envFrom")
         # A reference that no pass of ours put there is the user's: it stays where it
         # is and serves.
-        if name in stamped or not any(map(refers_to_mirror, sources or ())):
+        if names_container(stamp, name) or not any(
+            map(refers_to_mirror, sources or ())
+        ):
             ours.append(name)
             operations += env_from_operations(f"{path}/envFrom", sources, policy)
         operations += env_operations(f"{path}/env", container.get("env"), policy)
     if policy.tracking_ca:
         operations += certificate_operations(pod["spec"], indices)
     if ours or operations:
-        operations += stamp_operations(metadata, ours, policy)
+        operations += stamp_operations(metadata, ours, policy, by)
     if operations:
         reason = InjectionReason.INJECTED
     else:
@@ -133,4 +143,5 @@ def _inject(
         workload=workload,
         containers=tuple(containers[index]["name"] for index in indices),
         patch=tuple(operations),
+        by=by if ours or operations else None,
     )

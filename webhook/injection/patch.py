@@ -1,4 +1,4 @@
-"""The RFC 6902 operations that give a container its tracking keys and stamp the pod.
+"""The RFC 6902 operations that give a container its tracking keys.
 
 Each function compares what is there with what should be and returns the difference:
 nothing to do is no operation, so a second pass over a result is empty. No array is
@@ -9,15 +9,7 @@ earlier ones in.
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from webhook import __version__
-from webhook.injection.names import (
-    INJECTED_LABEL,
-    INJECTED_TRUE,
-    INJECTION_ANNOTATION,
-    MIRROR_SECRET,
-)
+from webhook.injection.names import MIRROR_SECRET
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 Operation = dict[str, Any]
@@ -119,67 +111,3 @@ def env_operations(
             for index, ours in enumerate(missing)
         ]
     return [*replaced, *removed, *added]
-
-
-def stamp_operations(
-    metadata: dict[str, Any], containers: Sequence[str], policy: InjectionPolicy
-) -> list[Operation]:
-    """Mark the pod as handled: a label to select on and an annotation to read.
-
-    Args:
-        metadata: The pod's; labels and annotations may be absent or null.
-        containers: Names of the containers that hold our reference.
-        policy: The operator's choices.
-
-    Returns:
-        Operations; none when the pod bears this very stamp.
-    """
-    note = {
-        "version": __version__,
-        "precedence": policy.precedence,
-        "containers": list(containers),
-    }
-    return [
-        *_entry("labels", metadata, INJECTED_LABEL, INJECTED_TRUE),
-        *_entry(
-            "annotations", metadata, INJECTION_ANNOTATION, orjson.dumps(note).decode()
-        ),
-    ]
-
-
-def stamped_containers(metadata: dict[str, Any]) -> frozenset[str]:
-    """Return the containers whose reference an earlier pass of ours put there.
-
-    Args:
-        metadata: The pod's.
-
-    Returns:
-        What the stamp says; nothing when it is absent or unreadable.
-    """
-    text = (metadata.get("annotations") or {}).get(INJECTION_ANNOTATION)
-    if text is None:
-        return frozenset()
-    try:
-        note = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return frozenset()
-    names = note.get("containers") if isinstance(note, dict) else None
-    if not isinstance(names, list):
-        return frozenset()
-    return frozenset(name for name in names if isinstance(name, str))
-
-
-def escape(token: str) -> str:
-    """Escape a key for a JSON pointer (RFC 6901 §3)."""
-    return token.replace("~", "~0").replace("/", "~1")
-
-
-def _entry(
-    field: str, metadata: dict[str, Any], key: str, value: str
-) -> list[Operation]:
-    present = metadata.get(field)
-    if present is None:
-        return [{"op": "add", "path": f"/metadata/{field}", "value": {key: value}}]
-    if present.get(key) == value:
-        return []
-    return [{"op": "add", "path": f"/metadata/{field}/{escape(key)}", "value": value}]

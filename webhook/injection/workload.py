@@ -27,15 +27,16 @@ class Workload(StrEnum):
 RAY_LABEL = "ray.io/node-type"
 SPARK_LABEL = "spark-role"
 
-_BY_LABEL = {
+WORKLOADS = {
     (RAY_LABEL, "head"): Workload.RAY_HEAD,
     (RAY_LABEL, "worker"): Workload.RAY_WORKER,
     (SPARK_LABEL, "driver"): Workload.SPARK_DRIVER,
     (SPARK_LABEL, "executor"): Workload.SPARK_EXECUTOR,
 }
+"""By a label and its value; of a pod with several, the first counts."""
 
 _RAY_NAMES = frozenset({"ray-head", "ray-worker", "head", "worker"})
-_NAMES = {
+NAMES = {
     # A template could give a head pod the worker's label until KubeRay 1.3, so the
     # names of both count for both.
     Workload.RAY_HEAD: _RAY_NAMES,
@@ -44,13 +45,14 @@ _NAMES = {
     # `executor` was the name in Spark 2.
     Workload.SPARK_EXECUTOR: frozenset({"spark-kubernetes-executor", "executor"}),
 }
+"""Of a task container, where its environment does not tell."""
 
 _RAY_SIGNATURES = (
     frozenset({"KUBERAY_GEN_RAY_START_CMD"}),
     # KubeRay 1.0 does not write the start command yet.
     frozenset({"RAY_ADDRESS", "RAY_PORT"}),
 )
-_SIGNATURES = {
+SIGNATURES = {
     Workload.RAY_HEAD: _RAY_SIGNATURES,
     Workload.RAY_WORKER: _RAY_SIGNATURES,
     Workload.SPARK_DRIVER: (
@@ -60,6 +62,10 @@ _SIGNATURES = {
         frozenset({"SPARK_APPLICATION_ID", "SPARK_EXECUTOR_ID"}),
     ),
 }
+"""Sets of variables that only a task container has, the surest first."""
+
+BY_POSITION = frozenset({Workload.RAY_HEAD, Workload.RAY_WORKER})
+"""KubeRay's own rule is "the first container"; Spark has none."""
 
 SIDECARS = frozenset(
     {"autoscaler", "ray-job-submitter", "ray-history-collector", "istio-proxy"}
@@ -81,7 +87,7 @@ def recognize(pod: dict[str, Any]) -> Workload | None:
         connect servers, standalone masters and workers, databases.
     """
     labels = (pod.get("metadata") or {}).get("labels") or {}
-    for (label, value), workload in _BY_LABEL.items():
+    for (label, value), workload in WORKLOADS.items():
         if labels.get(label) == value:
             return workload
     return None
@@ -104,14 +110,14 @@ def task_containers(
         for index, container in enumerate(containers)
         if container.get("name") not in SIDECARS
     }
-    for signature in _SIGNATURES[workload]:
+    for signature in SIGNATURES[workload]:
         if found := [i for i, c in candidates.items() if signature <= _env_names(c)]:
             return tuple(found)
-    names = _NAMES[workload]
+    names = NAMES[workload]
     if found := [i for i, c in candidates.items() if c.get("name") in names]:
         return tuple(found)
-    if workload in (Workload.RAY_HEAD, Workload.RAY_WORKER):
-        # KubeRay's own rule is "the first"; a mesh may have put its proxy in front.
+    if workload in BY_POSITION:
+        # A mesh may have put its proxy in front of it.
         return tuple(candidates)[:1]
     return ()
 

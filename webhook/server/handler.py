@@ -28,6 +28,7 @@ from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.injection.review import MalformedReviewError, Review, answer, decode
 from webhook.injection.selfcheck import selfcheck_errors
+from webhook.injection.stamp import InjectedBy
 from webhook.injection.workload import Workload
 from webhook.jsonlog import JsonLog, failure
 from webhook.server.certwatcher import CertWatcher
@@ -107,7 +108,8 @@ class AdmissionHandler:
         decision, answered = self._decide(review)
         seconds = time.perf_counter() - started
         workload = decision.workload or "none"
-        self.metrics.decided(workload, decision.reason, seconds)
+        by = decision.by or "none"
+        self.metrics.decided(workload, decision.reason, by, seconds)
         if self.log.takes("info"):
             self.log.add(log_line(review, decision, seconds, self.clock()))
         return Answer(200, answered)
@@ -245,6 +247,7 @@ class DecisionLine(msgspec.Struct, kw_only=True):
     workload: Workload | None
     decision: str
     reason: InjectionReason
+    by: InjectedBy | None
     containers: tuple[str, ...]
     dry_run: bool
     seconds: float
@@ -264,6 +267,7 @@ def log_line(
         workload=decision.workload,
         decision="patched" if decision.patch else "unchanged",
         reason=decision.reason,
+        by=decision.by,
         containers=tuple(name[:CLIP] for name in decision.containers[:CONTAINERS]),
         dry_run=review.dry_run,
         seconds=round(seconds, 6),

@@ -67,7 +67,7 @@ class ServerMetrics:
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
         self._lines_dropped = lines_dropped
-        self._decisions: dict[tuple[str, str], int] = {}
+        self._decisions: dict[tuple[str, str, str], int] = {}
         self._seconds = [0] * (len(BUCKETS) + 1)
         self._sum = 0.0
         registry.register(self)
@@ -110,9 +110,9 @@ class ServerMetrics:
         for phase in Phase:
             self.deadlines.labels(phase)
 
-    def decided(self, workload: str, reason: str, seconds: float) -> None:
+    def decided(self, workload: str, reason: str, by: str, seconds: float) -> None:
         """Count one answered review."""
-        key = workload, reason
+        key = workload, reason, by
         self._decisions[key] = self._decisions.get(key, 0) + 1
         self._seconds[bisect_left(BUCKETS, seconds)] += 1
         self._sum += seconds
@@ -122,7 +122,7 @@ class ServerMetrics:
         decisions = CounterMetricFamily(
             f"{METRICS_PREFIX}_decisions",
             "Answered reviews.",
-            labels=("workload", "reason"),
+            labels=("workload", "reason", "by"),
         )
         for labels, count in self._decisions.copy().items():
             decisions.add_metric(labels, count)

@@ -106,6 +106,23 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end }}
 
+{{/* Whether there are webhook processes; without, the API server's policy does it alone. */}}
+{{- define "tracking-injector.webhook" -}}
+{{- if gt (int .Values.webhook.replicas) 0 -}}true{{- end -}}
+{{- end }}
+
+{{/* Whether the decision is made by the API server too. */}}
+{{- define "tracking-injector.inTree" -}}
+{{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- $wanted := toString .Values.injection.inTree -}}
+{{- if or (eq $wanted "true") (and $served (eq $wanted "auto")) -}}true{{- end -}}
+{{- end }}
+
+{{/* Who issues the webhook's certificate; `none` without a webhook. */}}
+{{- define "tracking-injector.issuer" -}}
+{{- if include "tracking-injector.webhook" . -}}{{ .Values.certificates.mode }}{{- else -}}none{{- end -}}
+{{- end }}
+
 {{/* The mounted pair: ours, cert-manager's or yours. */}}
 {{- define "tracking-injector.tlsSecret" -}}
 {{- if eq .Values.certificates.mode "provided" -}}

@@ -142,7 +142,7 @@ resources:
 - name: MTI_CLUSTER_DOMAIN
   value: {{ .Values.egress.clusterDomain | quote }}
 - name: MTI_CERTIFICATES
-  value: {{ .Values.certificates.mode | quote }}
+  value: {{ include "tracking-injector.issuer" . | quote }}
 {{- with .Values.certificates.companion }}
 - name: MTI_CERTIFICATE_DAYS
   value: {{ .days | float64 | quote }}

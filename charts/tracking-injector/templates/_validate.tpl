@@ -84,6 +84,9 @@ is for values that contradict each other.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if not (or (include "tracking-injector.webhook" .) (include "tracking-injector.inTree" .)) -}}
+{{- fail "webhook.replicas is 0, and injection.inTree installs no policy here (MutatingAdmissionPolicy v1 is served from Kubernetes 1.36 on): nothing would give task pods their keys." -}}
+{{- end -}}
 {{- if eq (int $v.webhook.port) (int $v.webhook.healthPort) -}}
 {{- fail (printf "webhook.port and webhook.healthPort are both %d." (int $v.webhook.port)) -}}
 {{- end -}}

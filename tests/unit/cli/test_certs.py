@@ -222,4 +222,4 @@ def test_an_issuer_that_nobody_knows_is_named(site: Site) -> None:
     done = run(site, "show")
 
     assert 2 == done.exit_code
-    assert "says 'nobody'; known are companion, certManager, provided." in done.output
+    assert "says 'nobody'; known are companion, certManager, provided, " in done.output

@@ -11,7 +11,13 @@ from webhook.cluster.errors import Unavailable
 from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import AuditController, AuditReason, AuditResult
-from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL, MIRROR_SECRET
+from webhook.injection.names import (
+    INJECT_LABEL,
+    INJECTED_LABEL,
+    INJECTION_ANNOTATION,
+    MIRROR_SECRET,
+)
+from webhook.injection.stamp import InjectedBy
 from webhook.mirror.reasons import MirrorReason
 
 HEAD = {"ray.io/node-type": "head"}
@@ -59,7 +65,11 @@ class Audited(World):
         self.pod(
             namespace,
             name,
-            metadata={"labels": labels, "ownerReferences": [owner]},
+            metadata={
+                "labels": labels,
+                "annotations": parts.pop("annotations", {}),
+                "ownerReferences": [owner],
+            },
             spec={"containers": [container]},
             status={"phase": "Running", **parts.pop("status", {})},
         )
@@ -126,6 +136,25 @@ def test_the_webhooks_label_alone_is_not_believed(
     assert told(world) == (
         ["Pod/p", "RayCluster/cluster"] if expected.is_missed else []
     )
+
+
+def test_who_gave_the_keys_is_counted(world: Audited) -> None:
+    """As the stamp says; releases without a policy wrote none, and it was the webhook.
+
+    A pod that refers to the Secret by itself was given nothing.
+    """
+    stamps = {
+        "p1": '{"by":"policy","containers":["head"]}',
+        "p2": '{"by":"policy","containers":["head"]}',
+        "w1": '{"by":"webhook","containers":["head"]}',
+        "w2": '{"containers":["head"]}',
+    }
+    for name, stamp in stamps.items():
+        annotations = {INJECTION_ANNOTATION: stamp}
+        world.run(name, INJECTED, container=REFERRING, annotations=annotations)
+    world.run("own", HEAD, container=REFERRING)
+
+    assert world.audit().injected_by == {InjectedBy.POLICY: 2, InjectedBy.WEBHOOK: 2}
 
 
 @pytest.mark.parametrize("labels", [HEAD, HEAD | {INJECTED_LABEL: "true"}])

@@ -10,10 +10,12 @@ from webhook.cluster.errors import Forbidden, NotFound, Unavailable
 from webhook.cluster.interface import ListOptions, ObjectKey
 from webhook.cluster.leader_election import FENCE_SECONDS, LeaderElector
 from webhook.cluster.resources import (
+    ADMISSION_POLICY,
     CONFIG_MAP,
     NETWORK_POLICY,
     SECRET,
     WEBHOOK_CONFIGURATION,
+    ResourceType,
 )
 from webhook.companion.cleanup import (
     PolicyCleanup,
@@ -31,12 +33,13 @@ CONFIGURATION = "tracking-injector"
 
 @pytest.fixture(name="world")
 def _world() -> World:
-    """Two namespaces with mirrors, and a webhook that API servers ask."""
+    """Two namespaces with mirrors; API servers ask a webhook and have a policy."""
     world = World()
     for name in ("a", "b"):
         world.label(name)
     world.step()
-    world.user.create(WEBHOOK_CONFIGURATION, {"metadata": {"name": CONFIGURATION}})
+    for kind in (WEBHOOK_CONFIGURATION, ADMISSION_POLICY):
+        world.user.create(kind, {"metadata": {"name": CONFIGURATION}})
     return world
 
 
@@ -89,21 +92,24 @@ def test_every_mirror_of_ours_goes(world: World) -> None:
     ]
 
 
-def test_the_webhook_goes_before_the_first_mirror(world: World) -> None:
+def test_webhook_and_policy_go_before_the_first_mirror(world: World) -> None:
     """Whatever pod still got a reference got it while its mirror was there."""
     waits: list[float] = []
     uninstall(world, waits.append)
     deleted = [call.kind for call in world.cluster.calls if call.verb == "delete"]
 
-    assert [WEBHOOK_CONFIGURATION, SECRET, SECRET] == deleted
+    assert [WEBHOOK_CONFIGURATION, ADMISSION_POLICY, SECRET, SECRET] == deleted
     assert waits[0] > FENCE_SECONDS
 
 
-def test_without_the_right_to_the_webhook_every_mirror_stays(world: World) -> None:
+@pytest.mark.parametrize(
+    "kind", [WEBHOOK_CONFIGURATION, ADMISSION_POLICY], ids=lambda kind: kind.name
+)
+def test_without_the_right_to_either_every_mirror_stays(
+    world: World, kind: ResourceType
+) -> None:
     """A pod that still gets a reference must find what it refers to."""
-    world.cluster.forbid(
-        lambda call: call.verb == "delete" and call.kind == WEBHOOK_CONFIGURATION
-    )
+    world.cluster.forbid(lambda call: call.verb == "delete" and call.kind == kind)
 
     with pytest.raises(Forbidden):
         delete_mirrors(

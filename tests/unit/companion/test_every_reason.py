@@ -61,6 +61,7 @@ OF_OTHERS = {
     "Of a decision about a pod",
     "Of a body that is no review",
     "Of an installation as a whole",
+    "Of a pod whose cluster `explain` cannot ask",
 }
 """The webhook's, and those of whoever looks at an installation from outside."""
 

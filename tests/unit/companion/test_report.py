@@ -17,6 +17,7 @@ from webhook.companion.results import CompanionResults
 from webhook.companion.watches import WatchReason, WatchResult
 from webhook.egress.mode import EgressMode
 from webhook.egress.reasons import EgressReason, Finding
+from webhook.injection.stamp import InjectedBy
 from webhook.mirror.profile import parse_profiles
 from webhook.mirror.reasons import MirrorReason
 
@@ -71,7 +72,7 @@ def test_an_empty_report_is_whole() -> None:
         "version": report()["version"],
         "settings": {"egress": {"mode": "additive"}},
         "audit": "off",
-        "reasons": {"mirror": {}, "egress": {}, "pods": {}},
+        "reasons": {"mirror": {}, "egress": {}, "pods": {}, "injectedBy": {}},
         "watches": {"failing": [], "unreadable": 0, "objects": []},
         "engines": {},
         "certificates": {},
@@ -88,7 +89,11 @@ def test_a_namespace_has_mirror_egress_and_pods_in_one_place() -> None:
     results.egress.put("ray", permitted(findings=1))
     counts = Counter({AuditReason.MISSED: 2, AuditReason.INJECTED: 1})
     audited = AuditResult(
-        reason=AuditReason.MISSED, counts=counts, outdated=1, oldest=NOW
+        reason=AuditReason.MISSED,
+        counts=counts,
+        injected_by=Counter({InjectedBy.POLICY: 1}),
+        outdated=1,
+        oldest=NOW,
     )
     results.audits.put("ray", audited)
     found = report(results)
@@ -102,6 +107,7 @@ def test_a_namespace_has_mirror_egress_and_pods_in_one_place() -> None:
         "changed": "2026-01-02T03:04:05Z",
         "pods": {"Injected": 1, "Missed": 2},
         "missed": 2,
+        "injectedBy": {"policy": 1},
         "outdated": {"pods": 1, "oldest": "2026-01-02T03:04:05Z"},
         "egress": {
             "mode": "additive",
@@ -115,6 +121,7 @@ def test_a_namespace_has_mirror_egress_and_pods_in_one_place() -> None:
         "mirror": {"Mirrored": 1},
         "egress": {"EgressReady": 1},
         "pods": {"Injected": 1, "Missed": 2},
+        "injectedBy": {"policy": 1},
     }
 
 

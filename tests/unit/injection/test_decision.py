@@ -26,7 +26,8 @@ from webhook.injection.workload import Workload
 
 OVERRIDE = InjectionPolicy(precedence=Precedence.OVERRIDE)
 STAMP = (
-    f'{{"version":"{__version__}","precedence":"fallback","containers":["ray-head"]}}'
+    f'{{"version":"{__version__}","by":"webhook","precedence":"fallback",'
+    '"containers":["ray-head"]}'
 )
 OWN_PREFIXED = {"prefix": "MLFLOW_", **MIRROR}
 

@@ -45,7 +45,8 @@ class PublishedNamespace(_Struct, frozen=True, kw_only=True):
     """One namespace: its mirror, its egress, and its task pods by their reason.
 
     `missedPods` and `waitingPods` name the first of those that `missed` and `waiting`
-    count; without `pods`, nobody looked.
+    count; `injectedBy` counts pods by who gave their keys; without `pods`, nobody
+    looked.
     """
 
     in_order: bool
@@ -60,6 +61,7 @@ class PublishedNamespace(_Struct, frozen=True, kw_only=True):
     missed_pods: list[PublishedFinding] = []
     waiting: int = 0
     waiting_pods: list[str] = []
+    injected_by: dict[str, int] = {}
     outdated: PublishedOutdated | None = None
     shadowed: dict[str, str] = {}
     tracking_ca: str = ""
@@ -124,6 +126,7 @@ class PublishedReasons(_Struct, frozen=True, kw_only=True):
     mirror: dict[str, int]
     egress: dict[str, int]
     pods: dict[str, int]
+    injected_by: dict[str, int] = {}
 
 
 class PublishedCertificates(_Struct, frozen=True, kw_only=True):
