@@ -360,6 +360,7 @@ def failing_watch(world: World) -> None:
     """Without its cluster-wide rights for a while, it says so at home."""
     path = f"{RBAC}/clusterrolebindings"
     binding = world.admin.get(f"{path}/{COMPANION}")
+    world.admin.delete(f"/api/v1/namespaces/{HOME}/events")  # of an earlier phase
     world.admin.delete(f"{path}/{COMPANION}")
     eventually("an Event at home", lambda: world.told(HOME, "WatchFailed"))
     kept = {k: binding[k] for k in ("roleRef", "subjects")}

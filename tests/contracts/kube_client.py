@@ -94,6 +94,11 @@ class KubeClientContract:
         """One by its whole name; what it never counted has no sample."""
         assert port.samples("apiserver_no_such_metric_total") == ()
 
+    def test_a_missing_pod_has_no_logs(self, port: KubeClient, home: str) -> None:
+        """The error names it."""
+        with pytest.raises(NotFound, match="none"):
+            port.logs(home, "none", lines=10)
+
     def test_applying_the_same_changes_nothing(
         self, port: KubeClient, home: str
     ) -> None:

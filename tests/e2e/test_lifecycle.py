@@ -86,9 +86,9 @@ def test_an_upgrade_from_the_previous_version_and_back_misses_no_pod(
     namespace = previous.compute_namespace(TASKS)
     task = running_task(previous, namespace, "task")
     images = image_tags(previous)
-    ignored = fail_open(previous)
+    ignored = fail_open(previous.node)
 
-    with Stream(previous, namespace) as stream:
+    with Stream(previous.node, namespace) as stream:
         previous.upgrade({})
         upgraded = image_tags(previous)
         previous.rollback()
@@ -96,7 +96,7 @@ def test_an_upgrade_from_the_previous_version_and_back_misses_no_pod(
     assert ({PREVIOUS}, {own_image.TAG}) == (images, upgraded)
     assert images == image_tags(previous)
     assert ([], []) == (stream.refused, stream.missed)
-    assert ignored == fail_open(previous)
+    assert ignored == fail_open(previous.node)
     assert task == undisturbed(previous, namespace, "task")
     stream.await_running()
 
@@ -119,12 +119,12 @@ def test_an_uninstall_leaves_nothing_behind_and_lets_tasks_run(
 def test_an_uninstall_with_dead_pods_leaves_nothing_behind(
     release: Installation, before: set[str]
 ) -> None:
-    """Pods can be created all the while, and the hook does what the pods cannot."""
+    """The policy gives pods their keys meanwhile; the hook does what ours cannot."""
     namespace = isolated_namespace(release)
     task = running_task(release, namespace, "task")
     kill_for_good(release)
 
-    assert "" == tracking_uri(release, namespace, "meanwhile")
+    assert f"{TRACKING_URI}\n" == tracking_uri(release, namespace, "meanwhile")
     release.uninstall()
 
     assert [] == ours(release, namespace)

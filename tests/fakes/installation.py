@@ -15,6 +15,8 @@ from tests.fakes.cluster import FakeCluster
 from webhook import __version__
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import (
+    ADMISSION_POLICY,
+    ADMISSION_POLICY_BINDING,
     CONFIG_MAP,
     DEPLOYMENT,
     LEASE,
@@ -27,12 +29,14 @@ from webhook.companion.observation.model import Installation
 from webhook.companion.observation.observe import observe
 from webhook.companion.observation.release import ReleaseName
 from webhook.companion.report import FIELD, ReportSource, render
+from webhook.injection.admission_policy.objects import Reach, policy_objects
 from webhook.injection.names import (
     CERTIFICATES_ANNOTATION,
     DOMAIN,
     INJECT_LABEL,
     TLS_SECRET_ANNOTATION,
 )
+from webhook.injection.policy import InjectionPolicy
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOME: Final = "ml-tracking"
@@ -58,6 +62,9 @@ class FakeInstallation:
             for number in range(2):
                 self.put(POD, replica(component, f"{name}-{number}"))
         self.put(WEBHOOK_CONFIGURATION, configuration(self.bundle))
+        policy, binding = policy_objects(NAME, InjectionPolicy(), Reach())
+        self.put(ADMISSION_POLICY, policy)
+        self.put(ADMISSION_POLICY_BINDING, binding)
         self.renewed(NOW)
 
     def put(self, kind: ResourceType, body: Json) -> None:

@@ -101,6 +101,10 @@ class ControlPlane:
         for port in self._ports.values():
             port.close()
 
+    def pid(self, name: str) -> int:
+        """The process id of one of its programs."""
+        return self._processes[name].popen.pid
+
     def start_api_server(self) -> None:
         """Start the API server again, on the same address and storage."""
         self._launch_api_server()

@@ -23,6 +23,7 @@ from webhook.companion.cleanup import (
     is_helm_release,
 )
 from webhook.companion.health_server import HealthServer, pages
+from webhook.companion.heap import share_heap
 from webhook.companion.observation.release import ReleaseName
 from webhook.companion.page.server import PATH, StatusPage
 from webhook.companion.report import is_in_order
@@ -95,6 +96,7 @@ def companion(
         raise click.UsageError(str(error)) from error
     if once or remove_all:
         sys.exit(_remove(built, helm_release) if remove_all else _once(built))
+    share_heap()
     log.start()
     _run(built, settings, log)
     log.close()

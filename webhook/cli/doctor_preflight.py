@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from webhook.cli.doctor_cluster import WORKERS, is_called_for_pods
+from webhook.cli.doctor_cluster import WORKERS
+from webhook.cli.doctor_objects import is_called_for_pods
 from webhook.cluster import metadata
 from webhook.cluster.errors import Forbidden, NotFound, Rejected
 from webhook.cluster.interface import Json, KubeClient, ListOptions

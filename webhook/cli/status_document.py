@@ -12,6 +12,7 @@ import msgspec
 from webhook.companion.observation.model import (
     Installation,
     LeaseState,
+    PolicyState,
     ReplicaState,
     WorkloadState,
 )
@@ -56,6 +57,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         companion_replicas: its pods.
         lease: who leads.
         trusted: what API servers trust.
+        policy: what API servers do by themselves.
         fail_open: requests that the API server let through without us.
         report: the companion's own.
         unknown: by the name of a piece that is null, why.
@@ -74,6 +76,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     companion_replicas: tuple[ReplicaState, ...] | None
     lease: LeaseState | None
     trusted: list[TrustedRoot] | None
+    policy: PolicyState | None
     fail_open: int | None
     report: PublishedReport | None
     unknown: dict[str, UnknownPiece]
@@ -86,6 +89,7 @@ _PIECES: Final = (
     "companion",
     "companion_replicas",
     "lease",
+    "policy",
     "fail_open",
     "report",
 )

@@ -19,10 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from webhook.companion.audit import AuditReason
+from webhook.companion.observation.installation_troubles import has_no_webhook
 from webhook.companion.observation.model import (
     Installation,
     LeaseState,
     Piece,
+    PolicyState,
     ReplicaState,
     WorkloadState,
 )
@@ -31,7 +33,7 @@ from webhook.companion.observation.published import (
     PublishedReport,
 )
 from webhook.companion.observation.trouble import Severity, Trouble
-from webhook.companion.observation.unknown import Unknown
+from webhook.companion.observation.unknown import Unknown, UnknownReason
 
 _MARKS: Final = {
     Severity.ERROR: Text("× ", style="bold red"),
@@ -116,7 +118,9 @@ def _parts(seen: Installation, view: StatusView) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("release", str(seen.release))
-    grid.add_row("webhook", _workload(seen.webhook, seen.webhook_replicas, view))
+    webhook = _workload(seen.webhook, seen.webhook_replicas, view)
+    grid.add_row("webhook", "not installed" if has_no_webhook(seen.report) else webhook)
+    grid.add_row("policy", _policy(seen.policy))
     companion = _workload(seen.companion, seen.companion_replicas, view)
     grid.add_row("companion", companion)
     grid.add_row("leader", _lease(seen.lease, seen.at))
@@ -137,6 +141,14 @@ def _parts(seen: Installation, view: StatusView) -> Table:
 
 def _unread(piece: Unknown) -> Text:
     return Text(f"not known: {piece.sentence}", style="yellow")
+
+
+def _policy(policy: Piece[PolicyState]) -> Text:
+    """Return how the API server's own policy stands."""
+    if isinstance(policy, Unknown):
+        absent = policy.reason is UnknownReason.ABSENT
+        return Text("none") if absent else _unread(policy)
+    return Text(f"in the API server, version {policy.version}", style="green")
 
 
 def _workload(

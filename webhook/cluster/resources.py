@@ -75,7 +75,16 @@ ADMISSION_POLICY: Final = ResourceType(
     "mutatingadmissionpolicies",
     namespaced=False,
 )
+ADMISSION_POLICY_BINDING: Final = ResourceType(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicyBinding",
+    "mutatingadmissionpolicybindings",
+    namespaced=False,
+)
 RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")
+RAY_JOB: Final = ResourceType("ray.io", "v1", "RayJob", "rayjobs")
+RAY_SERVICE: Final = ResourceType("ray.io", "v1", "RayService", "rayservices")
 SPARK_APPLICATION: Final = ResourceType(
     "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
 )
@@ -95,5 +104,12 @@ OWN_ACCESS_REVIEW: Final = ResourceType(
     "v1",
     "SelfSubjectAccessReview",
     "selfsubjectaccessreviews",
+    namespaced=False,
+)
+MUTATING_POLICY: Final = ResourceType(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingAdmissionPolicy",
+    "mutatingadmissionpolicies",
     namespaced=False,
 )

@@ -367,6 +367,7 @@ class _Builder:
             "egress": options.to_json(),
             "enforcedKeys": list(self.settings.enforced_keys),
             "profiles": sorted(self.profiles.names()),
+            "certificates": self.settings.certificates,
         }
         source = ReportSource(
             results=self.results,

@@ -77,6 +77,8 @@ def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
     """The chart installed, every policy on, with a labeled namespace."""
     values = [
         "policies.flagMissed={Warn,Audit}",
+        # Pods without keys are what one of them flags.
+        "injection.inTree=false",
         "policies.namespaceLabel.allowedUsers={alice}",
         "policies.namespaceLabel.allowedGroups={ml-platform}",
     ]

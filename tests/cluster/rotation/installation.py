@@ -62,14 +62,14 @@ class Installation:
     """Starts everything, and stops it."""
 
     def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        """Install the chart and start the webhooks; no companion yet."""
+        """Install the chart and start the webhooks; no companion yet.
+
+        Without the API server's own policy: it would hide a call that is lost.
+        """
         self.plane = plane
         self.folder = folder
         plane.namespace(HOME)
-        plane.helm(
-            *("upgrade", "--install", RELEASE, CHART, "--namespace", HOME),
-            *("--set", f"tracking.uri={URI},egress.mode=off", "--no-hooks"),
-        )
+        self.upgrade("injection.inTree=false")
         self.account = plane.kubeconfig_for(HOME, f"{RELEASE}-companion")
         self._address = own_address()
         self._stop = threading.Event()
@@ -84,6 +84,18 @@ class Installation:
         self.start_webhooks()
         self._kubelet = threading.Thread(target=self._mount, daemon=True)
         self._kubelet.start()
+
+    def upgrade(self, *values: str) -> None:
+        """Install or upgrade the release.
+
+        Args:
+            *values: As `--set` takes them.
+        """
+        chosen = ",".join([f"tracking.uri={URI}", "egress.mode=off", *values])
+        self.plane.helm(
+            *("upgrade", "--install", RELEASE, CHART, "--namespace", HOME),
+            *("--set", chosen, "--no-hooks"),
+        )
 
     def stop(self) -> None:
         """End every process."""

@@ -10,6 +10,7 @@ from webhook.companion.observation.model import (
     LeaseState,
     NamespaceLabels,
     Piece,
+    PolicyState,
     ReplicaState,
     WorkloadState,
 )
@@ -18,6 +19,7 @@ from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.observation.trouble import Trouble, error, unread, warning
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 from webhook.injection.names import INJECT_DISABLED, INJECT_ENABLED, INJECT_LABEL
+from webhook.settings import Issuer
 
 ASLEEP_SECONDS: Final = 30
 """Seconds since the Lease was renewed after which nobody is at work: it is renewed
@@ -27,19 +29,23 @@ every two, and another replica takes over after fifteen."""
 def of_parts(seen: Installation) -> Iterator[Trouble]:
     """Yield what is wrong with the Deployments, the configuration and the Lease."""
     reasons = InstallationReason
-    yield from _workload(
-        "webhook",
-        seen.webhook,
-        seen.webhook_replicas,
-        (reasons.WEBHOOK_MISSING, reasons.WEBHOOK_DOWN, reasons.WEBHOOK_DEGRADED),
-    )
+    alone = has_no_webhook(seen.report)
+    if not alone:
+        yield from _workload(
+            "webhook",
+            seen.webhook,
+            seen.webhook_replicas,
+            (reasons.WEBHOOK_MISSING, reasons.WEBHOOK_DOWN, reasons.WEBHOOK_DEGRADED),
+        )
     yield from _workload(
         "companion",
         seen.companion,
         seen.companion_replicas,
         (reasons.COMPANION_MISSING, reasons.COMPANION_DOWN, reasons.COMPANION_DEGRADED),
     )
-    yield from _configuration(seen)
+    if not alone:
+        yield from _configuration(seen)
+    yield from _policy(seen, alone=alone)
     yield from _lease(seen)
 
 
@@ -74,6 +80,44 @@ def _configuration(seen: Installation) -> Iterator[Trouble]:
         yield error(InstallationReason.CONFIGURATION_MISSING, about, found.name)
     else:
         yield from _trust(found, about, seen.at)
+
+
+def has_no_webhook(report: Piece[PublishedReport]) -> bool:
+    """Return whether the release was installed without a webhook."""
+    if isinstance(report, Unknown):
+        return False
+    return bool(report.settings.get("certificates") == Issuer.NONE)
+
+
+def _policy(seen: Installation, *, alone: bool) -> Iterator[Trouble]:
+    """Say what is wrong with the API server's policy; beside a webhook it may lack."""
+    about, found, binding = "policy", seen.policy, seen.policy_binding
+    if isinstance(found, Unknown):
+        if alone and found.reason is UnknownReason.ABSENT:
+            yield error(InstallationReason.POLICY_MISSING, about, found.what)
+        elif alone:
+            yield unread(found, about)
+        return
+    if isinstance(binding, Unknown):
+        if binding.reason is UnknownReason.ABSENT:
+            yield error(InstallationReason.POLICY_UNBOUND, about, binding.what)
+    elif binding != found.name:
+        yield error(InstallationReason.POLICY_UNBOUND, about, f"it binds {binding}")
+    parts = [*found.altered, *_other_choices(found, seen.report)]
+    if parts:
+        yield error(InstallationReason.POLICY_ALTERED, about, ", ".join(parts))
+
+
+def _other_choices(
+    policy: PolicyState, report: Piece[PublishedReport]
+) -> Iterator[str]:
+    """Yield what the policy was made with that the companion was not."""
+    settings = {} if isinstance(report, Unknown) else report.settings
+    if settings.get("precedence", policy.precedence) != policy.precedence:
+        yield "precedence"
+    keys = settings.get("enforcedKeys", policy.enforced_keys)
+    if tuple(keys) != policy.enforced_keys:
+        yield "enforcedKeys"
 
 
 def _trust(found: ConfigurationState, about: str, at: datetime) -> Iterator[Trouble]:

@@ -110,6 +110,25 @@ class ConfigurationState:
     entries: tuple[WebhookEntry, ...]
 
 
+class PolicyState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The MutatingAdmissionPolicy by which the API server gives keys itself.
+
+    Attributes:
+        name: its name.
+        version: of the product, as its stamp will say.
+        precedence: who wins, as it was installed.
+        enforced_keys: those that hold whatever anyone set.
+        altered: parts that differ from this command's own; empty where the version
+            does.
+    """
+
+    name: str
+    version: str
+    precedence: str
+    enforced_keys: tuple[str, ...]
+    altered: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceLabels:
     """A namespace that carries our label, whatever its value.
@@ -141,6 +160,8 @@ class Installation:
         companion_replicas: its pods.
         lease: who leads.
         configuration: what API servers call.
+        policy: what API servers do by themselves.
+        policy_binding: name of the policy that the binding of that name binds.
         fail_open: how many requests the asked API server let through without us.
         report: what the companion found.
         namespaces: those that carry our label.
@@ -155,6 +176,8 @@ class Installation:
     companion_replicas: Piece[tuple[ReplicaState, ...]]
     lease: Piece[LeaseState]
     configuration: Piece[ConfigurationState]
+    policy: Piece[PolicyState]
+    policy_binding: Piece[str]
     fail_open: Piece[int]
     report: Piece[PublishedReport]
     namespaces: Piece[tuple[NamespaceLabels, ...]]

@@ -12,6 +12,8 @@ from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.leader_election import parse_lease
 from webhook.cluster.resources import (
+    ADMISSION_POLICY,
+    ADMISSION_POLICY_BINDING,
     CONFIG_MAP,
     DEPLOYMENT,
     LEASE,
@@ -26,6 +28,7 @@ from webhook.companion.observation.model import (
     LeaseState,
     NamespaceLabels,
     Piece,
+    PolicyState,
     ReplicaState,
     WebhookEntry,
     WorkloadState,
@@ -37,6 +40,7 @@ from webhook.companion.observation.release import (
     ReleaseName,
 )
 from webhook.companion.observation.unknown import Unknown, UnknownReason
+from webhook.injection.admission_policy.objects import altered, chosen
 from webhook.injection.names import (
     CERTIFICATES_ANNOTATION,
     DOMAIN,
@@ -63,9 +67,7 @@ def observe(client: KubeClient, release: ReleaseName, at: datetime) -> Installat
         at: now.
     """
     reader = PieceReader(client)
-    configuration = reader.get(
-        WEBHOOK_CONFIGURATION, ObjectKey("", release.name), configuration_state
-    )
+    admission = ObjectKey("", release.name)
     return Installation(
         release=release,
         at=at,
@@ -75,7 +77,13 @@ def observe(client: KubeClient, release: ReleaseName, at: datetime) -> Installat
         companion=reader.get(DEPLOYMENT, release.companion, workload_state),
         companion_replicas=reader.replicas(release.companion, "companion"),
         lease=reader.get(LEASE, release.companion, lease_state),
-        configuration=configuration,
+        configuration=reader.get(WEBHOOK_CONFIGURATION, admission, configuration_state),
+        policy=reader.get(ADMISSION_POLICY, admission, policy_state),
+        policy_binding=reader.get(
+            ADMISSION_POLICY_BINDING,
+            admission,
+            lambda body: str(_map(body.get("spec")).get("policyName") or ""),
+        ),
         fail_open=reader.ask(
             lambda: fail_open(client.samples(_FAIL_OPEN)), "get", "/metrics"
         ),
@@ -165,7 +173,16 @@ def workload_state(body: Json) -> WorkloadState:
         updated=int(status.get("updatedReplicas") or 0),
         version=metadata.labels(body).get(_VERSION_LABEL, ""),
         image=_image(pod),
+        refused=_refused(status),
     )
+
+
+def _refused(status: Mapping[str, Any]) -> str:
+    """Return why a Deployment's pods are not created; empty where they are."""
+    for one in map(_map, status.get("conditions") or ()):
+        if one.get("type") == "ReplicaFailure" and one.get("status") == "True":
+            return str(one.get("message") or one.get("reason") or "")[:_LONGEST]
+    return ""
 
 
 def replica_state(body: Json) -> ReplicaState:
@@ -234,6 +251,18 @@ def _entry(entry: Json) -> WebhookEntry:
         ca_bundle=base64.b64decode(config.get("caBundle") or ""),
         service=str(key),
         failure_policy=str(entry.get("failurePolicy") or ""),
+    )
+
+
+def policy_state(body: Json) -> PolicyState:
+    """Keep of the policy what it was made with, and what somebody made of it."""
+    found = dict(chosen(_map(body.get("spec"))))
+    return PolicyState(
+        name=metadata.key(body).name,
+        version=found["version"],
+        precedence=found["precedence"],
+        enforced_keys=tuple(found["enforcedKeys"]),
+        altered=altered(_map(body.get("spec"))),
     )
 
 

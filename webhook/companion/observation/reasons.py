@@ -9,7 +9,8 @@ class InstallationReason(Reason):
     WEBHOOK_MISSING = "WebhookMissing", "The webhook's Deployment does not exist."
     WEBHOOK_DOWN = (
         "WebhookDown",
-        "No replica of the webhook is ready: new task pods start without keys.",
+        "No replica of the webhook is ready: where the API server has no policy, new "
+        "task pods start without keys.",
     )
     WEBHOOK_DEGRADED = (
         "WebhookDegraded",
@@ -28,6 +29,20 @@ class InstallationReason(Reason):
     TRUST_EXPIRED = (
         "TrustExpired",
         "Every certificate in a caBundle has expired: API servers trust no webhook.",
+    )
+    POLICY_MISSING = (
+        "PolicyMissing",
+        "There is neither a webhook nor a MutatingAdmissionPolicy: new task pods start "
+        "without keys.",
+    )
+    POLICY_UNBOUND = (
+        "PolicyUnbound",
+        "The MutatingAdmissionPolicy has no binding, and so no effect.",
+    )
+    POLICY_ALTERED = (
+        "PolicyAltered",
+        "The MutatingAdmissionPolicy is not the one of its version, or not of the "
+        "release's settings.",
     )
     COMPANION_MISSING = "CompanionMissing", "The companion's Deployment does not exist."
     COMPANION_DOWN = (

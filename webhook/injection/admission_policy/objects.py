@@ -1,9 +1,11 @@
 """The policy and its binding, as they are applied to a cluster."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from webhook import __version__
 from webhook.injection.admission_policy.expressions import (
     MATCH_CONDITIONS,
     MUTATION,
@@ -21,6 +23,8 @@ from webhook.injection.policy import InjectionPolicy
 API_VERSION = "admissionregistration.k8s.io/v1"
 POLICY = "MutatingAdmissionPolicy"
 BINDING = "MutatingAdmissionPolicyBinding"
+FAILURE_POLICY = "Ignore"
+"""A task never fails because of us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +78,7 @@ def policy_spec(policy: InjectionPolicy, reach: Reach) -> dict[str, Any]:
     if reach.allowed:
         conditions["allowed-namespaces"] = allowed_expression(reach.allowed)
     return {
-        # A task never fails because of us.
-        "failurePolicy": "Ignore",
+        "failurePolicy": FAILURE_POLICY,
         # A second look after a webhook changed the pod; nothing is done twice.
         "reinvocationPolicy": "IfNeeded",
         "matchConstraints": _match_constraints(policy, reach),
@@ -92,6 +95,53 @@ def constant_part() -> dict[str, Any]:
         "variables": _named(VARIABLES),
         "mutations": mutations(),
     }
+
+
+def chosen(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the operator's choices in a policy, by the names of their variables.
+
+    Args:
+        spec: Of a policy that a cluster has.
+
+    Raises:
+        KeyError: It has no such variables.
+        ValueError: One of them is no literal.
+    """
+    found = _by_name(spec, "variables")
+    return {name: json.loads(found[name]) for name in choices(InjectionPolicy())}
+
+
+def altered(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what of a policy is not as this version writes it.
+
+    Args:
+        spec: Of a policy that a cluster has.
+
+    Returns:
+        Parts such as `variables.task`; none for a policy of another version.
+
+    Raises:
+        KeyError: As `chosen`.
+        ValueError: As `chosen`.
+    """
+    if chosen(spec)["version"] != __version__:
+        return ()
+    wanted = constant_part()
+    parts = [
+        f"{field}.{name}"
+        for field in ("matchConditions", "variables")
+        for name, text in _by_name(wanted, field).items()
+        if _by_name(spec, field).get(name) != text
+    ]
+    if spec.get("mutations") != wanted["mutations"]:
+        parts.append("mutations")
+    if spec.get("failurePolicy") != FAILURE_POLICY:
+        parts.append("failurePolicy")
+    return tuple(parts)
+
+
+def _by_name(spec: Mapping[str, Any], field: str) -> dict[str, str]:
+    return {one["name"]: one["expression"] for one in spec.get(field) or ()}
 
 
 def mutations() -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from tests.unit.companion.test_report import mirrored, permitted, report
 from webhook import __version__
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import (
+    ADMISSION_POLICY,
+    ADMISSION_POLICY_BINDING,
     CONFIG_MAP,
     DEPLOYMENT,
     LEASE,
@@ -70,6 +72,138 @@ def reasons(site: FakeInstallation, *asked: str) -> list[str]:
 def test_a_healthy_installation_has_no_trouble(site: FakeInstallation) -> None:
     """Nor has it a warning."""
     assert troubles(site.observe(), client=__version__) == ()
+
+
+def without_webhook(site: FakeInstallation) -> None:
+    """The chart was installed with no replica of the webhook."""
+    told = found()
+    told["settings"]["certificates"] = "none"
+    site.publish(told)
+    site.cluster.client().delete(DEPLOYMENT, WEBHOOK.name, WEBHOOK.namespace)
+    site.cluster.client().delete(
+        WEBHOOK_CONFIGURATION, CONFIGURATION.name, CONFIGURATION.namespace
+    )
+
+
+def test_an_installation_without_a_webhook_is_in_order(site: FakeInstallation) -> None:
+    """The API server's policy does its work."""
+    without_webhook(site)
+
+    assert errors(site) == []
+
+
+def test_one_without_webhook_and_policy_is_not(site: FakeInstallation) -> None:
+    """Nobody gives any pod its keys."""
+    without_webhook(site)
+    site.cluster.client().delete(
+        ADMISSION_POLICY, CONFIGURATION.name, CONFIGURATION.namespace
+    )
+
+    assert reasons(site) == ["PolicyMissing"]
+
+
+def test_a_policy_that_may_not_be_read_is_an_error_where_it_is_alone(
+    site: FakeInstallation,
+) -> None:
+    """Beside a webhook it is a second net, and nobody needs the right."""
+    site.cluster.forbid(lambda call: call.kind == ADMISSION_POLICY)
+    assert reasons(site) == []
+    without_webhook(site)
+
+    assert reasons(site) == ["NotReadable"]
+
+
+def test_a_webhook_needs_no_policy(site: FakeInstallation) -> None:
+    """Kubernetes before 1.36 has none."""
+    for kind in (ADMISSION_POLICY, ADMISSION_POLICY_BINDING):
+        site.cluster.client().delete(kind, CONFIGURATION.name, CONFIGURATION.namespace)
+
+    assert errors(site) == []
+
+
+def unbound(site: FakeInstallation) -> None:
+    """Somebody deletes the binding."""
+    site.cluster.client().delete(
+        ADMISSION_POLICY_BINDING, CONFIGURATION.name, CONFIGURATION.namespace
+    )
+
+
+def bound_elsewhere(site: FakeInstallation) -> None:
+    """Somebody lets it bind another policy."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["spec"]["policyName"] = "another"
+
+    site.change(ADMISSION_POLICY_BINDING, CONFIGURATION, change)
+
+
+def failing_closed(site: FakeInstallation) -> None:
+    """Somebody lets it fail pods."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["spec"]["failurePolicy"] = "Fail"
+
+    site.change(ADMISSION_POLICY, CONFIGURATION, change)
+
+
+def rewritten(site: FakeInstallation) -> None:
+    """Somebody edits an expression of each kind."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["spec"]["matchConditions"][0]["expression"] = "true"
+        body["spec"]["variables"][-1]["expression"] = "''"
+        body["spec"]["mutations"] = []
+
+    site.change(ADMISSION_POLICY, CONFIGURATION, change)
+
+
+def of_other_settings(site: FakeInstallation) -> None:
+    """An upgrade reached the companion, and not the policy."""
+    told = found()
+    told["settings"] |= {"precedence": "override", "enforcedKeys": ["K"]}
+    site.publish(told)
+
+
+@pytest.mark.parametrize(
+    ("happens", "reason", "detail"),
+    [
+        (
+            unbound,
+            "PolicyUnbound",
+            f"mutatingadmissionpolicybindings.admissionregistration.k8s.io {NAME}",
+        ),
+        (bound_elsewhere, "PolicyUnbound", "it binds another"),
+        (failing_closed, "PolicyAltered", "failurePolicy"),
+        (
+            rewritten,
+            "PolicyAltered",
+            "matchConditions.is-a-task-pod, variables.note, mutations",
+        ),
+        (of_other_settings, "PolicyAltered", "precedence, enforcedKeys"),
+    ],
+)
+def test_a_policy_that_is_not_the_releases_is_an_error(
+    site: FakeInstallation,
+    happens: Callable[[FakeInstallation], None],
+    reason: str,
+    detail: str,
+) -> None:
+    """Named as far as it differs."""
+    happens(site)
+
+    assert [(one.reason, one.detail) for one in errors(site)] == [(reason, detail)]
+
+
+def test_a_policy_of_another_version_is_not_compared(site: FakeInstallation) -> None:
+    """Its expressions may be others."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["spec"]["variables"][0]["expression"] = '"9.9.9"'
+        body["spec"]["mutations"] = []
+
+    site.change(ADMISSION_POLICY, CONFIGURATION, change)
+
+    assert errors(site) == []
 
 
 def test_what_is_served_is_told(site: FakeInstallation) -> None:

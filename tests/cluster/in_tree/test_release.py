@@ -1,0 +1,83 @@
+"""A release that turns the policy on and off, while pods are created."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.injector import COMPUTE
+from tests.cluster.rotation.installation import NAMESPACE, Installation
+from tests.cluster.rotation.load import Load
+from tests.lab.api import Object
+from tests.lab.build import Toolbox
+from tests.lab.control_plane import ControlPlane, Options
+from tests.lab.processes import wait_for
+from webhook.injection.names import INJECTION_ANNOTATION
+from webhook.injection.patch import refers_to_mirror
+from webhook.injection.stamp import InjectedBy
+
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+
+@pytest.fixture(scope="module")
+def installed(
+    toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Webhooks and a companion that API servers reach through the chart's Service."""
+    folder = tmp_path_factory.mktemp("plane")
+    plane = ControlPlane.start(toolbox, folder, Options(aggregator_routing=True))
+    installed = None
+    try:
+        installed = Installation(plane, tmp_path_factory.mktemp("installed"))
+        plane.namespace(NAMESPACE, COMPUTE)
+        installed.start_companion()
+        wait_for("the first certificate", installed.is_settled, seconds=60)
+        wait_for("the mounts", installed.are_ready, seconds=60)
+        time.sleep(2)  # the webhooks look at their mounts every second
+        yield installed
+    finally:
+        if installed is not None:
+            installed.stop()
+        plane.stop()
+
+
+def references(pod: Object) -> int:
+    """How many references to the tracking Secret the task container has."""
+    (container,) = pod["spec"]["containers"]
+    return sum(map(refers_to_mirror, container.get("envFrom", ())))
+
+
+def test_the_policy_comes_and_goes_and_every_pod_has_the_keys_once(
+    installed: Installation,
+) -> None:
+    """By `helm upgrade`, twice each way; both gave keys meanwhile."""
+    with Load(installed.plane, NAMESPACE) as load:
+        for value in ("true", "false", "true", "false"):
+            installed.upgrade(f"injection.inTree={value}")
+            time.sleep(3)  # until API servers act on it
+
+    pods = installed.plane.admin.get(PODS)["items"]
+    given = Counter(
+        json.loads(pod["metadata"]["annotations"][INJECTION_ANNOTATION])["by"]
+        for pod in pods
+    )
+    assert (load.missed, load.refused) == ([], [])
+    assert {references(pod) for pod in pods} == {1}
+    assert set(given) == set(InjectedBy)
+    assert load.created == len(pods)
+
+
+def test_a_release_goes_on_without_its_webhook(installed: Installation) -> None:
+    """In two upgrades, as the page says: with both, then with the policy alone."""
+    plane = installed.plane
+    installed.upgrade("injection.inTree=true")
+    time.sleep(3)
+    with Load(plane, NAMESPACE) as load:
+        installed.upgrade("injection.inTree=true", "webhook.replicas=0")
+        installed.stop_webhooks()
+        time.sleep(3)
+
+    assert (load.missed, load.refused, load.failed_open()) == ([], [], 0.0)
+    assert load.created > 0
