@@ -78,12 +78,12 @@ class KubeClientContract:
     def test_what_is_served_can_be_asked(
         self, port: KubeClient, other: KubeClient
     ) -> None:
-        """By group; the core one has no name."""
+        """By group, with its versions; the core one has no name."""
         other.apply(WEBHOOK_CONFIGURATION, webhook_configuration("groups"))
         found = port.groups()
         other.delete(WEBHOOK_CONFIGURATION, "groups")
 
-        assert "admissionregistration.k8s.io" in found
+        assert "v1" in found["admissionregistration.k8s.io"]
         assert "" not in found
 
     def test_the_servers_version_can_be_asked(self, port: KubeClient) -> None:
@@ -93,6 +93,11 @@ class KubeClientContract:
     def test_the_servers_own_metrics_can_be_asked(self, port: KubeClient) -> None:
         """One by its whole name; what it never counted has no sample."""
         assert port.samples("apiserver_no_such_metric_total") == ()
+
+    def test_a_missing_pod_has_no_logs(self, port: KubeClient, home: str) -> None:
+        """The error names it."""
+        with pytest.raises(NotFound, match="none"):
+            port.logs(home, "none", lines=10)
 
     def test_applying_the_same_changes_nothing(
         self, port: KubeClient, home: str

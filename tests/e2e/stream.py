@@ -13,24 +13,40 @@ from typing import Any, Final, Self
 
 import urllib3
 
-from tests.e2e.installation import PATIENCE, Installation, is_ready
+from tests.e2e.installation import PATIENCE, is_ready
 from tests.e2e.taskpods import worker
 from tests.lab.api import ApiError
+from tests.lab.node import Node
 from tests.lab.processes import wait_for
-from webhook.injection.names import INJECTED_LABEL
+from tests.pods import first
+from webhook.injection.patch import refers_to_mirror
 
-RATE: Final = 20
-"""Pods a second."""
 FAIL_OPEN: Final = "apiserver_admission_webhook_fail_open_count_total"
 """The API server's own count of calls that failed and were ignored.
 
 The parser of its metrics gives every counter this ending.
 """
 
-_ONE_RUNS_OF: Final = 40
 _AT_ONCE: Final = 16
 """Requests under way; a webhook that hangs holds each of them for three seconds."""
 _HELD: Final = [{"name": "lab.local/held-back"}]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """One pod's creation.
+
+    Attributes:
+        name: Of the pod.
+        sent: When, by a monotonic clock.
+        answered: When, by the same.
+        references: How many of its sources give the keys; one is right.
+    """
+
+    name: str
+    sent: float
+    answered: float
+    references: int
 
 
 @dataclass(slots=True)
@@ -38,17 +54,20 @@ class Stream:
     """Creates pods in a namespace from `with` to its end.
 
     Attributes:
-        installation: Of which release.
+        node: Where.
         namespace: A labeled one.
-        injected: Names of the pods that came back with the keys.
-        missed: Names of those that came back as they were sent.
+        rate: Pods a second.
+        one_runs_of: How many of them are held back for one that may run.
+        created: When each pod was sent and answered, and how often it came back with a
+            reference to the keys, in the order of the answers.
         refused: What the API server said about any it did not take.
     """
 
-    installation: Installation
+    node: Node
     namespace: str
-    injected: list[str] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)
+    rate: int = 20
+    one_runs_of: int = 40
+    created: list[Created] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -57,7 +76,7 @@ class Stream:
         """Begin, and return once the first have been created."""
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        wait_for("the first pods", lambda: bool(self.injected or self.refused))
+        wait_for("the first pods", lambda: bool(self.created or self.refused))
         return self
 
     def __exit__(
@@ -71,10 +90,25 @@ class Stream:
         assert self._thread is not None
         self._thread.join()
 
+    @property
+    def injected(self) -> list[str]:
+        """Names of the pods that came back with the keys, once."""
+        return [one.name for one in self.created if one.references == 1]
+
+    @property
+    def missed(self) -> list[str]:
+        """Names of those that came back without."""
+        return [one.name for one in self.created if not one.references]
+
+    @property
+    def doubled(self) -> list[str]:
+        """Names of those that came back with more than one reference."""
+        return [one.name for one in self.created if one.references > 1]
+
     def await_running(self) -> None:
         """Return once every pod that is not held back, nor was evicted, runs."""
         path = f"/api/v1/namespaces/{self.namespace}/pods"
-        admin = self.installation.node.plane.admin
+        admin = self.node.plane.admin
 
         def run() -> bool:
             found: list[dict[str, Any]]
@@ -88,28 +122,32 @@ class Stream:
         started = time.monotonic()
         number = 0
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            while not self._ended.wait(started + number / RATE - time.monotonic()):
+            while not self._ended.wait(started + number / self.rate - time.monotonic()):
                 pool.submit(self._create, number)
                 number += 1
 
     def _create(self, number: int) -> None:
         pod = worker(f"pod-{number}")
-        if number % _ONE_RUNS_OF:
+        if number % self.one_runs_of:
             pod["spec"]["schedulingGates"] = _HELD
         path = f"/api/v1/namespaces/{self.namespace}/pods"
+        sent = time.monotonic()
         try:
-            answer = self.installation.node.plane.admin.create(path, pod)
+            answer = self.node.plane.admin.create(path, pod)
         except (ApiError, urllib3.exceptions.HTTPError) as error:
             self.refused.append(str(error))
             return
-        kept = (
-            self.injected
-            if INJECTED_LABEL in answer["metadata"]["labels"]
-            else self.missed
+        sources = first(answer).get("envFrom") or ()
+        self.created.append(
+            Created(
+                name=pod["metadata"]["name"],
+                sent=sent,
+                answered=time.monotonic(),
+                references=sum(map(refers_to_mirror, sources)),
+            )
         )
-        kept.append(f"pod-{number}")
 
 
-def fail_open(installation: Installation) -> float:
+def fail_open(node: Node) -> float:
     """How many calls the API server has gone on without an answer to."""
-    return installation.node.plane.admin.metric(FAIL_OPEN)
+    return node.plane.admin.metric(FAIL_OPEN)

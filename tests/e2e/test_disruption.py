@@ -58,6 +58,15 @@ def upgrade(installation: Installation) -> None:
     installation.upgrade({"image.tag": OTHER_TAG})
 
 
+def kill(installation: Installation) -> None:
+    """End every webhook process at once, and return when others run."""
+    before = restarts(installation)
+    for pod in installation.pods("webhook"):
+        installation.node.kill(pod)
+    wait_for("restarts", lambda: before + 2 <= restarts(installation))
+    installation.await_pods()
+
+
 @pytest.mark.parametrize("replace", [restart, drain, upgrade])
 def test_an_orderly_replacement_misses_no_pod(
     installation: Installation, replace: Callable[[Installation], None]
@@ -65,14 +74,14 @@ def test_an_orderly_replacement_misses_no_pod(
     """Each pod gets the keys, and the API server never went on without an answer."""
     namespace = mirrored(installation, replace.__name__)
     old = names(installation)
-    before = fail_open(installation)
+    before = fail_open(installation.node)
 
-    with Stream(installation, namespace) as stream:
+    with Stream(installation.node, namespace) as stream:
         replace(installation)
 
     assert [] == stream.refused
     assert [] == stream.missed
-    assert 0 == fail_open(installation) - before
+    assert 0 == fail_open(installation.node) - before
     assert set() == old & names(installation)
     stream.await_running()
 
@@ -82,17 +91,14 @@ def test_killed_at_once_they_block_no_pod_and_each_missed_one_is_reported(
 ) -> None:
     """`kill -9` of every webhook process."""
     namespace = mirrored(installation, "killed")
-    before, restarts_before = fail_open(installation), restarts(installation)
+    before = fail_open(installation.node)
 
-    with Stream(installation, namespace) as stream:
-        for pod in installation.pods("webhook"):
-            installation.node.kill(pod)
-        wait_for("restarts", lambda: restarts_before + 2 <= restarts(installation))
-        installation.await_pods()
+    with Stream(installation.node, namespace) as stream:
+        kill(installation)
 
     assert [] == stream.refused
-    assert 0 < len(stream.missed) <= fail_open(installation) - before
-    assert_reported(stream, capsys)
+    assert 0 < len(stream.missed) <= fail_open(installation.node) - before
+    assert_reported(installation, stream, capsys)
     stream.await_running()
 
 
@@ -107,14 +113,14 @@ def test_evicted_by_the_kubelet_they_block_no_pod_and_each_missed_one_is_reporte
     namespace = mirrored(installation, "evicted")
     old = names(installation)
 
-    with Stream(installation, namespace) as stream:
+    with Stream(installation.node, namespace) as stream:
         pressed("99%")
         wait_for("evictions", lambda: old <= evicted(installation), seconds=PATIENCE)
         pressed("")
         wait_for("new pods", lambda: 2 == len(running(installation)), seconds=PATIENCE)
 
     assert [] == stream.refused
-    assert_reported(stream, capsys)
+    assert_reported(installation, stream, capsys)
     stream.await_running()
 
 
@@ -125,11 +131,13 @@ def pressed(node: Node) -> Iterator[Callable[[str], None]]:
     node.restart_kubelet("")
 
 
-def assert_reported(stream: Stream, capsys: pytest.CaptureFixture[str]) -> None:
+def assert_reported(
+    installation: Installation, stream: Stream, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The auditor counts just the missed pods, ten seconds after the last at most."""
     wait_for(
         f"a report of {len(stream.missed)} missed pods in {stream.namespace}",
-        lambda: len(stream.missed) == reported(stream.installation, stream.namespace),
+        lambda: len(stream.missed) == reported(installation, stream.namespace),
         seconds=10,
     )
     with capsys.disabled():

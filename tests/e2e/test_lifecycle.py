@@ -86,9 +86,9 @@ def test_an_upgrade_from_the_previous_version_and_back_misses_no_pod(
     namespace = previous.compute_namespace(TASKS)
     task = running_task(previous, namespace, "task")
     images = image_tags(previous)
-    ignored = fail_open(previous)
+    ignored = fail_open(previous.node)
 
-    with Stream(previous, namespace) as stream:
+    with Stream(previous.node, namespace) as stream:
         previous.upgrade({})
         upgraded = image_tags(previous)
         previous.rollback()
@@ -96,7 +96,7 @@ def test_an_upgrade_from_the_previous_version_and_back_misses_no_pod(
     assert ({PREVIOUS}, {own_image.TAG}) == (images, upgraded)
     assert images == image_tags(previous)
     assert ([], []) == (stream.refused, stream.missed)
-    assert ignored == fail_open(previous)
+    assert ignored == fail_open(previous.node)
     assert task == undisturbed(previous, namespace, "task")
     stream.await_running()
 

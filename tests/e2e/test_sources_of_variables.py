@@ -63,7 +63,7 @@ SOURCES: Final = KnownSources(
     config_maps={"michelangelo-config": OLDER_CONFIG.data, "absent": None},
 )
 
-PRINT: Final = ["sh", "-c", "base64 -w0 /proc/1/environ; exec sleep 3600"]
+PRINT: Final = ["sh", "-c", "base64 -w0 /proc/1/environ; echo; exec sleep 3600"]
 BESIDE: Final = "beside"
 """A pod that is no task pod, and reads the central ConfigMap by itself."""
 

@@ -423,11 +423,17 @@ class FakeKubeClient:
             self._cluster.admit(call)
             yield
 
-    def groups(self) -> frozenset[str]:
+    def groups(self) -> dict[str, tuple[str, ...]]:
         """The groups of everything stored, and those of `served`."""
         with self._admitted("groups", NAMESPACE, ObjectKey("", "")):
-            stored = {kind.group for kind in self._cluster._objects}
-            return frozenset(stored | self._cluster.served) - {""}
+            found: dict[str, tuple[str, ...]] = {}
+            for kind in self._cluster._objects:
+                known = found.get(kind.group, ())
+                found[kind.group] = tuple(dict.fromkeys((*known, kind.version)))
+            found.pop("", None)
+            for group in self._cluster.served:
+                found.setdefault(group, ("v1",))
+            return found
 
     def version(self) -> str:
         """What the lab's newest API server says."""

@@ -97,6 +97,12 @@ def node(command: tuple[str, ...]) -> None:
 
 
 @main.command(hidden=True)
+def node_obstacle() -> None:
+    """Print why no node can run on this machine; nothing where one can."""
+    click.echo(enclosure.obstacle(), nl=False)
+
+
+@main.command(hidden=True)
 def node_inside() -> None:
     """Start a node, say how to use it, stay until Ctrl-C or `node-down`."""
     node = Node.start(_TOOLBOX, _NODE)

@@ -32,6 +32,31 @@ class _InUseError(LabError):
 
 _SCRIPT: Final = Path(__file__).with_name("enclosure.sh")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
+_KINDS: Final = ("--net", "--mount", "--pid", "--ipc", "--uts", "--mount-proc")
+_LEAVE: Final = ("unshare", *_KINDS, "--fork", "--kill-child", "--")
+_PROBE: Final = (
+    "mount --make-rshared / && { ! command -v ip >/dev/null ||"
+    " ip link add node0 type veth peer name nowhere; }"
+)
+"""What the script needs first; the rest is Debian's."""
+
+
+def obstacle() -> str:
+    """Why no node can run on this machine; empty where one can."""
+    if os.geteuid() != 0:
+        return "it needs root"
+    if shutil.which("dpkg-query") is None:
+        return "its container runtime is taken from Debian, which this is not"
+    if sealed := [
+        tree for tree in cgroup_hierarchies() if not os.access(tree, os.W_OK)
+    ]:
+        return f"no cgroup can be made in {sealed[0]}"
+    tried = subprocess.run(
+        [*_LEAVE, "sh", "-c", _PROBE], capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        return f"namespaces are refused: {tried.stderr.strip()}"
+    return ""
 
 
 def need_root() -> None:
@@ -113,12 +138,10 @@ def first_process(folder: Path) -> int:
 
 def _run_inside(command: Sequence[str | Path]) -> int:
     tie = ("setpriv", "--pdeathsig", "KILL", "--")
-    kinds = ("--net", "--mount", "--pid", "--ipc", "--uts", "--mount-proc")
-    leave = ("unshare", *kinds, "--fork", "--kill-child", "--")
     # Ctrl-C reaches everyone at the terminal: the command decides when to end.
     keyboard = signal.signal(signal.SIGINT, lambda *_: None)
     terminate = signal.signal(signal.SIGTERM, _raise_exit)
-    process = subprocess.Popen([*tie, *leave, _SCRIPT, ADDRESS, *command])
+    process = subprocess.Popen([*tie, *_LEAVE, _SCRIPT, ADDRESS, *command])
     try:
         return process.wait()
     finally:

@@ -14,6 +14,14 @@ from tests.lab.processes import wait_for
 MARK: Final = "86399.25"
 """An argument that no other process has."""
 
+SEAL: Final = """
+mount --make-rprivate /
+for tree in /sys/fs/cgroup /sys/fs/cgroup/*/; do
+  mount --bind "$tree" "$tree" && mount -o remount,bind,ro "$tree"
+done
+exec "$@"
+"""
+
 RUN: Final = (
     "import sys; from pathlib import Path; from tests.lab import enclosure;"
     "sys.exit(enclosure.run(sys.argv[2:], folder=Path(sys.argv[1])))"
@@ -110,3 +118,32 @@ def test_the_machine_keeps_its_settings(folder: Path) -> None:
 
     assert 0 == process.wait(60)
     assert before == setting.read_text("ascii")
+
+
+def test_a_machine_that_can_have_a_node_has_no_obstacle() -> None:
+    """This one can: these tests run here."""
+    assert "" == enclosure.obstacle()
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        (("setpriv", "--reuid=65534", "--clear-groups"), "it needs root"),
+        (("setpriv", "--bounding-set=-sys_admin"), "namespaces are refused: "),
+        (("setpriv", "--bounding-set=-net_admin"), "namespaces are refused: "),
+        (("env", "PATH=/nowhere"), "which this is not"),
+        (("unshare", "--mount", "sh", "-c", SEAL, "sh"), "no cgroup can be made in "),
+    ],
+)
+def test_what_is_in_a_nodes_way_is_said(without: tuple[str, ...], said: str) -> None:
+    """So that a run without one can leave its tests out by name."""
+    ask = "from tests.lab import enclosure; print(enclosure.obstacle())"
+
+    told = subprocess.run(
+        [*without, sys.executable, "-c", ask],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert said in told.stdout

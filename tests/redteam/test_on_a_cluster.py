@@ -69,6 +69,10 @@ def _release(own_plane: ControlPlane) -> Release:
     release.admin.create(
         path("NetworkPolicy", VICTIM), {"metadata": {"name": "deny"}, "spec": deny}
     )
+    # Once, so that afterwards nothing of the victim's is still to come.
+    with companion(release, egress_mode="additive"):
+        eventually("the victim's mirror", lambda: release.holds(VICTIM))
+        eventually("the victim's shadow", lambda: shadows(release, VICTIM))
     return release
 
 

@@ -18,11 +18,13 @@ from webhook.cli.kubeconfig import cluster_options, connect, now, process_enviro
 from webhook.cluster.errors import ClusterError
 from webhook.companion.build import Companion, Outside, build_companion
 from webhook.companion.cleanup import (
+    delete_certificates,
     delete_mirrors,
     delete_policies,
     is_helm_release,
 )
 from webhook.companion.health_server import HealthServer, pages
+from webhook.companion.heap import share_heap
 from webhook.companion.observation.release import ReleaseName
 from webhook.companion.page.server import PATH, StatusPage
 from webhook.companion.report import is_in_order
@@ -95,6 +97,7 @@ def companion(
         raise click.UsageError(str(error)) from error
     if once or remove_all:
         sys.exit(_remove(built, helm_release) if remove_all else _once(built))
+    share_heap()
     log.start()
     _run(built, settings, log)
     log.close()
@@ -194,6 +197,7 @@ def _remove(built: Companion, helm_release: str | None) -> int:
             configuration=built.settings.webhook_name,
             wait=time.sleep,
         )
+        delete_certificates(built.context)
         delete_policies(built.context)
     except ClusterError as error:
         click.echo(str(error), err=True)

@@ -56,7 +56,7 @@ _SPARK: Final = "sparkoperator.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterReader:
+class InstallationReader:
     """Reads one installation.
 
     Attributes:

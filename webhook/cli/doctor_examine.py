@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.model import root_of
-from webhook.cli.doctor_cluster import ClusterReader
+from webhook.cli.doctor_cluster import InstallationReader
 from webhook.cli.doctor_namespace import NamespaceReader
 from webhook.cli.doctor_preflight import read_preflight
 from webhook.cli.doctor_probe import Prober
@@ -24,7 +24,7 @@ from webhook.companion.observation.release import ReleaseName
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 from webhook.doctor.check import Diagnosis, Outcome, examine_all
 from webhook.doctor.facts import ServedCertificate
-from webhook.doctor.pods import IMAGE
+from webhook.doctor.pods import IMAGE, KINDS
 from webhook.doctor.registry import CLUSTER, NAMESPACE, PREFLIGHT, PROBE
 
 _HANDSHAKE: Final = 3.0
@@ -39,18 +39,20 @@ class Examiner:
         client: of the cluster.
         tunnel: into its pods; None where pods are reached by their addresses.
         probes: run the probe in each namespace.
+        kinds: of which a task pod is created in a dry run.
     """
 
     client: KubeClient
     tunnel: Tunnel | None = None
     probes: bool = False
+    kinds: Sequence[str] = tuple(KINDS)
 
     def examine(
         self, release: ReleaseName, namespaces: Sequence[str], at: datetime
     ) -> tuple[Diagnosis, ...]:
         """Return every diagnosis of a release, the cluster's first."""
         asker = ReplicaAsker(self.client, self.tunnel, release.namespace)
-        reader = ClusterReader(self.client, asker.ask)
+        reader = InstallationReader(self.client, asker.ask)
         facts = reader.read(observe(self.client, release, at))
         diagnoses = examine_all(CLUSTER, facts)
         failed = frozenset(
@@ -58,9 +60,9 @@ class Examiner:
         )
         webhook = facts.seen.webhook
         image = IMAGE if isinstance(webhook, Unknown) else webhook.image
-        for one in NamespaceReader(self.client, facts, facts.time or at).read(
-            namespaces
-        ):
+        at = facts.time or at
+        spaces = NamespaceReader(self.client, facts, at, kinds=self.kinds)
+        for one in spaces.read(namespaces):
             name = one.name
             found = examine_all(NAMESPACE, one, namespace=name, failed=failed)
             diagnoses += found

@@ -66,11 +66,13 @@ class NamespaceReader:
         client: of the cluster.
         cluster: what was seen of the installation.
         now: the API server's time.
+        kinds: of which a task pod is created in a dry run.
     """
 
     client: KubeClient
     cluster: ClusterFacts
     now: datetime
+    kinds: Sequence[str] = tuple(KINDS)
     _labels: Mapping[str, Json] | None = None
     _egress: Piece[EgressInput] | None = None
     _ignored: dict[str, list[str]] = field(default_factory=dict)
@@ -149,7 +151,7 @@ class NamespaceReader:
         if not isinstance(report, Unknown) and name in report.namespaces:
             profile = report.profiles.get(report.namespaces[name].profile)
             keys = profile.keys if profile else ()
-        futures = [pool.submit(self._attempt, name, kind, keys) for kind in KINDS]
+        futures = [pool.submit(self._attempt, name, kind, keys) for kind in self.kinds]
 
         def gather() -> Piece[tuple[Attempt, ...]]:
             return PieceReader(self.client).ask(

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from webhook.cli.document import BadInputError
 from webhook.cli.errors import told
-from webhook.cli.explain_cluster import ClusterReader
+from webhook.cli.explain_cluster import PodExplainer
 from webhook.cli.explain_view import as_data, as_tables, key_lines
 from webhook.cli.explanation import Explanation, simulated, standing
 from webhook.cli.manifests import Document, as_json, as_yaml, read
@@ -157,7 +157,7 @@ def _of_cluster(
         found = releases(access.resources, choice.asked)
         known = () if isinstance(found, Unknown) else found
         label = known[0].label if len(known) == 1 else ""
-        reader = ClusterReader(access.resources, label)
+        reader = PodExplainer(access.resources, label)
         for target in targets:
             standing_pods = reader.explain(target, home)
             yield from standing_pods

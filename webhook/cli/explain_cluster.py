@@ -20,7 +20,10 @@ from webhook.cluster.resources import (
     NAMESPACE,
     POD,
     RAY_CLUSTER,
+    RAY_JOB,
+    RAY_SERVICE,
     SECRET,
+    SPARK_APPLICATION,
     ResourceType,
 )
 from webhook.companion.audit import AuditContext
@@ -34,11 +37,6 @@ from webhook.injection.names import (
     RELEASE_LABEL,
 )
 
-_RAY_JOB: Final = ResourceType("ray.io", "v1", "RayJob", "rayjobs")
-_RAY_SERVICE: Final = ResourceType("ray.io", "v1", "RayService", "rayservices")
-_SPARK_APPLICATION: Final = ResourceType(
-    "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
-)
 _RAY_LABEL: Final = "ray.io/cluster"
 _SPARK_LABEL: Final = "sparkoperator.k8s.io/app-name"
 
@@ -74,9 +72,9 @@ def _of_application(body: Json) -> Iterator[str]:
 KINDS: Final[Mapping[str, _Kind]] = {
     "pod": _Kind(POD, lambda _: ()),
     "raycluster": _Kind(RAY_CLUSTER, _of_cluster),
-    "rayjob": _Kind(_RAY_JOB, _of_job),
-    "rayservice": _Kind(_RAY_SERVICE, _of_service),
-    "sparkapplication": _Kind(_SPARK_APPLICATION, _of_application),
+    "rayjob": _Kind(RAY_JOB, _of_job),
+    "rayservice": _Kind(RAY_SERVICE, _of_service),
+    "sparkapplication": _Kind(SPARK_APPLICATION, _of_application),
 }
 """By their names on the command line, in the singular."""
 
@@ -98,7 +96,7 @@ def kind_of(word: str) -> _Kind:
 
 
 @dataclass(slots=True)
-class ClusterReader:
+class PodExplainer:
     """Explains what a cluster has; each object is read once.
 
     Attributes:

@@ -15,6 +15,7 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,18 @@ SECONDS = 5.0
 UNTRUSTED = (2, 18, 19, 20, 21)
 """OpenSSL's numbers for a chain that ends in no known authority."""
 PROXY = 407
+
+
+OTHERWISE = {
+    "environment": "EnvironmentMissing",
+    "uri": "ServerUnreadable",
+    "dns": "NameUnresolved",
+    "tcp": "ConnectRefused",
+    "tls": "TlsFails",
+    "http": "NotHttp",
+    "auth": "NotHttp",
+}
+"""What a stage that fails in a way of its own is called."""
 
 
 class Failed(Exception):  # noqa: N818 - it says how a stage ended
@@ -103,7 +116,9 @@ def handshake(connection: socket.socket, host: str, trust: ssl.SSLContext) -> No
         raise Failed("TlsFails") from None
 
 
-def ask(uri: str, trust: ssl.SSLContext, headers: dict[str, str]) -> int:
+def ask(
+    uri: str, trust: ssl.SSLContext, headers: dict[str, str], *, proxied: bool
+) -> int:
     """Return the status of an answer, whichever it is."""
     request = urllib.request.Request(uri, headers=headers)  # noqa: S310 - as a client does
     handler = urllib.request.HTTPSHandler(context=trust)
@@ -113,8 +128,7 @@ def ask(uri: str, trust: ssl.SSLContext, headers: dict[str, str]) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except (OSError, ValueError):
-        proxied = urllib.request.getproxies()
+    except (OSError, ValueError, HTTPException):
         raise Failed("ProxyInTheWay" if proxied else "NotHttp") from None
 
 
@@ -162,8 +176,8 @@ def stages(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         stage = "uri"
         scheme, host, port = place(uri)
         yield stage, ""
-        trust = context(env)
-        if bypassed(host):
+        trust, proxied = context(env), not bypassed(host)
+        if not proxied:
             stage = "dns"
             addresses = resolve(host, port)
             yield stage, ""
@@ -176,13 +190,15 @@ def stages(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 yield stage, ""
             connection.close()
         stage = "http"
-        answer(ask(uri, trust, {}), proxied=not bypassed(host))
+        answer(ask(uri, trust, {}, proxied=proxied), proxied=proxied)
         yield stage, ""
         stage = "auth"
-        permission(ask(uri, trust, credentials(env)))
+        permission(ask(uri, trust, credentials(env), proxied=proxied))
         yield stage, ""
     except Failed as failed:
         yield stage, failed.args[0]
+    except Exception:  # noqa: BLE001 - a traceback's last line may quote a value
+        yield stage, OTHERWISE[stage]
 
 
 if __name__ == "__main__":

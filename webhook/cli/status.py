@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from webhook import __version__
+from webhook.cli.doctor_troubles import deeper
 from webhook.cli.errors import CommandError, place, told
 from webhook.cli.fleet import fleet
 from webhook.cli.kubeconfig import now
@@ -23,7 +24,7 @@ from webhook.companion.observation.model import Installation
 from webhook.companion.observation.observe import observe
 from webhook.companion.observation.release import ReleaseName
 from webhook.companion.observation.trouble import Trouble
-from webhook.companion.observation.troubles import in_order, troubles
+from webhook.companion.observation.troubles import in_order, troubles, worst_first
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 
 _EVERY: Final = 2.0
@@ -95,6 +96,7 @@ def status(
         _watch(lambda: _shown(access, release, view))
     seen = _observed(access, release)
     found = troubles(seen, client=__version__, asked=asked)
+    found = worst_first((*found, *deeper(access, release, asked, found)))
     if output in ("json", "yaml"):
         click.echo(_document(seen, found, output))
     else:
@@ -147,8 +149,14 @@ def _shown(
 
 def _watch(look: Callable[[], RenderableType]) -> None:
     """Shows it again and again, also while it cannot be read, until interrupted."""
+    console = _console()
+    if not console.is_terminal:
+        while True:
+            _print(look())
+            click.echo("---")
+            time.sleep(_EVERY)
     # What does not fit is below: trouble comes first.
-    with Live(console=_console(), auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(look(), refresh=True)
             time.sleep(_EVERY)

@@ -20,7 +20,7 @@ from typing import Any, Final
 from webhook.cluster import metadata
 from webhook.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from webhook.cluster.interface import Json, KubeClient, ObjectKey
-from webhook.cluster.resources import LEASE
+from webhook.cluster.resources import LEASE, ResourceType
 
 DURATION_SECONDS: Final = 15
 """Seconds until another may take over; what client-go's components use."""
@@ -213,10 +213,12 @@ class LeaderElector:
         """Write the Lease if it still is as found; create it where there was none."""
         now = _micros(self._clock())
         meta = {"name": self._lease.name, "namespace": self._lease.namespace}
+        write: Callable[[ResourceType, Json], Json] = self._client.create
         acquired, transitions = now, 0
         if found is not None:
             meta["resourceVersion"] = found.version
             handed_over = holder not in ("", found.holder)
+            write = self._client.apply
             transitions = found.transitions + handed_over
             acquired = now if handed_over or not found.acquired else found.acquired
         spec = {
@@ -226,12 +228,8 @@ class LeaderElector:
             "acquireTime": acquired,
             "renewTime": now,
         }
-        body = {"metadata": meta, "spec": spec}
-        if found is None:
-            stored = self._client.create(LEASE, body)
-        else:
-            stored = self._client.apply(LEASE, body)
-        self._seen, self._seen_at = parse_lease(stored), self._monotonic()
+        body = write(LEASE, {"metadata": meta, "spec": spec})
+        self._seen, self._seen_at = parse_lease(body), self._monotonic()
 
 
 def _micros(now: datetime) -> str:

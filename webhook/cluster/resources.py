@@ -83,6 +83,8 @@ ADMISSION_POLICY_BINDING: Final = ResourceType(
     namespaced=False,
 )
 RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")
+RAY_JOB: Final = ResourceType("ray.io", "v1", "RayJob", "rayjobs")
+RAY_SERVICE: Final = ResourceType("ray.io", "v1", "RayService", "rayservices")
 SPARK_APPLICATION: Final = ResourceType(
     "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
 )

@@ -108,10 +108,8 @@ class ObjectStore(Generic[T]):
                 return False
             before = _state(self._items, self._unprojected, key)
             self._deleted.pop(key, None)
-            known = self._items.get(key)
-            if known is not None:
-                self._usage.drop(key.namespace, known[1])
-            self._keep(key, revision, item, known)
+            self._uncount(key)
+            self._keep(key, revision, item, self._items.get(key))
             return _state(self._items, self._unprojected, key) != before
 
     def remove(self, key: ObjectKey, revision: int | None = None) -> bool:
@@ -150,6 +148,7 @@ class ObjectStore(Generic[T]):
             # anything else that the list does not have is gone, even after a restore.
             for key in self._written & before.keys():
                 if before[key][0] > upto > 0:
+                    self._uncount(key)
                     self._keep(key, *before[key], None)
             self._deleted.clear()
             self._listed = upto
@@ -193,6 +192,11 @@ class ObjectStore(Generic[T]):
         else:
             self._items.pop(key, None)
             self._forget(key)
+
+    def _uncount(self, key: ObjectKey) -> None:
+        known = self._items.get(key)
+        if known is not None:
+            self._usage.drop(key.namespace, known[1])
 
     def _index(self, key: ObjectKey) -> None:
         if self._by_namespace is not None:

@@ -130,6 +130,7 @@ class CompanionCollector(Collector):
         yield from self._watches()
         yield from self._profiles(leads=leads)
         yield from _mirrors(results)
+        yield from _tracking_ca(results)
         yield from _pods(results)
         yield from _egress(results)
         yield from self._written()
@@ -232,6 +233,15 @@ def _mirrors(results: CompanionResults) -> Iterator[Metric]:
         "Labeled namespaces by the state of their mirror.",
         ("reason",),
         Counter((one.reason.value,) for one in results.mirrors.items().values()),
+    )
+
+
+def _tracking_ca(results: CompanionResults) -> Iterator[Metric]:
+    yield _gauge(
+        "tracking_ca_namespaces",
+        "Labeled namespaces by the state of the tracking server's CA there.",
+        ("reason",),
+        Counter((one.reason.value,) for one in results.tracking_ca.items().values()),
     )
 
 

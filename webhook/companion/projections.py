@@ -191,12 +191,12 @@ def compute_namespace(body: Json) -> ComputeNamespace:
 def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
     """Keep of a Secret of the mirror's name all but its values."""
     created = metadata.creation_time(body)
-    keys = tuple(sys.intern(key) for key in sorted(body.get("data") or ()))
+    keys = tuple(sorted(body.get("data") or ()))
     return MirrorState(
         existing=ExistingMirror(is_owned(body, release), fingerprint_of(body)),
         uid=metadata.uid(body),
         resource_version=metadata.resource_version(body),
-        keys=_same(keys),
+        keys=_same(tuple(map(sys.intern, keys))) if len(keys) <= _SHARED else keys,
         created=created,
         changed=metadata.last_write_time(body, "data") or created,
     )
@@ -296,6 +296,11 @@ def controller_of(body: Json) -> ObjectReference | None:
         name=_interned(owner.get("name")),
         uid=_interned(owner.get("uid")),
     )
+
+
+_SHARED: Final = 100
+"""Keys at most of mirrors that share them: a tenant may write Secrets of 90 000, one
+after the other, and each would be remembered."""
 
 
 @lru_cache(maxsize=32)

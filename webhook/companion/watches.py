@@ -37,7 +37,8 @@ class WatchReason(Reason):
     )
     PROJECTION_FAILED = (
         "ProjectionFailed",
-        "The object has a value that cannot be read; what was known of it stays.",
+        "The object has a value that cannot be read, or finds no room beside others "
+        "of its namespace; what was known of it stays.",
     )
 
     @property
@@ -95,10 +96,13 @@ class WatchController:
             message = f"{reason.sentence} {health.failing}"
             notices = (Notice(about=self._home, reason=reason, message=message),)
         elif reason is WatchReason.PROJECTION_FAILED:
-            message = reason.sentence
             notices = tuple(
-                Notice(about=_about(informer, one), reason=reason, message=message)
-                for one in sorted(health.unprojected)
+                Notice(
+                    about=_about(informer, one),
+                    reason=reason,
+                    message=f"{reason.sentence} ({error})",
+                )
+                for one, error in sorted(health.unprojected.items())
             )
         return WatchResult(
             reason=reason,

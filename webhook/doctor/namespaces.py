@@ -135,6 +135,16 @@ _BY_PROFILE: Final = (
 """What a namespace's mirror has from its profile; checked with the sources."""
 
 
+def _profileless(facts: NamespaceFacts) -> Iterator[Symptom]:
+    """A namespace that had keys before keeps them, and its reason is `Stale`."""
+    report = seen(facts.cluster.report)
+    told = facts.told
+    if told is None or "profiles" in report.truncated:
+        return
+    if told.profile and told.profile not in report.profiles:
+        yield Symptom(f"namespace {facts.name}", f"there is no profile {told.profile}")
+
+
 def _stale(facts: NamespaceFacts) -> Iterator[Symptom]:
     seen(facts.cluster.report)
     told = facts.told
@@ -305,10 +315,12 @@ LABEL: Final[tuple[Check[NamespaceFacts], ...]] = (
 )
 
 MIRROR: Final[tuple[Check[NamespaceFacts], ...]] = (
-    _of_mirror(
+    of_reason(
         MirrorReason.UNKNOWN_PROFILE,
-        "its profile exists",
-        f"kubectl label namespace {{namespace}} {DOMAIN}/profile-",
+        title="its profile exists",
+        remedy=f"kubectl label namespace {{namespace}} {PROFILE_LABEL}-",
+        judge=_profileless,
+        after=(*_NO_REPORT, "NamespaceMissing", "Terminating"),
     ),
     _of_mirror(
         MirrorReason.FOREIGN_SECRET,
@@ -345,6 +357,7 @@ MIRROR: Final[tuple[Check[NamespaceFacts], ...]] = (
         after=(
             *_NO_REPORT,
             "NamespaceMissing",
+            "UnknownProfile",
             *_BY_PROFILE,
         ),
     ),

@@ -119,6 +119,14 @@ def _at(stage: str, code: str) -> Judge:
     return judge
 
 
+def _not_http(facts: ProbeFacts) -> Iterator[Symptom]:
+    """The credential is sent by a request of its own, which may fail by itself."""
+    found = seen(facts.stages)
+    if found.get("auth") == "NotHttp":
+        yield Symptom(facts.where, "stage auth")
+    yield from _at("http", "NotHttp")(facts)
+
+
 def _blocked(facts: ProbeFacts) -> Iterator[Symptom]:
     if seen(facts.stages).get("tcp") == "ConnectTimeout":
         for way in seen(facts.closed):
@@ -248,7 +256,7 @@ PROBE: Final[Mapping[str, tuple[Check[ProbeFacts], ...]]] = {
                 title=title,
                 sentence=sentence,
                 remedy=remedy,
-                judge=_at(stage, code),
+                judge=_not_http if code == "NotHttp" else _at(stage, code),
                 after=("BlockedByPolicy",) if code == "ConnectTimeout" else (),
             )
             for stage, code, title, sentence, remedy in _ROWS

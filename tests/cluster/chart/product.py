@@ -1,9 +1,10 @@
 """The companion beside an installed chart, and what it keeps in the chart's objects."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from tests.chart.rendering import RELEASE, Rendered
@@ -21,11 +22,17 @@ CONFIGURATION: Final = f"{CONFIGURATIONS}/{RELEASE}"
 
 @contextmanager
 def companion(
-    plane: ControlPlane, rendered: Rendered, namespace: str
+    plane: ControlPlane,
+    rendered: Rendered,
+    namespace: str,
+    *,
+    begun: Callable[[], bool] | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Process]:
     """The real companion, with the chart's settings and its account's rights.
 
-    It runs for the block, which begins when everything that it keeps is there.
+    It runs for the block, which begins when everything that it keeps is there, or what
+    `begun` asks for; `settings` beat the chart's.
     """
     account = plane.kubeconfig_for(namespace, COMPANION)
     process = Process.start(
@@ -34,10 +41,13 @@ def companion(
         log=plane.folder / "companion.log",
         env=environ(rendered, "companion")
         | plane.environ(account)
-        | {"MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}", "MTI_IDENTITY": "one"},
+        | {"MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}", "MTI_IDENTITY": "one"}
+        | dict(settings),
     )
     try:
-        process.wait_until(lambda: all(map(_whole, kept(plane.admin, namespace))))
+        process.wait_until(
+            begun or (lambda: all(map(_whole, kept(plane.admin, namespace))))
+        )
         yield process
     finally:
         process.stop(seconds=10)

@@ -313,7 +313,13 @@ def helm_test(plane: ControlPlane, helm: Helm) -> tuple[bool, Ended]:
     return passed, ended
 
 
-LIMITS = ("limits.cpu", "limits.memory", "requests.cpu", "requests.memory")
+LIMITS = {
+    "limits.cpu": "64",
+    "limits.memory": "64Gi",
+    "requests.cpu": "64",
+    "requests.memory": "64Gi",
+}
+"""A quota that wants every container to say what it takes."""
 
 
 @pytest.fixture
@@ -323,7 +329,7 @@ def held(namespaces: ControlPlane) -> Iterator[ControlPlane]:
     enforce = "pod-security.kubernetes.io/enforce"
     for name in (HOME, COMPUTE):
         label(plane, name, {enforce: "restricted"})
-        quota(plane, name, dict.fromkeys(LIMITS, "64"))
+        quota(plane, name, LIMITS)
     yield plane
     for name in (HOME, COMPUTE):
         label(plane, name, {enforce: None})
@@ -353,23 +359,30 @@ def test_helm_test_passes_where_namespaces_are_strict(
     upgrade(helm, CHART, *VALUES, "--set", f"tests.namespace={COMPUTE}")
     held.admin.delete(CONFIGURATION)
     injector.register(held)
-    passed, ended = helm_test(held, helm)
-    injector.unregister(held)
-    put_away(held, PROBED)
+    try:
+        passed, ended = helm_test(held, helm)
+    finally:
+        injector.unregister(held)
+        put_away(held, PROBED)
 
     assert passed, ended.said
 
 
+@pytest.fixture
+def full(namespaces: ControlPlane) -> Iterator[ControlPlane]:
+    """The labeled namespace takes no more pods."""
+    quota(namespaces, COMPUTE, {"pods": "0"})
+    yield namespaces
+    namespaces.admin.delete(f"/api/v1/namespaces/{COMPUTE}/resourcequotas/limits")
+    namespaces.admin.delete(f"/api/v1/namespaces/{HOME}/pods")
+
+
 def test_helm_test_tells_why_the_api_server_refused(
-    namespaces: ControlPlane, helm: Helm
+    full: ControlPlane, helm: Helm
 ) -> None:
     """In its own words."""
-    plane = namespaces
-    quota(plane, COMPUTE, {"pods": "0"})
     upgrade(helm, CHART, *VALUES, "--set", f"tests.namespace={COMPUTE}")
-    passed, ended = helm_test(plane, helm)
-    plane.admin.delete(f"/api/v1/namespaces/{COMPUTE}/resourcequotas/limits")
-    plane.admin.delete(f"/api/v1/namespaces/{HOME}/pods")
+    passed, ended = helm_test(full, helm)
 
     assert not passed
     assert f"refused the pod in namespace {COMPUTE}: pods " in ended.said

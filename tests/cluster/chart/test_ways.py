@@ -8,25 +8,22 @@ way. `.ci/run ways` does both.
 """
 
 import re
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.chart.rendering import PRESETS, RELEASE, Chart
-from tests.chart.test_settings import environ
 from tests.cluster.chart.conftest import put_away
-from tests.cluster.chart.product import COMPANION, CONFIGURATION
+from tests.cluster.chart.product import COMPANION, CONFIGURATION, companion
 from tests.cluster.chart.ways import WAYS, Chosen, Flux, Plain
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.listing import settled, versions
 from tests.lab.one_off import OneOffPods
-from tests.lab.processes import Process, free_port, wait_for
+from tests.lab.processes import wait_for
 from webhook.injection.names import (
     INJECT_ENABLED,
     INJECT_LABEL,
@@ -106,30 +103,6 @@ def _nothing_stays(chosen: Chosen) -> Iterator[None]:
         plane.admin.delete(path)
 
 
-@contextmanager
-def companion(chosen: Chosen, chart: Chart) -> Iterator[None]:
-    """The real companion, whose watches end each second, so that it looks often."""
-    plane = chosen.plane
-    rendered = chart.render(files=chosen.files, namespace=HOME)
-    process = Process.start(
-        "companion",
-        [Path(sys.executable).with_name("tracking-injector"), "companion"],
-        log=plane.folder / "companion.log",
-        env=environ(rendered, "companion")
-        | plane.environ(plane.kubeconfig_for(HOME, COMPANION))
-        | {
-            "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
-            "MTI_IDENTITY": "one",
-            "MTI_WATCH_SECONDS": "1",
-        },
-    )
-    try:
-        process.wait_until(lambda: len(made(plane)) == 2)
-        yield
-    finally:
-        process.stop(seconds=10)
-
-
 def made(plane: ControlPlane) -> list[str]:
     """What the companion made outside of its own namespace."""
     policies = plane.admin.get(POLICIES)["items"]
@@ -147,7 +120,15 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
     if "cert-manager" in chosen.files[-1].stem:  # nobody plays cert-manager here
         plane.admin.create(f"/api/v1/namespaces/{HOME}/secrets", CERTIFICATE)
     way.apply(chosen)
-    with OneOffPods(plane, HOME) as hooks, companion(chosen, chart):
+    rendered = chart.render(files=chosen.files, namespace=HOME)
+    running = companion(
+        plane,
+        rendered,
+        HOME,
+        begun=lambda: len(made(plane)) == 2,
+        settings={"MTI_WATCH_SECONDS": "1"},  # so that it looks often
+    )
+    with OneOffPods(plane, HOME) as hooks, running:
         way.apply(chosen)
         there = quiet(plane)
         time.sleep(pytestconfig.getoption("settle"))

@@ -488,8 +488,9 @@ def _pod_security(world: World) -> Iterator[tuple[str, ...]]:
 
 @fault("Another controller rewrites the mirror", "Contested")
 def _contested(world: World) -> Iterator[tuple[str, ...]]:
-    change = 'Object{data: {"TRACKING_URI": b"eA=="}}'
-    with mutated(world, "secrets", change):
+    path = "/data/TRACKING_URI"
+    change = f'[JSONPatch{{op: "replace", path: "{path}", value: "eA=="}}]'
+    with mutated(world, "secrets", change, kind="JSONPatch"):
         world.key("b-key")
         yield ()
     world.key("a-key")
@@ -780,8 +781,16 @@ def denied(world: World, what: tuple[str, str], rule: str) -> Iterator[None]:
     world.admin.delete(f"{base}/strict.example.org")
 
 
+_MUTATIONS: Final = {
+    "ApplyConfiguration": "applyConfiguration",
+    "JSONPatch": "jsonPatch",
+}
+
+
 @contextmanager
-def mutated(world: World, resource: str, change: str) -> Iterator[None]:
+def mutated(
+    world: World, resource: str, change: str, *, kind: str = "ApplyConfiguration"
+) -> Iterator[None]:
     """A MutatingAdmissionPolicy of somebody else's, in labeled namespaces."""
     base = f"{ADMISSION}/mutatingadmissionpolicies"
     meta = {"metadata": {"name": "changes.example.org"}}
@@ -789,12 +798,7 @@ def mutated(world: World, resource: str, change: str) -> Iterator[None]:
         "matchConstraints": matched("", resource),
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
-        "mutations": [
-            {
-                "patchType": "ApplyConfiguration",
-                "applyConfiguration": {"expression": change},
-            }
-        ],
+        "mutations": [{"patchType": kind, _MUTATIONS[kind]: {"expression": change}}],
     }
     world.admin.create(base, meta | {"spec": spec})
     binding = {"policyName": "changes.example.org"}

@@ -7,12 +7,14 @@ real endpoint controller fills the Service; mounts follow their Secret.
 """
 
 import base64
+import os
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -97,6 +99,8 @@ class World:
         self._webhook: Process | None = None
         self._health = free_port()
         self._mounted = ""
+        # Never closed: threads of a companion that ended may still have a last word.
+        self._log = os.open(folder / "companion.log", os.O_WRONLY | os.O_CREAT)
         (folder / "mount").mkdir()
         self._prepare()
         self.install()
@@ -192,12 +196,13 @@ class World:
             | {"MTI_IDENTITY": "companion-0", "MTI_WATCH_SECONDS": "5"}
             | settings_
         )
-        log = (self.folder / "companion.log").open("ab", buffering=0)
         built = build_companion(
             connection,
             settings,
             Outside(
-                log=JsonLog(log.write, self._clock, flush_seconds=0.1),
+                log=JsonLog(
+                    partial(os.write, self._log), self._clock, flush_seconds=0.1
+                ),
                 clock=self._clock,
                 look_up=self._look_up,
             ),
@@ -318,7 +323,11 @@ class World:
         }
         names = {"kind": kind, "plural": plural, "singular": kind.lower()}
         body: Object = {
-            "metadata": {"name": f"{plural}.{group}"},
+            "metadata": {
+                "name": f"{plural}.{group}",
+                # Of a group under k8s.io, the API server wants to know.
+                "annotations": {"api-approved.kubernetes.io": "unapproved, a test's"},
+            },
             "spec": {
                 "group": group,
                 "scope": "Namespaced",

@@ -22,16 +22,13 @@ from webhook.cluster.resources import (
     NAMESPACE,
     POD,
     RAY_CLUSTER,
+    RAY_JOB,
+    RAY_SERVICE,
     SECRET,
+    SPARK_APPLICATION,
     ResourceType,
 )
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET
-
-RAY_JOB = ResourceType("ray.io", "v1", "RayJob", "rayjobs")
-RAY_SERVICE = ResourceType("ray.io", "v1", "RayService", "rayservices")
-SPARK_APPLICATION = ResourceType(
-    "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
-)
 
 
 @pytest.fixture(name="world")

@@ -161,6 +161,7 @@ def test_a_shell_learns_by_the_programs_name(shell: str) -> None:
     ("typed", "offered"),
     [
         (["sta"], ["status"]),
+        (["c"], ["companion", "certs", "completion"]),
         (["certs", ""], ["rotate", "show", "verify"]),
         (["status", "--all-c"], ["--all-contexts"]),
     ],

@@ -47,7 +47,11 @@ def reached(site: FakeInstallation) -> Iterator[None]:
     """Commands reach this installation, by a context called `lab`."""
     port: Any = site.cluster.client()
     access = ClusterConnection(port, "default", "context lab of FILE", "https://lab")
-    with patch("webhook.cli.release.connect", lambda *_, **__: access):
+    with (
+        patch("webhook.cli.release.connect", lambda *_, **__: access),
+        # It shakes hands and creates pods: `tests/cluster/doctor` has what it finds.
+        patch("webhook.cli.status.deeper", lambda *_: ()),
+    ):
         yield
 
 
@@ -335,3 +339,21 @@ def test_yaml_is_the_same_document(site: FakeInstallation) -> None:
 
     assert as_json["release"] == {"namespace": HOME, "name": NAME}
     assert "namespace: ml-tracking" in run(site, "-o", "yaml").output
+
+
+def test_watched_in_a_pipe_each_look_is_printed(site: FakeInstallation) -> None:
+    """Until it is interrupted, which is exit code 130; a bad moment is no end."""
+    away = iter([False, True, False])
+
+    def pause(_: float) -> None:
+        try:
+            site.cluster.outage = next(away)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    with patch("webhook.cli.status.time.sleep", pause):
+        result = run(site, "--watch")
+
+    assert result.exit_code == 130
+    assert result.output.count("---\n") == 4
+    assert "Nothing of ml-tracking/keys-for-tasks can be read" in result.output

@@ -182,3 +182,29 @@ def test_no_list_lets_a_namespace_keep_more_and_more() -> None:
     kept = [len(one) for one in store.items().values()]
     assert sum(kept) <= NAMESPACE_BYTES
     assert set(store.unprojected()) == {key("a"), key("b"), key("c")}
+
+
+def test_what_is_written_while_a_list_is_under_way_counts_once() -> None:
+    """Of both versions only the newer one is kept."""
+    store = ObjectStore[str]()
+    store.begin_list()
+    store.put(key("a"), 10, "new" * 1000, written=True)
+    store.replace(listing(a="old" * 1000))
+    assert store.get(key("a")) == "new" * 1000
+    store.remove(key("a"))
+
+    assert store.put(key("b"), 11, "x" * (NAMESPACE_BYTES - 100))
+
+
+def test_large_mirrors_are_not_remembered_once_they_are_gone() -> None:
+    """However often a tenant writes other keys into one."""
+    gc.collect()
+    tracemalloc.start()
+    for turn in range(40):
+        data = {f"k{turn}.{n}": "" for n in range(3000)}
+        projections.mirror_state({"metadata": META, "data": data})
+    gc.collect()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 1 << 20

@@ -173,7 +173,16 @@ def workload_state(body: Json) -> WorkloadState:
         updated=int(status.get("updatedReplicas") or 0),
         version=metadata.labels(body).get(_VERSION_LABEL, ""),
         image=_image(pod),
+        refused=_refused(status),
     )
+
+
+def _refused(status: Mapping[str, Any]) -> str:
+    """Return why a Deployment's pods are not created; empty where they are."""
+    for one in map(_map, status.get("conditions") or ()):
+        if one.get("type") == "ReplicaFailure" and one.get("status") == "True":
+            return str(one.get("message") or one.get("reason") or "")[:_LONGEST]
+    return ""
 
 
 def replica_state(body: Json) -> ReplicaState:

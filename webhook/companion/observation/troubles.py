@@ -27,6 +27,11 @@ def troubles(
         *installation_troubles.of_labels(seen.namespaces, only),
         *installation_troubles.notices(seen, client),
     ]
+    return worst_first(found)
+
+
+def worst_first(found: Iterable[Trouble]) -> tuple[Trouble, ...]:
+    """Return troubles with errors in front, otherwise in their order."""
     return tuple(sorted(found, key=lambda one: one.severity is Severity.WARNING))
 
 

@@ -1,0 +1,1 @@
+"""The probe against servers that are broken in every way."""
