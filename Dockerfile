@@ -46,7 +46,7 @@ RUN /build/bin/pip wheel --no-index --no-deps --no-build-isolation \
 # Its bill of materials: the Python packages, and the Debian of the base beneath.
 COPY .ci/sbom.py .ci/sbom.py
 COPY --from=base /var/lib/dpkg/status /base/status
-COPY --from=base /etc/os-release /base/os-release
+COPY --from=base /usr/lib/os-release /base/os-release
 RUN mkdir -p /project/share \
     && /build/bin/cyclonedx-py environment --pyproject pyproject.toml \
         --output-format JSON --output-reproducible \

@@ -132,9 +132,19 @@ def _admission_policy() -> str:
     )
 
 
+def _dedented(schema: Any) -> Any:
+    """A schema with descriptions that every Python gives: 3.13 dedents docstrings."""
+    if isinstance(schema, dict):
+        found = {name: _dedented(inner) for name, inner in schema.items()}
+        if isinstance(found.get("description"), str):
+            found["description"] = inspect.cleandoc(found["description"])
+        return found
+    return [_dedented(one) for one in schema] if isinstance(schema, list) else schema
+
+
 def _schema(document: type) -> str:
     """The JSON Schema, draft 2020-12, of what a command prints with `-o json`."""
-    text = json.dumps(msgspec.json.schema(document), indent=2)
+    text = json.dumps(_dedented(msgspec.json.schema(document)), indent=2)
     return f"{text}\n"
 
 

@@ -119,12 +119,13 @@ class Release:
         self._hooks = [one for one in objects if _hook(one)]
         self._apply([one for one in objects if not _hook(one)])
 
-    def ready(self, name: str, *, is_ready: bool = True) -> None:
-        """The pods of a Deployment are ready, or not any more."""
+    def ready(self, name: str, address: str, *, is_ready: bool = True) -> None:
+        """The pods of a Deployment are ready at an address, or not any more."""
         path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}"
         wanted = self.admin.get(path)["spec"]["replicas"]
         condition = {"type": "Ready", "status": str(is_ready)}
-        status = {"phase": "Running" if is_ready else "Pending"}
+        status: dict[str, Any] = {"phase": "Running" if is_ready else "Pending"}
+        status |= {"podIP": address, "podIPs": [{"ip": address}]}
 
         def pods() -> list[dict[str, Any]]:
             items = self.admin.get(f"/api/v1/namespaces/{self.namespace}/pods")["items"]

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.cluster.release import Release, Running, companion, eventually, tell
+from tests.cluster.rotation.installation import own_address
 from tests.lab.control_plane import ControlPlane
 
 COMMAND = str(Path(sys.executable).with_name("kubectl-tracking"))
@@ -27,7 +28,7 @@ def _release(own_plane: ControlPlane) -> Release:
     release = Release(own_plane, fullname="keys-for-tasks", workloads=True)
     release.source("uri", {"TRACKING_URI": "https://192.0.2.7"})
     for name in (release.fullname, release.companion):
-        release.ready(name)
+        release.ready(name, own_address())
     return release
 
 
@@ -52,6 +53,7 @@ def _name(release: Release, running: Running) -> str:
     """A labeled namespace that is in order."""
     name = release.compute(f"ray-{uuid.uuid4().hex[:8]}")
     eventually("it is reported", lambda: release.reason(name) == "Mirrored")
+    eventually("all is well", lambda: status(release.plane.kubeconfig)[0] == 0)
     return name
 
 
@@ -140,14 +142,14 @@ def test_a_release_is_found_whatever_it_is_called(release: Release, name: str) -
 
 def test_pending_webhook_pods_are_not_in_order(release: Release, name: str) -> None:
     """Both; and with them ready again all is well."""
-    release.ready(release.fullname, is_ready=False)
+    release.ready(release.fullname, own_address(), is_ready=False)
     code, said = status(release.plane.kubeconfig)
-    release.ready(release.fullname)
+    release.ready(release.fullname, own_address())
 
     assert code == 1
     assert "WebhookDown" in said
     assert "0 of 2 ready" in said
-    assert status(release.plane.kubeconfig)[0] == 0
+    eventually("all is well", lambda: status(release.plane.kubeconfig)[0] == 0)
 
 
 def test_destinations_without_an_address_are_not_in_order(
@@ -267,7 +269,7 @@ def test_the_companion_takes_its_namespace_and_context_from_options(
     )
 
     assert running.process.wait(60) == 0, running.log.read_text("utf-8")
-    assert release.holds(name)
+    assert release.mirror(name) is not None
 
 
 def test_two_clusters_are_one_table_and_a_stopped_one_hides_no_other(
@@ -297,7 +299,7 @@ def test_two_clusters_are_one_table_and_a_stopped_one_hides_no_other(
     assert code == 1
     here, stopped = document["clusters"]
     assert (here["errors"], here["hosts"]) == (0, "192.0.2.7")
-    assert stopped["problem"] == "no answer within 4 s"
+    assert stopped["problem"] == "no answer within 3 s"
 
 
 def test_a_companion_that_died_is_not_in_order(

@@ -540,6 +540,8 @@ class FakeKubeClient:
         with self._admitted("create", kind, metadata.key(body)):
             if dry_run:
                 return copied(body)
+            if kind.group == "authorization.k8s.io":  # a question, which nobody keeps
+                return copied(body) | {"status": {"allowed": True}}
             return self._cluster.create(kind, body, self._manager)
 
     def delete(

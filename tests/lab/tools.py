@@ -147,9 +147,7 @@ _ALL: Final = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
     _kubernetes("kubectl"),
-    # The first release with in-tree mutation, and the oldest one.
-    _kubernetes("kube-apiserver", release="-1.36"),
-    _kubernetes("kube-controller-manager", release="-1.36"),
+    # The oldest release that the chart is tried on.
     _kubernetes("kube-apiserver", release="-1.33"),
     _kubernetes("kube-controller-manager", release="-1.33"),
     _kubernetes("kube-scheduler", node=True),
@@ -230,7 +228,6 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType({t.name: t for t in _ALL})
 
 
 NEWEST: Final = ""
-WITH_IN_TREE_MUTATION: Final = "-1.36"
 OLDEST: Final = "-1.33"
 """Releases of Kubernetes, as suffixes of its programs' names."""
 

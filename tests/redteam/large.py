@@ -3,6 +3,7 @@
 Each is what an API server takes; sizes are drawn so that small and large ones mix.
 """
 
+import base64
 import random
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -88,9 +89,10 @@ def services(name: str, parts: int, chance: random.Random) -> Object:
     selector = {f"a{n}": f"b{n}" for n in range(min(parts, 3000))}
     annotations = {f"a{n}": "x" * 60 for n in range(min(parts, 2000))}
     metadata = chance.choice([{}, {"annotations": annotations}])
+    # Mostly headless: a lab has 250 cluster IPs.
     specs: list[Object] = [
-        {"ports": ports},
-        {"ports": ports[:1], "selector": selector},
+        {"clusterIP": "None", "ports": ports},
+        {"clusterIP": "None", "ports": ports[:1], "selector": selector},
         {"ports": ports[:1], "externalIPs": [address(n) for n in range(parts)]},
         {"clusterIP": "None", "ports": ports, "selector": selector},
     ]
@@ -132,7 +134,7 @@ def pods(name: str, parts: int, chance: random.Random) -> Object:
 
 def secrets(name: str, parts: int, chance: random.Random) -> Object:
     """A Secret of the mirror's name, which each namespace has one of."""
-    value = "eA==" * chance.choice((0, 1, 10))
+    value = base64.b64encode(b"x" * chance.choice((0, 1, 10))).decode()
     body = secret(MIRROR, data={f"K{n}": value for n in range(parts)})
     body["metadata"]["namespace"] = name
     return body

@@ -197,7 +197,8 @@ def _remove(built: Companion, helm_release: str | None) -> int:
             configuration=built.settings.webhook_name,
             wait=time.sleep,
         )
-        delete_certificates(built.context)
+        if built.settings.tracking_ca_source != "{}":
+            delete_certificates(built.context)
         delete_policies(built.context)
     except ClusterError as error:
         click.echo(str(error), err=True)

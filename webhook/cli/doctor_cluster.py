@@ -1,12 +1,22 @@
 """Reads what doctor's checks of an installation look at, beyond the observation."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from certs.policy import service_name
 from webhook import __version__
+from webhook.cli.doctor_objects import (
+    SPARK,
+    PodTemplate,
+    called_entries,
+    is_helms,
+    mutates_spark_pods,
+    ours,
+    pod_template,
+    service_selector,
+)
 from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
@@ -17,6 +27,7 @@ from webhook.cluster.resources import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     JOB,
+    MUTATING_POLICY,
     NETWORK_POLICY,
     SECRET,
     SERVICE,
@@ -28,7 +39,6 @@ from webhook.companion.observation.model import Installation, Piece
 from webhook.companion.observation.observe import PieceReader
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 from webhook.doctor.facts import (
-    CalledEntry,
     ClusterFacts,
     ServedCertificate,
     WorkloadTrouble,
@@ -38,8 +48,7 @@ from webhook.doctor.rights import Right, RightsScope, companion_rights
 from webhook.doctor.workloads import workload_trouble
 from webhook.egress.mode import EgressMode
 from webhook.egress.network_policy import NetworkPolicy, Pod, Protocol
-from webhook.egress.selector import Selector
-from webhook.injection.names import DOMAIN, INJECT_ENABLED
+from webhook.injection.names import INJECT_ENABLED
 from webhook.settings import Issuer
 
 T = TypeVar("T")
@@ -51,8 +60,6 @@ Serves = Callable[
 
 WORKERS: Final = 8
 """Requests under way at once; an API server gives each client at least that many."""
-_HELM: Final = "meta.helm.sh/release-name"
-_SPARK: Final = "sparkoperator.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class InstallationReader:
         configuration = reader.get(
             WEBHOOK_CONFIGURATION, ObjectKey("", release.name), called_entries
         )
-        deployment = reader.get(DEPLOYMENT, release.webhook, _template)
+        deployment = reader.get(DEPLOYMENT, release.webhook, pod_template)
         endpoints = self._endpoints(observation)
         name = service_name(release.name, release.namespace)
         return ClusterFacts(
@@ -97,11 +104,12 @@ class InstallationReader:
             blocked=self._blocked(reader, observation, deployment),
             served=self._served(observation, endpoints, name),
             operators=self._operators(reader),
+            alone=_is_alone(reader, observation),
         )
 
     def _others(self, reader: PieceReader, own: str) -> Piece[tuple[str, ...]]:
         """Return other configurations whose entries bear our names."""
-        found = reader.list(ListOptions(WEBHOOK_CONFIGURATION), _ours)
+        found = reader.list(ListOptions(WEBHOOK_CONFIGURATION), ours)
         if isinstance(found, Unknown):
             return found
         return tuple(
@@ -114,7 +122,7 @@ class InstallationReader:
         self, reader: PieceReader, observation: Installation
     ) -> Piece[tuple[str, ...]]:
         release = observation.release
-        by_helm = reader.get(CONFIG_MAP, release.report, _is_helms)
+        by_helm = reader.get(CONFIG_MAP, release.report, is_helms)
         if isinstance(by_helm, Unknown):
             absent = by_helm.reason is UnknownReason.ABSENT
             return () if absent else by_helm
@@ -174,9 +182,9 @@ class InstallationReader:
         self,
         reader: PieceReader,
         observation: Installation,
-        deployment: Piece["_Template"],
+        deployment: Piece["PodTemplate"],
     ) -> Piece[bool]:
-        selector = reader.get(SERVICE, observation.release.webhook, _selector)
+        selector = reader.get(SERVICE, observation.release.webhook, service_selector)
         if isinstance(selector, Unknown) or isinstance(deployment, Unknown):
             return selector if isinstance(selector, Unknown) else True
         return bool(selector) and selector.items() <= deployment.labels.items()
@@ -201,7 +209,7 @@ class InstallationReader:
         self,
         reader: PieceReader,
         observation: Installation,
-        deployment: Piece["_Template"],
+        deployment: Piece["PodTemplate"],
     ) -> Piece[tuple[str, ...]]:
         if isinstance(deployment, Unknown):
             return deployment
@@ -244,91 +252,21 @@ class InstallationReader:
 
     def _operators(self, reader: PieceReader) -> Piece[tuple[str, ...]]:
         groups = reader.ask(self.client.groups, "get", "/apis")
-        if isinstance(groups, Unknown) or _SPARK not in groups:
+        if isinstance(groups, Unknown) or SPARK not in groups:
             return groups if isinstance(groups, Unknown) else ()
-        hooks = reader.list(ListOptions(WEBHOOK_CONFIGURATION), _mutates_spark_pods)
+        hooks = reader.list(ListOptions(WEBHOOK_CONFIGURATION), mutates_spark_pods)
         if isinstance(hooks, Unknown):
             return hooks
         return () if any(hooks) else ("spark-operator: no webhook of its mutates pods",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Template:
-    """What a Deployment's pods bear."""
-
-    labels: Mapping[str, str]
-    port: int
-    host_network: bool
-
-
-def _template(body: Json) -> _Template:
-    template = body["spec"]["template"]
-    ports = template["spec"]["containers"][0].get("ports") or ()
-    numbers = [one["containerPort"] for one in ports if one.get("name") == "https"]
-    return _Template(
-        labels=metadata.labels(template),
-        port=numbers[0] if numbers else 8443,
-        host_network=bool(template["spec"].get("hostNetwork")),
-    )
-
-
-def called_entries(body: Json) -> tuple[CalledEntry, ...]:
-    """Keep of a webhook configuration for which pods it is called, and how."""
-    return tuple(_entry(one) for one in body.get("webhooks") or ())
-
-
-def _entry(raw: Mapping[str, Any]) -> CalledEntry:
-    service = (raw.get("clientConfig") or {}).get("service") or {}
-    return CalledEntry(
-        name=raw["name"],
-        namespaces=Selector.parse(raw.get("namespaceSelector") or {}),
-        objects=Selector.parse(raw.get("objectSelector") or {}),
-        creates_pods=is_called_for_pods(raw),
-        failure_policy=raw.get("failurePolicy") or "Fail",
-        reinvocation=raw.get("reinvocationPolicy") or "Never",
-        side_effects=raw.get("sideEffects") or "",
-        path=service.get("path") or "/mutate",
-        port=service.get("port") or 443,
-    )
-
-
-def is_called_for_pods(entry: Mapping[str, Any]) -> bool:
-    """Return whether an entry of a configuration is called when a pod is created."""
-    return any(map(_creates_pods, entry.get("rules") or ()))
-
-
-def _creates_pods(rule: Mapping[str, Any]) -> bool:
-    def has(field: str, *wanted: str) -> bool:
-        return bool({"*", *wanted} & set(rule.get(field) or ()))
-
-    return (
-        has("apiGroups", "")
-        and has("apiVersions", "v1")
-        and has("operations", "CREATE")
-        and has("resources", "pods", "*/*")
-    )
-
-
-def _ours(body: Json) -> str:
-    """Return the name of a configuration that has an entry of ours, else nothing."""
-    entries = body.get("webhooks") or ()
-    ours = any(str(one.get("name")).endswith(f".{DOMAIN}") for one in entries)
-    return metadata.key(body).name if ours else ""
-
-
-def _mutates_spark_pods(body: Json) -> bool:
-    return any(
-        str(one.get("name")).endswith(_SPARK) and is_called_for_pods(one)
-        for one in body.get("webhooks") or ()
-    )
-
-
-def _is_helms(body: Json) -> bool:
-    return _HELM in metadata.annotations(body)
-
-
-def _selector(body: Json) -> Mapping[str, str]:
-    return (body.get("spec") or {}).get("selector") or {}
+def _is_alone(reader: PieceReader, observation: Installation) -> bool:
+    """Return whether the release has a policy of the API server's, and no webhook."""
+    for piece in (observation.webhook, observation.configuration):
+        if not isinstance(piece, Unknown) or piece.reason is not UnknownReason.ABSENT:
+            return False
+    key = ObjectKey("", observation.release.name)
+    return isinstance(reader.get(MUTATING_POLICY, key, metadata.uid), str)
 
 
 def _trouble(workload: Any, replicas: Any) -> Piece[WorkloadTrouble]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -76,7 +77,6 @@ class NamespaceReader:
     _labels: Mapping[str, Json] | None = None
     _egress: Piece[EgressInput] | None = None
     _ignored: dict[str, list[str]] = field(default_factory=dict)
-    _unlisted: Unknown | None = None
 
     def read(self, asked: Sequence[str]) -> tuple[NamespaceFacts, ...]:
         """Return the facts of namespaces, in order; of all that matter without any."""
@@ -93,18 +93,16 @@ class NamespaceReader:
 
     def _list(self) -> None:
         """List every namespace, where that is permitted."""
-        try:
+        with suppress(ClusterError):  # then each is asked for by its name
             items = self.client.list(ListOptions(NAMESPACE), dict).items
             self._labels = {key.name: body for key, (_, body) in items.items()}
-        except ClusterError as error:
-            self._unlisted = Unknown.of(error, verb="list", what="namespaces")
 
     def _found(self) -> list[str]:
         """Return the namespaces that are labeled, or look as if they were meant to."""
-        if self._labels is None:
-            return []
         report = self.cluster.report
-        reported = () if isinstance(report, Unknown) else report.namespaces
+        reported = () if isinstance(report, Unknown) else tuple(report.namespaces)
+        if self._labels is None:
+            return sorted(reported)
         return sorted(
             name
             for name, body in self._labels.items()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from webhook.cli.doctor_cluster import WORKERS, is_called_for_pods
+from webhook.cli.doctor_cluster import WORKERS
+from webhook.cli.doctor_objects import is_called_for_pods
 from webhook.cluster import metadata
 from webhook.cluster.errors import Forbidden, NotFound, Rejected
 from webhook.cluster.interface import Json, KubeClient, ListOptions
@@ -83,7 +84,11 @@ def read_preflight(client: KubeClient, home: str, release: str) -> PreflightFact
         refused=reader.ask(lambda: _refusal(client, home), "create", f"pods in {home}"),
         nodes=nodes if isinstance(nodes, Unknown) else _first(nodes),
         mesh=reader.ask(lambda: _mesh(client, home), "get", f"namespaces {home}"),
-        operators=groups if isinstance(groups, Unknown) else groups & _OPERATORS,
+        operators=(
+            groups
+            if isinstance(groups, Unknown)
+            else frozenset(groups.keys() & _OPERATORS)
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from webhook.cli import probe_script
+from webhook.cli.doctor_objects import service_selector
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import JOB, POD, SERVICE
@@ -98,7 +99,7 @@ class Prober:
         what = f"jobs.batch in {namespace}"
         try:
             services = self.client.list(
-                ListOptions(SERVICE, namespace=namespace), _selector
+                ListOptions(SERVICE, namespace=namespace), service_selector
             ).items
             for key, (_, selector) in services.items():
                 if selector and selector.items() <= PROBE_LABELS.items():
@@ -146,10 +147,6 @@ def _task(body: Json) -> str:
     containers = body["spec"]["containers"]
     found = task_containers(containers, workload) if workload else ()
     return str(containers[found[0]]["name"]) if found else ""
-
-
-def _selector(body: Json) -> Mapping[str, str]:
-    return (body.get("spec") or {}).get("selector") or {}
 
 
 def _message(body: Json) -> str | None:

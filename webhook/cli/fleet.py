@@ -39,7 +39,7 @@ from webhook.mirror.reasons import MirrorReason
 
 FLEET_SCHEMA: Final = 1
 """Of the document; grows when a field changes its meaning or goes."""
-_PATIENCE: Final = 4.0
+_PATIENCE: Final = 3.0
 """Seconds after which the clusters that answered are told."""
 _SALT: Final = b"tracking-injector fleet"
 

@@ -53,7 +53,7 @@ def parse(data: bytes | msgspec.Raw, what: str) -> Json:
     return body
 
 
-def parse_page(data: bytes, what: str) -> Page:
+def parse_page(data: bytes | bytearray, what: str) -> Page:
     """Return a page of a list.
 
     Raises:
@@ -68,7 +68,7 @@ def parse_page(data: bytes, what: str) -> Page:
         raise Unavailable(f"{what}: the answer is not a list") from error
 
 
-def shallow(data: bytes) -> bytes:
+def shallow(data: bytes | bytearray) -> bytes:
     """Return JSON with null for everything that is nested too deep to be parsed."""
     parts, depth, kept = [], 0, 0
     for token in _TOKEN.finditer(data):

@@ -11,8 +11,8 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
-NAMESPACE_BYTES: Final = 16 << 20
-"""In one store: 10 000 task pods, or 30 000 addresses in policies."""
+NAMESPACE_BYTES: Final = 12 << 20
+"""In one store: 14 000 task pods, or 20 000 addresses in policies."""
 
 _ADDRESS: Final = 128
 _NETWORK: Final = 560

@@ -4,7 +4,9 @@ Bodies stay JSON: typed models would cost more than the whole companion. Nothing
 retries; who calls knows better what a failure means.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +23,7 @@ from webhook.cluster.interface import (
     ANYTHING,
     Json,
     ListOptions,
+    ObjectKey,
     ObjectList,
     Preconditions,
     WatchEvent,
@@ -40,6 +43,10 @@ _PAGE: Final = 500
 _PAGE_BYTES: Final = 8 << 20
 """Bytes per page at most: objects may have 1.5 MB, and parsed they take ten times that.
 A larger page is given up and asked for in smaller ones."""
+_LARGE: Final = 1 << 16
+"""Bytes of an object above which one is parsed at a time, whichever list it is in: six
+lists begin at once, and each could be of the largest."""
+_ONE_LARGE: Final = threading.Lock()
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
@@ -49,6 +56,28 @@ _EVENT_TYPES: Final = {
     "DELETED": WatchEventType.DELETED,
     "BOOKMARK": WatchEventType.BOOKMARK,
 }
+
+
+def _take(
+    data: bytearray,
+    what: str,
+    project: Callable[[Json], T],
+    items: dict[ObjectKey, tuple[int, T]],
+) -> json_bytes.ListMeta:
+    """Add the projections of a page's objects, and return what leads to the next."""
+    page = json_bytes.parse_page(data, what)
+    for raw in page.items or ():
+        with _by_itself(memoryview(raw).nbytes):
+            body = json_bytes.parse(raw, what)
+            items[metadata.key(body)] = metadata.revision(body), project(body)
+            del body
+    return page.metadata
+
+
+@contextmanager
+def _by_itself(size: int) -> Iterator[None]:
+    with _ONE_LARGE if size > _LARGE else nullcontext():
+        yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +150,19 @@ class RestClient:
     ) -> ObjectList[T]:
         """Return everything selected, projected object by object."""
         query, limit = _query(selection), _PAGE
-        items = {}
+        items: dict[ObjectKey, tuple[int, T]] = {}
         while True:
             data = self._page(selection, query | {"limit": str(limit)}, limit)
             if data is None:
                 limit //= 4
                 continue
-            page = json_bytes.parse_page(data, f"list {selection}")
-            for raw in page.items or ():
-                body = json_bytes.parse(raw, f"list {selection}")
-                items[metadata.key(body)] = metadata.revision(body), project(body)
-            query["continue"] = page.metadata.continue_
+            size = len(data)
+            after = _take(data, f"list {selection}", project, items)
+            del data  # before the next one comes
+            query["continue"] = after.continue_
             if not query["continue"]:
-                return ObjectList(items, page.metadata.version)
-            if len(data) < _PAGE_BYTES // 16:
+                return ObjectList(items, after.version)
+            if size < _PAGE_BYTES // 16:
                 limit = min(_PAGE, limit * 4)
 
     def watch(
@@ -227,7 +255,7 @@ class RestClient:
 
     def _page(
         self, selection: ListOptions, query: Mapping[str, str], limit: int
-    ) -> bytes | None:
+    ) -> bytearray | None:
         """Return one page, or None when it is too large and could be smaller."""
         kind, what = selection.kind, f"list {selection}"
         path = kind.path(selection.namespace)
@@ -236,17 +264,16 @@ class RestClient:
                 verb="GET", path=path, what=what, query=query, secret=kind == SECRET
             )
         )
-        chunks, size = [], 0
+        data = bytearray()  # chunks that are joined would be there twice
         try:
             for chunk in response.stream(1 << 16):
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > _PAGE_BYTES and limit > 1:
+                data += chunk
+                if len(data) > _PAGE_BYTES and limit > 1:
                     response.close()
                     return None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"{what}: {_named(error)} in the answer") from error
-        return b"".join(chunks)
+        return data
 
     def _call(self, kind: ResourceType, **parts: Any) -> Json:
         what = f"{parts['verb']} {parts['path']}"

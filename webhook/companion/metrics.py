@@ -274,6 +274,12 @@ def _pods(results: CompanionResults) -> Iterator[Metric]:
         {(name,): one.outdated for name, one in audits.items() if one.outdated},
     )
     yield _gauge(
+        "waiting_pods",
+        "Task pods that cannot start before the mirror, or a key of it, is there.",
+        ("target_namespace",),
+        {(name,): len(one.waiting) for name, one in audits.items() if one.waiting},
+    )
+    yield _gauge(
         "shadowed_keys",
         "Keys whose older value in a ConfigMap wins.",
         ("target_namespace",),

@@ -189,11 +189,15 @@ def compute_namespace(body: Json) -> ComputeNamespace:
 
 
 def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
-    """Keep of a Secret of the mirror's name all but its values."""
+    """Keep of a Secret of the mirror's name all but its values.
+
+    Of one that is not ours no key is asked for: anybody may write thousands.
+    """
     created = metadata.creation_time(body)
-    keys = tuple(sorted(body.get("data") or ()))
+    owned = is_owned(body, release)
+    keys = tuple(sorted(body.get("data") or ())) if owned else ()
     return MirrorState(
-        existing=ExistingMirror(is_owned(body, release), fingerprint_of(body)),
+        existing=ExistingMirror(owned, fingerprint_of(body)),
         uid=metadata.uid(body),
         resource_version=metadata.resource_version(body),
         keys=_same(tuple(map(sys.intern, keys))) if len(keys) <= _SHARED else keys,

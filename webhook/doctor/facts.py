@@ -100,6 +100,8 @@ class ClusterFacts:
         blocked: policies that let nobody reach the webhook's port.
         served: what each replica serves.
         operators: what is amiss with the operators that make task pods.
+        alone: the release has no webhook by choice (`webhook.replicas: 0`): the API
+            server's own policy injects.
     """
 
     seen: Installation
@@ -117,6 +119,7 @@ class ClusterFacts:
     blocked: Piece[tuple[str, ...]]
     served: Piece[tuple[ServedCertificate, ...]]
     operators: Piece[tuple[str, ...]]
+    alone: bool = False
 
     @property
     def words(self) -> Mapping[str, str]:

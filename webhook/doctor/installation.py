@@ -8,6 +8,7 @@ from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.doctor.check import Check, Outcome, Symptom, of_reason, seen, there
 from webhook.doctor.facts import CalledEntry, ClusterFacts, WorkloadTrouble
+from webhook.egress.selector import Operator
 from webhook.injection.names import (
     DOMAIN,
     INJECT_DISABLED,
@@ -40,7 +41,7 @@ def _version_skew(facts: ClusterFacts) -> Iterator[Symptom]:
 
 
 def _configuration_missing(facts: ClusterFacts) -> Iterator[Symptom]:
-    if not there(facts.entries):
+    if not facts.alone and not there(facts.entries):
         yield Symptom(f"MutatingWebhookConfiguration {facts.seen.release.name}")
 
 
@@ -65,14 +66,7 @@ def _drift(entry: CalledEntry, home: str) -> Iterator[str]:
             yield f"its objectSelector leaves out {label}={value}"
         elif entry.objects.matches(labels | {INJECT_LABEL: INJECT_DISABLED}):
             yield "its objectSelector ignores pods that opted out"
-    for inject, wanted in ((INJECT_ENABLED, True), ("", False)):
-        labels = {_NAMESPACE_KEY: "any"} | ({INJECT_LABEL: inject} if inject else {})
-        if entry.namespaces.matches(labels) is not wanted:
-            who = "labeled namespaces" if wanted else "namespaces without the label"
-            yield f"its namespaceSelector {'leaves out' if wanted else 'has'} {who}"
-    at_home = {_NAMESPACE_KEY: home, INJECT_LABEL: INJECT_ENABLED}
-    if entry.namespaces.matches(at_home):
-        yield f"its namespaceSelector has {home}, the release's own namespace"
+    yield from _namespace_drift(entry, home)
     for field, value, wanted_value in (
         ("failurePolicy", entry.failure_policy, "Ignore"),
         ("reinvocationPolicy", entry.reinvocation, "IfNeeded"),
@@ -84,10 +78,32 @@ def _drift(entry: CalledEntry, home: str) -> Iterator[str]:
             yield f"its {field} is {value}, installed was {wanted_value}"
 
 
+def _namespace_drift(entry: CalledEntry, home: str) -> Iterator[str]:
+    """Yield what differs for the namespace that every addition of a value favors.
+
+    Which namespaces an addition leaves out is said of each of them: `NotSelected`.
+    """
+    favored = {
+        one.key: next(iter(one.values), "")
+        for one in entry.namespaces.requirements
+        if one.operator in (Operator.IN, Operator.EXISTS)
+    }
+    labeled = favored | {_NAMESPACE_KEY: "any", INJECT_LABEL: INJECT_ENABLED}
+    unlabeled = {k: v for k, v in labeled.items() if k != INJECT_LABEL}
+    if not entry.namespaces.matches(labeled):
+        yield "its namespaceSelector leaves out labeled namespaces"
+    if entry.namespaces.matches(unlabeled):
+        yield "its namespaceSelector has namespaces without the label"
+    if entry.namespaces.matches(labeled | {_NAMESPACE_KEY: home}):
+        yield f"its namespaceSelector has {home}, the release's own namespace"
+
+
 Pieces = Callable[[WorkloadTrouble], tuple[str, ...]]
 
 
-def _kept_away(component: str, pieces: Pieces) -> Callable[[ClusterFacts], object]:
+def _kept_away(
+    component: str, pieces: Pieces
+) -> Callable[[ClusterFacts], Iterator[Symptom]]:
     def judge(facts: ClusterFacts) -> Iterator[Symptom]:
         for pod in pieces(seen(facts.troubles[component])):
             name, _, said = pod.partition(": ")
@@ -98,6 +114,8 @@ def _kept_away(component: str, pieces: Pieces) -> Callable[[ClusterFacts], objec
 
 def _missing(component: str) -> Callable[[ClusterFacts], Iterator[Symptom]]:
     def judge(facts: ClusterFacts) -> Iterator[Symptom]:
+        if facts.alone and component == "webhook":
+            return
         release = facts.seen.release
         named = release.webhook if component == "webhook" else release.companion
         workload = there(getattr(facts.seen, component))
@@ -139,7 +157,7 @@ def workload_checks(component: str) -> tuple[Check[ClusterFacts], ...]:
             title=f"{component}: {title}",
             sentence=sentence,
             remedy=remedy,
-            judge=_kept_away(component, pieces),  # type: ignore[arg-type] # an iterator
+            judge=_kept_away(component, pieces),
             after=(missing.value,),
         )
 
@@ -203,14 +221,14 @@ def workload_checks(component: str) -> tuple[Check[ClusterFacts], ...]:
 
 
 def _service_astray(facts: ClusterFacts) -> Iterator[Symptom]:
-    selects = there(facts.service)
+    selects = facts.alone or there(facts.service)
     if not selects:
         said = "there is none" if selects is None else "its selector is another"
         yield Symptom(f"Service {facts.seen.release.webhook}", said)
 
 
 def _no_endpoints(facts: ClusterFacts) -> Iterator[Symptom]:
-    if not seen(facts.endpoints):
+    if not facts.alone and not seen(facts.endpoints):
         yield Symptom(f"Service {facts.seen.release.webhook}", "no ready endpoint")
 
 

@@ -7,10 +7,11 @@ from webhook.doctor.check import Check, Outcome, Symptom, seen
 from webhook.doctor.companion import COMPANION
 from webhook.doctor.facts import ClusterFacts, NamespaceFacts
 from webhook.doctor.installation import RELEASE, SERVICE, workload_checks
-from webhook.doctor.namespaces import ADMISSION, LABEL, MIRROR, NETWORK, PODS
+from webhook.doctor.namespaces import LABEL, MIRROR
 from webhook.doctor.preflight import PREFLIGHT
 from webhook.doctor.probe import PROBE
 from webhook.doctor.sources import SOURCES
+from webhook.doctor.tasks import ADMISSION, NETWORK, PODS
 from webhook.doctor.trust import SERVED, STORED
 
 __all__ = ["CLUSTER", "NAMESPACE", "PREFLIGHT", "PROBE"]

@@ -111,7 +111,7 @@ def _rules(world: World) -> Iterator[tuple[str, ...]]:
         yield ()
 
 
-@fault("A namespaceSelector asks for a label of its own", "ConfigurationDrifted")
+@fault("A namespaceSelector asks for a label of its own", "NotSelected")
 def _selector(world: World) -> Iterator[tuple[str, ...]]:
     def narrow(body: Object) -> None:
         expressions = body["webhooks"][1]["namespaceSelector"]["matchExpressions"]

@@ -77,6 +77,8 @@ class World:
         self.values: dict[str, Any] = {
             "image": {"repository": "registry.example.org/tracking-injector"},
             "webhook": {"port": self.port},
+            # Otherwise the API server injects by itself while the webhook is away.
+            "injection": {"inTree": False},
             "tracking": {
                 "profiles": {
                     "default": [

@@ -35,6 +35,7 @@ INPUTS: Final = 100
 READS_NOTHING: Final = {
     "completion": "prints a script of the shell's",
     "demo": "shows the captured reviews",
+    "policy": "prints what the code knows, and takes choices",
     "serve": "reads a certificate and its settings: tests/server/test_operation.py",
 }
 SOURCES: Final = ("secret", "configmap", "source")

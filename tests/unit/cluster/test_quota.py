@@ -12,6 +12,7 @@ from webhook.cluster.quota import NAMESPACE_BYTES, NamespaceUsage, footprint
 from webhook.cluster.store import FULL, ObjectStore, Unprojected
 from webhook.companion import projections
 from webhook.egress.services import EndpointSlice, Service
+from webhook.mirror.secret import MIRROR_TYPE
 
 META = {"name": "a", "namespace": "tenant"}
 
@@ -19,6 +20,11 @@ META = {"name": "a", "namespace": "tenant"}
 def policy(rule: Json) -> Json:
     """A NetworkPolicy of one rule."""
     return {"metadata": META, "spec": {"podSelector": {}, "egress": [rule]}}
+
+
+def mirror(data: dict[str, str]) -> Json:
+    """A Secret that is taken for the release's own."""
+    return {"metadata": META, "type": MIRROR_TYPE, "data": data}
 
 
 def address(number: int) -> str:
@@ -79,7 +85,7 @@ LARGE: dict[str, tuple[Callable[[Json], object], Callable[[int], Json]]] = {
     ),
     "keys of a mirror": (
         projections.mirror_state,
-        lambda n: {"metadata": META, "data": {f"k{i}": "" for i in range(n)}},
+        lambda n: mirror({f"k{i}": "" for i in range(n)}),
     ),
 }
 
@@ -202,9 +208,17 @@ def test_large_mirrors_are_not_remembered_once_they_are_gone() -> None:
     tracemalloc.start()
     for turn in range(40):
         data = {f"k{turn}.{n}": "" for n in range(3000)}
-        projections.mirror_state({"metadata": META, "data": data})
+        projections.mirror_state(mirror(data))
     gc.collect()
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert kept < 1 << 20
+
+
+def test_of_a_foreign_secret_no_key_is_kept() -> None:
+    """There may be one of thousands of keys in every namespace."""
+    state = projections.mirror_state(mirror({"K": ""}) | {"type": "Opaque"})
+
+    assert state.keys == ()
+    assert projections.mirror_state(mirror({"K": ""})).keys == ("K",)

@@ -41,6 +41,7 @@ from webhook.injection.names import (
 )
 from webhook.mirror.certificates import TrackingCaReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.mirror.secret import MIRROR_TYPE
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 CA = issue(CertificatePolicy(names=("a.example.org",)), START).root.pem.decode()
@@ -268,7 +269,7 @@ def contested(built: Built) -> None:
 def unread_namespace(built: Built) -> None:
     """The namespace's Secret cannot be read."""
     built.label()
-    built.create(SECRET, MIRROR_SECRET, "ray", data=[1])
+    built.create(SECRET, MIRROR_SECRET, "ray", type=MIRROR_TYPE, data=[1])
     built.start()
 
 
@@ -635,11 +636,39 @@ def older_pods(built: Built) -> None:
     built.settle(5)
 
 
+def waiting_pod(built: Built) -> None:
+    """A pod cannot start without the mirror, as the kubelet words it."""
+    built.label()
+    built.start()
+    said = f'secret "{MIRROR_SECRET}" not found'
+    waiting = {"reason": "CreateContainerConfigError", "message": said}
+    built.create(
+        POD,
+        "held",
+        "ray",
+        labels=HEAD | {INJECTED_LABEL: "true"},
+        spec={
+            "containers": [
+                {
+                    "name": "head",
+                    "image": "i",
+                    "envFrom": REFERENCE_TO_MIRROR,
+                }
+            ]
+        },
+        status={
+            "phase": "Pending",
+            "containerStatuses": [{"name": "head", "state": {"waiting": waiting}}],
+        },
+    )
+    built.settle(5)
+
+
 def test_each_metric_of_the_reference_is_served(tmp_path: Path) -> None:
     """And no other is; each has a sample in one of these cases."""
     served: set[str] = set()
     known: set[str] = set()
-    for number, case in enumerate([older_pods, *(case for _, case in CASES)]):
+    for number, case in enumerate([older_pods, waiting_pod, *(c for _, c in CASES)]):
         folder = tmp_path / str(number)
         folder.mkdir()
         built = Built(folder)

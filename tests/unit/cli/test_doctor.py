@@ -1,0 +1,117 @@
+"""Doctor with few rights or none, and what it prints."""
+
+import json
+from xml.etree import ElementTree as Xml
+
+import pytest
+from click import unstyle
+from click.testing import CliRunner
+
+from tests.fakes.installation import NOW, FakeInstallation
+from tests.unit.cli.test_status import reached
+from tests.unit.companion.observation.test_troubles import found
+from tests.unit.doctor.test_check import CHECKS, Broken
+from webhook.cli.doctor_examine import Examiner
+from webhook.cli.doctor_view import Examination, as_json, as_junit, as_table
+from webhook.cli.main import cli
+from webhook.cluster.resources import NAMESPACE, SECRET, WEBHOOK_CONFIGURATION
+from webhook.doctor.check import Diagnosis, Outcome, examine
+
+
+@pytest.fixture(name="site")
+def _site() -> FakeInstallation:
+    site = FakeInstallation()
+    site.publish(found())
+    return site
+
+
+def examined(site: FakeInstallation) -> tuple[Diagnosis, ...]:
+    """Everything that is said of an installation in memory."""
+    return Examiner(client=site.cluster.client()).examine(site.release, (), NOW)
+
+
+def why(diagnoses: tuple[Diagnosis, ...], code: str) -> str:
+    """Why a check was not examined."""
+    (one,) = [one for one in diagnoses if one.check.code == code and not one.namespace]
+    assert one.outcome is Outcome.SKIPPED
+    return one.why
+
+
+def test_without_any_right_nothing_is_accused(site: FakeInstallation) -> None:
+    """Whoever may see nothing can say nothing, and is told what is missing."""
+    site.cluster.forbid(lambda _: True)
+    diagnoses = examined(site)
+
+    assert {one.outcome for one in diagnoses if one.is_trouble} == set()
+    assert "the right to get" in why(diagnoses, "ConfigurationMissing")
+
+
+def test_a_missing_right_is_named(site: FakeInstallation) -> None:
+    """One check less, and the others as before."""
+    site.cluster.forbid(lambda call: call.kind == SECRET)
+    diagnoses = examined(site)
+
+    said = why(diagnoses, "CertificateSecretMissing")
+    assert said.endswith("the right to list secrets in ml-tracking is missing.")
+
+
+def test_namespaces_are_known_from_the_report(site: FakeInstallation) -> None:
+    """Where they may not be listed."""
+    site.cluster.forbid(lambda call: (call.verb, call.kind) == ("list", NAMESPACE))
+    names = {one.namespace for one in examined(site)}
+
+    assert {"ray", "spark"} <= names
+
+
+def test_an_object_that_cannot_be_read_is_no_crash(site: FakeInstallation) -> None:
+    """Somebody else may have written it."""
+    site.cluster.put(
+        WEBHOOK_CONFIGURATION, {"metadata": {"name": "odd"}, "webhooks": [{"rules": 3}]}
+    )
+
+    assert examined(site)
+
+
+def examination(*broken: str) -> Examination:
+    """Of four checks, some of which fail."""
+    facts = Broken(frozenset(broken))
+    return Examination(
+        context="lab", about="a/b", diagnoses=tuple(examine(CHECKS, facts))
+    )
+
+
+def test_a_table_has_the_command_that_mends() -> None:
+    """And names what to mend first at its end."""
+    text = unstyle(as_table([examination("A", "C")], every=False))
+
+    assert "× A: pod/A: it is broken" in text
+    assert "mend: kubectl describe pod/A -n ml-tracking" in text
+    assert text.rstrip().endswith("kubectl describe pod/A -n ml-tracking")
+    assert "√ A works" not in unstyle(as_table([examination()], every=False))
+    assert "√ A works" in unstyle(as_table([examination()], every=True))
+
+
+def test_junit_tells_failures_from_what_was_not_examined() -> None:
+    """As a CI server counts."""
+    (suite,) = Xml.fromstring(as_junit([examination("A")], every=False))  # noqa: S314 - ours
+
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
+    assert suite.get("skipped") == "1"
+
+
+def test_a_cluster_without_access_hides_no_other() -> None:
+    """It has a line of its own."""
+    gone = Examination(context="gone", about="not examined", error="No access.")
+    document = json.loads(as_json([gone, examination()], every=False))
+
+    assert [one["inOrder"] for one in document["clusters"]] == [False, True]
+    assert "No access." in as_table([gone, examination()], every=False)
+
+
+def test_a_time_that_is_none_is_refused(site: FakeInstallation) -> None:
+    """In one sentence."""
+    with reached(site):
+        result = CliRunner().invoke(cli, ["doctor", "--wait", "soon"])
+
+    assert result.exit_code == 2
+    assert "no time such as 90s or 2m" in result.output
