@@ -5,6 +5,7 @@ that no pod ever waits for it, and a container that has anything mounted there k
 what it has.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,7 +22,10 @@ MOUNT: Final = {
     "readOnly": True,
 }
 _PARENT: Final = CA_DIRECTORY.rpartition("/")[0]
-"""Whatever is mounted there may have no room for a directory of ours."""
+IN_THE_WAY: Final = f"{_PARENT}/*|{CA_DIRECTORY}(/(?s:.*))?"
+"""Paths of mounts, as a pattern: what is mounted on the parent may have no room for a
+directory of ours."""
+_IS_IN_THE_WAY: Final = re.compile(IN_THE_WAY)
 
 
 def certificate_operations(
@@ -44,7 +48,7 @@ def certificate_operations(
     for index in indices:
         mounts = spec["containers"][index].get("volumeMounts")
         path = f"/spec/containers/{index}/volumeMounts"
-        if not any(map(_is_in_the_way, mounts or ())):
+        if not any(_IS_IN_THE_WAY.fullmatch(one["mountPath"]) for one in mounts or ()):
             mounted.append(_append(path, mounts, MOUNT))
     if not mounted or present:
         return mounted
@@ -53,11 +57,6 @@ def certificate_operations(
 
 def _is_ours(volume: dict[str, Any]) -> bool:
     return (volume.get("configMap") or {}).get("name") == CA_CONFIG_MAP
-
-
-def _is_in_the_way(mount: dict[str, Any]) -> bool:
-    path = mount["mountPath"].rstrip("/")
-    return path in (CA_DIRECTORY, _PARENT) or path.startswith(f"{CA_DIRECTORY}/")
 
 
 def _append(
