@@ -54,7 +54,7 @@ def test_a_second_pass_changes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", reviews())
 def test_an_explanation_gives_the_decisions_reason(name: str) -> None:
-    """The one vocabulary; containers in their order; what would be, as it is not yet."""
+    """The one vocabulary; containers in their order; what would be."""
     decision = decide(parse(reviews()[name]), InjectionPolicy())
 
     result = CliRunner().invoke(cli, "explain -f - -o json", input=reviews()[name])
