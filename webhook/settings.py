@@ -159,6 +159,13 @@ def _wanted(kind: Any) -> str:
     return "a whole number" if kind is int else "a number"
 
 
+class Switch(StrEnum):
+    """A part that can be switched off."""
+
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Readable):
     """What the serving process needs to know."""
@@ -179,6 +186,9 @@ class Settings(Readable):
     on_missing: OnMissing = OnMissing.WAIT
     """`wait`: a pod waits for its namespace's first mirror; `start`: it starts without
     the keys."""
+    tracking_ca: Switch = Switch.OFF
+    """`on`: task containers get the tracking server's CA, which the companion keeps in
+    each compute namespace, at `/etc/michelangelo-tracking/ca.crt`."""
     release_namespace: str = option("", NAMESPACE)
     """The namespace this runs in, whose pods are never injected."""
     max_connections: int = option(1000, within(1, 100_000))
@@ -195,15 +205,9 @@ class Settings(Readable):
             precedence=self.precedence,
             enforced_keys=self.enforced_keys,
             on_missing=self.on_missing,
+            tracking_ca=self.tracking_ca is Switch.ON,
             release_namespace=self.release_namespace,
         )
-
-
-class Switch(StrEnum):
-    """A part that can be switched off."""
-
-    ON = "on"
-    OFF = "off"
 
 
 class Issuer(StrEnum):
@@ -230,6 +234,10 @@ class CompanionSettings(Readable):
     """Named lists of sources as JSON, such as `{"default": [{"configMap": "uri"},
     {"secret": "keys"}]}`; a source may have `keys` (only these) and `prefix`, and later
     ones win."""
+    tracking_ca_source: str = "{}"
+    """Where the tracking server's CA lies, as JSON such as `{"configMap": "ca", "keys":
+    ["ca.crt"]}`: its certificates are kept in a ConfigMap of every compute namespace,
+    and named by the variable of the profile's preset, if its client has one."""
     allowed_namespaces: tuple[str, ...] = option((), PATTERN)
     """Names or patterns such as `team-*` of the namespaces that may be labeled; empty
     means any."""

@@ -24,6 +24,7 @@ import yaml
 from kubernetes.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry
 
+from tests.lab.versions import tried
 from webhook import __version__
 from webhook.cli.doctor_view import DoctorDocument
 from webhook.cli.explanation import ExplainReason
@@ -49,12 +50,15 @@ from webhook.injection.admission_policy.objects import constant_part
 from webhook.injection.reasons import InjectionReason, Rejection
 from webhook.jsonlog import JsonLog
 from webhook.mirror import secret
+from webhook.mirror.certificates import TrackingCaReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.reason import Reason
 from webhook.server.metrics import ServerMetrics
 from webhook.settings import PREFIX, CompanionSettings, Readable, Settings
 
 HERE = Path(__file__).parent
+KINDS = ("LABEL", "ANNOTATION", "SECRET", "MAP", "TYPE")
+"""How the constants of names end that the page of labels shows."""
 CHART = HERE.parents[1] / "charts" / "tracking-injector"
 OCI_CHART = "oci://ghcr.io/michelangelo-ai/charts/tracking-injector"
 """Where a release puts the chart."""
@@ -67,6 +71,7 @@ def pages() -> dict[str, str]:
         "alerts.md": _alerts((CHART / "files" / "alerts.yaml").read_text("utf-8")),
         "checks.md": _checks(),
         "cli.md": _command_line(),
+        "compatibility.md": _compatibility(),
         "doctor.schema.json": _schema(DoctorDocument),
         "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
@@ -127,9 +132,19 @@ def _admission_policy() -> str:
     )
 
 
+def _dedented(schema: Any) -> Any:
+    """A schema with descriptions that every Python gives: 3.13 dedents docstrings."""
+    if isinstance(schema, dict):
+        found = {name: _dedented(inner) for name, inner in schema.items()}
+        if isinstance(found.get("description"), str):
+            found["description"] = inspect.cleandoc(found["description"])
+        return found
+    return [_dedented(one) for one in schema] if isinstance(schema, list) else schema
+
+
 def _schema(document: type) -> str:
     """The JSON Schema, draft 2020-12, of what a command prints with `-o json`."""
-    text = json.dumps(msgspec.json.schema(document), indent=2)
+    text = json.dumps(_dedented(msgspec.json.schema(document)), indent=2)
     return f"{text}\n"
 
 
@@ -172,6 +187,19 @@ def _checks() -> str:
     )
 
 
+def _compatibility() -> str:
+    rows = [f"| {row.program} | {row.version} | {row.what} |" for row in tried()]
+    head = ["| program | version | what is tried with it |", "|---|---|---|"]
+    return (
+        "# Compatibility\n\nWhat the tests run the product with. The chart asks for "
+        "Kubernetes 1.30 or newer.\n\n"
+        + "\n".join([*head, *rows, ""])
+        + "\nThe Go module proxy does not serve KubeRay 1.7, so no test builds it: its "
+        "pods bear the labels and\nthe start command of 1.6, by which they are "
+        "recognized.\n"
+    )
+
+
 def _check(check: Check[Any]) -> str:
     """Return a check's section; its heading is what `see:` links to."""
     said = f"{check.outcome.symbol} {check.sentence}"
@@ -205,6 +233,9 @@ The answer is a JSON error, and the pod is admitted by the webhook's failure pol
 ## Of a namespace's mirror
 
 {_table(MirrorReason)}
+## Of the tracking server's CA in a namespace
+
+{_table(TrackingCaReason)}
 ## Of a task pod, by the auditor
 
 {_table(AuditReason)}
@@ -263,7 +294,7 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
             waiting.append(one.target.id)
         elif isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
             for name in waiting:
-                if name.rpartition("_")[2] in ("LABEL", "ANNOTATION", "SECRET", "TYPE"):
+                if name.rpartition("_")[2] in KINDS:
                     yield getattr(module, name), str(one.value.value)
             waiting = []
 

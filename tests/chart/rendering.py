@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import yaml
 
+from tests.lab.tools import TOOLS
+
 CHART: Final = Path(__file__).parents[2] / "charts" / "tracking-injector"
 RELEASE: Final = "tracking-injector"
 NAMESPACE: Final = "ml-tracking"
-KUBERNETES: Final = "1.36.3"
+KUBERNETES: Final = TOOLS["kube-apiserver"].version.removeprefix("v")
 PRESETS: Final = tuple(sorted((CHART / "presets").glob("*.yaml")))
 CI_VALUES: Final = tuple(sorted((CHART / "ci").glob("*.yaml")))
 

@@ -73,6 +73,11 @@ def missed(reason: str) -> str:
     return f'{_PODS}{{{_OWN},target_namespace="ray",reason="{reason}"}}'
 
 
+def waiting() -> str:
+    """The auditor's count of pods that wait in one namespace."""
+    return f'tracking_injector_companion_waiting_pods{{{_OWN},target_namespace="ray"}}'
+
+
 def stale(profile: str = "default") -> str:
     """Since when a profile cannot be read."""
     return f'{_SINCE}{{{_OWN},profile="{profile}",reason="SourceMissing"}}'
@@ -123,6 +128,10 @@ def watch(metric: str, name: str) -> str:
 
 
 CASES: Final[dict[str, list[tuple[Texts, Texts, bool]]]] = {
+    "TrackingInjectorPodsWaiting": [
+        (waiting(), constant(2), True),
+        (waiting(), constant(0), False),
+    ],
     "TrackingInjectorMirrorsNotInOrder": [
         (namespaces(one), constant(1), not one.is_in_order)
         for one in MirrorReason

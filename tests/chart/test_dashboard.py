@@ -151,6 +151,7 @@ def test_a_cluster_a_namespace_and_a_job_can_be_chosen() -> None:
                 "Namespaces not in order",
                 "Egress not in order",
                 "Pods with older keys",
+                "Pods that wait",
                 "Watches that fail",
             },
         ),

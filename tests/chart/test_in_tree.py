@@ -31,6 +31,7 @@ CHOICES = [
         precedence=precedence,
         on_missing=on_missing,
         enforced_keys=keys,
+        tracking_ca=bool(keys),
         release_namespace=NAMESPACE,
     )
     for precedence in Precedence
@@ -65,6 +66,9 @@ def test_the_chart_installs_what_our_own_code_prints(
                 "precedence": policy.precedence,
                 "onMissing": policy.on_missing,
                 "enforcedKeys": list(policy.enforced_keys),
+            },
+            "tracking": {
+                "caBundle": {"existingConfigMap": "ca" if policy.tracking_ca else ""}
             },
             "namespaces": {
                 "allowed": list(reach.allowed),

@@ -28,6 +28,41 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"tracking": {"profiles": {"research": [{"secret": "a", "configMap": "b"}]}}},
         "tracking.profiles.research: a source names either",
     ),
+    "source-with-two-objects-beside-a-preset": (
+        {
+            "tracking": {
+                "profiles": {
+                    "research": {
+                        "sources": [{"secret": "a", "configMap": "b"}],
+                        "preset": "comet",
+                    }
+                }
+            }
+        },
+        "tracking.profiles.research: a source names either",
+    ),
+    "two-cas": (
+        {"tracking": {"caBundle": {"existingConfigMap": "a", "existingSecret": "b"}}},
+        "tracking.caBundle.pem, .* each say where the CA lies",
+    ),
+    "ca-that-is-none": (
+        {"tracking": {"caBundle": {"pem": "MIIB"}}},
+        "tracking.caBundle.pem holds no certificate",
+    ),
+    "ca-with-a-key": (
+        {
+            "tracking": {
+                "caBundle": {
+                    "pem": "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----"
+                }
+            }
+        },
+        "tracking.caBundle.pem holds a private key",
+    ),
+    "preset-of-nothing": (
+        {"tracking": {"preset": "mlflow"}},
+        "tracking.preset and tracking.aliases complete what",
+    ),
     "listed-without-list": (
         {"rbac": {"mode": "listedNamespaces"}},
         "rbac.mode is listedNamespaces",

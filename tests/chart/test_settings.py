@@ -4,8 +4,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.chart.rendering import CI_VALUES, NAMESPACE, RELEASE, Chart, Rendered
-from webhook.mirror.profile import parse_profiles
+from webhook.mirror.presets import PRESETS
+from webhook.mirror.profile import parse_ca_source, parse_profiles
 from webhook.settings import CompanionSettings, Settings
 
 
@@ -79,3 +82,59 @@ def test_a_profile_is_what_the_companion_reads(chart: Chart) -> None:
     assert ["Secret/credentials"] == [
         str(source.ref) for source in profiles["default"].sources
     ]
+
+
+def test_preset_and_aliases_belong_to_the_default_profile(chart: Chart) -> None:
+    """And to any other that says so itself."""
+    values: dict[str, Any] = {
+        "tracking": {
+            "uri": "https://mlflow.example.com",
+            "preset": "mlflow",
+            "aliases": {"MY_URI": "TRACKING_URI"},
+            "profiles": {
+                "research": {"sources": [{"secret": "c"}], "preset": "comet"},
+            },
+        }
+    }
+    rendered = chart.render(values)
+
+    profiles = parse_profiles(environ(rendered, "companion")["MTI_PROFILES"])
+    assert profiles["default"].preset == "mlflow"
+    assert profiles["default"].aliases == {"MY_URI": "TRACKING_URI"}
+    assert profiles["research"].preset == "comet"
+
+
+def test_the_presets_are_those_that_the_companion_knows(chart: Chart) -> None:
+    """Each renders, and is read."""
+    for preset in PRESETS:
+        values = {"tracking": {"existingSecret": "s", "preset": preset}}
+        rendered = chart.render(values)
+
+        profiles = parse_profiles(environ(rendered, "companion")["MTI_PROFILES"])
+        assert profiles["default"].preset == preset
+
+
+@pytest.mark.parametrize(
+    ("ca", "expected"),
+    [
+        ({}, None),
+        ({"existingConfigMap": "c", "key": "k"}, "ConfigMap/c, key k"),
+        ({"existingSecret": "s"}, "Secret/s, key ca.crt"),
+        (
+            {"pem": "-----BEGIN CERTIFICATE-----"},
+            "ConfigMap/tracking-injector-ca, key ca.crt",
+        ),
+    ],
+)
+def test_the_tracking_ca_is_where_the_values_say(
+    chart: Chart, ca: dict[str, str], expected: str | None
+) -> None:
+    """Both processes know, and the companion may read it."""
+    rendered = chart.render({"tracking": {"caBundle": ca}})
+
+    source = parse_ca_source(environ(rendered, "companion")["MTI_TRACKING_CA_SOURCE"])
+    mounts = environ(rendered, "webhook")["MTI_TRACKING_CA"]
+    assert (source and str(source)) == expected
+    assert mounts == ("off" if expected is None else "on")
+    name = "" if source is None else f"[{json.dumps(source.ref.name)}]"
+    assert f"resourceNames: {name}" in rendered.text

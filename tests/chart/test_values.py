@@ -78,8 +78,10 @@ def test_the_file_with_all_options_differs_from_every_default() -> None:
     """A key that is set to its default tests nothing."""
     same = {k for k in KEYS if value_of(ALL_OPTIONS, k) == value_of(VALUES, k)}
 
-    # It cannot be switched on beside hostNetwork; another file in ci/ does.
-    assert {"networkPolicy.enabled"} == same
+    # The first cannot be switched on beside hostNetwork, the others not beside a
+    # ConfigMap; another file in ci/ and `test_settings.py` do.
+    ca = {"tracking.caBundle.pem", "tracking.caBundle.existingSecret"}
+    assert {"networkPolicy.enabled", *ca} == same
 
 
 def test_the_schema_lets_no_unknown_key_pass() -> None:
@@ -178,6 +180,13 @@ WRONG: dict[str, tuple[Any, str]] = {
         {"default": [{"secrets": "a"}]},
         "additional properties 'secrets' not allowed",
     ),
+    "tracking.profiles.research": (
+        {"preset": "mlflow"},
+        "missing property 'sources'",
+    ),
+    "tracking.preset": ("mlfow", "value must be one of ''"),
+    "tracking.aliases": ({"A-B": "C"}, "'A-B' does not match pattern"),
+    "tracking.caBundle.key": ("", "does not match pattern"),
     "tracking.existingSecret": ("Keys", "'Keys' does not match pattern"),
     "certificates.mode": ("self", "'companion', 'certManager', 'provided'"),
     "certificates.companion.days": (0, "minimum: got 0, want 1"),

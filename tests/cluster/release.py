@@ -142,6 +142,22 @@ class Release:
             lambda: self.admin.get(path)["status"].get("readyReplicas", 0) == number,
         )
 
+    def endpoint(self, address: str) -> None:
+        """A replica is behind the webhook's Service; of pods without a node none is."""
+        labels = {
+            "kubernetes.io/service-name": self.fullname,
+            "endpointslice.kubernetes.io/managed-by": "tests",
+        }
+        body = {
+            "metadata": {"name": f"{self.fullname}-tests", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [{"name": "https", "port": 9, "protocol": "TCP"}],
+        }
+        group = "/apis/discovery.k8s.io/v1"
+        path = f"{group}/namespaces/{self.namespace}/endpointslices"
+        self.admin.create(path, body)
+
     def begin_uninstall(self) -> None:
         """Gives the right that only the pre-delete hook brings with it."""
         self._apply([one for one in self._hooks if _hook(one) == "pre-delete"])

@@ -4,6 +4,7 @@ import pytest
 
 from tests.cluster.release import COMPANION, MIRROR, NAME, Release
 from tests.lab.control_plane import ControlPlane
+from webhook.injection.names import CA_CONFIG_MAP
 
 HOME = "ml-tracking"
 RAY = "ray"
@@ -92,6 +93,8 @@ MAY_NOT: tuple[Question, ...] = (
     ("create", "", "configmaps", HOME, ""),
     ("delete", "", "configmaps", HOME, f"{NAME}-status"),
     ("patch", "", "configmaps", RAY, "michelangelo-config"),
+    ("create", "", "configmaps", RAY, ""),
+    ("patch", "", "configmaps", RAY, CA_CONFIG_MAP),
     ("create", "", "pods", RAY, ""),
     ("patch", "", "pods", RAY, "head"),
     ("update", "", "pods", RAY, "head"),

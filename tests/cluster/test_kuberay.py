@@ -1,8 +1,9 @@
-"""KubeRay's own samples, on both versions, with and without us, as stored."""
+"""KubeRay's own samples, with and without us, as stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from tests.lab.control_plane import ControlPlane
 from tests.lab.operators import KubeRay
 from tests.lab.processes import wait_for
 
-VERSIONS: Final = ("1.6", "1.4")
+VERSIONS: Final = ("1.6",)
 MICHELANGELO: Final = "michelangelo-ray-cluster"
 
 _RAY: Final = ("ray-head", "ray-worker")
@@ -39,25 +40,17 @@ TASK_CONTAINERS: Final[Mapping[str, Sequence[str]]] = {
 }
 """For each sample the container that runs user code, pod by pod."""
 
-SINCE_1_5: Final = "ray-job.sidecar-mode"
-"""KubeRay 1.4 has neither the submission mode nor its sample."""
-
 RANDOM: Final[Mapping[str, Sequence[str]]] = {
     # The head of such a job carries the job's generated id, and a hash of a
     # specification that contains it.
-    SINCE_1_5: (
+    "ray-job.sidecar-mode": (
         r"(?<=rayjob-sidecar-mode-)[a-z0-9]{5}",
         r'(?<=upgrade-strategy-recreate-hash": ")\w{32}',
     ),
 }
 """What KubeRay makes up anew for each copy of a sample, besides names."""
 
-CASES: Final = [
-    (version, sample)
-    for version in VERSIONS
-    for sample in TASK_CONTAINERS
-    if (version, sample) != ("1.4", SINCE_1_5)
-]
+CASES: Final = list(product(VERSIONS, TASK_CONTAINERS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +173,7 @@ def manifest(toolbox: Toolbox, version: str, sample: str) -> Path:
 def records(
     toolbox: Toolbox, injector: Injector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Record]]:
-    """Both versions, each on its own control plane, working at the same time."""
+    """Each version on its own control plane, working at the same time."""
     with ExitStack() as stops:
         runs = {}
         for version in VERSIONS:
@@ -266,10 +259,3 @@ def test_other_pods_of_a_compute_namespace_are_never_asked_about(
     assert record.asked_about_bystanders == 0
     assert [stamp(pod) for pod in record.bystanders] == [None, None, None]
     assert not any(map(containers_with_reference, record.bystanders))
-
-
-def test_sidecar_mode_is_what_1_4_lacks(toolbox: Toolbox) -> None:
-    """The one sample that 1.4 is not tested with does not exist there."""
-    samples = toolbox.share("kuberay-1.4", "config/samples")
-
-    assert not (samples / f"{SINCE_1_5}.yaml").exists()

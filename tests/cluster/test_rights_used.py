@@ -414,11 +414,10 @@ def unused(world: World, rendered: Rendered, since: int) -> list[str]:
 
 def test_every_right_of_additive_is_used(world: World) -> None:
     """With other engines' policies to be read, as many rights as there can be."""
-    served = {(c.group, c.kind, c.plural): c.versions[0] for c in CONTROLS}
-    of_calico = {key: v for key, v in served.items() if key[0] == BOTH_CALICOS[0]}
-    for (group, kind, plural), version in served.items():
-        if group != BOTH_CALICOS[0]:
-            world.teach(group, version, kind, plural)
+    served = {(c.group, c.kind, c.plural) for c in CONTROLS}
+    of_calico = {one for one in served if one[0] == BOTH_CALICOS[0]}
+    for group, kind, plural in served - of_calico:
+        world.teach(group, "v1", kind, plural)
     world.teach("ray.io", "v1", "RayCluster", "rayclusters")
     world.plane.namespace(MESH[0])
     world.create("configmaps", *MESH, data={"mesh": ""})
@@ -435,8 +434,8 @@ def test_every_right_of_additive_is_used(world: World) -> None:
         world.compute("kept")
         world.create("networking.k8s.io/v1/networkpolicies", "kept", "deny", spec=DENY)
         eventually("a shadow", lambda: world.policies("kept"))
-    for (group, kind, plural), version in of_calico.items():
-        world.teach(group, version, kind, plural)
+    for group, kind, plural in of_calico:
+        world.teach(group, "v1", kind, plural)
     with world.companion(rendered):
         assert unused(world, rendered, since) == []
 

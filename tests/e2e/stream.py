@@ -119,12 +119,18 @@ class Stream:
         wait_for("the pods that are free to run", run, seconds=PATIENCE)
 
     def _run(self) -> None:
-        started = time.monotonic()
+        free = threading.Semaphore(_AT_ONCE)
+        due = time.monotonic()
         number = 0
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            while not self._ended.wait(started + number / self.rate - time.monotonic()):
-                pool.submit(self._create, number)
+            while not self._ended.wait(due - time.monotonic()):
+                free.acquire()
+                pool.submit(self._create, number).add_done_callback(
+                    lambda _: free.release()
+                )
                 number += 1
+                # A machine that cannot keep up makes fewer, and none afterwards.
+                due = max(due + 1 / self.rate, time.monotonic())
 
     def _create(self, number: int) -> None:
         pod = worker(f"pod-{number}")

@@ -1,7 +1,8 @@
 """Pods are created at 20 a second while the webhook's own pods come and go.
 
-Orderly replacements miss none. Where every replica dies at once, pods are admitted as
-they were sent, and each one that missed the keys is reported.
+Orderly replacements miss none. Where every replica dies at once, and no policy of the
+API server's injects beside them (`test_in_tree.py`), pods are admitted as they were
+sent, and each one that missed the keys is reported.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +23,16 @@ from tests.lab.processes import wait_for
 from webhook.companion.audit import AuditReason
 
 OTHER_TAG = "lab-again"
+ALONE = {"injection.inTree": "false"}
+"""The webhook injects alone, as on clusters before Kubernetes 1.36."""
+
+
+@pytest.fixture(scope="module")
+def installation(node: Node) -> Iterator[Installation]:
+    """A release whose webhook injects alone."""
+    release = Installation.install(node, ALONE)
+    yield release
+    release.remove()
 
 
 def restart(installation: Installation) -> None:
@@ -55,7 +66,7 @@ def upgrade(installation: Installation) -> None:
     installation.node.tag(
         f"{own_image.REPOSITORY}:{own_image.TAG}", f"{own_image.REPOSITORY}:{OTHER_TAG}"
     )
-    installation.upgrade({"image.tag": OTHER_TAG})
+    installation.upgrade({**ALONE, "image.tag": OTHER_TAG})
 
 
 def kill(installation: Installation) -> None:
@@ -109,7 +120,7 @@ def test_evicted_by_the_kubelet_they_block_no_pod_and_each_missed_one_is_reporte
 ) -> None:
     """The node runs out of memory, by the kubelet's own reckoning."""
     # What uses more than it asked for goes first.
-    installation.upgrade({"webhook.resources.requests.memory": "1Mi"})
+    installation.upgrade({**ALONE, "webhook.resources.requests.memory": "1Mi"})
     namespace = mirrored(installation, "evicted")
     old = names(installation)
 

@@ -44,7 +44,7 @@ def ray(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
     namespace = installation.compute_namespace("ray")
     config = {"metadata": {"name": "michelangelo-config"}, "data": {"MA_X": "kept"}}
     plane.admin.create(f"/api/v1/namespaces/{namespace}/configmaps", config)
-    operator = KubeRay.start(plane, "1.4")
+    operator = KubeRay.start(plane, "1.6")
     path = f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters"
     plane.admin.create(path, ray_cluster())
     wait_for(

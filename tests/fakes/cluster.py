@@ -406,6 +406,9 @@ def _check_immutable(kind: ResourceType, before: Json, after: Json) -> None:
 class FakeKubeClient:
     """Implements `webhook.cluster.interface.KubeClient` on a `FakeCluster`."""
 
+    api: Any = None
+    """What tunnels into pods are made of; there are none here."""
+
     def __init__(self, cluster: FakeCluster, manager: str) -> None:
         """Acts in the manager's name."""
         self._cluster = cluster
@@ -423,11 +426,17 @@ class FakeKubeClient:
             self._cluster.admit(call)
             yield
 
-    def groups(self) -> frozenset[str]:
+    def groups(self) -> dict[str, tuple[str, ...]]:
         """The groups of everything stored, and those of `served`."""
         with self._admitted("groups", NAMESPACE, ObjectKey("", "")):
-            stored = {kind.group for kind in self._cluster._objects}
-            return frozenset(stored | self._cluster.served) - {""}
+            found: dict[str, tuple[str, ...]] = {}
+            for kind in self._cluster._objects:
+                known = found.get(kind.group, ())
+                found[kind.group] = tuple(dict.fromkeys((*known, kind.version)))
+            found.pop("", None)
+            for group in self._cluster.served:
+                found.setdefault(group, ("v1",))
+            return found
 
     def version(self) -> str:
         """What the lab's newest API server says."""

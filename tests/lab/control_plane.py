@@ -30,7 +30,7 @@ class Options:
         aggregator_routing: Whether the API server dials a webhook's Service by its
             endpoints (as a cluster without kube-proxy on the control plane does)
             instead of by its cluster IP.
-        release: Suffix of the Kubernetes tools to run, such as `-1.31`; empty is the
+        release: Suffix of the Kubernetes tools to run, such as `-1.33`; empty is the
             default release.
         api_server_flags: More flags for kube-apiserver.
         addresses: More addresses for its certificate.

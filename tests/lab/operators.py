@@ -36,7 +36,7 @@ class KubeRay:
 
         Args:
             plane: A control plane without another KubeRay.
-            version: `1.6` or `1.4`: the row `kuberay-<version>` of the tools.
+            version: such as `1.6`: the row `kuberay-<version>` of the tools.
         """
         name = f"kuberay-{version}"
         share = plane.toolbox.share(name, "config")

@@ -102,7 +102,7 @@ def _major_minor(version: str) -> tuple[str, str]:
 
 
 def _kubernetes(name: str, *, release: str = "", node: bool = False) -> Tool:
-    """A Kubernetes program; `release` is empty for the default, or like `-1.31`."""
+    """A Kubernetes program; `release` is empty for the default, or like `-1.33`."""
     return Tool(
         name=name + release,
         package=f"k8s.io/kubernetes/cmd/{name}",
@@ -139,6 +139,8 @@ def _openapi(release: str) -> Tool:
         builds=False,
     )
 
+
+_SERVER: Final = "kube-apiserver"
 
 _ALL: Final = (
     Tool(name="etcd", package="go.etcd.io/etcd/server/v3", module="etcd"),
@@ -213,7 +215,6 @@ _ALL: Final = (
     ),
     _crds("cert-manager", "github.com/cert-manager/cert-manager", "deploy/crds"),
     _kuberay("1.6"),
-    _kuberay("1.4"),
     Tool(
         name="spark-operator",
         package="github.com/kubeflow/spark-operator/v2/cmd/operator",
@@ -224,6 +225,16 @@ _ALL: Final = (
 
 TOOLS: Final[Mapping[str, Tool]] = MappingProxyType({t.name: t for t in _ALL})
 """Every program, by name, in the order in which they are built."""
+
+
+NEWEST: Final = ""
+OLDEST: Final = "-1.33"
+"""Releases of Kubernetes, as suffixes of its programs' names."""
+
+
+def kubernetes(release: str) -> str:
+    """Name a release for people and for parameters of tests: `kubernetes-1.33`."""
+    return "kubernetes-" + ".".join(_major_minor(TOOLS[_SERVER + release].version))
 
 
 def lock_digest(environment: str) -> str:

@@ -15,15 +15,15 @@ from ipaddress import ip_address
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.oracle.additions import NONE, differences, selected, service
 from tests.oracle.judges import Json, Judge
-from tests.oracle.worlds import NAMESPACES, World, for_analyzer, labels, worlds
+from tests.oracle.test_additions import CLUSTER_IP, NAMESERVER
+from tests.oracle.worlds import NAMESPACES, World, labels, worlds
 from webhook.cli.egress_input import EgressInput, Flags, from_manifests
 from webhook.egress.plan import NamespacePlan, plan_namespace
 from webhook.egress.reasons import EgressReason
 from webhook.injection.names import INJECTED_LABEL, INJECTED_TRUE
 
-_NAMESERVER = "10.0.0.10"
-_CLUSTER_IP = "10.0.0.20"
 _DNS_LABELS = {"app": "x"}
 _OUTSIDE = "203.0.113.7"
 _PROXY = "198.51.100.1"
@@ -168,15 +168,15 @@ def manifests(world: World, wish: Wish) -> Json:
     """The cluster as a list of its objects, others' among them."""
     dns_namespace, dns_name, dns_port = wish.dns
     dns_ports = [(53, dns_port, "UDP"), (53, dns_port, "TCP")]
-    address = "None" if wish.headless else _CLUSTER_IP
+    address = "None" if wish.headless else CLUSTER_IP
     # Ports of a headless Service are those of its pods.
     front = 8080 if wish.headless else 80
     found = [
         *({"apiVersion": "v1", "kind": "Namespace"} | one for one in world.namespaces),
         *world.policies,
         {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}},
-        _service(dns_namespace, dns_name, _NAMESERVER, _DNS_LABELS, dns_ports),
-        _service("b", "tracker", address, wish.selector, [(front, 8080, "TCP")]),
+        service(dns_namespace, dns_name, NAMESERVER, _DNS_LABELS, dns_ports),
+        service("b", "tracker", address, wish.selector, [(front, 8080, "TCP")]),
         _alias("b", "alias", "tracker.b.svc.cluster.local"),
         _alias("a", "alias-of-alias", "alias.b.svc.cluster.local"),
         _alias("b", "outside", "t.example"),
@@ -190,25 +190,6 @@ def manifests(world: World, wish: Wish) -> Json:
 def _named(index: int) -> Json:
     """A name that one of Kubernetes' own objects has, too."""
     return {"name": ("tracker", "policy-0")[index % 2], "namespace": "b"}
-
-
-def _service(
-    namespace: str,
-    name: str,
-    address: str,
-    selector: dict[str, str],
-    ports: list[tuple[int, int, str]],
-) -> Json:
-    raw_ports = [
-        {"name": f"{p}-{x.lower()}", "port": p, "targetPort": t, "protocol": x}
-        for p, t, x in ports
-    ]
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"clusterIP": address, "selector": selector, "ports": raw_ports},
-    }
 
 
 def _alias(namespace: str, name: str, target: str) -> Json:
@@ -225,7 +206,7 @@ def _slice(world: World, wish: Wish) -> Json:
     endpoints = [
         {"addresses": [pod["status"]["podIP"]], "hostname": pod["metadata"]["name"]}
         for pod in world.pods
-        if f"b/{pod['metadata']['name']}" in _selected(world, "b", wish.selector)
+        if f"b/{pod['metadata']['name']}" in selected(world, "b", wish.selector)
     ]
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -259,10 +240,10 @@ def planned(world: World, wish: Wish) -> dict[str, NamespacePlan]:
 def ways(world: World, wish: Wish) -> list[Json] | None:
     """Where every injected pod gets to; None where the wish cannot be had."""
     namespace, _, dns_port = wish.dns
-    behind = _selected(world, namespace, _DNS_LABELS)
+    behind = selected(world, namespace, _DNS_LABELS)
     targets = list(_target(world, wish))
     for protocol in ("UDP", "TCP"):
-        targets.append(([f"{_NAMESERVER}/32"], 53, protocol))
+        targets.append(([f"{NAMESERVER}/32"], 53, protocol))
         targets.append((behind, dns_port, protocol))
     if len(targets) == 4:
         return None
@@ -290,18 +271,9 @@ def _target(world: World, wish: Wish) -> Iterator[tuple[list[str], int, str]]:
         if wish.resolved:
             yield [f"{_OUTSIDE}/32"], port, "TCP"
     else:
-        yield _selected(world, "b", wish.selector), 8080, "TCP"
+        yield selected(world, "b", wish.selector), 8080, "TCP"
         if wish.uri in BEHIND_SERVICE and not wish.headless:
-            yield [f"{_CLUSTER_IP}/32"], 80, "TCP"
-
-
-def _selected(world: World, namespace: str, wanted: dict[str, str]) -> list[str]:
-    return [
-        f"{namespace}/{p['metadata']['name']}"
-        for p in world.pods
-        if p["metadata"]["namespace"] == namespace
-        and wanted.items() <= p["metadata"]["labels"].items()
-    ]
+            yield [f"{CLUSTER_IP}/32"], 80, "TCP"
 
 
 @settings(
@@ -327,21 +299,6 @@ def test_what_is_planned_from_manifests_opens_what_the_keys_need(
         return
     assert reasons <= {EgressReason.EGRESS_READY, EgressReason.NOT_ISOLATED}
     after = [p.manifest() for plan in plans.values() for p in plan.desired]
-    said = analyzer.ask(
-        {
-            "namespaces": world.namespaces,
-            "pods": world.pods,
-            "before": for_analyzer(world.policies),
-            "after": for_analyzer([*world.policies, *after]),
-            "declared": wanted,
-            "expected": wanted,
-            "targets": [],
-            "ports": [],
-        }
-    )
+    gained = differences(analyzer, world, after, declared=wanted, expected=wanted)
 
-    assert {key: said[key] for key in ("lost", "undeclared", "missing")} == {
-        "lost": "",
-        "undeclared": "",
-        "missing": "",
-    }
+    assert NONE == gained

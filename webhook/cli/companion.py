@@ -18,6 +18,7 @@ from webhook.cli.kubeconfig import cluster_options, connect, now, process_enviro
 from webhook.cluster.errors import ClusterError
 from webhook.companion.build import Companion, Outside, build_companion
 from webhook.companion.cleanup import (
+    delete_certificates,
     delete_mirrors,
     delete_policies,
     is_helm_release,
@@ -196,6 +197,8 @@ def _remove(built: Companion, helm_release: str | None) -> int:
             configuration=built.settings.webhook_name,
             wait=time.sleep,
         )
+        if built.settings.tracking_ca_source != "{}":
+            delete_certificates(built.context)
         delete_policies(built.context)
     except ClusterError as error:
         click.echo(str(error), err=True)

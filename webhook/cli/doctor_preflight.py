@@ -84,7 +84,11 @@ def read_preflight(client: KubeClient, home: str, release: str) -> PreflightFact
         refused=reader.ask(lambda: _refusal(client, home), "create", f"pods in {home}"),
         nodes=nodes if isinstance(nodes, Unknown) else _first(nodes),
         mesh=reader.ask(lambda: _mesh(client, home), "get", f"namespaces {home}"),
-        operators=groups if isinstance(groups, Unknown) else groups & _OPERATORS,
+        operators=(
+            groups
+            if isinstance(groups, Unknown)
+            else frozenset(groups.keys() & _OPERATORS)
+        ),
     )
 
 

@@ -166,6 +166,9 @@ def _values(text: bytes, name: str) -> list[Any]:
         mark = error.problem_mark or error.context_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         problem = error.problem
+        if problem == "exceeded maximum nesting depth":
+            # libyaml scans ahead, and says so before the depth is counted here.
+            raise BadInputError(f"{name}: {_TOO_DEEP}.") from None
         if isinstance(error, yaml.constructor.ConstructorError):
             problem = "it has a tag, a key or a number that JSON cannot hold"
         raise BadInputError(f"{name},{place} {problem}.") from None

@@ -55,18 +55,25 @@ def with_policy(command: _Command) -> _Command:
         show_default=True,
         help="What a pod does until its namespace has the keys.",
     )
+    @click.option(
+        "--tracking-ca",
+        is_flag=True,
+        help="Mount the tracking server's CA, as where the release names one.",
+    )
     @functools.wraps(command)
     def with_choices(
         *,
         precedence: str,
         enforced_keys: tuple[str, ...],
         on_missing: str,
+        tracking_ca: bool,
         **others: Any,
     ) -> None:
         policy = InjectionPolicy(
             precedence=Precedence(precedence),
             enforced_keys=tuple(dict.fromkeys(enforced_keys)),
             on_missing=OnMissing(on_missing),
+            tracking_ca=tracking_ca,
         )
         command(policy=policy, **others)
 

@@ -53,7 +53,9 @@ def given_sources(
 def _mirror(
     central: Mapping[SourceRef, _Content],
 ) -> tuple[Mapping[str, str], tuple[KeyFinding, ...]]:
-    profile = Profile(DEFAULT_PROFILE, tuple(Source(ref=ref) for ref in central))
+    profile = Profile(
+        name=DEFAULT_PROFILE, sources=tuple(Source(ref=ref) for ref in central)
+    )
     merged = merge(
         profile,
         {

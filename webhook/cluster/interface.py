@@ -5,7 +5,7 @@ and whoever keeps many passes a projection, so that whole objects never pile up.
 Every method raises `webhook.cluster.errors.ClusterError` and nothing else.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -162,8 +162,10 @@ class KubeClient(Protocol):
     ) -> None:
         """Delete if `only` still holds, else `Conflict`."""
 
-    def groups(self) -> frozenset[str]:
-        """Return the API groups that are served, the core one apart.
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the API groups that are served, the core one apart, with versions.
+
+        The server's preferred version comes first.
 
         Every authenticated client may ask; it shows what is installed without a right
         to any of its objects.

@@ -104,10 +104,13 @@ class RestClient:
         self._manager = manager
         self._date = ""
 
-    def groups(self) -> frozenset[str]:
-        """Return the API groups that are served, the core one apart."""
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Return the API groups that are served, each with its versions."""
         body = self._call(NAMESPACE, verb="GET", path="/apis")
-        return frozenset(group["name"] for group in body.get("groups") or ())
+        return {
+            group["name"]: tuple(one["version"] for one in group["versions"])
+            for group in body.get("groups") or ()
+        }
 
     def version(self) -> str:
         """Return the API server's version."""

@@ -325,9 +325,14 @@ class AuditController:
             self._queue.add_paced(key.namespace, _PACE)
 
     def _health_changed(self) -> None:
-        """Queue every namespace once everything was listed for the first time."""
-        pods = all(informer.health.synced for informer in self._caches.pods)
-        if self._ready or not pods or not self._caches.is_synced():
+        """Queue every namespace once all that is compared was listed.
+
+        Each of these tells its health here. A source does not, and none is needed.
+        """
+        caches = self._caches
+        known = caches.namespaces.health.synced and caches.mirrors.health.synced
+        pods = all(informer.health.synced for informer in caches.pods)
+        if self._ready or not (known and pods):
             return
         self._ready = True
         for key in self._caches.namespaces.items():

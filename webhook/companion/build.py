@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -21,6 +22,7 @@ from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.audit import AuditController
 from webhook.companion.caches import Caches, Interests, build_caches
+from webhook.companion.certificate_mirror import CertificateMirrorController
 from webhook.companion.certificates.controller import (
     CertificateController,
     Prober,
@@ -58,8 +60,16 @@ from webhook.egress.dns_cache import DnsAnswer, DnsLimits
 from webhook.egress.mode import EgressMode
 from webhook.egress.options import EgressOptions
 from webhook.egress.rules import dns_servers
+from webhook.injection.names import CA_CONFIG_MAP, CA_PATH
+from webhook.mirror.certificates import tracking_ca
 from webhook.mirror.decide import NamespaceFilter
-from webhook.mirror.profile import SourceRef, parse_profiles, refs
+from webhook.mirror.profile import (
+    CaSource,
+    SourceRef,
+    parse_ca_source,
+    parse_profiles,
+    refs,
+)
 from webhook.settings import CompanionSettings, Issuer, SettingError, Switch
 
 C = TypeVar("C", bound=Reconciler[Any])
@@ -205,18 +215,24 @@ class _Builder:
         self.results = CompanionResults()
         self.controllers: list[Controller[Any]] = []
         profiles = parse_profiles(settings.profiles)
-        self.caches = build_caches(client, self._interests(refs(profiles)))
+        self.ca = parse_ca_source(settings.tracking_ca_source)
+        read = (*refs(profiles), *([self.ca.ref] if self.ca else []))
+        sources = tuple(dict.fromkeys(read))
+        self.caches = build_caches(client, self._interests(sources))
         self.profiles = ProfileStore(
             profiles,
             self.caches,
             allowed_keys=settings.allowed_keys,
             clock=outside.clock,
+            certificate=CA_PATH if self.ca else "",
         )
         excluded = (self.home, *settings.excluded_namespaces)
         self.filter = NamespaceFilter(settings.allowed_namespaces, excluded)
 
     def build(self) -> Companion:
         self._mirrors()
+        if self.ca is not None:
+            self._tracking_ca(self.ca)
         if self.settings.audit is Switch.ON:
             self._audit()
         if self.settings.certificates is Issuer.COMPANION:
@@ -261,6 +277,28 @@ class _Builder:
                 enforced_keys=self.settings.enforced_keys,
             ),
             self.results.mirrors,
+            WORKERS,
+        )
+
+    def _tracking_ca(self, source: CaSource) -> None:
+        copies = Informer(
+            self.client,
+            ListOptions(CONFIG_MAP, name=CA_CONFIG_MAP),
+            partial(tracking_ca, release=self.settings.release),
+            watch_seconds=self.settings.watch_seconds,
+        )
+        self.caches.others.append(copies)
+        self._add(
+            CertificateMirrorController.name,
+            lambda queue: CertificateMirrorController(
+                self.context,
+                self.caches,
+                copies,
+                source,
+                queue,
+                namespaces=self.filter,
+            ),
+            self.results.tracking_ca,
             WORKERS,
         )
 

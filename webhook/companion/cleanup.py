@@ -8,6 +8,7 @@ takes over, and nothing comes back.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from webhook.cluster import metadata
@@ -22,12 +23,14 @@ from webhook.cluster.resources import (
     WEBHOOK_CONFIGURATION,
 )
 from webhook.cluster.workqueue import WorkQueue
+from webhook.companion.certificate_mirror import delete_copy
 from webhook.companion.controller import Context, Result
 from webhook.companion.mirror_writer import MirrorWriter, meaning
 from webhook.companion.projections import MirrorState
 from webhook.egress.own_policy import is_own
 from webhook.egress.reasons import EgressReason
-from webhook.injection.names import MANAGED_BY, MANAGED_BY_LABEL
+from webhook.injection.names import CA_CONFIG_MAP, MANAGED_BY, MANAGED_BY_LABEL
+from webhook.mirror.certificates import tracking_ca
 from webhook.mirror.secret import is_of_release
 
 HELD_SECONDS: Final = 60
@@ -105,6 +108,20 @@ def delete_mirrors(
             return {}
         wait(1.0 if left else 0.2)
     return left
+
+
+def delete_certificates(context: Context) -> int:
+    """Delete every copy of ours of the tracking server's CA; return how many.
+
+    Raises:
+        ClusterError: they cannot be listed, or one could not be deleted.
+    """
+    project = partial(tracking_ca, release=context.release)
+    listing = context.client.list(ListOptions(CONFIG_MAP, name=CA_CONFIG_MAP), project)
+    owned = {key: one for key, (_, one) in listing.items.items() if one.owned}
+    for key, one in sorted(owned.items()):
+        delete_copy(context, key.namespace, one)
+    return len(owned)
 
 
 def delete_policies(context: Context) -> int:

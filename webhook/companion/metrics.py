@@ -130,6 +130,7 @@ class CompanionCollector(Collector):
         yield from self._watches()
         yield from self._profiles(leads=leads)
         yield from _mirrors(results)
+        yield from _tracking_ca(results)
         yield from _pods(results)
         yield from _egress(results)
         yield from self._written()
@@ -235,6 +236,15 @@ def _mirrors(results: CompanionResults) -> Iterator[Metric]:
     )
 
 
+def _tracking_ca(results: CompanionResults) -> Iterator[Metric]:
+    yield _gauge(
+        "tracking_ca_namespaces",
+        "Labeled namespaces by the state of the tracking server's CA there.",
+        ("reason",),
+        Counter((one.reason.value,) for one in results.tracking_ca.items().values()),
+    )
+
+
 def _pods(results: CompanionResults) -> Iterator[Metric]:
     audits = results.audits.items()
     yield _gauge(
@@ -262,6 +272,12 @@ def _pods(results: CompanionResults) -> Iterator[Metric]:
         "Running task pods that started before their keys last changed.",
         ("target_namespace",),
         {(name,): one.outdated for name, one in audits.items() if one.outdated},
+    )
+    yield _gauge(
+        "waiting_pods",
+        "Task pods that cannot start before the mirror, or a key of it, is there.",
+        ("target_namespace",),
+        {(name,): len(one.waiting) for name, one in audits.items() if one.waiting},
     )
     yield _gauge(
         "shadowed_keys",

@@ -31,6 +31,7 @@ class ProfileStore:
         *,
         allowed_keys: Collection[str],
         clock: Callable[[], datetime],
+        certificate: str = "",
     ) -> None:
         """Subscribe to the sources; nothing is merged yet.
 
@@ -39,7 +40,9 @@ class ProfileStore:
             caches: where the sources are.
             allowed_keys: the reserved names that the release allows.
             clock: UTC now.
+            certificate: path of the tracking server's CA in task containers, if any.
         """
+        self._certificate = certificate
         self._profiles = profiles
         self._caches = caches
         self._allowed_keys = allowed_keys
@@ -120,7 +123,12 @@ class ProfileStore:
             if found.changed:
                 known = self._changed.get(profile.name, found.changed)
                 self._changed[profile.name] = max(known, found.changed)
-        merged = merge(profile, contents, listed=self._allowed_keys)
+        merged = merge(
+            profile,
+            contents,
+            listed=self._allowed_keys,
+            certificate=self._certificate,
+        )
         if isinstance(merged, MergedKeys):
             return ProfileContent(content=merged)
         return ProfileContent(

@@ -16,6 +16,7 @@ from webhook import __version__
 from webhook.cluster.interface import Json
 from webhook.companion.audit import AuditReason, AuditResult
 from webhook.companion.caches import Caches
+from webhook.companion.certificate_mirror import TrackingCaResult
 from webhook.companion.certificates.result import CertificateResult
 from webhook.companion.egress.controller import EgressResult
 from webhook.companion.egress.engine_detection import EngineResult
@@ -178,13 +179,21 @@ def _certificates(certificates: Iterable[CertificateResult]) -> Json:
 
 def _namespaces(results: CompanionResults) -> dict[str, Json]:
     mirrors, audits = results.mirrors.items(), results.audits.items()
-    egress = results.egress.items()
+    egress, copies = results.egress.items(), results.tracking_ca.items()
     return {
-        name: _namespace(
-            mirrors.get(name, _NOT_YET), audits.get(name), egress.get(name)
+        name: _with_tracking_ca(
+            _namespace(mirrors.get(name, _NOT_YET), audits.get(name), egress.get(name)),
+            copies.get(name),
         )
         for name in sorted({*mirrors, *egress})
     }
+
+
+def _with_tracking_ca(told: Json, copy: TrackingCaResult | None) -> Json:
+    if copy is not None:
+        told["trackingCa"] = copy.reason
+        told["inOrder"] = told["inOrder"] and copy.reason.is_in_order
+    return told
 
 
 def _namespace(
@@ -252,7 +261,7 @@ def _profile(profiles: ProfileStore, name: str) -> Json:
         "keysTotal": len(keys),
         "sourceChanged": _stamp(profiles.changed(name)),
         "findings": [
-            {"reason": one.reason, "key": one.key, "source": str(one.source)}
+            {"reason": one.reason, "key": one.key, "source": str(one.source or "")}
             for one in findings[:_MOST]
         ],
         "findingsTotal": len(findings),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 
 from webhook.companion.audit import AuditResult
+from webhook.companion.certificate_mirror import TrackingCaResult
 from webhook.companion.certificates.result import CertificateResult
 from webhook.companion.controller import Results
 from webhook.companion.dns_controller import DnsResult
@@ -19,6 +20,7 @@ class CompanionResults:
     Attributes:
         watches: by watch.
         mirrors: by namespace.
+        tracking_ca: by namespace.
         audits: by namespace.
         egress: by namespace.
         names: by host name.
@@ -28,6 +30,7 @@ class CompanionResults:
 
     watches: Results[WatchResult] = field(default_factory=Results)
     mirrors: Results[MirrorResult] = field(default_factory=Results)
+    tracking_ca: Results[TrackingCaResult] = field(default_factory=Results)
     audits: Results[AuditResult] = field(default_factory=Results)
     egress: Results[EgressResult] = field(default_factory=Results)
     names: Results[DnsResult] = field(default_factory=Results)

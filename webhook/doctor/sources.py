@@ -33,6 +33,9 @@ _KEYS: Final = (
 """What makes a key useless to a task."""
 
 _KEY_WARNINGS: Final = (
+    (KeyReason.KEY_NEEDED, "the tracker's client has every key that it wants"),
+    (KeyReason.ALIAS_UNKNOWN, "every alias stands for a key"),
+    (KeyReason.ALIAS_CYCLE, "no alias stands for itself"),
     (KeyReason.KEY_RESERVED, "no key has a reserved name"),
     (KeyReason.KEY_NOT_A_VARIABLE, "every key can be a variable"),
     (KeyReason.URI_UNKNOWN_SCHEME, "schemes of URIs are known"),
@@ -58,7 +61,7 @@ def _key(reason: KeyReason) -> Callable[[ClusterFacts], Iterator[Symptom]]:
             for one in profile.findings:
                 if one.reason == reason:
                     said = f"key {one.key} of profile {name}"
-                    yield Symptom(one.source, said)
+                    yield Symptom(one.source or "secrets", said)
 
     return judge
 

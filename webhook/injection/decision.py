@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from webhook.injection.certificate_mount import certificate_operations
 from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
 from webhook.injection.patch import (
     Operation,
@@ -125,6 +126,8 @@ def _inject(
             ours.append(name)
             operations += env_from_operations(f"{path}/envFrom", sources, policy)
         operations += env_operations(f"{path}/env", container.get("env"), policy)
+    if policy.tracking_ca:
+        operations += certificate_operations(pod["spec"], indices)
     if ours or operations:
         operations += stamp_operations(metadata, ours, policy, by)
     if operations:

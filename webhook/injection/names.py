@@ -30,6 +30,14 @@ KEYS_ANNOTATION: Final = f"{DOMAIN}/keys"
 MIRROR_SECRET: Final = "michelangelo-tracking"  # noqa: S105 - a name, not a password
 """The Secret that the companion keeps in each compute namespace."""
 
+CA_CONFIG_MAP: Final = "michelangelo-tracking-ca"
+"""The ConfigMap with the tracking server's CA that the companion keeps in each compute
+namespace, where the release names one; task pods have an optional volume of that name.
+"""
+CA_KEY: Final = "ca.crt"
+CA_DIRECTORY: Final = "/etc/michelangelo-tracking"
+CA_PATH: Final = f"{CA_DIRECTORY}/{CA_KEY}"
+
 FIELD_MANAGER: Final = "tracking-injector"
 """The owner of our fields in server-side apply."""
 

@@ -30,10 +30,12 @@ class InjectionPolicy:
         precedence: Where our reference stands among a container's sources.
         enforced_keys: Keys that hold whatever anyone set, in the order given.
         on_missing: Whether the `envFrom` reference is required.
+        tracking_ca: Whether task containers get the tracking server's CA.
         release_namespace: Where the injector itself runs; never injected.
     """
 
     precedence: Precedence = Precedence.FALLBACK
     enforced_keys: tuple[str, ...] = ()
     on_missing: OnMissing = OnMissing.WAIT
+    tracking_ca: bool = False
     release_namespace: str = ""

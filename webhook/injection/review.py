@@ -176,14 +176,29 @@ class _EnvFrom(TypedDict, total=False):
     secretRef: _SecretRef | None
 
 
+class _Mount(TypedDict, total=False):
+    mountPath: Required[str]
+
+
 class _Container(TypedDict, total=False):
     name: Required[str]
     env: list[_EnvVar] | None
     envFrom: list[_EnvFrom] | None
+    volumeMounts: list[_Mount] | None
 
 
-class _Spec(TypedDict):
-    containers: list[_Container]
+class _ConfigMap(TypedDict, total=False):
+    name: str
+
+
+class _Volume(TypedDict, total=False):
+    name: Required[str]
+    configMap: _ConfigMap | None
+
+
+class _Spec(TypedDict, total=False):
+    containers: Required[list[_Container]]
+    volumes: list[_Volume] | None
 
 
 class _Pod(TypedDict):

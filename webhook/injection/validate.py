@@ -4,6 +4,7 @@ kube-apiserver only sends pods that do. Whoever else reaches the port may send
 anything, and the rest of the package then need not ask at each step.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -14,9 +15,9 @@ def is_pod(pod: Any) -> bool:
         pod: Any JSON value.
 
     Returns:
-        True when labels and annotations are maps of strings, containers are named
-        objects, and `env` and `envFrom` are lists of objects; each map and list but
-        the containers may be absent or null.
+        True when labels and annotations are maps of strings, containers and volumes
+        are named objects, and `env`, `envFrom` and `volumeMounts` are lists of
+        objects; each map and list but the containers may be absent or null.
     """
     return first_error(pod) is None
 
@@ -54,7 +55,8 @@ def _spec_flaw(spec: Any) -> str | None:
     for index, container in enumerate(containers):
         if problem := _container_flaw(container):
             return f"spec.containers[{index}]{problem}"
-    return None
+    problem = _list_flaw(spec, "volumes", _volume_flaw)
+    return f"spec{problem}" if problem else None
 
 
 def _container_flaw(container: Any) -> str | None:
@@ -62,16 +64,40 @@ def _container_flaw(container: Any) -> str | None:
         return " is not a map"
     if not isinstance(container.get("name"), str):
         return ".name is not a string"
-    for field, item_flaw in (("env", _entry_flaw), ("envFrom", _source_flaw)):
-        items = container.get(field)
-        if items is None:
-            continue
-        if not isinstance(items, list):
-            return f".{field} is not a list"
-        for index, problem in enumerate(map(item_flaw, items)):
-            if problem:
-                return f".{field}[{index}]{problem}"
+    return (
+        _list_flaw(container, "env", _entry_flaw)
+        or _list_flaw(container, "envFrom", _source_flaw)
+        or _list_flaw(container, "volumeMounts", _mount_flaw)
+    )
+
+
+def _list_flaw(
+    owner: dict[str, Any], field: str, item_flaw: Callable[[Any], str | None]
+) -> str | None:
+    items = owner.get(field)
+    if items is None:
+        return None
+    if not isinstance(items, list):
+        return f".{field} is not a list"
+    for index, problem in enumerate(map(item_flaw, items)):
+        if problem:
+            return f".{field}[{index}]{problem}"
     return None
+
+
+def _mount_flaw(mount: Any) -> str | None:
+    if not isinstance(mount, dict):
+        return " is not a map"
+    text = isinstance(mount.get("mountPath"), str)
+    return None if text else ".mountPath is not a string"
+
+
+def _volume_flaw(volume: Any) -> str | None:
+    if problem := _entry_flaw(volume):
+        return problem
+    if isinstance(volume.get("configMap"), dict | None):
+        return None
+    return ".configMap is not a map"
 
 
 def _entry_flaw(entry: Any) -> str | None:

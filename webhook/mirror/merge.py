@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from webhook.mirror.aliases import needed, preset_of, resolve
 from webhook.mirror.profile import Profile, Source, SourceRef
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.mirror.validate import (
@@ -38,16 +39,17 @@ class KeyFinding:
     Attributes:
         reason: what.
         key: which variable, with its prefix.
-        source: which source has it.
+        source: which source has it; None where none has: it is an alias, or lacks.
     """
 
     reason: KeyReason
     key: str
-    source: SourceRef
+    source: SourceRef | None
 
     def __str__(self) -> str:
         """Return one or two sentences with the key and the source."""
-        text = f"{self.source}, key {self.key}: {self.reason.sentence}"
+        place = f"{self.source}, key" if self.source else "key"
+        text = f"{place} {self.key}: {self.reason.sentence}"
         if self.reason is KeyReason.KEY_RESERVED:
             text += f" With it, {reserved(self.key)}."
         return text
@@ -83,7 +85,7 @@ class _Merge:
     origin: dict[str, SourceRef] = field(default_factory=dict)
     findings: list[KeyFinding] = field(default_factory=list)
 
-    def note(self, reason: KeyReason, key: str, source: SourceRef) -> None:
+    def note(self, reason: KeyReason, key: str, source: SourceRef | None) -> None:
         self.findings.append(KeyFinding(reason=reason, key=key, source=source))
 
 
@@ -92,6 +94,7 @@ def merge(
     contents: Mapping[SourceRef, Content | MirrorReason],
     *,
     listed: Collection[str] = (),
+    certificate: str = "",
 ) -> MergedKeys | MergeFailure:
     """Merge the profile's sources; a profile without any gives nothing, in order.
 
@@ -99,6 +102,8 @@ def merge(
         profile: what to merge.
         contents: each source's content, or why there is none.
         listed: variables allowed by name although they look like the platform's.
+        certificate: path of the tracking server's CA in task containers; empty for
+            none. The preset's variable names it, unless a source has that.
     """
     work = _Merge()
     for source in profile.sources:
@@ -106,6 +111,8 @@ def merge(
         if isinstance(content, MirrorReason):
             return MergeFailure(reason=content, detail=str(source.ref))
         _add(work, source, content, listed)
+    _add_aliases(work, profile, listed)
+    _add_certificate(work, profile, certificate)
     findings = tuple(work.findings)
     if profile.sources and not work.data:
         return MergeFailure(
@@ -149,11 +156,7 @@ def _add(
         if key not in content:
             work.note(KeyReason.KEY_ABSENT, name, source.ref)
             continue
-        refused = rejection(name, listed)
-        if refused is None and not is_text(content[key]):
-            refused = KeyReason.VALUE_NOT_TEXT
-        if refused is None and size(name, content[key]) > LONGEST:
-            refused = KeyReason.VALUE_TOO_LONG
+        refused = _refusal(name, content[key], listed)
         if refused is not None:
             work.note(refused, name, source.ref)
             continue
@@ -163,3 +166,39 @@ def _add(
             work.note(KeyReason.KEY_CONFLICT, name, source.ref)
         work.data[name] = content[key]
         work.origin[name] = source.ref
+
+
+def _add_aliases(work: _Merge, profile: Profile, listed: Collection[str]) -> None:
+    """Add the other names of keys, and note what the tracker's client lacks."""
+    resolved = resolve(profile, frozenset(work.data))
+    for alias, reason in resolved.problems.items():
+        work.note(reason, alias, None)
+    for alias, key in resolved.keys.items():
+        refused = _refusal(alias, work.data[key], listed)
+        if refused is not None:
+            work.note(refused, alias, work.origin[key])
+            continue
+        work.data[alias], work.origin[alias] = work.data[key], work.origin[key]
+    if work.data:
+        for key in needed(profile, work.data):
+            work.note(KeyReason.KEY_NEEDED, key, None)
+
+
+def _add_certificate(work: _Merge, profile: Profile, path: str) -> None:
+    """Name the CA to the tracker's client, where it has a variable for that alone."""
+    preset = preset_of(profile)
+    wanted = path and preset.certificate and work.data
+    if wanted and preset.insecure not in work.data:
+        work.data.setdefault(preset.certificate, SecretBytes(path.encode()))
+
+
+def _refusal(
+    name: str, value: SecretBytes, listed: Collection[str]
+) -> KeyReason | None:
+    """Return why a variable of that name and value must not reach a task."""
+    refused = rejection(name, listed)
+    if refused is None and not is_text(value):
+        refused = KeyReason.VALUE_NOT_TEXT
+    if refused is None and size(name, value) > LONGEST:
+        refused = KeyReason.VALUE_TOO_LONG
+    return refused

@@ -5,9 +5,11 @@ Pure: text in, values out.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+from webhook.mirror.presets import PRESETS
 
 
 class ProfileError(ValueError):
@@ -51,19 +53,29 @@ class Source:
     prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A named list of sources; later ones win."""
+    """A named list of sources; later ones win.
+
+    Attributes:
+        name: as the namespace's label says it.
+        sources: in order.
+        aliases: another name of a key, and the key.
+        preset: the tracker whose client's names and needs are known; empty for none.
+    """
 
     name: str
     sources: tuple[Source, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    preset: str = ""
 
 
 def parse_profiles(text: str) -> dict[str, Profile]:
     """Read profiles from JSON: `{"default": [{"secret": "keys"}]}`.
 
     A source is `{"secret": NAME}` or `{"configMap": NAME}`, with `keys` and `prefix`
-    where wanted.
+    where wanted. A profile with more to say is `{"sources": [...], "preset": NAME,
+    "aliases": {ALIAS: KEY}}`.
 
     Raises:
         ProfileError: anything else.
@@ -77,21 +89,71 @@ def parse_profiles(text: str) -> dict[str, Profile]:
     return {name: _profile(name, sources) for name, sources in parsed.items()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaSource:
+    """Where the tracking server's CA lies.
+
+    Attributes:
+        ref: the object.
+        key: which of its keys.
+    """
+
+    ref: SourceRef
+    key: str
+
+    def __str__(self) -> str:
+        """Return `ConfigMap/name, key ca.crt`."""
+        return f"{self.ref}, key {self.key}"
+
+
+def parse_ca_source(text: str) -> CaSource | None:
+    """Read where the CA lies: `{"configMap": "ca", "keys": ["ca.crt"]}`; `{}`: nowhere.
+
+    Raises:
+        ProfileError: anything else.
+    """
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise ProfileError(f"the CA's source is not JSON: {error}") from error
+    if parsed == {}:
+        return None
+    source = _source("the CA's source", parsed)
+    if source.keys is None or len(source.keys) != 1 or source.prefix:
+        raise ProfileError("the CA's source names one key, and no prefix")
+    return CaSource(ref=source.ref, key=source.keys[0])
+
+
 def refs(profiles: Mapping[str, Profile]) -> tuple[SourceRef, ...]:
     """Return every object that some profile reads, each once."""
     found = (source.ref for one in profiles.values() for source in one.sources)
     return tuple(dict.fromkeys(found))
 
 
-def _profile(name: str, sources: Any) -> Profile:
+def _profile(name: str, body: Any) -> Profile:
+    said = body if isinstance(body, dict) else {"sources": body}
+    unknown = sorted(said.keys() - {"sources", "preset", "aliases"})
+    if unknown:
+        raise ProfileError(f"profile {name} has an unknown field {unknown[0]}")
+    sources, preset = said.get("sources", []), said.get("preset", "")
+    aliases = said.get("aliases", {})
     if not isinstance(sources, list):
-        raise ProfileError(f"profile {name} is not a list of sources")
+        raise ProfileError(f"profile {name} has no list of sources")
+    if preset not in ("", *PRESETS):
+        known = ", ".join(PRESETS)
+        raise ProfileError(f"profile {name}: preset is none of {known}")
+    if not isinstance(aliases, dict) or not all(
+        isinstance(key, str) for key in aliases.values()
+    ):
+        raise ProfileError(f"profile {name}: aliases is not a map of names")
     return Profile(
-        name,
-        tuple(
+        name=name,
+        sources=tuple(
             _source(f"profile {name}, source {number}", source)
             for number, source in enumerate(sources, 1)
         ),
+        aliases=aliases,
+        preset=preset,
     )
 
 

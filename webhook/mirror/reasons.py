@@ -110,6 +110,19 @@ class KeyReason(Reason):
         "An earlier source has the key too; the later source wins.",
     )
     KEY_ABSENT = "KeyAbsent", "The source does not have the key that is listed."
+    KEY_NEEDED = (
+        "KeyNeeded",
+        "The client of the profile's tracker wants the key beside the others, and "
+        "neither a source nor an alias has it.",
+    )
+    ALIAS_UNKNOWN = (
+        "AliasUnknown",
+        "The alias stands for a key that no source of the profile has; it is left out.",
+    )
+    ALIAS_CYCLE = (
+        "AliasCycle",
+        "The alias stands for itself, by way of others or not; it is left out.",
+    )
     KEY_RESERVED = (
         "KeyReserved",
         "A variable of that name would break task containers; it is left out.",

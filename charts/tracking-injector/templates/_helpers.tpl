@@ -161,7 +161,11 @@ which later ones win.
 {{- $sources = append $sources (dict "secret" .) -}}
 {{- end -}}
 {{- if $sources -}}
+{{- if or .Values.tracking.preset .Values.tracking.aliases -}}
+{{- $_ := set $profiles "default" (dict "sources" $sources "preset" .Values.tracking.preset "aliases" .Values.tracking.aliases) -}}
+{{- else -}}
 {{- $_ := set $profiles "default" $sources -}}
+{{- end -}}
 {{- end -}}
 {{- if not (hasKey $profiles "default") -}}
 {{- $_ := set $profiles "default" list -}}
@@ -169,16 +173,48 @@ which later ones win.
 {{- $profiles | toJson -}}
 {{- end }}
 
+{{/* The sources of a profile, which is their list or says more, as JSON. */}}
+{{- define "tracking-injector.sources" -}}
+{{- if kindIs "slice" . -}}
+{{- . | toJson -}}
+{{- else -}}
+{{- .sources | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{/* The ConfigMap in each compute namespace, and its volume in task pods. */}}
+{{- define "tracking-injector.caCopy" -}}
+michelangelo-tracking-ca
+{{- end }}
+
+{{/* Where the tracking server's CA lies, as a source in JSON; `{}` for nowhere. */}}
+{{- define "tracking-injector.caSource" -}}
+{{- with .Values.tracking.caBundle -}}
+{{- if .pem -}}
+{{- dict "configMap" (printf "%s-ca" (include "tracking-injector.fullname" $)) "keys" (list "ca.crt") | toJson -}}
+{{- else if .existingConfigMap -}}
+{{- dict "configMap" .existingConfigMap "keys" (list .key) | toJson -}}
+{{- else if .existingSecret -}}
+{{- dict "secret" .existingSecret "keys" (list .key) | toJson -}}
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Names of the sources of one `kind` (`secret` or `configMap`), sorted, as JSON. */}}
 {{- define "tracking-injector.sourceNames" -}}
 {{- $kind := .kind -}}
 {{- $names := list -}}
-{{- range $sources := include "tracking-injector.profiles" .root | fromJson -}}
-{{- range $sources -}}
+{{- range $profile := include "tracking-injector.profiles" .root | fromJson -}}
+{{- range include "tracking-injector.sources" $profile | fromJsonArray -}}
 {{- with get . $kind -}}
 {{- $names = append $names . -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- with get (include "tracking-injector.caSource" .root | fromJson) $kind -}}
+{{- $names = append $names . -}}
 {{- end -}}
 {{- $names | uniq | sortAlpha | toJson -}}
 {{- end }}

@@ -111,6 +111,8 @@ resources:
   value: {{ printf "%s-status" (include "tracking-injector.fullname" .) | quote }}
 - name: MTI_PROFILES
   value: {{ include "tracking-injector.profiles" . | quote }}
+- name: MTI_TRACKING_CA_SOURCE
+  value: {{ include "tracking-injector.caSource" . | quote }}
 - name: MTI_ALLOWED_KEYS
   value: {{ join "," .Values.tracking.allowedKeys | quote }}
 - name: MTI_ALLOWED_NAMESPACES

@@ -26,11 +26,25 @@ is for values that contradict each other.
 {{- if and $short (hasKey $v.tracking.profiles "default") -}}
 {{- fail "tracking.profiles.default and tracking.uri, tracking.existingConfigMap or tracking.existingSecret both say what namespaces get by default: keep one of them." -}}
 {{- end -}}
-{{- range $name, $sources := $v.tracking.profiles -}}
-{{- range $sources -}}
+{{- if and (or $v.tracking.preset $v.tracking.aliases) (not $short) -}}
+{{- fail "tracking.preset and tracking.aliases complete what tracking.uri, tracking.existingConfigMap and tracking.existingSecret give, but none of these is set: name one, or put preset and aliases into a profile of tracking.profiles." -}}
+{{- end -}}
+{{- range $name, $profile := $v.tracking.profiles -}}
+{{- range include "tracking-injector.sources" $profile | fromJsonArray -}}
 {{- if eq (hasKey . "secret") (hasKey . "configMap") -}}
 {{- fail (printf "tracking.profiles.%s: a source names either a secret or a configMap." $name) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with $v.tracking.caBundle -}}
+{{- if gt (len (compact (list .pem .existingConfigMap .existingSecret))) 1 -}}
+{{- fail "tracking.caBundle.pem, tracking.caBundle.existingConfigMap and tracking.caBundle.existingSecret each say where the CA lies: keep one of them." -}}
+{{- end -}}
+{{- if and .pem (not (contains "-----BEGIN CERTIFICATE-----" .pem)) -}}
+{{- fail "tracking.caBundle.pem holds no certificate: it begins with -----BEGIN CERTIFICATE-----." -}}
+{{- end -}}
+{{- if contains "PRIVATE KEY-----" .pem -}}
+{{- fail "tracking.caBundle.pem holds a private key, and a ConfigMap is no place for one: give the certificates alone." -}}
 {{- end -}}
 {{- end -}}
 {{- if eq $v.rbac.mode "listedNamespaces" -}}

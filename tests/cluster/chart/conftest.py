@@ -13,14 +13,13 @@ from tests.lab.api import Object
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
 from tests.lab.processes import wait_for
+from tests.lab.tools import NEWEST, OLDEST, kubernetes
 
 Helm = Callable[..., str]
 """Runs a helm as admin and returns what it prints."""
 
 
-@pytest.fixture(
-    scope="package", params=["", "-1.33"], ids=["kubernetes-1.36", "kubernetes-1.33"]
-)
+@pytest.fixture(scope="package", params=[NEWEST, OLDEST], ids=kubernetes)
 def plane(
     request: pytest.FixtureRequest,
     toolbox: Toolbox,

@@ -23,6 +23,7 @@ from tests.cluster.release import (
 from tests.lab.api import ApiError
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
+from tests.lab.tools import NEWEST, OLDEST, kubernetes
 from tests.scale import odd
 from tests.scale.odd import ODD, Json, Path, odd_objects
 
@@ -98,8 +99,8 @@ KINDS: Final[dict[str, Kind]] = {
 @pytest.fixture(
     name="release",
     scope="module",
-    params=["", "-1.33"],
-    ids=["kubernetes-1.36", "kubernetes-1.33"],
+    params=[NEWEST, OLDEST],
+    ids=kubernetes,
 )
 def _release(
     request: pytest.FixtureRequest,

@@ -7,12 +7,13 @@ import pytest
 from tests.cluster.in_tree.ways import Ways
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
+from tests.lab.tools import NEWEST, kubernetes
 
-RELEASES = ("",)
+RELEASES = (NEWEST,)
 """Of Kubernetes, by the suffix of their programs: those that serve the policy."""
 
 
-@pytest.fixture(scope="module", params=RELEASES, ids=lambda suffix: suffix or "default")
+@pytest.fixture(scope="module", params=RELEASES, ids=kubernetes)
 def serving_plane(
     request: pytest.FixtureRequest,
     toolbox: Toolbox,

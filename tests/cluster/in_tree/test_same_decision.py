@@ -23,6 +23,7 @@ from tests.cluster.injector import COMPUTE, task_pod
 from tests.lab.api import Object
 from tests.lab.processes import wait_for
 from tests.pods import apply, decide_on
+from webhook.injection.admission_policy.expressions import choices
 from webhook.injection.admission_policy.objects import Reach, policy_objects
 from webhook.injection.names import INJECTED_LABEL, INJECTION_ANNOTATION
 from webhook.injection.policy import InjectionPolicy
@@ -98,7 +99,9 @@ def test_an_expression_that_fails_is_seen(ways: Ways) -> None:
     """By the count that the other tests hold to zero; and the pod is created."""
     plane = ways.plane
     policy, binding = policy_objects("broken", CHOICES[0], Reach())
-    policy["spec"]["variables"][4]["expression"] = "[''][1]"  # the mirror's name
+    policy["spec"]["variables"][len(choices(CHOICES[0]))]["expression"] = (
+        "[''][1]"  # the mirror's name
+    )
     namespace = plane.namespace("broken", {**COMPUTE, "broken": ""})
     binding["spec"]["matchResources"] = {
         "namespaceSelector": {"matchLabels": {"broken": ""}}

@@ -11,6 +11,8 @@ from tests.property.injection.pods import (
     entries,
 )
 from webhook.injection.names import (
+    CA_CONFIG_MAP,
+    CA_DIRECTORY,
     INJECT_LABEL,
     INJECTED_LABEL,
     INJECTION_ANNOTATION,
@@ -95,6 +97,24 @@ annotations = st.fixed_dictionaries(
 )
 
 
+others = st.lists(
+    st.sampled_from(
+        [
+            {"name": CA_CONFIG_MAP, "configMap": {"name": CA_CONFIG_MAP}},
+            {"name": CA_CONFIG_MAP, "configMap": {"name": "theirs"}},
+            {"name": CA_CONFIG_MAP, "emptyDir": {}},
+        ]
+    ),
+    max_size=1,
+)
+PATHS = ["", "/", "/ca.crt", "//", "-other"]
+mounts = st.lists(
+    st.sampled_from(["/etc", "/etc/", "/data", *(CA_DIRECTORY + end for end in PATHS)]),
+    max_size=3,
+    unique_by=lambda path: path.rstrip("/"),
+).map(lambda paths: [{"name": "scratch", "mountPath": path} for path in paths])
+
+
 @st.composite
 def containers(draw: st.DrawFn) -> list[dict[str, Any]]:
     """One to four, with names that tell and names that do not."""
@@ -102,7 +122,11 @@ def containers(draw: st.DrawFn) -> list[dict[str, Any]]:
     found = []
     for name in draw(st.lists(known, unique=True, min_size=1, max_size=4)):
         one: dict[str, Any] = {"name": name, "image": "task"}
-        for field, values in (("env", environment), ("envFrom", sources)):
+        for field, values in (
+            ("env", environment),
+            ("envFrom", sources),
+            ("volumeMounts", mounts),
+        ):
             if draw(st.booleans()):
                 one[field] = draw(st.none() | values)
         found.append(one)
@@ -122,5 +146,6 @@ def varied_pods(draw: st.DrawFn) -> dict[str, Any]:
             # Its volume has a name that differs from creation to creation.
             "automountServiceAccountToken": False,
             "containers": draw(containers()),
+            "volumes": [{"name": "scratch", "emptyDir": {}}, *draw(others)],
         },
     }

@@ -29,7 +29,14 @@ CONDITION_ERRORS: Final = "apiserver_admission_match_condition_evaluation_errors
 
 KEYS: Final = ("TRACKING_URI", "TRACKING_API_KEY")
 CHOICES: Final = tuple(
-    InjectionPolicy(precedence=precedence, on_missing=on_missing, enforced_keys=keys)
+    InjectionPolicy(
+        precedence=precedence,
+        on_missing=on_missing,
+        enforced_keys=keys,
+        # With half of the others each: it has nothing to do with any of them.
+        tracking_ca=(precedence is Precedence.OVERRIDE)
+        == (on_missing is OnMissing.WAIT),
+    )
     for precedence, on_missing, keys in product(Precedence, OnMissing, ((), KEYS))
 )
 """Everything that an operator can choose; of keys, none and two."""
@@ -96,6 +103,7 @@ class Ways:
             "MTI_PRECEDENCE": choice.precedence,
             "MTI_ON_MISSING": choice.on_missing,
             "MTI_ENFORCED_KEYS": ",".join(choice.enforced_keys),
+            "MTI_TRACKING_CA": "on" if choice.tracking_ca else "off",
         }
         injector = Injector(folder, settings)
         self._injectors.append(injector)

@@ -93,7 +93,7 @@ def test_no_piece_of_a_canary_leaves_a_uri(seed: int) -> None:
         derived = derive(keys)
         permitted += any(one.origin == key for one in derived.destinations)
         merged = merge(
-            Profile("default", (SOURCE,)),
+            Profile(name="default", sources=(SOURCE,)),
             {SOURCE.ref: {key: SecretBytes(uri.encode())}},
         )
         told = [*map(str, derived.findings), repr(derived), repr(merged)]

@@ -15,7 +15,8 @@ from tests.pods import (
     SPARK_EXECUTOR,
     SPARK_EXECUTOR_ENV,
 )
-from webhook.injection.names import INJECTION_ANNOTATION
+from webhook.injection.certificate_mount import MOUNT, VOLUME
+from webhook.injection.names import CA_CONFIG_MAP, CA_DIRECTORY, INJECTION_ANNOTATION
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 KEYS = ["TRACKING_URI", "TRACKING_API_KEY", "S3", "OTHER", "a.b-c"]
@@ -25,6 +26,7 @@ policies = st.builds(
     precedence=st.sampled_from(Precedence),
     on_missing=st.sampled_from(OnMissing),
     enforced_keys=st.lists(st.sampled_from(KEYS), unique=True, max_size=3).map(tuple),
+    tracking_ca=st.booleans(),
 )
 
 literals = st.fixed_dictionaries(
@@ -59,6 +61,27 @@ sources = st.lists(
 )
 foreign_sources = st.lists(st.sampled_from([CONFIG, THEIRS, PREFIXED]), max_size=4)
 
+VOLUMES: list[dict[str, Any]] = [
+    {"name": "logs", "emptyDir": {}},
+    VOLUME,
+    {"name": CA_CONFIG_MAP, "emptyDir": {}},
+    {"name": CA_CONFIG_MAP, "configMap": {"name": CA_CONFIG_MAP}},
+]
+volumes = st.none() | st.lists(
+    st.sampled_from(VOLUMES), unique_by=lambda volume: volume["name"], max_size=2
+)
+MOUNTS: list[dict[str, Any]] = [
+    {"name": "logs", "mountPath": "/var/log"},
+    {"name": "logs", "mountPath": "/etc"},
+    {"name": "logs", "mountPath": f"{CA_DIRECTORY}/"},
+    {"name": "logs", "mountPath": f"{CA_DIRECTORY}/ca.crt", "subPath": "a"},
+    {"name": "logs", "mountPath": f"{CA_DIRECTORY}-too"},
+    MOUNT,
+]
+mounts = st.none() | st.lists(
+    st.sampled_from(MOUNTS), unique_by=lambda mount: mount["mountPath"], max_size=3
+)
+
 SIGNATURES = [
     (RAY_HEAD, RAY_ENV),
     (RAY_WORKER, RAY_ENV),
@@ -88,18 +111,21 @@ def task_pods(
         "env": [*draw(entries), *signature, *draw(entries)],
         "x-unknown": draw(st.none() | st.just({"deep": [1, None, "ü"]})),
     }
-    other = {"name": "other", "env": draw(st.none() | entries)}
+    other: dict[str, Any] = {"name": "other", "env": draw(st.none() | entries)}
     for container in (task, other):
         if draw(st.booleans()):
             container["envFrom"] = draw(st.none() | sources)
+        if draw(st.booleans()):
+            container["volumeMounts"] = draw(mounts)
+            container["securityContext"] = {"readOnlyRootFilesystem": True}
     containers = draw(st.permutations([task, other]))
     metadata: dict[str, Any] = {"labels": {**labels, "x/y~z": "1"}}
     if draw(st.booleans()):
         metadata["annotations"] = draw(annotations)
-    return {
-        "metadata": metadata,
-        "spec": {"containers": containers, "initContainers": [dict(other)]},
-    }
+    spec: dict[str, Any] = {"containers": containers, "initContainers": [dict(other)]}
+    if draw(st.booleans()):
+        spec["volumes"] = draw(volumes)
+    return {"metadata": metadata, "spec": spec}
 
 
 def task_of(pod: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,9 +17,15 @@ from tests.property.injection.pods import (
     task_of,
     task_pods,
 )
+from webhook.injection.certificate_mount import MOUNT, VOLUME
 from webhook.injection.decision import decide
 from webhook.injection.environment import KnownSources, environment
-from webhook.injection.names import INJECTED_LABEL, INJECTION_ANNOTATION
+from webhook.injection.names import (
+    CA_CONFIG_MAP,
+    CA_DIRECTORY,
+    INJECTED_LABEL,
+    INJECTION_ANNOTATION,
+)
 from webhook.injection.patch import enforced, reference
 from webhook.injection.policy import InjectionPolicy, Precedence
 from webhook.injection.reasons import InjectionReason
@@ -54,7 +61,42 @@ def without_ours(pod: dict[str, Any], policy: InjectionPolicy) -> dict[str, Any]
     task["env"] = [e for e in task["env"] if e["name"] not in policy.enforced_keys]
     sources = [s for s in task.get("envFrom") or [] if s != reference(policy)]
     task["envFrom"] = sources
+    if policy.tracking_ca:
+        for owner, field, ours in (
+            (pod["spec"], "volumes", VOLUME),
+            (task, "volumeMounts", MOUNT),
+        ):
+            owner[field] = [one for one in owner.get(field) or [] if one != ours]
     return pod
+
+
+@given(task_pods(), policies)
+def test_the_ca_is_mounted_once_unless_something_is_in_the_way(
+    pod: dict[str, Any], policy: InjectionPolicy
+) -> None:
+    """Whatever has the path or the volume's name stays, and nothing comes twice."""
+    after = apply(pod, decide_on(pod, policy))
+
+    before = task_of(pod).get("volumeMounts") or []
+    mounts = task_of(after).get("volumeMounts") or []
+    volumes = after["spec"].get("volumes") or []
+    taken = {Path(mount["mountPath"]) for mount in before}
+    directory = Path(CA_DIRECTORY)
+    blocked = any(
+        path in (directory, directory.parent) or directory in path.parents
+        for path in taken
+    )
+    clash = any(
+        volume["name"] == CA_CONFIG_MAP and "configMap" not in volume
+        for volume in pod["spec"].get("volumes") or []
+    )
+    added = mounts[len(before) :]
+    assert mounts[: len(before)] == before
+    assert added == ([MOUNT] if policy.tracking_ca and not blocked | clash else [])
+    names = [volume["name"] for volume in volumes]
+    assert len(names) == len(set(names))
+    assert not added or CA_CONFIG_MAP in names
+    assert after["spec"]["initContainers"] == pod["spec"]["initContainers"]
 
 
 @given(task_pods(sources=foreign_sources), policies)
@@ -119,8 +161,12 @@ def test_only_the_task_container_changes(
         pod["spec"]["containers"], after["spec"]["containers"], strict=True
     ):
         if before["name"] == "task":
-            before, now = (  # noqa: PLW2901 - compared without the two fields of ours
-                {k: v for k, v in c.items() if k not in ("env", "envFrom")}
+            before, now = (  # noqa: PLW2901 - compared without the fields of ours
+                {
+                    k: v
+                    for k, v in c.items()
+                    if k not in ("env", "envFrom", "volumeMounts")
+                }
                 for c in (before, now)
             )
         assert before == now

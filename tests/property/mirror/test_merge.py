@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from hypothesis import given
@@ -51,7 +52,7 @@ def cases(draw: st.DrawFn) -> Case:
         )
         for number in range(len(contents))
     )
-    return Profile("default", sources), contents
+    return Profile(name="default", sources=sources), contents
 
 
 def merged(case: Case) -> MergedKeys | MergeFailure:
@@ -173,7 +174,7 @@ def test_the_limit_is_kubernetes_own_and_names_the_largest_key(
     """To the byte."""
     source = Source(ref=SourceRef(SourceKind.SECRET, "s"))
     content = {f"K{n:x}": SecretBytes(b"x" * size) for n, size in enumerate(sizes)}
-    result = merge(Profile("default", (source,)), {source.ref: content})
+    result = merge(Profile(name="default", sources=(source,)), {source.ref: content})
 
     if sum(size + 12 for size in sizes) <= LIMIT:
         assert isinstance(result, MergedKeys)
@@ -194,3 +195,27 @@ def test_no_value_is_told(case: Case) -> None:
     result = merged((profile, marked))
 
     assert canary.decode() not in repr(result) + "".join(map(str, result.findings))
+
+
+@given(cases(), st.dictionaries(NAMES, NAMES, max_size=5))
+def test_aliases_only_add_and_each_is_there_or_reported(
+    case: Case, aliases: dict[str, str]
+) -> None:
+    """What the sources give stays as it is; an alias has a source's value or a reason.
+
+    A chain of two is followed one by one here, which is what a person would do.
+    """
+    profile, contents = case
+    without = plain(merged(case))
+    result = merged((replace(profile, aliases=aliases), contents))
+    both = plain(result)
+    reported = {finding.key for finding in result.findings if finding.key in aliases}
+
+    assert without.items() <= both.items()
+    assert both.keys() - without.keys() <= aliases.keys()
+    assert aliases.keys() <= both.keys() | reported
+    for name in both.keys() - without.keys():
+        key = name
+        for _ in aliases:
+            key = key if key in without else aliases[key]
+        assert both[name] == without[key]

@@ -160,7 +160,7 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
-    def groups(self) -> frozenset[str]:
+    def groups(self) -> dict[str, tuple[str, ...]]:
         """Not used."""
         raise NotImplementedError
 

@@ -99,6 +99,7 @@ def test_no_value_is_in_any_output(
         patch("webhook.cli.release.connect", lambda *_, **__: access),
         patch("webhook.cli.egress.connect", lambda *_, **__: access),
         patch("webhook.cli.status.now", lambda: NOW),
+        patch("webhook.cli.status.deeper", lambda *_: ()),  # it reaches into pods
         patch("webhook.cli.archive.now", lambda: NOW),
     ):
         result = CliRunner().invoke(cli, words)

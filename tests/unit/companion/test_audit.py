@@ -428,6 +428,29 @@ def test_shadowed_keys_are_named(
     assert CANARY not in repr([one.items() for one in world.caches.pods])
 
 
+@pytest.mark.parametrize("last", range(7))
+def test_whatever_is_listed_last_the_pods_are_audited(
+    world: Audited, last: int
+) -> None:
+    """Namespaces, mirrors, a source, pods of either label, or an older ConfigMap."""
+    world.run("p", HEAD)
+    world.restart()
+    world.start_audit()
+    informers = list(world.caches.all())
+    assert 7 == len(informers)
+    for informer in informers[:last] + informers[last + 1 :]:
+        informer.refresh()
+    world.work()
+    informers[last].refresh()
+    for _ in range(2):
+        world.now += timedelta(seconds=1)
+        world.work()
+
+    found = world.audits.results.get("ray")
+    assert found is not None
+    assert {AuditReason.MISSED: 1} == found.counts
+
+
 def test_without_the_right_to_see_pods_nothing_is_said(world: Audited) -> None:
     """The right is optional; what nobody sees is not reported as in order."""
     world.run("p", HEAD)

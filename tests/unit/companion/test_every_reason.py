@@ -1,6 +1,7 @@
 """Every reason and every metric of the reference comes from the built companion."""
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.companion.built import DENY, HEAD, HOME, KEYS, NAME, Built
+from certs.issue import issue
+from certs.policy import CertificatePolicy
+from tests.unit.companion.built import DENY, HEAD, HOME, KEYS, NAME, START, Built
 from webhook.cluster.errors import Forbidden, Invalid, Unavailable
 from webhook.cluster.resources import (
     CONFIG_MAP,
@@ -30,19 +33,23 @@ from webhook.egress.dns_cache import DnsOutcome
 from webhook.egress.mode import EgressMode
 from webhook.egress.reasons import EgressReason
 from webhook.injection.names import (
+    CA_CONFIG_MAP,
     INJECT_LABEL,
     INJECTED_LABEL,
     MIRROR_SECRET,
     ROTATE_ANNOTATION,
 )
+from webhook.mirror.certificates import TrackingCaReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.mirror.secret import MIRROR_TYPE
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+CA = issue(CertificatePolicy(names=("a.example.org",)), START).root.pem.decode()
 INJECTED = HEAD | {INJECTED_LABEL: "true"}
 REFERENCE_TO_MIRROR = [{"secretRef": {"name": MIRROR_SECRET}}]
 VOCABULARIES: dict[str, type[StrEnum]] = {
     "Of a namespace's mirror": MirrorReason,
+    "Of the tracking server's CA in a namespace": TrackingCaReason,
     "Of a task pod, by the auditor": AuditReason,
     "Of a key of a source": KeyReason,
     "Of a namespace's egress": EgressReason,
@@ -100,6 +107,37 @@ def isolated(built: Built, **settings: Any) -> None:
     built.label()
     built.spec(NETWORK_POLICY, "deny", DENY)
     built.start(**settings)
+
+
+def says(**more: Any) -> Case:
+    """A labeled namespace whose profile says more than its sources."""
+    profile = {"sources": [{"secret": "keys"}], **more}
+    return labeled(profiles=json.dumps({"default": profile}))
+
+
+def trusts(*, value: str = CA, theirs: bool = False, fails: bool = False) -> Case:
+    """A labeled namespace, and a release that names the tracking server's CA."""
+
+    def case(built: Built) -> None:
+        built.create(CONFIG_MAP, "ca", data={"ca.crt": value})
+        built.label()
+        if theirs:
+            built.create(CONFIG_MAP, CA_CONFIG_MAP, "ray", data={})
+        if fails:
+            built.cluster.fail(
+                lambda call: call.key.name == CA_CONFIG_MAP and call.verb == "apply",
+                Forbidden("no"),
+            )
+        built.start(tracking_ca_source='{"configMap": "ca", "keys": ["ca.crt"]}')
+
+    return case
+
+
+def kept_back(built: Built) -> None:
+    """A CA that goes after the mirror, which waits out its grace."""
+    trusts()(built)
+    built.label(on=False)
+    built.settle(1)
 
 
 def runs(labels: dict[str, str], **more: Any) -> Case:
@@ -489,6 +527,14 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
             profiles='{"default": [{"secret": "keys", "keys": ["NO", "TRACKING_URI"]}]}'
         ),
     ),
+    (KeyReason.KEY_NEEDED, says(preset="clearml")),
+    (KeyReason.ALIAS_UNKNOWN, says(aliases={"A": "B"})),
+    (KeyReason.ALIAS_CYCLE, says(aliases={"A": "A"})),
+    (TrackingCaReason.CA_MIRRORED, trusts()),
+    (TrackingCaReason.CA_PENDING, kept_back),
+    (TrackingCaReason.CA_SOURCE_UNUSABLE, trusts(value="no certificate")),
+    (TrackingCaReason.CA_FOREIGN, trusts(theirs=True)),
+    (TrackingCaReason.CA_REFUSED, trusts(fails=True)),
     (EgressReason.EGRESS_READY, isolated),
     (EgressReason.NOT_ISOLATED, labeled()),
     (
@@ -590,11 +636,39 @@ def older_pods(built: Built) -> None:
     built.settle(5)
 
 
+def waiting_pod(built: Built) -> None:
+    """A pod cannot start without the mirror, as the kubelet words it."""
+    built.label()
+    built.start()
+    said = f'secret "{MIRROR_SECRET}" not found'
+    waiting = {"reason": "CreateContainerConfigError", "message": said}
+    built.create(
+        POD,
+        "held",
+        "ray",
+        labels=HEAD | {INJECTED_LABEL: "true"},
+        spec={
+            "containers": [
+                {
+                    "name": "head",
+                    "image": "i",
+                    "envFrom": REFERENCE_TO_MIRROR,
+                }
+            ]
+        },
+        status={
+            "phase": "Pending",
+            "containerStatuses": [{"name": "head", "state": {"waiting": waiting}}],
+        },
+    )
+    built.settle(5)
+
+
 def test_each_metric_of_the_reference_is_served(tmp_path: Path) -> None:
     """And no other is; each has a sample in one of these cases."""
     served: set[str] = set()
     known: set[str] = set()
-    for number, case in enumerate([older_pods, *(case for _, case in CASES)]):
+    for number, case in enumerate([older_pods, waiting_pod, *(c for _, c in CASES)]):
         folder = tmp_path / str(number)
         folder.mkdir()
         built = Built(folder)

@@ -27,6 +27,7 @@ def policy_of(case: Path) -> InjectionPolicy:
         precedence=Precedence(fields["precedence"]),
         on_missing=OnMissing(fields["onMissing"]),
         enforced_keys=tuple(fields["enforcedKeys"]),
+        tracking_ca=fields.get("trackingCa", False),
     )
 
 

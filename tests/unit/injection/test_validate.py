@@ -7,6 +7,14 @@ import pytest
 from tests.pods import container, pod
 from webhook.injection.validate import first_error, is_pod
 
+
+def with_volumes(volumes: Any) -> dict[str, Any]:
+    """A pod with these volumes."""
+    made = pod({}, container("a"))
+    made["spec"]["volumes"] = volumes
+    return made
+
+
 FLAWS: dict[str, Any] = {
     "it is not a map": [],
     "metadata is not a map": {"spec": {"containers": []}},
@@ -25,6 +33,18 @@ FLAWS: dict[str, Any] = {
     "spec.containers[0].envFrom[0] is not a map": pod({}, container("a", envFrom=[1])),
     "spec.containers[0].envFrom[1].secretRef is not a map": pod(
         {}, container("a", envFrom=[{}, {"secretRef": "b"}])
+    ),
+    "spec.containers[0].volumeMounts[0] is not a map": pod(
+        {}, container("a", volumeMounts=["b"])
+    ),
+    "spec.containers[0].volumeMounts[0].mountPath is not a string": pod(
+        {}, container("a", volumeMounts=[{"name": "b"}])
+    ),
+    "spec.volumes is not a list": with_volumes({}),
+    "spec.volumes[0] is not a map": with_volumes([1]),
+    "spec.volumes[0].name is not a string": with_volumes([{"emptyDir": {}}]),
+    "spec.volumes[1].configMap is not a map": with_volumes(
+        [{"name": "a", "configMap": None}, {"name": "b", "configMap": "c"}]
     ),
 }
 

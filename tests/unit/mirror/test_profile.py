@@ -7,6 +7,7 @@ from webhook.mirror.profile import (
     Source,
     SourceKind,
     SourceRef,
+    parse_ca_source,
     parse_profiles,
     refs,
 )
@@ -29,12 +30,54 @@ def test_a_profile_is_its_sources_in_order() -> None:
     assert refs(profiles) == (SourceRef(SourceKind.CONFIG_MAP, "c"), secret)
 
 
+def test_a_profile_may_say_more_than_its_sources() -> None:
+    """Which tracker they lead to, and other names of keys."""
+    text = '{"d": {"sources": [{"secret": "s"}], "preset": "mlflow", "aliases": %s}}'
+    profile = parse_profiles(text % '{"A": "B"}')["d"]
+
+    assert profile.sources == (Source(ref=SourceRef(SourceKind.SECRET, "s")),)
+    assert (profile.preset, profile.aliases) == ("mlflow", {"A": "B"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{}", "None"),
+        ('{"configMap": "ca", "keys": ["ca.crt"]}', "ConfigMap/ca, key ca.crt"),
+        ('{"secret": "ca", "keys": ["a.b"]}', "Secret/ca, key a.b"),
+    ],
+)
+def test_the_cas_source_is_one_key_of_an_object(text: str, expected: str) -> None:
+    """Or it is nowhere."""
+    assert str(parse_ca_source(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "the CA's source is not JSON"),
+        ("[]", "the CA's source is not an object"),
+        ('{"secret": "a"}', "the CA's source names one key, and no prefix"),
+        ('{"secret": "a", "keys": ["b", "c"]}', "names one key"),
+        ('{"secret": "a", "keys": ["b"], "prefix": "c"}', "and no prefix"),
+    ],
+)
+def test_a_mistake_in_the_cas_source_is_named(text: str, problem: str) -> None:
+    """Before anything runs."""
+    with pytest.raises(ProfileError, match=problem):
+        parse_ca_source(text)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("{", "the profiles are not JSON"),
         ("[]", "the profiles are not an object"),
-        ('{"d": {}}', "profile d is not a list of sources"),
+        ('{"d": {"sources": {}}}', "profile d has no list of sources"),
+        ('{"d": {"source": []}}', "profile d has an unknown field source"),
+        ('{"d": {"preset": "mlfow"}}', "preset is none of mlflow, comet, wandb"),
+        ('{"d": {"aliases": []}}', "profile d: aliases is not a map of names"),
+        ('{"d": {"aliases": {"A": 1}}}', "profile d: aliases is not a map of names"),
         ('{"d": [1]}', "profile d, source 1 is not an object"),
         ('{"d": [{}]}', "profile d, source 1 needs either secret or configMap"),
         (

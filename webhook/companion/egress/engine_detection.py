@@ -4,7 +4,7 @@ Which APIs are served every client may ask. Their objects are listed where the r
 given; where it is not, that is reported, and nothing is guessed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -119,7 +119,7 @@ def detect_engines(client: KubeClient) -> DetectedEngines:
     restricting: dict[str, list[tuple[Engine, str]]] = {}
     for control in served_controls(groups):
         try:
-            for namespace, name in _restricting(client, control):
+            for namespace, name in _restricting(client, control, groups):
                 restricting.setdefault(namespace, []).append((control.engine, name))
         except Forbidden:
             engines[control.engine].append(f"{control.plural}.{control.group}")
@@ -127,18 +127,18 @@ def detect_engines(client: KubeClient) -> DetectedEngines:
         unseen = _mesh(client, restricting)
         engines[Engine.ISTIO] += [unseen] if unseen else []
     return DetectedEngines(
-        enforced=bool(groups & ENFORCERS),
-        unread=tuple(sorted(groups & UNREAD)),
+        enforced=bool(groups.keys() & ENFORCERS),
+        unread=tuple(sorted(groups.keys() & UNREAD)),
         engines={engine: tuple(engines[engine]) for engine in sorted(engines)},
         restricting={name: tuple(found) for name, found in restricting.items()},
     )
 
 
 def _restricting(
-    client: KubeClient, control: EngineControl
+    client: KubeClient, control: EngineControl, groups: Mapping[str, tuple[str, ...]]
 ) -> Iterator[tuple[str, str]]:
     """Return namespace and name of each object of a kind that restricts."""
-    for version in control.versions:
+    for version in groups[control.group]:
         kind = ResourceType(
             control.group,
             version,
@@ -149,7 +149,7 @@ def _restricting(
         try:
             listing = client.list(ListOptions(kind), control.may_restrict)
         except NotFound:
-            continue  # this version or kind is not served
+            continue  # not in this version
         for key, (_, restricts) in sorted(listing.items.items()):
             if restricts:
                 yield control.scope(key.namespace), f"{control.kind} {key}"

@@ -64,6 +64,7 @@ class PublishedNamespace(_Struct, frozen=True, kw_only=True):
     injected_by: dict[str, int] = {}
     outdated: PublishedOutdated | None = None
     shadowed: dict[str, str] = {}
+    tracking_ca: str = ""
     egress: PublishedEgress | None = None
 
 

@@ -23,6 +23,7 @@ from webhook.companion.observation.trouble import (
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 from webhook.companion.watches import WatchReason
 from webhook.egress.reasons import EgressReason
+from webhook.mirror.certificates import TrackingCaReason
 from webhook.mirror.reasons import KeyReason, MirrorReason
 
 
@@ -113,7 +114,7 @@ def _profile(name: str, profile: PublishedProfile) -> Iterator[Trouble]:
         reason = known(MirrorReason, problem.reason)
         yield told(reason, problem.reason, about, problem.detail)
     for one in profile.findings:
-        where = f"{one.source}, key {one.key}"
+        where = f"{one.source}, key {one.key}" if one.source else f"key {one.key}"
         yield told(known(KeyReason, one.reason), one.reason, about, where)
 
 
@@ -121,6 +122,10 @@ def _namespace(name: str, one: PublishedNamespace) -> Iterator[Trouble]:
     reason = known(MirrorReason, one.reason)
     if reason is None or not reason.is_in_order:
         yield told(reason, one.reason, name, one.detail, namespace=name)
+    if one.tracking_ca:
+        ca = known(TrackingCaReason, one.tracking_ca)
+        if ca is None or not ca.is_in_order:
+            yield told(ca, one.tracking_ca, name, namespace=name)
     yield from _egress(name, one)
     for word, count in (one.pods or {}).items():
         said = known(AuditReason, word)

@@ -33,7 +33,6 @@ class EngineControl:
     Attributes:
         engine: Whose object it is.
         group: Of the API that shows the engine.
-        versions: Those that are read, the newest first.
         kind: As the object says it.
         plural: As URLs have it.
         restricts: Whether an object of the kind restricts egress.
@@ -42,7 +41,6 @@ class EngineControl:
 
     engine: Engine
     group: str
-    versions: tuple[str, ...]
     kind: str
     plural: str
     restricts: Callable[[Json], bool]
@@ -222,37 +220,35 @@ _CNP: Final = Engine.CLUSTER_NETWORK_POLICY
 
 
 def _controls() -> Iterator[EngineControl]:
-    rows: tuple[tuple[Engine, str, str, str, Callable[[Json], bool], bool], ...] = (
-        # engine, group, versions, kind, what restricts, in its own namespace only
-        (Engine.CILIUM, "cilium.io", "v2", "CiliumNetworkPolicy", _cilium, True),
+    rows: tuple[tuple[Engine, str, str, Callable[[Json], bool], bool], ...] = (
+        # engine, group, kind, what restricts, in its own namespace only
+        (Engine.CILIUM, "cilium.io", "CiliumNetworkPolicy", _cilium, True),
         (
             Engine.CILIUM,
             "cilium.io",
-            "v2",
             "CiliumClusterwideNetworkPolicy",
             _cilium,
             False,
         ),
-        (Engine.CALICO, _CALICO, "v1", "NetworkPolicy", _calico, True),
-        (Engine.CALICO, _CALICO, "v1", "GlobalNetworkPolicy", _calico, False),
-        (Engine.CALICO, _CALICO_V3, "v3", "NetworkPolicy", _calico, True),
-        (Engine.CALICO, _CALICO_V3, "v3", "GlobalNetworkPolicy", _calico, False),
-        (Engine.ANTREA, _ANTREA, "v1beta1", "NetworkPolicy", _any_egress, True),
-        (Engine.ANTREA, _ANTREA, "v1beta1", "ClusterNetworkPolicy", _any_egress, False),
-        (Engine.OVN, "k8s.ovn.org", "v1", "EgressFirewall", _denies, True),
-        (Engine.AWS, _AWS, "v1alpha1", "ApplicationNetworkPolicy", _isolates, True),
-        (Engine.AWS, _AWS, "v1alpha1", "ClusterNetworkPolicy", _denies, False),
-        (Engine.ISTIO, _ISTIO, "v1 v1beta1 v1alpha3", "Sidecar", _sidecar, True),
-        (_CNP, _SIG, "v1alpha2", "ClusterNetworkPolicy", _denies, False),
-        (_CNP, _SIG, "v1alpha1", "AdminNetworkPolicy", _denies, False),
-        (_CNP, _SIG, "v1alpha1", "BaselineAdminNetworkPolicy", _denies, False),
+        (Engine.CALICO, _CALICO, "NetworkPolicy", _calico, True),
+        (Engine.CALICO, _CALICO, "GlobalNetworkPolicy", _calico, False),
+        (Engine.CALICO, _CALICO_V3, "NetworkPolicy", _calico, True),
+        (Engine.CALICO, _CALICO_V3, "GlobalNetworkPolicy", _calico, False),
+        (Engine.ANTREA, _ANTREA, "NetworkPolicy", _any_egress, True),
+        (Engine.ANTREA, _ANTREA, "ClusterNetworkPolicy", _any_egress, False),
+        (Engine.OVN, "k8s.ovn.org", "EgressFirewall", _denies, True),
+        (Engine.AWS, _AWS, "ApplicationNetworkPolicy", _isolates, True),
+        (Engine.AWS, _AWS, "ClusterNetworkPolicy", _denies, False),
+        (Engine.ISTIO, _ISTIO, "Sidecar", _sidecar, True),
+        (_CNP, _SIG, "ClusterNetworkPolicy", _denies, False),
+        (_CNP, _SIG, "AdminNetworkPolicy", _denies, False),
+        (_CNP, _SIG, "BaselineAdminNetworkPolicy", _denies, False),
     )
-    for engine, group, versions, kind, restricts, namespaced in rows:
+    for engine, group, kind, restricts, namespaced in rows:
         plural = kind.lower().removesuffix("y") + ("ies" if kind.endswith("y") else "s")
         yield EngineControl(
             engine=engine,
             group=group,
-            versions=tuple(versions.split()),
             kind=kind,
             plural=plural,
             restricts=restricts,
@@ -261,4 +257,4 @@ def _controls() -> Iterator[EngineControl]:
 
 
 CONTROLS: Final = tuple(_controls())
-"""Everything that is looked at; a version that is not served counts as no object."""
+"""Everything that is looked at, in whichever versions the server has."""

@@ -19,7 +19,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from webhook import __version__
+from webhook.injection.certificate_mount import IN_THE_WAY
 from webhook.injection.names import (
+    CA_CONFIG_MAP,
+    CA_DIRECTORY,
     INJECTED_LABEL,
     INJECTED_TRUE,
     INJECTION_ANNOTATION,
@@ -61,6 +64,7 @@ def choices(policy: InjectionPolicy) -> dict[str, str]:
         # Without spaces, as Helm's `toJson` has it in the chart.
         "enforcedKeys": json.dumps(policy.enforced_keys, separators=(",", ":")),
         "optionalReference": literal(policy.on_missing is OnMissing.START),
+        "trackingCa": literal(policy.tracking_ca),
     }
 
 
@@ -102,6 +106,8 @@ MATCH_CONDITIONS: Final = MappingProxyType(
 VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "mirror": literal(MIRROR_SECRET),
+        "certificates": literal(CA_CONFIG_MAP),
+        "certificatesPath": literal(CA_DIRECTORY),
         "injectedLabel": literal(INJECTED_LABEL),
         "injectionAnnotation": literal(INJECTION_ANNOTATION),
         "sidecars": literal(SIDECARS),
@@ -156,6 +162,17 @@ variables.task.filter(i, !variables.enforcedKeys.all(key,
     e.?valueFrom.?secretKeyRef.?name.orValue('') == variables.mirror &&
     e.valueFrom.secretKeyRef.key == key &&
     e.valueFrom.secretKeyRef.?optional.orValue(false))))""",
+        "volumes": "object.spec.?volumes.orValue([])",
+        "certificateVolumes": (
+            "variables.volumes.filter(v, v.name == variables.certificates)"
+        ),
+        "unmounted": f"""\
+// Task containers that have nothing where the tracking server's CA goes.
+!variables.trackingCa || variables.certificateVolumes.exists(v,
+    v.?configMap.?name.orValue('') != variables.certificates)
+  ? []
+  : variables.task.filter(i, !variables.containers[i].?volumeMounts.orValue([])
+      .exists(m, m.mountPath.matches({literal(f"^({IN_THE_WAY})$")})))""",
         "note": f"""\
 '{{"version":"' + variables.version +
 '",' + (variables.stamp.contains('{InjectedBy.WEBHOOK.mark}')
@@ -216,7 +233,22 @@ variables.unheld.map(i,
           secretKeyRef: Object.spec.containers.env.valueFrom.secretKeyRef{
             name: variables.mirror, key: key, optional: true}}}})
 ).flatten() +
-(size(variables.ours) == 0 && size(variables.unheld) == 0 ? [] :
+(size(variables.unmounted) == 0 || size(variables.certificateVolumes) > 0 ? [] :
+  (size(variables.volumes) > 0 ? [] :
+    [JSONPatch{op: "add", path: "/spec/volumes", value: []}]) +
+  [JSONPatch{op: "add", path: "/spec/volumes/-",
+    value: Object.spec.volumes{name: variables.certificates,
+      configMap: Object.spec.volumes.configMap{
+        name: variables.certificates, optional: true}}}]) +
+variables.unmounted.map(i,
+  (size(variables.containers[i].?volumeMounts.orValue([])) > 0 ? [] :
+    [JSONPatch{op: "add", path: "/spec/containers/" + string(i) + "/volumeMounts",
+      value: []}]) +
+  [JSONPatch{op: "add", path: "/spec/containers/" + string(i) + "/volumeMounts/-",
+    value: Object.spec.containers.volumeMounts{name: variables.certificates,
+      mountPath: variables.certificatesPath, readOnly: true}}]
+).flatten() +
+([variables.ours, variables.unheld, variables.unmounted].all(l, size(l) == 0) ? [] :
   (variables.labels[?variables.injectedLabel].orValue('') == 'INJECTED' ? [] :
     [JSONPatch{op: "add", path: "/metadata/labels/" +
       jsonpatch.escapeKey(variables.injectedLabel), value: 'INJECTED'}]) +

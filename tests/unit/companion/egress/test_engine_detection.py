@@ -45,6 +45,22 @@ def test_an_engine_with_an_object_here_is_told_with_what_to_do(
     assert detection(world).detected.engines == {Engine.CILIUM: ()}
 
 
+@pytest.mark.parametrize("version", ["v1alpha2", "v1beta1", "v1"])
+def test_an_object_is_read_in_the_version_that_is_served(
+    world: EgressWorld, version: str
+) -> None:
+    """None is a constant of ours: engines move on."""
+    group, kind = "policy.networking.k8s.io", "ClusterNetworkPolicy"
+    known = ResourceType(
+        group, version, kind, "clusternetworkpolicies", namespaced=False
+    )
+    spec = {"egress": [{"action": "Deny"}]}
+    world.user.apply(known, {"metadata": {"name": "closed"}, "spec": spec})
+    world.step()
+
+    assert EgressReason.OTHER_EGRESS_CONTROLS in world.reasons("team-a")
+
+
 def test_what_may_not_be_listed_is_unknown_and_said_so(world: EgressWorld) -> None:
     """Nothing is guessed, and nobody is alarmed."""
     world.cluster.served.add("cilium.io")

@@ -6,7 +6,11 @@
 import json
 import re
 
-from webhook.injection.admission_policy.expressions import MUTATION, VARIABLES
+from webhook.injection.admission_policy.expressions import (
+    MUTATION,
+    VARIABLES,
+    choices,
+)
 from webhook.injection.admission_policy.objects import (
     Reach,
     constant_part,
@@ -26,9 +30,11 @@ from webhook.injection.workload import (
 POLICY = InjectionPolicy(
     precedence=Precedence.OVERRIDE,
     on_missing=OnMissing.START,
+    tracking_ca=True,
     enforced_keys=("A", "B"),
     release_namespace="release",
 )
+CHOSEN = len(choices(POLICY))
 
 
 def test_a_policy_and_its_binding_bear_one_name() -> None:
@@ -49,12 +55,13 @@ def test_the_operators_choices_stand_in_variables() -> None:
     """First, and as CEL reads them."""
     variables = policy_spec(POLICY, Reach())["variables"]
 
-    chosen = {one["name"]: json.loads(one["expression"]) for one in variables[:4]}
+    chosen = {one["name"]: json.loads(one["expression"]) for one in variables[:CHOSEN]}
     assert chosen == {
         "version": chosen["version"],
         "precedence": "override",
         "enforcedKeys": ["A", "B"],
         "optionalReference": True,
+        "trackingCa": True,
     }
 
 
@@ -124,6 +131,6 @@ def test_what_the_chart_carries_is_the_rest_of_the_spec() -> None:
     spec = policy_spec(POLICY, Reach(allowed=("a",)))
     constant = constant_part()
 
-    assert spec["variables"][4:] == constant["variables"]
+    assert spec["variables"][CHOSEN:] == constant["variables"]
     assert spec["matchConditions"][:-1] == constant["matchConditions"]
     assert spec["mutations"] == constant["mutations"]
