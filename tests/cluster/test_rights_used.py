@@ -474,7 +474,7 @@ def test_every_right_is_used_where_most_is_off(world: World) -> None:
 def test_every_right_of_the_uninstall_is_used(world: World) -> None:
     """It comes with the hook, and goes with it."""
     since = world.lines()
-    rendered = world.install({})
+    rendered = world.install({"injection": {"inTree": True}})
     role = rendered.one("ClusterRole", f"{RELEASE}-uninstall")
     hooks = [role, rendered.one("ClusterRoleBinding", f"{RELEASE}-uninstall")]
     world.plane.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(hooks))
