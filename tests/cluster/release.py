@@ -119,13 +119,12 @@ class Release:
         self._hooks = [one for one in objects if _hook(one)]
         self._apply([one for one in objects if not _hook(one)])
 
-    def ready(self, name: str, address: str, *, is_ready: bool = True) -> None:
-        """The pods of a Deployment are ready at an address, or not any more."""
+    def ready(self, name: str, *, is_ready: bool = True) -> None:
+        """The pods of a Deployment are ready, or not any more."""
         path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}"
         wanted = self.admin.get(path)["spec"]["replicas"]
         condition = {"type": "Ready", "status": str(is_ready)}
-        status: dict[str, Any] = {"phase": "Running" if is_ready else "Pending"}
-        status |= {"podIP": address, "podIPs": [{"ip": address}]}
+        status = {"phase": "Running" if is_ready else "Pending"}
 
         def pods() -> list[dict[str, Any]]:
             items = self.admin.get(f"/api/v1/namespaces/{self.namespace}/pods")["items"]
@@ -142,6 +141,22 @@ class Release:
             "its Deployment has heard of it",
             lambda: self.admin.get(path)["status"].get("readyReplicas", 0) == number,
         )
+
+    def endpoint(self, address: str) -> None:
+        """A replica is behind the webhook's Service; of pods without a node none is."""
+        labels = {
+            "kubernetes.io/service-name": self.fullname,
+            "endpointslice.kubernetes.io/managed-by": "tests",
+        }
+        body = {
+            "metadata": {"name": f"{self.fullname}-tests", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [{"name": "https", "port": 9, "protocol": "TCP"}],
+        }
+        group = "/apis/discovery.k8s.io/v1"
+        path = f"{group}/namespaces/{self.namespace}/endpointslices"
+        self.admin.create(path, body)
 
     def begin_uninstall(self) -> None:
         """Gives the right that only the pre-delete hook brings with it."""

@@ -406,6 +406,9 @@ def _check_immutable(kind: ResourceType, before: Json, after: Json) -> None:
 class FakeKubeClient:
     """Implements `webhook.cluster.interface.KubeClient` on a `FakeCluster`."""
 
+    api: Any = None
+    """What tunnels into pods are made of; there are none here."""
+
     def __init__(self, cluster: FakeCluster, manager: str) -> None:
         """Acts in the manager's name."""
         self._cluster = cluster

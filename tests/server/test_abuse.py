@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.measure import memory_mib
+from tests.bench.measure import cpu_seconds, memory_mib
 from tests.server.bodies import RAY_HEAD, review
 from tests.server.pairs import PemPair
 from tests.server.process import Client, Server, serving
@@ -116,15 +116,17 @@ def test_no_body_takes_more_than_half_of_the_limit(folder: Path, pair: PemPair) 
     """The worst by hand and many by chance; none takes long, and all get an answer."""
     with serving(folder, pair) as server:
         worker = server.worker()
-        slow: list[float] = []
+        before = cpu_seconds(server.worker())
+        costs: list[float] = []
         for body in (*WORST.values(), *generated(60)):
             with server.client() as client:
-                begun = time.perf_counter()
                 assert client.mutate(body).status in {200, 400, 413}
-                slow.append(time.perf_counter() - begun)
+            after = cpu_seconds(server.worker())
+            costs.append(after - before)
+            before = after
 
         assert peak_mib(server) < MEMORY_MIB
-        assert max(slow) < 2  # seconds; the machines are shared
+        assert max(costs) < 1  # seconds of the processor, whoever else has it
         assert server.worker() == worker
 
 
@@ -132,12 +134,13 @@ def test_many_large_bodies_delay_no_small_review(folder: Path, pair: PemPair) ->
     """They wait for their turn, one at a time, and hold no more than they may."""
     stop = threading.Event()
     body = WORST["labels"]
+    answered: list[int] = []
 
     def send(server: Server) -> None:
         while not stop.is_set():
             try:
                 with server.client() as client:
-                    assert client.mutate(body).status in {200, 503}
+                    answered.append(client.mutate(body).status)
             except OSError:
                 continue
 
@@ -145,17 +148,19 @@ def test_many_large_bodies_delay_no_small_review(folder: Path, pair: PemPair) ->
         senders = [threading.Thread(target=send, args=(server,)) for _ in range(8)]
         for one in senders:
             one.start()
-        waits = []
+        while not answered:
+            time.sleep(0.01)
+        before = len(answered)
         with server.client() as healthy:
             for _ in range(40):
-                begun = time.perf_counter()
                 assert healthy.mutate(RAY_HEAD).status == 200
-                waits.append(time.perf_counter() - begun)
+        meanwhile = len(answered) - before
         stop.set()
         for one in senders:
             one.join()
 
-        assert max(waits) < 1.5  # seconds; senders and client share one interpreter
+        assert {*answered} <= {200, 503}
+        assert meanwhile < 40  # else every small review waited for a large one
         assert peak_mib(server) < MEMORY_MIB
 
 
@@ -255,15 +260,14 @@ def test_a_uid_of_another_kind_in_a_large_body_is_refused(server: Server) -> Non
 def test_a_request_behind_a_large_answer_is_answered(
     folder: Path, pair: PemPair
 ) -> None:
-    """However much the one before it had to write."""
+    """However much the ones before it had to write."""
     head = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with serving(folder, pair) as server:
-        with server.client() as client:
-            for number in range(1000):
-                client.mutate(review(namespace=f"n{number}", object=None))
-        with Client(server.health_port, None, timeout=5) as scraper:
-            answers = scraper.raw(head * 2 + last)
+    with (
+        serving(folder, pair) as server,
+        Client(server.health_port, None) as scraper,
+    ):
+        answers = scraper.raw(head * 40 + last)
 
     assert len(answers) > 100_000
     assert answers.endswith(b'{"status":"ok"}')

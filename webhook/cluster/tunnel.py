@@ -43,7 +43,11 @@ class Tunnel:
             forward = portforward(call, pod, namespace, ports=str(port))
         except ApiException as error:
             raise ConnectionError(str(_meant(error, "port-forward", pod))) from None
-        connection: socket.socket = forward.socket(port)
+        except Exception as error:  # the WebSocket library raises kinds of its own
+            raise ConnectionError(f"port-forward: {type(error).__name__}") from error
+        wrapped: Any = forward.socket(port)
+        # The wrapper is no context manager; it guards an option that TLS never sets.
+        connection: socket.socket = wrapped._socket
         return connection
 
     def run(
@@ -82,6 +86,8 @@ class Tunnel:
             )
         except ApiException as error:
             raise _meant(error, "exec", name) from None
+        except Exception as error:  # as above
+            raise Unavailable(f"exec {name}: {type(error).__name__}") from error
         said, until = "", time.monotonic() + seconds
         while session.is_open() and len(said) < _MOST:
             if time.monotonic() > until:

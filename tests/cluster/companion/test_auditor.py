@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.companion.state import create_after
-from tests.cluster.release import COMPANION, Release, Running, eventually
+from tests.cluster.release import COMPANION, MIRROR, Release, Running, eventually
 from webhook.injection.names import INJECT_LABEL, INJECTED_LABEL
 
 HEAD = {"ray.io/node-type": "head"}
@@ -47,7 +47,10 @@ def test_each_task_pod_is_counted_by_what_became_of_it(
 ) -> None:
     """And whoever was missed is told so, once; nobody else is."""
     run(release, place, "missed", HEAD)
-    run(release, place, "injected", HEAD | {INJECTED_LABEL: "true"})
+    stamped = HEAD | {INJECTED_LABEL: "true"}
+    reference = {"secretRef": {"name": MIRROR}}
+    run(release, place, "injected", stamped, envFrom=[reference])
+    run(release, place, "stamped-alone", stamped)
     run(release, place, "opted-out", HEAD | {INJECT_LABEL: "disabled"})
     run(release, place, "misspelled", {"ray.io/node-type": "haed"})
     expected = {
@@ -55,13 +58,18 @@ def test_each_task_pod_is_counted_by_what_became_of_it(
         "Injected": 1,
         "Missed": 1,
         "OptedOut": 1,
+        "ReferenceMissing": 1,
         "WrongLabels": 1,
     }
     eventually("all", lambda: told(release, place).get("pods") == expected, seconds=20)
-    blamed = [("missed", "Missed"), ("misspelled", "WrongLabels")]
+    blamed = [
+        ("missed", "Missed"),
+        ("misspelled", "WrongLabels"),
+        ("stamped-alone", "ReferenceMissing"),
+    ]
     eventually("they are told", lambda: events(release, place) == blamed, seconds=20)
 
-    assert told(release, place)["missed"] == 2
+    assert told(release, place)["missed"] == 3
 
 
 def events(release: Release, namespace: str) -> list[tuple[str, str]]:

@@ -22,22 +22,22 @@ from webhook.settings import Issuer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.rotation.installation import Installation
+    from tests.lab.control_plane import ControlPlane
 
 SECRETS = {Issuer.CERT_MANAGER: f"{RELEASE}-tls", Issuer.PROVIDED: "brought-along"}
 
 
 @pytest.fixture(name="others", params=SECRETS, scope="module")
 def _others(
-    installed: Installation,
+    own_plane: ControlPlane,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> Iterator[Others]:
-    """A second release on the same API server, and no cert-manager but us."""
+    """On an API server of its own, with no cert-manager but us."""
     issuer: Issuer = request.param
-    define_certificates(installed.plane)
+    define_certificates(own_plane)
     folder = tmp_path_factory.mktemp("others")
-    others = Others(installed.plane, folder, issuer, SECRETS[issuer])
+    others = Others(own_plane, folder, issuer, SECRETS[issuer])
     others.install()
     yield others
     others.uninstall()
