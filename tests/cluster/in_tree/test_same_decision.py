@@ -52,6 +52,14 @@ def captured(name: str) -> Object:
     return pod
 
 
+def defaulted(pod: Object) -> Object:
+    """The pod with what an API server adds to the volume that we add."""
+    for volume in pod["spec"].get("volumes", ()):
+        if "configMap" in volume:
+            volume["configMap"].setdefault("defaultMode", 0o644)
+    return pod
+
+
 def by(pod: Object) -> str | None:
     """Who gave the keys, as the stamp says."""
     note = pod["metadata"].get("annotations", {}).get(INJECTION_ANNOTATION)
@@ -64,7 +72,9 @@ def test_captured_pods(ways: Ways, choice: InjectionPolicy, name: str) -> None:
     """What is stored is what is stored without us, and our patch: nothing else."""
     pod = captured(name)
     alone = ways.create(Way.NOBODY, choice, pod)
-    expected = without_name_of_decider(apply(alone, decide_on(alone, choice)))
+    expected = without_name_of_decider(
+        defaulted(apply(alone, decide_on(alone, choice)))
+    )
 
     found = {way: ways.create(way, choice, pod) for way in DECIDING}
     for way, one in found.items():
