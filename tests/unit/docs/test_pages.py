@@ -17,6 +17,10 @@ ROOT: Final = Path(__file__).parents[3]
 CHART: Final = ROOT / "charts" / "tracking-injector"
 DOCS: Final = sorted((ROOT / "docs").rglob("*.md"))
 PAGES: Final = [ROOT / "README.md", *DOCS]
+COLUMNS: Final = 120
+GENERATED: Final = frozenset(
+    path.stem for path in (ROOT / "docs" / "reference").glob("*.md")
+)
 PROGRAMS: Final = (("kubectl", "tracking"), ("tracking-injector",))
 VALUES: Final = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
 
@@ -128,6 +132,20 @@ def test_yaml_can_be_read(page: Path) -> None:
     """Each block of YAML, whatever it is for."""
     for block in blocks(page, "yaml"):
         assert list(yaml.safe_load_all(block))
+
+
+@each_page
+def test_lines_are_short_enough_to_review(page: Path) -> None:
+    """Tables apart, and what is generated or a link."""
+    if page.stem in GENERATED:
+        return
+    long = [
+        number
+        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1)
+        if len(line) > COLUMNS and not line.lstrip().startswith("|")
+    ]
+
+    assert long == []
 
 
 def test_every_page_is_in_the_navigation() -> None:
