@@ -7,13 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.injector import COMPUTE
-from tests.cluster.rotation.installation import NAMESPACE, Installation
+from tests.cluster.rotation.installation import NAMESPACE, Installation, running
 from tests.cluster.rotation.load import Load
 from tests.lab.api import Object
 from tests.lab.build import Toolbox
-from tests.lab.control_plane import ControlPlane, Options
-from tests.lab.processes import wait_for
 from webhook.injection.names import INJECTION_ANNOTATION
 from webhook.injection.patch import refers_to_mirror
 from webhook.injection.stamp import InjectedBy
@@ -26,21 +23,8 @@ def installed(
     toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """Webhooks and a companion that API servers reach through the chart's Service."""
-    folder = tmp_path_factory.mktemp("plane")
-    plane = ControlPlane.start(toolbox, folder, Options(aggregator_routing=True))
-    installed = None
-    try:
-        installed = Installation(plane, tmp_path_factory.mktemp("installed"))
-        plane.namespace(NAMESPACE, COMPUTE)
-        installed.start_companion()
-        wait_for("the first certificate", installed.is_settled, seconds=60)
-        wait_for("the mounts", installed.are_ready, seconds=60)
-        time.sleep(2)  # the webhooks look at their mounts every second
+    with running(toolbox, tmp_path_factory) as installed:
         yield installed
-    finally:
-        if installed is not None:
-            installed.stop()
-        plane.stop()
 
 
 def references(pod: Object) -> int:

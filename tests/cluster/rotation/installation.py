@@ -15,18 +15,22 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.cluster.injector import CHART, CONFIGURATIONS
+from tests.cluster.injector import CHART, COMPUTE, CONFIGURATIONS
 from tests.lab.api import ApiError, Object
+from tests.lab.control_plane import ControlPlane, Options
 from tests.lab.processes import Process, free_port, wait_for
 from webhook.injection.names import MIRROR_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from tests.lab.control_plane import ControlPlane
+    import pytest
+
+    from tests.lab.build import Toolbox
 
 RELEASE: Final = "tracking-injector"
 HOME: Final = "rotation-system"
@@ -56,6 +60,34 @@ SETTINGS: Final[Mapping[str, str]] = {
     **DWELLS,
 }
 """What the chart tells its companion, as far as it is not the default."""
+
+
+@contextmanager
+def running(
+    toolbox: Toolbox, folders: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Three webhooks and a companion, on an API server of their own.
+
+    Args:
+        toolbox: Where the programs are.
+        folders: Makes one for the API server, and one for the rest.
+    """
+    plane = ControlPlane.start(
+        toolbox, folders.mktemp("plane"), Options(aggregator_routing=True)
+    )
+    installed = None
+    try:
+        installed = Installation(plane, folders.mktemp("installed"))
+        plane.namespace(NAMESPACE, COMPUTE)
+        installed.start_companion()
+        wait_for("the first certificate", installed.is_settled, seconds=60)
+        wait_for("the mounts", installed.are_ready, seconds=30)
+        time.sleep(2)  # the webhooks look at their mounts every second
+        yield installed
+    finally:
+        if installed is not None:
+            installed.stop()
+        plane.stop()
 
 
 class Installation:
