@@ -406,7 +406,7 @@ def unused(world: World, rendered: Rendered, since: int) -> list[str]:
         return [one for one in wanted if not any(map(one.allows, events))]
 
     try:
-        eventually("all are used", lambda: not left(), seconds=30, every=1)
+        eventually("all are used", lambda: not left(), seconds=90, every=1)
     except AssertionError:
         return [str(one) for one in left()]
     return []
