@@ -1,7 +1,8 @@
 """With the API server's own policy, no pod is missed whatever becomes of our pods.
 
 Pods are created at 60 a second, as fast as a large cluster starts them, while the
-webhook's pods are killed, replaced or away, and through a release's whole life.
+webhook's pods are killed, replaced or away. A release's whole life has a module of its
+own, for there it comes and goes (`test_in_tree_life.py`).
 """
 
 import time
@@ -9,15 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.installation import PATIENCE, Installation, delete_namespaces
+from tests.e2e.installation import PATIENCE, Installation
 from tests.e2e.stream import Stream, fail_open
-from tests.e2e.test_disruption import OTHER_TAG, kill, mirrored, restart
-from tests.lab import own_image
-from tests.lab.listing import listing
-from tests.lab.node import Node
+from tests.e2e.test_disruption import kill, mirrored, restart
 from tests.lab.processes import wait_for
 from webhook.companion.audit import AuditReason
-from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 
 RATE = 60
 ONE_RUNS_OF = 600
@@ -57,44 +54,6 @@ def test_no_pod_is_missed_whatever_becomes_of_the_webhook(
         seconds=PATIENCE,
     )
     stream.await_running()
-
-
-def test_through_its_life_a_release_misses_no_pod_and_leaves_nothing(
-    node: Node, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """From the end of the installation to the begin of the uninstall."""
-    before = listing(node.plane)
-    namespace = node.plane.namespace("life", {INJECT_LABEL: INJECT_ENABLED})
-    image = f"{own_image.REPOSITORY}:{own_image.TAG}"
-    node.tag(image, f"{own_image.REPOSITORY}:{OTHER_TAG}")
-
-    with Stream(node, namespace, rate=RATE, one_runs_of=ONE_RUNS_OF) as stream:
-        release = Installation.install(node, {})
-        begin = time.monotonic()
-        release.upgrade({"image.tag": OTHER_TAG})
-        release.rollback()
-        release.upgrade({"injection.inTree": "false"})
-        release.upgrade({"injection.inTree": "true"})
-        end = time.monotonic()
-        release.uninstall()
-
-    tell(capsys, "install, upgrade, rollback, off, on, uninstall", stream)
-    kept = [one for one in stream.created if begin < one.sent and one.answered < end]
-    injected = [one for one in stream.created if one.references]
-    first = min(one.answered for one in injected)
-    last = max(one.sent for one in injected)
-    between = [o for o in stream.created if first < o.sent and o.answered < last]
-    assert first < begin
-    assert ([], []) == (stream.refused, stream.doubled)
-    assert {1} == {one.references for one in kept}
-    # Nor while Helm still waited for the pods of the release, or for their end.
-    assert {1} == {one.references for one in between}
-    delete_namespaces(node, namespace)
-    wait_for(
-        "a cluster as before",
-        lambda: before == listing(node.plane),
-        seconds=PATIENCE,
-    )
 
 
 def audited(installation: Installation, namespace: str) -> dict[str, int]:

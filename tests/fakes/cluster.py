@@ -251,7 +251,8 @@ class FakeCluster:
             metadata.key(body), {}
         )
         same = before.get("webhooks") == body.get("webhooks")
-        known = int(metadata.of(before).get("generation", 0))
+        counted = metadata.of(before).get("generation")
+        known = counted if isinstance(counted, int) else 0  # one may have put it there
         body["metadata"]["generation"] = known if same else known + 1
 
     def _tell(self, kind: ResourceType, happening: WatchEventType, body: Json) -> None:
@@ -309,21 +310,21 @@ class FakeCluster:
             raise Conflict(f"{kind.plural} {key}: written in between")
         owned = self._owned.get((kind, metadata.uid(current)), {})
         theirs = {m: p for m, p in owned.items() if m != me}
+        shared = {p for paths in theirs.values() for p in paths}
+        gone = owned.get(me, set()) - mine - shared
         try:
             changes = {
                 p
                 for p in mine
                 if ownership.read(current, p) != ownership.read(applied, p)
             }
-        except (TypeError, AttributeError):
+            result = ownership.patch(current, applied, gone)
+        except (TypeError, AttributeError, KeyError):
             # No API server could have stored it, so none says how to merge with it.
             raise Invalid(f"{kind.plural} {key}: what is there is odd") from None
-        taken = {p for paths in theirs.values() for p in paths} & changes
+        taken = shared & changes
         if taken and not force:
             raise Conflict(f"{kind.plural} {key}: another manager owns {sorted(taken)}")
-        shared = {p for paths in theirs.values() for p in paths}
-        gone = owned.get(me, set()) - mine - shared
-        result = ownership.patch(current, applied, gone)
         if kind == SECRET and result.get("type") != current.get("type"):
             raise Invalid(f"{kind.plural} {key}: type", fields=("type",))
         _check_immutable(kind, current, result)
@@ -359,8 +360,12 @@ class FakeCluster:
         uid = metadata.uid(body)
         before = self._owned.get((kind, uid), {})
         # Of what was only `put`, nobody's fields are known.
-        known = body["metadata"].get("managedFields", ()) if before else ()
-        times = {(e["manager"], e["operation"]): e["time"] for e in known}
+        known = body["metadata"].get("managedFields") if before else None
+        times = {
+            (e.get("manager"), e.get("operation")): e.get("time")
+            for e in (known if isinstance(known, list) else ())
+            if isinstance(e, dict)
+        }
         now = _stamp(self._clock())
         entries: list[dict[str, Any]] = []
         writer = list(owners)[-1]

@@ -12,21 +12,27 @@ from typing import Any, Final, cast
 import pytest
 from click.testing import CliRunner
 
+from certs.issue import issue
+from certs.policy import CertificatePolicy
 from tests.fakes.cluster import Call
+from tests.fakes.installation import configuration, deployment, replica
 from tests.fakes.ownership import copied
 from tests.scale.live import BEARABLE, Live, live, tell, until
 from tests.unit.companion.built import HOME, NAME
 from webhook.cli import status as command
+from webhook.cli.kubeconfig import now
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.errors import ClusterError, Unavailable, from_status
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import (
+    DEPLOYMENT,
     EVENT,
     NAMESPACE,
     NETWORK_POLICY,
     POD,
     RAY_CLUSTER,
     SECRET,
+    WEBHOOK_CONFIGURATION,
     ResourceType,
 )
 from webhook.companion.audit import AuditReason
@@ -165,7 +171,20 @@ def _one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         tell(f"{COUNT} namespaces from nothing", time.monotonic() - started)
         until("the report knows all", lambda: report(one).get("total") == COUNT, 60)
         until("the beginning is over", partial(_is_calm, one), 60)
+        complete(one)
         yield one
+
+
+def complete(one: Live) -> None:
+    """The rest of an installation, as far as `status` looks at it."""
+    for component, name in (("webhook", NAME), ("companion", f"{NAME}-companion")):
+        pods = [(POD, replica(component, f"{name}-{number}")) for number in range(2)]
+        for kind, body in ((DEPLOYMENT, deployment(component, name)), *pods):
+            body["metadata"]["namespace"] = HOME
+            one.cluster.put(kind, body)
+    trust = configuration(issue(CertificatePolicy(names=(NAME,)), now()).root.pem)
+    trust["metadata"]["name"] = NAME
+    one.cluster.put(WEBHOOK_CONFIGURATION, trust)
 
 
 def _is_calm(one: Live) -> bool:
@@ -192,7 +211,8 @@ def exit_code(one: Live, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> in
     """Of the command `status` on this cluster."""
     client = cast("Any", one.cluster.client("reader"))
     connection = ClusterConnection(client, HOME)
-    monkeypatch.setattr(command, "connect", lambda *_, **__: connection)
+    monkeypatch.setattr("webhook.cli.release.connect", lambda *_, **__: connection)
+    monkeypatch.setattr(command, "deeper", lambda *_: ())  # it reaches into pods
     release = ("--release", f"{HOME}/{NAME}")
     return CliRunner().invoke(command.status, [*release, *arguments]).exit_code
 
