@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.cluster.in_tree.varied_pods import varied_pods
@@ -67,42 +67,40 @@ def by(pod: Object) -> str | None:
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
-@pytest.mark.parametrize("name", reviews())
-def test_captured_pods(ways: Ways, choice: InjectionPolicy, name: str) -> None:
+def test_captured_pods(ways: Ways, choice: InjectionPolicy) -> None:
     """What is stored is what is stored without us, and our patch: nothing else."""
-    pod = captured(name)
-    alone = ways.create(Way.NOBODY, choice, pod)
-    expected = without_name_of_decider(
-        defaulted(apply(alone, decide_on(alone, choice)))
-    )
+    for name in reviews():
+        pod = captured(name)
+        alone = ways.create(Way.NOBODY, choice, pod)
+        patched = defaulted(apply(alone, decide_on(alone, choice)))
+        found = {way: ways.create(way, choice, pod) for way in DECIDING}
+        for way, one in found.items():
+            assert without_name_of_decider(one) == without_name_of_decider(patched)
+            if not name.startswith(NOT_A_TASK):
+                assert by(one) == ("webhook" if way is Way.WEBHOOK else "policy")
+        again = ways.create(Way.BOTH, choice, found[Way.POLICY])
+        assert again == found[Way.POLICY]
 
-    found = {way: ways.create(way, choice, pod) for way in DECIDING}
-    for way, one in found.items():
-        assert without_name_of_decider(one) == expected
-        if not name.startswith(NOT_A_TASK):
-            assert by(one) == ("webhook" if way is Way.WEBHOOK else "policy")
-    assert ways.create(Way.BOTH, choice, found[Way.POLICY]) == found[Way.POLICY]
     assert ways.errors(choice) == 0
 
 
-@given(varied_pods(), st.sampled_from(CHOICES))
-@settings(
-    max_examples=EXAMPLES,
-    # The API server keeps nothing of a dry run, so examples may share it.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-def test_generated_pods(
-    ways: Ways, pod: dict[str, Any], choice: InjectionPolicy
-) -> None:
+def test_generated_pods(ways: Ways) -> None:
     """The same, whatever stands in labels, annotations, names and environments."""
-    found = {way: ways.create(way, choice, pod) for way in DECIDING}
-    expected = without_name_of_decider(found[Way.WEBHOOK])
-    event(decide_on(pod, choice).reason)
 
-    assert without_name_of_decider(found[Way.POLICY]) == expected
-    assert without_name_of_decider(found[Way.BOTH]) == expected
-    assert ways.create(Way.BOTH, choice, found[Way.POLICY]) == found[Way.POLICY]
-    assert ways.errors(choice) == 0
+    @given(varied_pods(), st.sampled_from(CHOICES))
+    @settings(max_examples=EXAMPLES)
+    def is_one_decision(pod: dict[str, Any], choice: InjectionPolicy) -> None:
+        event(decide_on(pod, choice).reason)
+        found = {way: ways.create(way, choice, pod) for way in DECIDING}
+        expected = without_name_of_decider(found[Way.WEBHOOK])
+        assert without_name_of_decider(found[Way.POLICY]) == expected
+        assert without_name_of_decider(found[Way.BOTH]) == expected
+        assert ways.create(Way.BOTH, choice, found[Way.POLICY]) == found[Way.POLICY]
+
+    is_one_decision()
+    assert {choice: ways.errors(choice) for choice in CHOICES} == dict.fromkeys(
+        CHOICES, 0
+    )
 
 
 def test_an_expression_that_fails_is_seen(ways: Ways) -> None:

@@ -132,10 +132,17 @@ def install(
 
 def errors(plane: ControlPlane, name: str) -> float:
     """How often the API server failed to evaluate anything of a policy."""
-    admin = plane.admin
-    good = admin.metric(CHECKS, policy=name, error_type="no_error")
-    failed = admin.metric(CHECKS, policy=name) - good
-    return failed + admin.metric(CONDITION_ERRORS, name=name)
+    # Line by line: to parse all that an API server counts takes a quarter of a second.
+    lines = [
+        line
+        for line in plane.admin.text("/metrics").splitlines()
+        if line.startswith((CHECKS, CONDITION_ERRORS)) and f'="{name}"' in line
+    ]
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if 'error_type="no_error"' not in line
+    )
 
 
 def remove(plane: ControlPlane, name: str) -> None:
