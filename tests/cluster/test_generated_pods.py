@@ -30,9 +30,13 @@ def test_a_patched_pod_is_a_valid_pod(
         if "~" not in key
     }
     metadata["name"] = "generated"
+    volumes = after["spec"]["volumes"] = list(after["spec"].get("volumes") or ())
     for field in ("containers", "initContainers"):
         for container in after["spec"][field]:
             container["image"] = "task"
+            for mount in container.get("volumeMounts") or ():
+                if mount["name"] not in {one["name"] for one in volumes}:
+                    volumes.append({"name": mount["name"], "emptyDir": {}})
     after["spec"]["initContainers"][0]["name"] = "init"
 
     answer = plane.admin.create(
