@@ -412,7 +412,7 @@ def unused(world: World, rendered: Rendered, since: int) -> list[str]:
     return []
 
 
-def test_every_right_of_additive_is_used(world: World) -> None:
+def additive(world: World) -> None:
     """With other engines' policies to be read, as many rights as there can be."""
     served = {(c.group, c.kind, c.plural) for c in CONTROLS}
     of_calico = {one for one in served if one[0] == BOTH_CALICOS[0]}
@@ -440,7 +440,7 @@ def test_every_right_of_additive_is_used(world: World) -> None:
         assert unused(world, rendered, since) == []
 
 
-def test_every_right_of_observe_is_used(world: World) -> None:
+def observe(world: World) -> None:
     """It takes away what `additive` wrote."""
     since = world.lines()
     rendered = world.install({"egress": {"mode": "observe"}})
@@ -454,7 +454,7 @@ def test_every_right_of_observe_is_used(world: World) -> None:
         assert not world.policies("kept")
 
 
-def test_every_right_is_used_where_most_is_off(world: World) -> None:
+def most_is_off(world: World) -> None:
     """Neither egress nor audit nor certificates."""
     since = world.lines()
     labels = {MANAGED_BY_LABEL: MANAGED_BY, RELEASE_LABEL: f"{HOME}.{RELEASE}"}
@@ -471,7 +471,7 @@ def test_every_right_is_used_where_most_is_off(world: World) -> None:
         assert unused(world, rendered, since) == []
 
 
-def test_every_right_of_the_uninstall_is_used(world: World) -> None:
+def uninstall(world: World) -> None:
     """It comes with the hook, and goes with it."""
     since = world.lines()
     rendered = world.install({"injection": {"inTree": True}})
@@ -491,3 +491,9 @@ def test_every_right_of_the_uninstall_is_used(world: World) -> None:
     events = world.events(since)
 
     assert [r for r in _rights("write", role) if not any(map(r.allows, events))] == []
+
+
+def test_every_right_is_used(world: World) -> None:
+    """In the order of a release's life: each mode begins with what another left."""
+    for life in (additive, observe, most_is_off, uninstall):
+        life(world)

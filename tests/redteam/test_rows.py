@@ -67,9 +67,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "13 a stolen token is worth much": (
         "redteam/test_on_a_cluster.py::test_a_stolen_token_is_worth_little",
         "cluster/test_companion_rights.py::test_it_may_not",
-        "cluster/test_rights_used.py::test_every_right_of_additive_is_used",
-        "cluster/test_rights_used.py::test_every_right_of_observe_is_used",
-        "cluster/test_rights_used.py::test_every_right_is_used_where_most_is_off",
+        "cluster/test_rights_used.py::test_every_right_is_used",
     ),
     "14 a restored etcd is not believed": (
         "unit/cluster/test_informer.py::test_a_restored_etcd_is_believed",
