@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.rendering import EVERY_VALUES, FOREIGN, Chart, Rendered
+from tests.chart.rendering import (
+    EVERY_VALUES,
+    FOREIGN,
+    WITHOUT_WEBHOOK,
+    Chart,
+    Rendered,
+)
 from tests.lab.build import Toolbox
 
 RELEASES = ("1.33", "1.34", "1.35", "1.36", "1.37")
@@ -112,7 +118,10 @@ def test_every_object_is_as_the_release_has_it(
     toolbox: Toolbox, chart: Chart, schemas: Path
 ) -> None:
     """With every values file, hooks and tests included."""
+    policy = "mutatingadmissionpolicy_admissionregistration.k8s.io_v1.json"
     for file in EVERY_VALUES:
+        if file == WITHOUT_WEBHOOK and not (schemas / policy).exists():
+            continue  # it asks for Kubernetes 1.36, which serves such a policy
         rendered = chart.render(files=[file] if file else [])
 
         assert problems(toolbox, schemas, rendered) == []
