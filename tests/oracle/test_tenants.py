@@ -14,6 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.oracle.judges import Json, Judge
+from tests.oracle.packets import (
+    Packet,
+    by_analyzer,
+    by_engine,
+    disagreements,
+    packets,
+    passes,
+)
 from tests.oracle.test_additions import (
     CLUSTER_IP,
     NAMESERVER,
@@ -21,20 +29,10 @@ from tests.oracle.test_additions import (
     needed,
     wishes,
 )
-from tests.oracle.test_agreement import (
-    Packet,
-    as_analyzed,
-    disagreements,
-    for_engine,
-    packets,
-    passes,
-)
 from tests.oracle.worlds import (
-    KINDS,
     NAMESPACES,
     OUTSIDE,
     World,
-    for_analyzer,
     labels,
     pods,
     policies,
@@ -271,41 +269,6 @@ def by_our_model(sent: list[Packet], policies: list[Json]) -> list[bool]:
     """Our own verdicts."""
     read = [NetworkPolicy.parse(p) for p in policies]
     return [passes(read, packet, blocks_match_pods=True) for packet in sent]
-
-
-def by_engine(
-    engine: Judge, world: World, sent: list[Packet], policies: list[Json]
-) -> list[bool]:
-    """The verdicts of kindnet's engine."""
-    answer: list[bool] = engine.ask(
-        {
-            "namespaces": world.namespaces,
-            "pods": world.pods,
-            "policies": policies,
-            "packets": [for_engine(packet) for packet in sent],
-        }
-    )
-    return answer
-
-
-def by_analyzer(
-    analyzer: Judge, world: World, sent: list[Packet], policies: list[Json]
-) -> list[bool]:
-    """The analyzer's verdicts."""
-    said = analyzer.ask(
-        {
-            "namespaces": world.namespaces,
-            "pods": [p for p in world.pods if not p["spec"].get("hostNetwork")],
-            "before": for_analyzer(policies),
-            "after": [],
-            "declared": [],
-            "expected": [],
-            "targets": [f"{a}/{a.max_prefixlen}" for a in map(ip_address, OUTSIDE)],
-            "ports": sorted({port for port, _ in KINDS}),
-        }
-    )
-    passing = {tuple(packet) for packet in said["passing"]}
-    return [tuple(as_analyzed(packet)) in passing for packet in sent]
 
 
 @settings(
