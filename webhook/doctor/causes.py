@@ -21,17 +21,20 @@ NO_REPORT: Final = (
     "RightsMissing",
     "WatchFailed",
 )
-NO_WEBHOOK: Final = (
-    "ConfigurationMissing",
-    "ConfigurationDrifted",
-    "TrustMissing",
-    "TrustExpired",
+WEBHOOK_DOWN: Final = (
     "WebhookMissing",
     "WebhookRefused",
     "WebhookUnschedulable",
     "WebhookImagePull",
     "WebhookCrashing",
     "WebhookDown",
+)
+NO_WEBHOOK: Final = (
+    "ConfigurationMissing",
+    "ConfigurationDrifted",
+    "TrustMissing",
+    "TrustExpired",
+    *WEBHOOK_DOWN,
     "ServiceAstray",
     "NoEndpoints",
     "WebhookPortBlocked",

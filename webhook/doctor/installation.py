@@ -6,6 +6,7 @@ from typing import Final
 from webhook.companion.observation.model import WorkloadState
 from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.reasons import InstallationReason
+from webhook.doctor.causes import WEBHOOK_DOWN
 from webhook.doctor.check import Check, Outcome, Symptom, of_reason, seen, there
 from webhook.doctor.facts import CalledEntry, ClusterFacts, WorkloadTrouble
 from webhook.egress.selector import Operator
@@ -289,15 +290,6 @@ RELEASE: Final[tuple[Check[ClusterFacts], ...]] = (
     ),
 )
 
-_WEBHOOK_DOWN: Final = (
-    "WebhookMissing",
-    "WebhookRefused",
-    "WebhookUnschedulable",
-    "WebhookImagePull",
-    "WebhookCrashing",
-    "WebhookDown",
-)
-
 SERVICE: Final[tuple[Check[ClusterFacts], ...]] = (
     Check(
         code="ServiceAstray",
@@ -314,7 +306,7 @@ SERVICE: Final[tuple[Check[ClusterFacts], ...]] = (
         remedy="kubectl get endpointslices -n {home} "
         "-l kubernetes.io/service-name={release}",
         judge=_no_endpoints,
-        after=(*_WEBHOOK_DOWN, "ServiceAstray"),
+        after=(*WEBHOOK_DOWN, "ServiceAstray"),
     ),
     Check(
         code="WebhookPortBlocked",
