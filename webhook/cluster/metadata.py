@@ -17,7 +17,7 @@ _DIGITS: Final = 20
 
 def of(body: Json) -> Mapping[str, Any]:
     """Return the object's metadata; empty where there is none."""
-    return _mapping(_mapping(body).get("metadata"))
+    return mapping(mapping(body).get("metadata"))
 
 
 def key(body: Json) -> ObjectKey:
@@ -27,12 +27,12 @@ def key(body: Json) -> ObjectKey:
 
 def labels(body: Json) -> Mapping[str, str]:
     """Return the object's labels, also where the field is absent or null."""
-    return _mapping(of(body).get("labels"))
+    return mapping(of(body).get("labels"))
 
 
 def annotations(body: Json) -> Mapping[str, str]:
     """Return the object's annotations, also where the field is absent or null."""
-    return _mapping(of(body).get("annotations"))
+    return mapping(of(body).get("annotations"))
 
 
 def resource_version(body: Json) -> str:
@@ -117,14 +117,15 @@ def last_write_time(body: Json, *path: str, manager: str = "") -> datetime | Non
 
 def _owns(fields: object, path: tuple[str, ...]) -> bool:
     for step in path:
-        fields = _mapping(fields)
+        fields = mapping(fields)
         if f"f:{step}" not in fields:
             return False
         fields = fields[f"f:{step}"]
     return True
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a value that is a mapping; an empty one instead of anything else."""
     return value if isinstance(value, dict) else {}
 
 

@@ -11,6 +11,7 @@ from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.leader_election import parse_lease
+from webhook.cluster.metadata import mapping
 from webhook.cluster.resources import (
     ADMISSION_POLICY,
     ADMISSION_POLICY_BINDING,
@@ -82,7 +83,7 @@ def observe(client: KubeClient, release: ReleaseName, at: datetime) -> Installat
         policy_binding=reader.get(
             ADMISSION_POLICY_BINDING,
             admission,
-            lambda body: str(_map(body.get("spec")).get("policyName") or ""),
+            lambda body: str(mapping(body.get("spec")).get("policyName") or ""),
         ),
         fail_open=reader.ask(
             lambda: fail_open(client.samples(_FAIL_OPEN)), "get", "/metrics"
@@ -163,8 +164,8 @@ def _named(kind: ResourceType) -> str:
 
 def workload_state(body: Json) -> WorkloadState:
     """Keep of a Deployment how many replicas it has, and of which version."""
-    spec, status = _map(body.get("spec")), _map(body.get("status"))
-    pod = _map(_map(spec.get("template")).get("spec"))
+    spec, status = mapping(body.get("spec")), mapping(body.get("status"))
+    pod = mapping(mapping(spec.get("template")).get("spec"))
     desired = spec.get("replicas")
     return WorkloadState(
         name=metadata.key(body).name,
@@ -179,7 +180,7 @@ def workload_state(body: Json) -> WorkloadState:
 
 def _refused(status: Mapping[str, Any]) -> str:
     """Return why a Deployment's pods are not created; empty where they are."""
-    for one in map(_map, status.get("conditions") or ()):
+    for one in map(mapping, status.get("conditions") or ()):
         if one.get("type") == "ReplicaFailure" and one.get("status") == "True":
             return str(one.get("message") or one.get("reason") or "")[:_LONGEST]
     return ""
@@ -187,11 +188,11 @@ def _refused(status: Mapping[str, Any]) -> str:
 
 def replica_state(body: Json) -> ReplicaState:
     """Keep of a pod of ours whether it is ready, what it runs, and what is amiss."""
-    spec, status = _map(body.get("spec")), _map(body.get("status"))
+    spec, status = mapping(body.get("spec")), mapping(body.get("status"))
     conditions = {one.get("type"): one for one in status.get("conditions") or ()}
-    ready = _map(conditions.get("Ready")).get("status") == "True"
+    ready = mapping(conditions.get("Ready")).get("status") == "True"
     containers = status.get("containerStatuses") or ()
-    first = _map(containers[0] if containers else None)
+    first = mapping(containers[0] if containers else None)
     _, _, digest = str(first.get("imageID") or "").rpartition("@")
     return ReplicaState(
         name=metadata.key(body).name,
@@ -204,7 +205,7 @@ def replica_state(body: Json) -> ReplicaState:
 
 def _image(spec: Mapping[str, Any]) -> str:
     containers = spec.get("containers") or ()
-    return str(_map(containers[0] if containers else None).get("image") or "")
+    return str(mapping(containers[0] if containers else None).get("image") or "")
 
 
 def _problem(
@@ -212,8 +213,8 @@ def _problem(
     conditions: Mapping[Any, Any],
     container: Mapping[str, Any],
 ) -> str:
-    waiting = _map(_map(container.get("state")).get("waiting"))
-    scheduled = _map(conditions.get("PodScheduled"))
+    waiting = mapping(mapping(container.get("state")).get("waiting"))
+    scheduled = mapping(conditions.get("PodScheduled"))
     for reason, message in (
         (waiting.get("reason"), waiting.get("message")),
         (scheduled.get("reason"), scheduled.get("message")),
@@ -243,8 +244,8 @@ def configuration_state(body: Json) -> ConfigurationState:
 
 
 def _entry(entry: Json) -> WebhookEntry:
-    config = _map(entry.get("clientConfig"))
-    service = _map(config.get("service"))
+    config = mapping(entry.get("clientConfig"))
+    service = mapping(config.get("service"))
     key = ObjectKey(service.get("namespace") or "", service.get("name") or "")
     return WebhookEntry(
         name=str(entry.get("name") or ""),
@@ -256,13 +257,13 @@ def _entry(entry: Json) -> WebhookEntry:
 
 def policy_state(body: Json) -> PolicyState:
     """Keep of the policy what it was made with, and what somebody made of it."""
-    found = dict(chosen(_map(body.get("spec"))))
+    found = dict(chosen(mapping(body.get("spec"))))
     return PolicyState(
         name=metadata.key(body).name,
         version=found["version"],
         precedence=found["precedence"],
         enforced_keys=tuple(found["enforcedKeys"]),
-        altered=altered(_map(body.get("spec"))),
+        altered=altered(mapping(body.get("spec"))),
     )
 
 
@@ -285,7 +286,3 @@ def fail_open(samples: tuple[str, ...]) -> int:
         for one in found
         if one and one["name"].endswith(f".{DOMAIN}")
     )
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
