@@ -203,14 +203,12 @@ def build(
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
-    policy, log = (
-        settings.policy(),
-        JsonLog(
-            write,
-            clock,
-            level=settings.log_level,
-            text=settings.log_format is LogFormat.TEXT,
-        ),
+    policy = settings.policy()
+    log = JsonLog(
+        write,
+        clock,
+        level=settings.log_level,
+        text=settings.log_format is LogFormat.TEXT,
     )
     metrics = ServerMetrics(registry, lambda: log.dropped)
     errors = tuple(

@@ -50,7 +50,10 @@ request = urllib.request.Request(  # noqa: S310 - the API server's own address
 )
 context = create_default_context(cafile=Path(account, "ca.crt"))
 try:
-    with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+    answer = urllib.request.urlopen(  # noqa: S310 - as above
+        request, timeout=30, context=context
+    )
+    with answer:
         containers = json.load(answer)["spec"]["containers"]
 except urllib.error.HTTPError as error:
     said = json.loads(error.read() or b"{}").get("message") or error.reason
