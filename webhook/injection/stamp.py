@@ -37,6 +37,9 @@ class InjectedBy(StrEnum):
         return f'"by":"{self}"'
 
 
+_BY_POLICY: Final = InjectedBy.POLICY.mark
+
+
 def stamp_operations(
     metadata: dict[str, Any],
     containers: Sequence[str],
@@ -82,7 +85,7 @@ def names_container(annotation: str, name: str) -> bool:
 
 def injected_by(annotation: str) -> InjectedBy:
     """Return who gave the keys, as a stamp says; one that does not is the webhook's."""
-    if InjectedBy.POLICY.mark in annotation:
+    if _BY_POLICY in annotation:
         return InjectedBy.POLICY
     return InjectedBy.WEBHOOK
 
