@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,26 @@ def _release(own_plane: ControlPlane) -> Release:
     return release
 
 
-@pytest.fixture(name="running", scope="module")
-def _running(release: Release) -> Iterator[Running]:
-    with companion(
-        release, certificates="companion", tls_secret=f"{release.fullname}-tls"
-    ) as running:
-        eventually("API servers trust the webhook", lambda: trusted(release))
-        yield running
+@pytest.fixture(name="companions", scope="module")
+def _companions(release: Release) -> Iterator[Callable[[], Running]]:
+    """Returns the companion, and starts another where it has died."""
+    settings = {"certificates": "companion", "tls_secret": f"{release.fullname}-tls"}
+    started: list[Running] = []
+    with ExitStack() as stack:
+
+        def living() -> Running:
+            if not started or started[-1].process.poll() is not None:
+                started.append(stack.enter_context(companion(release, **settings)))
+                eventually("API servers trust the webhook", lambda: trusted(release))
+            return started[-1]
+
+        yield living
+
+
+@pytest.fixture(name="running")
+def _running(companions: Callable[[], Running]) -> Running:
+    """A companion that lives, whatever the test before did to it."""
+    return companions()
 
 
 def trusted(release: Release) -> bool:
@@ -307,7 +321,7 @@ def test_two_clusters_are_one_table_and_a_stopped_one_hides_no_other(
 def test_a_companion_that_died_is_not_in_order(
     release: Release, name: str, running: Running
 ) -> None:
-    """Though its last report said that all was well. The last test: it is killed."""
+    """Though its last report said that all was well."""
     running.kill()
     eventually(
         "its Lease is old",
