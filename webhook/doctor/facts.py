@@ -99,7 +99,7 @@ class ClusterFacts:
         endpoints: ready addresses behind that Service.
         blocked: policies that let nobody reach the webhook's port.
         served: what each replica serves.
-        operators: what is amiss with the operators that make task pods.
+        spark_webhook: spark-operator mutates its pods by a webhook of its own.
         alone: the release has no webhook by choice (`webhook.replicas: 0`): the API
             server's own policy injects.
     """
@@ -118,7 +118,7 @@ class ClusterFacts:
     endpoints: Piece[tuple[str, ...]]
     blocked: Piece[tuple[str, ...]]
     served: Piece[tuple[ServedCertificate, ...]]
-    operators: Piece[tuple[str, ...]]
+    spark_webhook: Piece[bool]
     alone: bool = False
 
     @property
@@ -178,7 +178,9 @@ class NamespaceFacts:
         cluster: the installation.
         attempts: dry runs of all four kinds of task pod.
         closed: ways to the tracking server that policies close, and which.
-        ignored: objects that no operator acts on, such as `RayCluster/a`.
+        ignored: objects that no operator acts on, such as `raycluster/a`.
+        lost: what a SparkApplication says that never reaches its pods, such as
+            `sparkapplication/a: driver.env`.
     """
 
     name: str
@@ -189,6 +191,7 @@ class NamespaceFacts:
     attempts: Piece[tuple[Attempt, ...]]
     closed: Piece[tuple[str, ...]]
     ignored: Piece[tuple[str, ...]]
+    lost: Piece[tuple[str, ...]]
 
     @property
     def words(self) -> Mapping[str, str]:
