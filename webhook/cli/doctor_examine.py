@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -68,7 +68,10 @@ class Examiner:
             diagnoses += found
             if self.probes and self.tunnel is not None:
                 inside = Prober(self.client, self.tunnel, image).probe(one)
-                diagnoses += examine_all(PROBE, inside, namespace=name)
+                diagnoses += tuple(
+                    replace(one, place=inside.where)
+                    for one in examine_all(PROBE, inside, namespace=name)
+                )
         return diagnoses
 
     def preflight(self, home: str, release: str) -> tuple[Diagnosis, ...]:
