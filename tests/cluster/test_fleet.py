@@ -46,12 +46,13 @@ def _install(plane: ControlPlane, uri: str, stack: ExitStack) -> None:
     for name in (release.fullname, release.companion):
         release.ready(name)
     release.endpoint(own_address())
-    settings = {
-        "certificates": "companion",
-        "tls_secret": f"{release.fullname}-tls",
-        "egress_mode": "off",  # nobody answers for the names of the servers
-    }
-    stack.enter_context(companion(release, **settings))
+    running = companion(
+        release,
+        certificates="companion",
+        tls_secret=f"{release.fullname}-tls",
+        egress_mode="off",  # nobody answers for the names of the servers
+    )
+    stack.enter_context(running)
     eventually("API servers trust the webhook", lambda: trusted(release))
     name = release.compute("ray")
     eventually("it is reported", lambda: release.reason(name) == "Mirrored")

@@ -99,7 +99,8 @@ class Site:
 
     def status(self) -> int:
         """The exit code of `status`."""
-        return self._run("status", "--probe").exit_code
+        code: int = self._run("status", "--probe").exit_code
+        return code
 
     def _run(self, *words: str) -> Any:
         kubeconfig = self.installation.node.plane.kubeconfig
@@ -187,7 +188,7 @@ def probed(cluster: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ids=["by the image's Python", "by an ephemeral container", "by a Job"],
 )
 def test_the_whole_way_is_gone_from_inside(
-    site: Site, task: Callable[[Site], AbstractContextManager[object]], place: str
+    site: Site, task: "Bring", place: str
 ) -> None:
     """Under Pod Security `restricted`; the server took the key."""
     site.aim(IN_ORDER)
@@ -205,6 +206,9 @@ def test_the_whole_way_is_gone_from_inside(
 # --- faults ---
 
 
+Bring = Callable[[Site], AbstractContextManager[object]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One fault.
@@ -217,7 +221,7 @@ class Fault:
 
     name: str
     code: str
-    bring: Callable[[Site], AbstractContextManager[object]]
+    bring: Bring
 
 
 @contextmanager
@@ -227,6 +231,11 @@ def aimed(site: Site, uri: str, **env: str) -> Iterator[None]:
     with site.task(**env):
         yield
     site.aim(IN_ORDER)
+
+
+def aiming(uri: str, **env: str) -> Bring:
+    """What breaks the way by naming this server."""
+    return lambda site: aimed(site, uri, **env)
 
 
 @contextmanager
@@ -266,9 +275,7 @@ FAULTS: Final = (
         Fault(
             name=f"The tracking server answers {status}",
             code=code,
-            bring=lambda site, port=REFUSES[status]: aimed(
-                site, f"http://{HOST}:{port}"
-            ),
+            bring=aiming(f"http://{HOST}:{REFUSES[status]}"),
         )
         for status, code in (
             (401, "CredentialRefused"),
@@ -279,34 +286,32 @@ FAULTS: Final = (
     Fault(
         name="The server's certificate is signed by an authority of its own",
         code="AuthorityUnknown",
-        bring=lambda site: aimed(site, f"https://{HOST}:{ANOTHER_NAME}"),
+        bring=aiming(f"https://{HOST}:{ANOTHER_NAME}"),
     ),
     Fault(
         name="The server's certificate is for another name",
         code="ServerNameMismatch",
-        bring=lambda site: aimed(
-            site, f"https://{HOST}:{ANOTHER_NAME}", SSL_CERT_FILE="/ca/ca.crt"
-        ),
+        bring=aiming(f"https://{HOST}:{ANOTHER_NAME}", SSL_CERT_FILE="/ca/ca.crt"),
     ),
     Fault(
         name="The server does not speak TLS",
         code="TlsFails",
-        bring=lambda site: aimed(site, f"https://{HOST}:{WELL}"),
+        bring=aiming(f"https://{HOST}:{WELL}"),
     ),
     Fault(
         name="Nothing listens at the server's port",
         code="ConnectRefused",
-        bring=lambda site: aimed(site, f"http://{HOST}:{DEAF}"),
+        bring=aiming(f"http://{HOST}:{DEAF}"),
     ),
     Fault(
         name="A proxy in a task's environment does not answer",
         code="ProxyInTheWay",
-        bring=lambda site: aimed(site, IN_ORDER, http_proxy=f"http://{HOST}:{DEAF}"),
+        bring=aiming(IN_ORDER, http_proxy=f"http://{HOST}:{DEAF}"),
     ),
     Fault(
         name="DNS does not know the server's name",
         code="Unresolved",
-        bring=lambda site: aimed(site, "http://nobody.invalid:5000"),
+        bring=aiming("http://nobody.invalid:5000"),
     ),
     Fault(
         name="A policy lets no task pod in at the server",

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from webhook.cli import probe_script
@@ -109,12 +110,12 @@ class Prober:
             yield "pods", lambda: pods
         else:
             for pod in pods[:_TRIED]:
-                yield f"pod/{_name(pod)}", lambda pod=pod: self._inside(pod)
+                yield f"pod/{_name(pod)}", partial(self._inside, pod)
             for pod in pods[:1]:
                 where = f"a container beside the task of pod/{_name(pod)}"
-                yield where, lambda pod=pod: self._beside(pod)
+                yield where, partial(self._beside, pod)
         # Policies that select Ray's or Spark's own labels do not see it.
-        yield "a Job without the labels of Ray and Spark", lambda: self._job(namespace)
+        yield "a Job without the labels of Ray and Spark", partial(self._job, namespace)
 
     def _task_pods(self, namespace: str) -> Piece[list[Json]]:
         """Return the injected pods that run, those that are ready in front."""

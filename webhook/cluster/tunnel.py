@@ -91,7 +91,7 @@ class Tunnel:
                 self.client.configuration, url, headers, capture_all=False
             )
             session.write_stdin(given)
-            said = ""
+            said: str = ""
             while session.is_open() and len(said) < _MOST and time.monotonic() < until:
                 session.update(timeout=1)
                 said += session.read_stdout(timeout=0)
