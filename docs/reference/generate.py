@@ -184,8 +184,8 @@ def _checks() -> str:
     return (
         "# Checks\n\nWhat `kubectl tracking doctor` examines, in the order of causes: "
         "what comes first among the failures\nis what to mend first. The faults "
-        "that it was tried on are in [their own table](faults.md).\n\n"
-        + "\n".join(sections)
+        "that it was tried on are in [their own table](faults.md), those of a\nnode "
+        "[in another](faults-on-a-node.md).\n\n" + "\n".join(sections)
     )
 
 

@@ -16,6 +16,7 @@ from tests.e2e.installation import (
     NAMESPACE,
     PATIENCE,
     RELEASE,
+    RESTRICTED,
     Installation,
     await_pod,
 )
@@ -39,7 +40,6 @@ from webhook.injection.names import MIRROR_SECRET
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "faults-on-a-node.md"
 SPACE: Final = "team"
 """The compute namespace; it enforces Pod Security's strictest level."""
-RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 IN_ORDER: Final = f"http://{HOST}:{WELL}"
 CLOSED: Final = {
     "metadata": {"name": "nobody"},
@@ -194,6 +194,7 @@ def test_the_whole_way_is_gone_from_inside(
     site.aim(IN_ORDER)
     with task(site):
         found = site.doctor()
+        assert site.status() == 0
 
     assert alarms(found) == []
     inside = probed(found)
