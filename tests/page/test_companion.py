@@ -15,14 +15,9 @@ from tests.page.test_browser import browse
 @pytest.fixture(name="release", scope="module")
 def _release(own_plane: ControlPlane) -> Release:
     """The chart's objects with the page switched on, and the rights that it takes."""
-    release = Release(own_plane, workloads=True)
+    values = {"companion": {"statusPage": {"enabled": True}}}
+    release = Release(own_plane, workloads=True, values=values)
     release.source("uri", {"TRACKING_URI": "https://192.0.2.7"})
-    release.install(
-        {
-            "tracking": {"existingConfigMap": "uri", "existingSecret": "keys"},
-            "companion": {"statusPage": {"enabled": True}},
-        }
-    )
     for name in (release.fullname, release.companion):
         release.ready(name)
     release.endpoint(own_address())
