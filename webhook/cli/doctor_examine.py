@@ -66,7 +66,7 @@ class Examiner:
             name = one.name
             found = examine_all(NAMESPACE, one, namespace=name, failed=failed)
             diagnoses += found
-            if self.probes and self.tunnel is not None:
+            if self.probes and self.tunnel is not None and one.is_enabled:
                 inside = Prober(self.client, self.tunnel, image).probe(one)
                 diagnoses += tuple(
                     replace(one, place=inside.where)

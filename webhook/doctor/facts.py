@@ -13,6 +13,7 @@ from webhook.companion.observation.model import Installation, Piece
 from webhook.companion.observation.published import PublishedNamespace, PublishedReport
 from webhook.companion.observation.unknown import Unknown
 from webhook.egress.selector import Selector
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,16 @@ class NamespaceFacts:
     def words(self) -> Mapping[str, str]:
         """Return what placeholders of remedies stand for."""
         return {**self.cluster.words, "namespace": self.name}
+
+    @property
+    def is_enabled(self) -> bool:
+        """Return whether the label switches injection on; else, whether it is reported.
+
+        Who may work in one namespace mostly may not read the namespace itself.
+        """
+        if isinstance(self.labels, Unknown):
+            return self.told is not None
+        return self.labels.get(INJECT_LABEL) == INJECT_ENABLED
 
     @property
     def told(self) -> PublishedNamespace | None:
