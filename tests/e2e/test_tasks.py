@@ -38,13 +38,14 @@ GUIDE: Final = "env | grep TRACKING_URI"
 
 
 @pytest.fixture(scope="module")
-def ray(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
+def ray(
+    installation: Installation, tracking: TrackingServer, kuberay: KubeRay
+) -> Iterator[str]:
     """A namespace with a RayCluster whose head and worker are ready."""
     plane = installation.node.plane
     namespace = installation.compute_namespace("ray")
     config = {"metadata": {"name": "michelangelo-config"}, "data": {"MA_X": "kept"}}
     plane.admin.create(f"/api/v1/namespaces/{namespace}/configmaps", config)
-    operator = KubeRay.start(plane, "1.6")
     path = f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters"
     plane.admin.create(path, ray_cluster())
     wait_for(
@@ -64,7 +65,6 @@ def ray(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
         lambda: not pods(installation, namespace, "ray.io/node-type"),
         seconds=PATIENCE,
     )
-    operator.stop()
 
 
 @pytest.fixture(scope="module")
