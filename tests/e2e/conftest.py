@@ -14,6 +14,7 @@ from tests.e2e.tracking import TrackingServer
 from tests.lab import task_image
 from tests.lab.build import Toolbox
 from tests.lab.node import Node
+from tests.lab.operators import KubeRay
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,14 @@ def node() -> Iterator[Node]:
     prepare(node)
     yield node
     node.stop()
+
+
+@pytest.fixture(scope="session")
+def kuberay(node: Node) -> Iterator[None]:
+    """KubeRay, beside the node."""
+    operator = KubeRay.start(node.plane, "1.6")
+    yield
+    operator.stop()
 
 
 @pytest.fixture(scope="module")
