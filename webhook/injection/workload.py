@@ -105,20 +105,20 @@ def task_containers(
     Returns:
         Indices in ascending order; empty when none is recognizable.
     """
-    candidates = {
-        index: container
+    candidates = [
+        index
         for index, container in enumerate(containers)
         if container.get("name") not in SIDECARS
-    }
+    ]
     for signature in SIGNATURES[workload]:
-        if found := [i for i, c in candidates.items() if signature <= _env_names(c)]:
+        if found := [i for i in candidates if signature <= _env_names(containers[i])]:
             return tuple(found)
     names = NAMES[workload]
-    if found := [i for i, c in candidates.items() if c.get("name") in names]:
+    if found := [i for i in candidates if containers[i].get("name") in names]:
         return tuple(found)
     if workload in BY_POSITION:
         # A mesh may have put its proxy in front of it.
-        return tuple(candidates)[:1]
+        return tuple(candidates[:1])
     return ()
 
 
