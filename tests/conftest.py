@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-for _name, _examples in {"default": 1_000, "quick": 100}.items():
+for _name, _examples in {"default": 1_000, "quick": 30}.items():
     settings.register_profile(
         _name,
         max_examples=_examples,
@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--every-preset", action="store_true", help="apply each of the chart's each way"
+    )
+    parser.addoption(
+        "--uris",
+        type=int,
+        default=2_000,
+        metavar="COUNT",
+        help="in how many a canary is hidden, of which nobody may tell a piece",
     )
     parser.addoption("--helm", type=Path, help="render the chart with this Helm alone")
 

@@ -36,6 +36,7 @@ class ExplainedContainer(msgspec.Struct, frozen=True, kw_only=True, rename="came
         variables: in the order in which it gets them.
         unresolved: sources whose keys are not known.
         waits_for: what has to be there before it starts.
+        unfit: variables whose value no runtime takes, so that it does not start.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ExplainedContainer(msgspec.Struct, frozen=True, kw_only=True, rename="came
     variables: tuple[ExplainedVariable, ...]
     unresolved: tuple[str, ...]
     waits_for: tuple[str, ...]
+    unfit: tuple[str, ...]
 
 
 class ExplainedPod(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,7 @@ def explained(explanation: Explanation, *, show_values: bool) -> ExplainedPod:
                 ),
                 unresolved=tuple(env.unresolved),
                 waits_for=tuple(env.waits_for),
+                unfit=tuple(env.unfit),
             )
             for name, env in explanation.containers
         ),
@@ -100,10 +103,17 @@ def explained(explanation: Explanation, *, show_values: bool) -> ExplainedPod:
 
 
 def _variable(variable: Variable, *, show_values: bool) -> ExplainedVariable:
+    value = None if variable.value is None else printable(variable.value)
     return ExplainedVariable(
         name=variable.name,
         kind=str(variable.kind),
         source=variable.source,
         shadowed=tuple(variable.shadowed),
-        value=variable.value if show_values else msgspec.UNSET,
+        value=value if show_values else msgspec.UNSET,
     )
+
+
+def printable(value: str) -> str:
+    """Return a value; a byte of it that is no text is shown by its number."""
+    encoded = value.encode("utf-8", "surrogateescape")
+    return encoded.decode("utf-8", "backslashreplace")

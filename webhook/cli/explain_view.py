@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from webhook.cli.explain_document import explained
+from webhook.cli.explain_document import explained, printable
 from webhook.cli.explanation import Explanation
 from webhook.injection.environment import Environment, Variable, VariableSource
 from webhook.injection.names import MIRROR_SECRET
@@ -87,6 +87,9 @@ def _print(
         console.print(Padding(_table(env, show_values=show_values), (0, 0, 0, 2)))
         for what in env.waits_for:
             console.print(Text(f"  It does not start before {what} is there."))
+        for key in env.unfit:
+            said = f"  It does not start: no runtime takes the value of {key}."
+            console.print(Text(said))
     for line in explanation.unread:
         console.print(Text(f"Not known: {line}", style="yellow"))
     console.print()
@@ -157,10 +160,9 @@ def _value(variable: Variable) -> Text:
     if variable.value is None:
         later = variable.kind in (VariableSource.FIELD, VariableSource.FILE)
         return Text("set at start" if later else "not known", style="dim")
-    if variable.value.isprintable():
-        return Text(variable.value)
+    value = printable(variable.value)
     # A terminal would obey a control character.
-    return Text(json.dumps(variable.value, ensure_ascii=False))
+    return Text(value if value.isprintable() else json.dumps(value, ensure_ascii=False))
 
 
 def _hides_keys(env: Environment) -> bool:
