@@ -145,7 +145,7 @@ def _task(body: Json) -> str:
     """Return the name of a pod's task container; empty where it has none."""
     workload = recognize(body)
     containers = body["spec"]["containers"]
-    found = task_containers(containers, workload) if workload else ()
+    found = task_containers(body, workload) if workload else ()
     return str(containers[found[0]]["name"]) if found else ""
 
 

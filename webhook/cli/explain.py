@@ -76,7 +76,8 @@ def explain(  # noqa: PLR0913 - one for each flag
 
     A manifest without a UID is explained as it would be injected. Takes Pods, Lists and
     AdmissionReviews, and RayClusters, RayJobs, RayServices and SparkApplications, for
-    which it explains the pods that their operators would create.
+    which it explains the pods that their operators would create; and Jobs, Deployments
+    and their like whose pods opt in.
 
     In a cluster the mirror and ConfigMaps are read where your rights allow. For
     manifests, what a Secret or ConfigMap holds is known if it is given, by its name,

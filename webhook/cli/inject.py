@@ -42,7 +42,8 @@ def inject(
 ) -> None:
     """Print manifests as the webhook would leave them.
 
-    Changes each Pod, be it on its own, in a List or in an AdmissionReview. Every
+    Changes each Pod, be it on its own, in a List or in an AdmissionReview, and the
+    pod template of a Job, CronJob, Deployment and their like that opts in. Every
     other document passes through, in its place and with its fields in their order.
     A RayCluster, RayJob, RayService or SparkApplication passes through as well:
     the webhook acts on the pods that their operators create. What happens to each

@@ -1,4 +1,4 @@
-"""The pods that KubeRay and spark-operator would create from their own resources.
+"""The pods that operators and Kubernetes itself would create from other resources.
 
 As far as recognition and the environment need it: the labels and variables that KubeRay
 writes, those that Spark writes, and what spark-operator's own webhook appends. A value
@@ -250,6 +250,17 @@ def _configured(role: _Role, spec: Field, part: Field) -> list[Json]:
 def _below(prefix: str, conf: dict[str, str]) -> dict[str, str]:
     return {k.removeprefix(prefix): v for k, v in conf.items() if k.startswith(prefix)}
 
+
+_TEMPLATE = ("spec", "template")
+TEMPLATES = {
+    ("batch", "Job"): _TEMPLATE,
+    ("batch", "CronJob"): ("spec", "jobTemplate", *_TEMPLATE),
+    ("apps", "Deployment"): _TEMPLATE,
+    ("apps", "StatefulSet"): _TEMPLATE,
+    ("apps", "DaemonSet"): _TEMPLATE,
+    ("apps", "ReplicaSet"): _TEMPLATE,
+}
+"""By API group and kind: where the template is of which pods are copies."""
 
 OPERATORS: dict[tuple[str, str], Callable[[Field, str], Pods]] = {
     ("ray.io", "RayCluster"): _ray_cluster,

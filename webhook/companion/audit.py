@@ -66,13 +66,15 @@ class AuditReason(Reason):
     )
     WRONG_LABELS = (
         "WrongLabels",
-        "The pod runs without the tracking keys: its label ray.io/node-type or "
-        "spark-role has a value that no task pod has.",
+        "The pod runs without the tracking keys: its label ray.io/node-type, "
+        "spark-role or tracking.michelangelo-ai.org/inject has a value that no task "
+        "pod has.",
     )
     NO_TASK_CONTAINER = (
         "NoTaskContainer",
-        "The pod runs without the tracking keys: its labels mark a task pod, but "
-        "no container is recognizable as Ray's or Spark's.",
+        "The pod runs without the tracking keys: its labels mark a task pod, but no "
+        "container is recognizable as Ray's or Spark's, or has a name that its "
+        "annotation tracking.michelangelo-ai.org/containers gives.",
     )
     REFERENCE_MISSING = (
         "ReferenceMissing",
@@ -145,7 +147,7 @@ def audit_pod(pod: TaskPod, context: AuditContext) -> AuditReason | None:
     """Return what to say about a pod; None about one that is over or none of ours.
 
     Args:
-        pod: a pod that carries one of the task labels, in a compute namespace.
+        pod: a pod that carries one of the labels, in a compute namespace.
         context: its namespace.
     """
     if pod.over:
@@ -246,10 +248,14 @@ class AuditController:
             return None
         mirror = self._caches.mirror(key)
         context = AuditContext.of(namespace, mirror)
-        audited = [
-            _Audited(key=name, pod=pod, reason=reason)
+        pods = {
+            name: pod
             for informer in self._caches.pods
             for name, pod in informer.items(key).items()
+        }
+        audited = [
+            _Audited(key=name, pod=pod, reason=reason)
+            for name, pod in pods.items()
             if (reason := audit_pod(pod, context))
         ]
         missed = [one for one in audited if one.reason.is_missed]

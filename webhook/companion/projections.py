@@ -26,6 +26,7 @@ from webhook.injection.decision import decide_pod
 from webhook.injection.names import (
     DEFAULT_PROFILE,
     EGRESS_LABEL,
+    INJECT_DISABLED,
     INJECT_LABEL,
     INJECTED_LABEL,
     INJECTED_TRUE,
@@ -52,10 +53,11 @@ NOT_A_TASK: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         RAY_LABEL: ("redis-cleanup",),
         SPARK_LABEL: ("connect-server", "master", "worker"),
+        INJECT_LABEL: (INJECT_DISABLED,),
     }
 )
-"""Values of the task labels that pods have which are known to run no task. With any
-other value a pod is looked at, so that a wrong one is seen as well."""
+"""Values of the labels that mark task pods, which pods have that are known to run no
+task. With any other value a pod is looked at, so that a wrong one is seen as well."""
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 _ENDED: Final = ("Succeeded", "Failed")
 _HEARD: Final = timedelta(seconds=5)
@@ -351,7 +353,7 @@ def _task_containers(body: Json) -> list[Json]:
     if workload is None:
         return []
     containers = body["spec"]["containers"]
-    return [containers[index] for index in task_containers(containers, workload)]
+    return [containers[index] for index in task_containers(body, workload)]
 
 
 def _refers(container: Json) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.pods import (
     CONFIG,
     MIRROR,
+    OPTED_IN,
     RAY_ENV,
     RAY_HEAD,
     RAY_WORKER,
@@ -16,7 +17,12 @@ from tests.pods import (
     SPARK_EXECUTOR_ENV,
 )
 from webhook.injection.certificate_mount import MOUNT, VOLUME
-from webhook.injection.names import CA_CONFIG_MAP, CA_DIRECTORY, INJECTION_ANNOTATION
+from webhook.injection.names import (
+    CA_CONFIG_MAP,
+    CA_DIRECTORY,
+    CONTAINERS_ANNOTATION,
+    INJECTION_ANNOTATION,
+)
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 KEYS = ["TRACKING_URI", "TRACKING_API_KEY", "S3", "OTHER", "a.b-c"]
@@ -66,6 +72,7 @@ VOLUMES: list[dict[str, Any]] = [
     VOLUME,
     {"name": CA_CONFIG_MAP, "emptyDir": {}},
     {"name": CA_CONFIG_MAP, "configMap": {"name": CA_CONFIG_MAP}},
+    {"name": CA_CONFIG_MAP, "configMap": {"name": "theirs"}},
 ]
 volumes = st.none() | st.lists(
     st.sampled_from(VOLUMES), unique_by=lambda volume: volume["name"], max_size=2
@@ -87,6 +94,7 @@ SIGNATURES = [
     (RAY_WORKER, RAY_ENV),
     (SPARK_DRIVER, SPARK_DRIVER_ENV),
     (SPARK_EXECUTOR, SPARK_EXECUTOR_ENV),
+    (OPTED_IN, []),
 ]
 
 annotations: st.SearchStrategy[dict[str, str] | None] = (
@@ -122,6 +130,12 @@ def task_pods(
     metadata: dict[str, Any] = {"labels": {**labels, "x/y~z": "1"}}
     if draw(st.booleans()):
         metadata["annotations"] = draw(annotations)
+    if labels is OPTED_IN:
+        names = draw(st.sampled_from(["task", " task", "gone,task ,"]))
+        metadata["annotations"] = {
+            **(metadata.get("annotations") or {}),
+            CONTAINERS_ANNOTATION: names,
+        }
     spec: dict[str, Any] = {"containers": containers, "initContainers": [dict(other)]}
     if draw(st.booleans()):
         spec["volumes"] = draw(volumes)

@@ -86,14 +86,17 @@ def test_the_ca_is_mounted_once_unless_something_is_in_the_way(
         path in (directory, directory.parent) or directory in path.parents
         for path in taken
     )
+    theirs = pod["spec"].get("volumes") or []
     clash = any(
-        volume["name"] == CA_CONFIG_MAP and "configMap" not in volume
-        for volume in pod["spec"].get("volumes") or []
+        volume["name"] == CA_CONFIG_MAP
+        and volume.get("configMap", {}).get("name") != CA_CONFIG_MAP
+        for volume in theirs
     )
     added = mounts[len(before) :]
     assert mounts[: len(before)] == before
     assert added == ([MOUNT] if policy.tracking_ca and not blocked | clash else [])
     names = [volume["name"] for volume in volumes]
+    assert volumes[: len(theirs)] == theirs
     assert len(names) == len(set(names))
     assert not added or CA_CONFIG_MAP in names
     assert after["spec"]["initContainers"] == pod["spec"]["initContainers"]
@@ -144,7 +147,7 @@ def test_a_reference_that_the_user_wrote_stays_theirs(
     pod: dict[str, Any], policy: InjectionPolicy, before: list[Any], after: list[Any]
 ) -> None:
     """Without a stamp of ours, a list that refers to the mirror is left alone."""
-    pod["metadata"].pop("annotations", None)
+    (pod["metadata"].get("annotations") or {}).pop(INJECTION_ANNOTATION, None)
     task_of(pod)["envFrom"] = sources = [*before, MIRROR, *after]
 
     assert sources == task_of(injected(pod, policy))["envFrom"]

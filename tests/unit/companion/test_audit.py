@@ -12,6 +12,7 @@ from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import AuditController, AuditReason, AuditResult
 from webhook.injection.names import (
+    CONTAINERS_ANNOTATION,
     INJECT_LABEL,
     INJECTED_LABEL,
     INJECTION_ANNOTATION,
@@ -99,15 +100,30 @@ def _world() -> Audited:
         (HEAD | {INJECT_LABEL: "disabled"}, AuditReason.OPTED_OUT),
         ({"ray.io/node-type": "haed"}, AuditReason.WRONG_LABELS),
         ({"spark-role": "driver"}, AuditReason.NO_TASK_CONTAINER),
+        ({INJECT_LABEL: "enabled"}, AuditReason.MISSED),
+        ({INJECT_LABEL: "true"}, AuditReason.WRONG_LABELS),
+        ({"spark-role": "worker", INJECT_LABEL: "enabled"}, AuditReason.MISSED),
+        (HEAD | {INJECT_LABEL: "enabled"}, AuditReason.MISSED),
     ],
 )
 def test_each_task_pod_has_a_reason(
     world: Audited, labels: dict[str, str], expected: AuditReason
 ) -> None:
-    """What the webhook would say, and what became of it."""
+    """What the webhook would say, and what became of it: once, by whichever label."""
     world.run("p", labels)
 
     assert world.counts() == {expected: 1}
+
+
+def test_a_pod_that_opts_in_by_names_it_lacks_has_no_task_container(
+    world: Audited,
+) -> None:
+    """Its owner meant it to have the keys, and it has not."""
+    annotations = {CONTAINERS_ANNOTATION: "trainer"}
+    world.run("p", {INJECT_LABEL: "enabled"}, annotations=annotations)
+
+    assert world.counts() == {AuditReason.NO_TASK_CONTAINER: 1}
+    assert "Pod/p" in told(world)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +188,19 @@ def test_a_pod_that_reads_a_squatters_secret_is_missed(
     assert "Pod/p" in told(world)
 
 
-@pytest.mark.parametrize("role", ["redis-cleanup"])
-def test_pods_that_run_no_task_are_no_miss(world: Audited, role: str) -> None:
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"ray.io/node-type": "redis-cleanup"},
+        {"spark-role": "connect-server"},
+        {INJECT_LABEL: "disabled"},
+    ],
+)
+def test_pods_that_run_no_task_are_no_miss(
+    world: Audited, labels: dict[str, str]
+) -> None:
     """The API server does not even send them."""
-    world.run("p", {"ray.io/node-type": role})
+    world.run("p", labels)
 
     assert world.counts() == {}
 
@@ -428,16 +453,16 @@ def test_shadowed_keys_are_named(
     assert CANARY not in repr([one.items() for one in world.caches.pods])
 
 
-@pytest.mark.parametrize("last", range(7))
+@pytest.mark.parametrize("last", range(8))
 def test_whatever_is_listed_last_the_pods_are_audited(
     world: Audited, last: int
 ) -> None:
-    """Namespaces, mirrors, a source, pods of either label, or an older ConfigMap."""
+    """Namespaces, mirrors, a source, pods of each label, or an older ConfigMap."""
     world.run("p", HEAD)
     world.restart()
     world.start_audit()
     informers = list(world.caches.all())
-    assert 7 == len(informers)
+    assert 8 == len(informers)
     for informer in informers[:last] + informers[last + 1 :]:
         informer.refresh()
     world.work()
