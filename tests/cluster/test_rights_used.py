@@ -29,7 +29,9 @@ from tests.lab.api import ApiError, Object
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
 from webhook.cluster.config import load_kubeconfig
+from webhook.cluster.resources import RAY_CLUSTER, RAY_JOB
 from webhook.companion.build import Outside, build_companion
+from webhook.companion.pod_owners import MADE
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
 from webhook.egress.engines.detect import CONTROLS, MESH
 from webhook.injection.names import (
@@ -385,15 +387,34 @@ def shadows(world: World, name: str) -> None:
     )
 
 
-def missed_pod(world: World, name: str) -> None:
-    """A pod of a RayCluster without keys: its maker is asked for."""
-    kind = {"apiVersion": "ray.io/v1", "kind": "RayCluster"}
-    cluster = world.create("ray.io/v1/rayclusters", name, "c", **kind)
-    owner = kind | {"name": "c", "uid": cluster["metadata"]["uid"], "controller": True}
-    time.sleep(1.1)  # it has to be younger than the label, whose time is in seconds
-    meta = {"labels": {"ray.io/node-type": "head"}, "ownerReferences": [owner]}
-    container = {"name": "ray-head", "image": "none"}
-    world.create("pods", name, "head", metadata=meta, spec={"containers": [container]})
+def missed_pods(world: World, name: str) -> None:
+    """A pod without keys of each kind of owner, which is asked who made it."""
+    time.sleep(1.1)  # they have to be younger than the label, whose time is in seconds
+    head = {"labels": {"ray.io/node-type": "head"}}
+    containers = {"containers": [{"name": "ray-head", "image": "none"}]}
+    of_app = {"labels": {"app": "a"}}
+    template = {"metadata": of_app, "spec": containers}
+    sleeping = {
+        "replicas": 0,
+        "selector": {"matchLabels": of_app["labels"]},
+        "template": template,
+    }
+    once = {"metadata": of_app, "spec": {**containers, "restartPolicy": "Never"}}
+    specs: Mapping[str, Object] = {
+        "Pod": containers,
+        "ReplicaSet": sleeping,
+        "StatefulSet": {**sleeping, "serviceName": "s"},
+        "Job": {"suspend": True, "template": once},
+    }
+    for kind in MADE.values():
+        typed = {"apiVersion": kind.api_version, "kind": kind.name}
+        path = f"{kind.api_version}/{kind.plural}" if kind.group else kind.plural
+        spec = {"spec": specs[kind.name]} if kind.name in specs else {}
+        made = world.create(path, name, "owner", **typed, **spec)
+        uid = made["metadata"]["uid"]
+        owner = {**typed, "name": "owner", "uid": uid, "controller": True}
+        meta = {**head, "ownerReferences": [owner]}
+        world.create("pods", name, kind.plural, metadata=meta, spec=containers)
     eventually("an Event", lambda: world.told(name, "Missed"))
 
 
@@ -418,7 +439,8 @@ def additive(world: World) -> None:
     of_calico = {one for one in served if one[0] == BOTH_CALICOS[0]}
     for group, kind, plural in served - of_calico:
         world.teach(group, "v1", kind, plural)
-    world.teach("ray.io", "v1", "RayCluster", "rayclusters")
+    for kind in (RAY_CLUSTER, RAY_JOB):
+        world.teach(kind.group, kind.version, kind.name, kind.plural)
     world.plane.namespace(MESH[0])
     world.create("configmaps", *MESH, data={"mesh": ""})
     since = world.lines()
@@ -427,7 +449,7 @@ def additive(world: World) -> None:
         name = mirrors(world, "additive")
         leaving(world, "additive")
         shadows(world, name)
-        missed_pod(world, name)
+        missed_pods(world, name)
         failing_watch(world)
         world.label(name, **{EGRESS_LABEL: "off"})
         eventually("the shadow's end", lambda: not world.policies(name))
@@ -448,7 +470,7 @@ def observe(world: World) -> None:
     with world.companion(rendered):
         name = mirrors(world, "observe")
         leaving(world, "observe")
-        missed_pod(world, name)
+        missed_pods(world, name)
         failing_watch(world)
         assert unused(world, rendered, since) == []
         assert not world.policies("kept")

@@ -5,7 +5,7 @@ Job stand in the manifest and can be changed there. The pods of KubeRay's and
 spark-operator's resources do not exist yet: what is said of them is what would be.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,9 @@ import orjson
 from msgspec import structs
 
 from webhook.cli.document import BadInputError, Field
+from webhook.cli.expected_pods import Pods
 from webhook.cli.manifests import Document, objects
-from webhook.cli.operators import OPERATORS, TEMPLATES, Pods
+from webhook.cli.operators import OPERATORS, TEMPLATES
 from webhook.cluster import metadata
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
@@ -79,16 +80,6 @@ def subjects(document: Document, namespace: str) -> Iterator[PodInManifest]:
         elif known in OPERATORS:
             pods = OPERATORS[known](node.at("spec"), _name(node))
             yield from _expected(node, pods, namespace)
-
-
-def unread(documents: Iterable[Document]) -> list[str]:
-    """Say which objects lead to pods that are not known here."""
-    return [
-        f"{document.origin}: {one.kind} of {one.group} is not read here"
-        for document in documents
-        for one in objects(document)
-        if one.group == "spark.apache.org"
-    ]
 
 
 def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:

@@ -1,16 +1,19 @@
 """Task pods without keys, with older keys or with shadowed ones are found and told."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from tests.pods import OPTED_IN
 from tests.unit.companion.companion_world import CANARY, World
 from webhook.cluster import metadata
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import AuditController, AuditReason, AuditResult
+from webhook.companion.pod_owners import MADE
 from webhook.injection.names import (
     CONTAINERS_ANNOTATION,
     INJECT_LABEL,
@@ -328,6 +331,64 @@ def test_an_executors_sparkapplication_is_found_through_its_driver(
     world.audit()
 
     assert told(world) == ["Pod/exec-1", "SparkApplication/app"]
+
+
+CHAINS = {
+    "a scheduled RayJob": (HEAD, "RayCluster", "RayJob", "RayCronJob"),
+    "a SparkConnect": ({"spark-role": "executor"}, "Pod", "SparkConnect"),
+    "apache's application": ({"spark-role": "executor"}, "Pod", "SparkApplication"),
+    "apache's cluster": (OPTED_IN, "StatefulSet", "SparkCluster"),
+    "a scheduled Job": (OPTED_IN, "Job", "CronJob"),
+    "a Deployment": (OPTED_IN, "ReplicaSet", "Deployment"),
+    "a StatefulSet": (OPTED_IN, "StatefulSet"),
+    "a circle": (OPTED_IN, "Job", "Job"),
+}
+"""By what a user made: the pod's labels, and its owners upward."""
+GROUPS = {
+    "Pod": "v1",
+    "RayCluster": "ray.io/v1",
+    "RayJob": "ray.io/v1",
+    "RayCronJob": "ray.io/v1",
+    "SparkConnect": "sparkoperator.k8s.io/v1alpha1",
+    "SparkApplication": "spark.apache.org/v1",
+    "SparkCluster": "spark.apache.org/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "ReplicaSet": "apps/v1",
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_whatever_its_users_made_is_told(world: Audited, name: str) -> None:
+    """Each owner of a missed pod, up to what nothing else made, and no other pod."""
+    labels, *kinds = CHAINS[name]
+    owners = [
+        {
+            "apiVersion": GROUPS[kind],
+            "kind": kind,
+            "name": kind.lower(),
+            "uid": f"uid-of-{kind}",
+            "controller": True,
+        }
+        for kind in kinds
+    ]
+    asked = {(one.api_version, one.name): one for one in MADE.values()}
+    for owner, above in pairwise(owners):
+        meta = {"name": owner["name"], "namespace": "ray", "ownerReferences": [above]}
+        kind = asked[owner["apiVersion"], owner["kind"]]
+        world.cluster.put(kind, {"metadata": meta})
+    world.run(
+        "missed",
+        labels,
+        owner=owners[0],
+        container={"name": "spark-kubernetes-executor"},
+    )
+    world.audit()
+
+    expected = {f"{kind}/{kind.lower()}" for kind in kinds if kind != "Pod"}
+    assert told(world) == sorted(expected | {"Pod/missed"})
 
 
 def test_pods_that_ended_do_not_count(world: Audited) -> None:
