@@ -37,13 +37,14 @@ def _release(own_plane: ControlPlane) -> Release:
 @pytest.fixture(name="companions", scope="module")
 def _companions(release: Release) -> Iterator[Callable[[], Running]]:
     """Returns the companion, and starts another where it has died."""
-    settings = {"certificates": "companion", "tls_secret": f"{release.fullname}-tls"}
+    tls = f"{release.fullname}-tls"
     started: list[Running] = []
     with ExitStack() as stack:
 
         def living() -> Running:
             if not started or started[-1].process.poll() is not None:
-                started.append(stack.enter_context(companion(release, **settings)))
+                another = companion(release, certificates="companion", tls_secret=tls)
+                started.append(stack.enter_context(another))
                 eventually("API servers trust the webhook", lambda: trusted(release))
             return started[-1]
 

@@ -10,7 +10,7 @@ from webhook.injection.patch import (
     Operation,
     env_from_operations,
     env_operations,
-    refers_to_mirror,
+    mirror_index,
 )
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.reasons import InjectionReason
@@ -113,18 +113,21 @@ def _inject(
     stamp = annotation(metadata)
     by = injected_by(stamp)
     operations: list[Operation] = []
+    names: list[str] = []
     ours: list[str] = []
     for index in indices:
         container = containers[index]
         name, path = container["name"], f"/spec/containers/{index}"
+        names.append(name)
         sources = container.get("envFrom")
+        present = mirror_index(sources)
         # A reference that no pass of ours put there is the user's: it stays where it
         # is and serves.
-        if names_container(stamp, name) or not any(
-            map(refers_to_mirror, sources or ())
-        ):
+        if present is None or names_container(stamp, name):
             ours.append(name)
-            operations += env_from_operations(f"{path}/envFrom", sources, policy)
+            operations += env_from_operations(
+                f"{path}/envFrom", sources, present, policy
+            )
         operations += env_operations(f"{path}/env", container.get("env"), policy)
     if policy.tracking_ca:
         operations += certificate_operations(pod["spec"], indices)
@@ -141,7 +144,7 @@ def _inject(
     return Decision(
         reason=reason,
         workload=workload,
-        containers=tuple(containers[index]["name"] for index in indices),
+        containers=tuple(names),
         patch=tuple(operations),
         by=by if ours or operations else None,
     )

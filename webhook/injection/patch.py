@@ -7,7 +7,7 @@ earlier ones in.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from webhook.injection.names import MIRROR_SECRET
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
@@ -16,10 +16,13 @@ Operation = dict[str, Any]
 """One RFC 6902 operation: `op`, `path` and, except for `remove`, `value`."""
 
 
+_REQUIRED: Final = {"secretRef": {"name": MIRROR_SECRET}}
+_OPTIONAL: Final = {"secretRef": {"name": MIRROR_SECRET, "optional": True}}
+
+
 def reference(policy: InjectionPolicy) -> dict[str, Any]:
     """Return the `envFrom` entry for the mirror; it alone makes a pod wait."""
-    optional = {"optional": True} if policy.on_missing is OnMissing.START else {}
-    return {"secretRef": {"name": MIRROR_SECRET, **optional}}
+    return _OPTIONAL if policy.on_missing is OnMissing.START else _REQUIRED
 
 
 def enforced(key: str) -> dict[str, Any]:
@@ -37,8 +40,19 @@ def refers_to_mirror(source: dict[str, Any]) -> bool:
     return secret.get("name") == MIRROR_SECRET and not source.get("prefix")
 
 
+def mirror_index(sources: Sequence[dict[str, Any]] | None) -> int | None:
+    """Return where a container's `envFrom` first refers to the mirror, if it does."""
+    for index, source in enumerate(sources or ()):
+        if refers_to_mirror(source):
+            return index
+    return None
+
+
 def env_from_operations(
-    path: str, sources: Sequence[dict[str, Any]] | None, policy: InjectionPolicy
+    path: str,
+    sources: Sequence[dict[str, Any]] | None,
+    present: int | None,
+    policy: InjectionPolicy,
 ) -> list[Operation]:
     """Put our reference where the precedence wants it.
 
@@ -48,6 +62,7 @@ def env_from_operations(
     Args:
         path: JSON pointer of the container's `envFrom`.
         sources: Its value; `None` when absent or null.
+        present: Its `mirror_index`.
         policy: The operator's choices.
 
     Returns:
@@ -59,12 +74,11 @@ def env_from_operations(
     first = policy.precedence is Precedence.FALLBACK
     if sources and sources[0 if first else -1] == ours:
         return []
-    place = next((i for i, s in enumerate(sources) if refers_to_mirror(s)), None)
-    moved: list[Operation] = (
-        [] if place is None else [{"op": "remove", "path": f"{path}/{place}"}]
-    )
-    end = "0" if first else "-"
-    return [*moved, {"op": "add", "path": f"{path}/{end}", "value": ours}]
+    added: Operation = {"op": "add", "path": f"{path}/{'0' if first else '-'}"}
+    added["value"] = ours
+    if present is None:
+        return [added]
+    return [{"op": "remove", "path": f"{path}/{present}"}, added]
 
 
 def env_operations(
@@ -84,6 +98,8 @@ def env_operations(
     Returns:
         Operations; none when every enforced key holds already.
     """
+    if not policy.enforced_keys:
+        return []
     replaced: list[Operation] = []
     duplicates: list[int] = []
     missing: list[dict[str, Any]] = []

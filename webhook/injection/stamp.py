@@ -8,6 +8,7 @@ whoever wrote its annotation.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -18,7 +19,7 @@ from webhook.injection.names import (
     INJECTED_TRUE,
     INJECTION_ANNOTATION,
 )
-from webhook.injection.policy import InjectionPolicy
+from webhook.injection.policy import InjectionPolicy, Precedence
 
 CONTAINERS: Final = '"containers":['
 """Begins the names in the annotation: the last of its fields."""
@@ -57,17 +58,11 @@ def stamp_operations(
     Returns:
         RFC 6902 operations; none when the pod bears this very stamp.
     """
-    note = {
-        "version": __version__,
-        "by": by,
-        "precedence": policy.precedence,
-        "containers": list(containers),
-    }
+    names = orjson.dumps(list(containers)).decode()
+    note = f"{_before_names(by, policy.precedence)}{names}}}"
     return [
         *_entry("labels", metadata, INJECTED_LABEL, INJECTED_TRUE),
-        *_entry(
-            "annotations", metadata, INJECTION_ANNOTATION, orjson.dumps(note).decode()
-        ),
+        *_entry("annotations", metadata, INJECTION_ANNOTATION, note),
     ]
 
 
@@ -90,6 +85,13 @@ def injected_by(annotation: str) -> InjectedBy:
     return InjectedBy.WEBHOOK
 
 
+@cache
+def _before_names(by: InjectedBy, precedence: Precedence) -> str:
+    """The annotation up to the names of the containers."""
+    fields = {"version": __version__, "by": by, "precedence": precedence}
+    return orjson.dumps(fields | {"containers": []}).decode().removesuffix("[]}")
+
+
 def escape(token: str) -> str:
     """Escape a key for a JSON pointer (RFC 6901 §3)."""
     return token.replace("~", "~0").replace("/", "~1")
@@ -103,4 +105,7 @@ def _entry(
         return [{"op": "add", "path": f"/metadata/{field}", "value": {key: value}}]
     if present.get(key) == value:
         return []
-    return [{"op": "add", "path": f"/metadata/{field}/{escape(key)}", "value": value}]
+    return [{"op": "add", "path": f"/metadata/{field}/{_ESCAPED[key]}", "value": value}]
+
+
+_ESCAPED: Final = {key: escape(key) for key in (INJECTED_LABEL, INJECTION_ANNOTATION)}

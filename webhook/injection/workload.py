@@ -136,20 +136,20 @@ def task_containers(pod: dict[str, Any], workload: Workload) -> tuple[int, ...]:
             names = named.replace(" ", "").split(",")
             return tuple(i for i, c in enumerate(containers) if c["name"] in names)
     sidecars = SIDECARS[workload]
-    candidates = {
-        index: container
+    candidates = [
+        index
         for index, container in enumerate(containers)
         if container["name"] not in sidecars
-    }
+    ]
     for signature in SIGNATURES[workload]:
-        if found := [i for i, c in candidates.items() if signature <= _env_names(c)]:
+        if found := [i for i in candidates if signature <= _env_names(containers[i])]:
             return tuple(found)
     names = NAMES[workload]
-    if found := [i for i, c in candidates.items() if c["name"] in names]:
+    if found := [i for i in candidates if containers[i]["name"] in names]:
         return tuple(found)
     if workload in BY_POSITION:
         # A mesh may have put its proxy in front of it.
-        return tuple(candidates)[:1]
+        return tuple(candidates[:1])
     return ()
 
 

@@ -246,7 +246,7 @@ class DecisionLine(msgspec.Struct, kw_only=True):
     decision: str
     reason: InjectionReason
     by: InjectedBy | None
-    containers: tuple[str, ...]
+    containers: list[str]
     dry_run: bool
     seconds: float
 
@@ -266,7 +266,7 @@ def log_line(
         decision="patched" if decision.patch else "unchanged",
         reason=decision.reason,
         by=decision.by,
-        containers=tuple(name[:CLIP] for name in decision.containers[:CONTAINERS]),
+        containers=[name[:CLIP] for name in decision.containers[:CONTAINERS]],
         dry_run=review.dry_run,
         seconds=round(seconds, 6),
     )
