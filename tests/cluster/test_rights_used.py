@@ -29,7 +29,7 @@ from tests.lab.api import ApiError, Object
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
 from webhook.cluster.config import load_kubeconfig
-from webhook.cluster.resources import RAY_CLUSTER, RAY_JOB
+from webhook.cluster.resources import POD, RAY_CLUSTER, RAY_JOB
 from webhook.companion.build import Outside, build_companion
 from webhook.companion.pod_owners import MADE
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
@@ -390,31 +390,28 @@ def shadows(world: World, name: str) -> None:
 def missed_pods(world: World, name: str) -> None:
     """A pod without keys of each kind of owner, which is asked who made it."""
     time.sleep(1.1)  # they have to be younger than the label, whose time is in seconds
-    head = {"labels": {"ray.io/node-type": "head"}}
-    containers = {"containers": [{"name": "ray-head", "image": "none"}]}
-    of_app = {"labels": {"app": "a"}}
-    template = {"metadata": of_app, "spec": containers}
-    sleeping = {
-        "replicas": 0,
-        "selector": {"matchLabels": of_app["labels"]},
-        "template": template,
-    }
-    once = {"metadata": of_app, "spec": {**containers, "restartPolicy": "Never"}}
-    specs: Mapping[str, Object] = {
-        "Pod": containers,
-        "ReplicaSet": sleeping,
-        "StatefulSet": {**sleeping, "serviceName": "s"},
-        "Job": {"suspend": True, "template": once},
+    labels = {"ray.io/node-type": "head"}
+    spec: Object = {"containers": [{"name": "ray-head", "image": "none"}]}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    copies = {"selector": {"matchLabels": labels}, "template": template}
+    once = {"metadata": {"labels": labels}, "spec": {**spec, "restartPolicy": "Never"}}
+    controlled = {  # their controllers make the pod, and let go of any other
+        "ReplicaSet": copies,
+        "StatefulSet": {**copies, "serviceName": "s"},
+        "Job": {"template": once},
     }
     for kind in MADE.values():
         typed = {"apiVersion": kind.api_version, "kind": kind.name}
         path = f"{kind.api_version}/{kind.plural}" if kind.group else kind.plural
-        spec = {"spec": specs[kind.name]} if kind.name in specs else {}
-        made = world.create(path, name, "owner", **typed, **spec)
+        if kind.name in controlled:
+            world.create(path, name, kind.plural, **typed, spec=controlled[kind.name])
+            continue
+        body = {"spec": spec} if kind is POD else {}
+        made = world.create(path, name, "owner", **typed, **body)
         uid = made["metadata"]["uid"]
         owner = {**typed, "name": "owner", "uid": uid, "controller": True}
-        meta = {**head, "ownerReferences": [owner]}
-        world.create("pods", name, kind.plural, metadata=meta, spec=containers)
+        meta = {"labels": labels, "ownerReferences": [owner]}
+        world.create("pods", name, f"of-{kind.plural}", metadata=meta, spec=spec)
     eventually("an Event", lambda: world.told(name, "Missed"))
 
 

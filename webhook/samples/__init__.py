@@ -2,7 +2,8 @@
 
 Made by KubeRay 1.6.2 on its own samples and on a RayCluster shaped like Michelangelo's,
 by spark-submit 3.5.5, by spark-operator 2.5.2 with its own webhook running, and by the
-controllers of a Job and a StatefulSet. A file's name says what the pod is; `not-a-task-*` must never be touched.
+controllers of a Job and a StatefulSet. A file's name says what the pod is;
+`not-a-task-*` must never be touched.
 """
 
 from importlib.resources import files
