@@ -86,6 +86,12 @@ class AuditReason(Reason):
         "The pod runs with what a Secret of the mirror's name holds that this release "
         "did not make; these are not the tracking keys.",
     )
+    TOKEN_MISSING = (
+        "TokenMissing",
+        "The pod runs without its service account's token, which its tracking client "
+        "shows to the server (MLFLOW_TRACKING_AUTH): automountServiceAccountToken is "
+        "false, and no volume brings one to where the client looks.",
+    )
 
     @property
     def is_missed(self) -> bool:
@@ -100,6 +106,7 @@ _MISSED = frozenset(
         AuditReason.NO_TASK_CONTAINER,
         AuditReason.REFERENCE_MISSING,
         AuditReason.FOREIGN_MIRROR,
+        AuditReason.TOKEN_MISSING,
     }
 )
 
@@ -125,10 +132,12 @@ class AuditContext:
     Attributes:
         since: when the namespace was switched on, as far as known.
         foreign: the Secret of the mirror's name there is not ours.
+        wants_token: with its keys, a task shows its pod's token to the server.
     """
 
     since: datetime | None
     foreign: bool = False
+    wants_token: bool = False
 
     @classmethod
     def of(cls, namespace: ComputeNamespace, mirror: MirrorState | None) -> Self:
@@ -140,6 +149,7 @@ class AuditContext:
         return cls(
             since=min((time for time in known if time), default=None),
             foreign=mirror is not None and not owned,
+            wants_token=mirror is not None and mirror.wants_token,
         )
 
 
@@ -152,8 +162,8 @@ def audit_pod(pod: TaskPod, context: AuditContext) -> AuditReason | None:
     """
     if pod.over:
         return None
-    if context.foreign and pod.reason in _REFERRING:
-        return AuditReason.FOREIGN_MIRROR
+    if pod.reason in _REFERRING:
+        return _of_referring(pod, context)
     if pod.reason is not InjectionReason.INJECTED:
         return _BY_DECISION.get(pod.reason)
     if pod.stamped:
@@ -164,6 +174,14 @@ def audit_pod(pod: TaskPod, context: AuditContext) -> AuditReason | None:
     if since is not None and pod.created is not None and pod.created <= since:
         return AuditReason.CREATED_BEFORE_LABEL
     return AuditReason.MISSED
+
+
+def _of_referring(pod: TaskPod, context: AuditContext) -> AuditReason:
+    if context.foreign:
+        return AuditReason.FOREIGN_MIRROR
+    if context.wants_token and not pod.has_token:
+        return AuditReason.TOKEN_MISSING
+    return _BY_DECISION[pod.reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

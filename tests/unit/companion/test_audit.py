@@ -22,6 +22,7 @@ from webhook.injection.names import (
     MIRROR_SECRET,
 )
 from webhook.injection.stamp import InjectedBy
+from webhook.mirror.presets import TOKEN_AUTH
 from webhook.mirror.reasons import MirrorReason
 
 HEAD = {"ray.io/node-type": "head"}
@@ -389,6 +390,34 @@ def test_whatever_its_users_made_is_told(world: Audited, name: str) -> None:
 
     expected = {f"{kind}/{kind.lower()}" for kind in kinds if kind != "Pod"}
     assert told(world) == sorted(expected | {"Pod/missed"})
+
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+@pytest.mark.parametrize(
+    ("auth", "mounts", "expected"),
+    [
+        ("kubernetes-namespaced", [], AuditReason.TOKEN_MISSING),
+        ("kubernetes", ["/data"], AuditReason.TOKEN_MISSING),
+        ("kubernetes", [ACCOUNT], AuditReason.INJECTED),
+        ("kubernetes", ["/data", f"{ACCOUNT}/"], AuditReason.INJECTED),
+        ("kubernetes", [f"{ACCOUNT}/token"], AuditReason.INJECTED),
+        ("aws-sigv4", [], AuditReason.INJECTED),
+        ("", [], AuditReason.INJECTED),
+    ],
+)
+def test_a_task_that_has_to_show_a_token_has_one(
+    world: Audited, auth: str, mounts: list[str], expected: AuditReason
+) -> None:
+    """Where the keys are none, but a client that shows its pod's own."""
+    world.secret("keys", TRACKING_URI="https://t", **{TOKEN_AUTH: auth} if auth else {})
+    world.step()
+    given = [{"name": "any", "mountPath": path} for path in mounts]
+    world.run("p", INJECTED, container={**REFERRING, "volumeMounts": given})
+
+    assert world.counts() == {expected: 1}
+    assert ("Pod/p" in told(world)) is expected.is_missed
 
 
 def test_pods_that_ended_do_not_count(world: Audited) -> None:
