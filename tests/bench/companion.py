@@ -37,16 +37,18 @@ PODS: Final = (1000, 3000, 10_000)
 IDLE: Final = 600.0
 """Seconds in which nothing changes."""
 CHANGES: Final = 100
+_SOURCES: Final = [{"configMap": "uri"}, {"secret": "keys"}]
+PLAIN: Final = json.dumps({"default": _SOURCES})
 ALIASED: Final = json.dumps(
     {
         "default": {
-            "sources": [{"configMap": "uri"}, {"secret": "keys"}],
+            "sources": _SOURCES,
             "preset": "mlflow",
             "aliases": {f"ALIAS_{number}": "TRACKING_URI" for number in range(10)},
         }
     }
 )
-"""The profile of the other measurements, with other names for its keys."""
+"""The profile of the other measurements, and one with other names for its keys."""
 _SETTLED: Final = 5.0
 """Seconds after which the report has been written too."""
 
@@ -88,12 +90,12 @@ def scale(counts: Sequence[int]) -> Iterator[dict[str, Any]]:
             yield measure(one)
 
 
-def measure(one: World, **settings: str) -> dict[str, Any]:
+def measure(one: World, profiles: str = PLAIN) -> dict[str, Any]:
     """A cold start over namespaces without a mirror, and one change."""
     count = len(one.names)
     one.requests()
     started = time.monotonic()
-    with companion(one.release, **settings) as running:
+    with companion(one.release, profiles=profiles) as running:
         one.until(CANARY)
         cold = time.monotonic() - started
         time.sleep(_SETTLED)

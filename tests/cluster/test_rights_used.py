@@ -436,8 +436,8 @@ def additive(world: World) -> None:
     of_calico = {one for one in served if one[0] == BOTH_CALICOS[0]}
     for group, kind, plural in served - of_calico:
         world.teach(group, "v1", kind, plural)
-    for kind in (RAY_CLUSTER, RAY_JOB):
-        world.teach(kind.group, kind.version, kind.name, kind.plural)
+    for one in (RAY_CLUSTER, RAY_JOB):
+        world.teach(one.group, one.version, one.name, one.plural)
     world.plane.namespace(MESH[0])
     world.create("configmaps", *MESH, data={"mesh": ""})
     since = world.lines()

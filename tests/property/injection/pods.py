@@ -1,5 +1,6 @@
 """Generated task pods, with everything that an environment may come from."""
 
+import copy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -136,7 +137,10 @@ def task_pods(
             **(metadata.get("annotations") or {}),
             CONTAINERS_ANNOTATION: names,
         }
-    spec: dict[str, Any] = {"containers": containers, "initContainers": [dict(other)]}
+    spec: dict[str, Any] = {
+        "containers": containers,
+        "initContainers": [copy.deepcopy(other)],
+    }
     if draw(st.booleans()):
         spec["volumes"] = draw(volumes)
     return {"metadata": metadata, "spec": spec}

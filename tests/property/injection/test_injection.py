@@ -9,7 +9,7 @@ import orjson
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.pods import MIRROR, apply, decide_on, injected
+from tests.pods import MIRROR, OPTED_IN, apply, decide_on, injected
 from tests.property.injection.pods import (
     entries,
     foreign_sources,
@@ -23,6 +23,7 @@ from webhook.injection.environment import KnownSources, environment
 from webhook.injection.names import (
     CA_CONFIG_MAP,
     CA_DIRECTORY,
+    CONTAINERS_ANNOTATION,
     INJECTED_LABEL,
     INJECTION_ANNOTATION,
 )
@@ -174,6 +175,36 @@ def test_only_the_task_container_changes(
             )
         assert before == now
     assert pod["spec"]["initContainers"] == after["spec"]["initContainers"]
+
+
+@given(
+    task_pods(sources=foreign_sources),
+    policies,
+    st.none() | st.lists(st.sampled_from(["task", "other", "gone", ""]), max_size=3),
+)
+def test_a_pod_that_opts_in_is_injected_where_it_says(
+    pod: dict[str, Any], policy: InjectionPolicy, names: list[str] | None
+) -> None:
+    """Into the containers that it names, its first one otherwise, and nowhere else."""
+    pod["metadata"] = {"labels": dict(OPTED_IN)}
+    if names is not None:
+        pod["metadata"]["annotations"] = {CONTAINERS_ANNOTATION: " , ".join(names)}
+    containers = [one["name"] for one in pod["spec"]["containers"]]
+    wanted = containers[:1] if names is None else set(names) & set(containers)
+
+    after = injected(pod, policy)
+
+    assert wanted or after == pod
+    assert after["spec"]["initContainers"] == pod["spec"]["initContainers"]
+    for before, now in zip(
+        pod["spec"]["containers"], after["spec"]["containers"], strict=True
+    ):
+        if before["name"] in wanted:
+            assert 1 == now["envFrom"].count(reference(policy))
+        else:
+            assert before == now
+    added = [one for one in after["spec"].get("volumes") or () if one == VOLUME]
+    assert len(added) <= 1
 
 
 @given(task_pods(sources=foreign_sources))

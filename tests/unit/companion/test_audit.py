@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.pods import OPTED_IN
+from tests.pods import OPTED_IN, SPARK_EXECUTOR
 from tests.unit.companion.companion_world import CANARY, World
 from webhook.cluster import metadata
 from webhook.cluster.errors import Unavailable
@@ -334,15 +334,15 @@ def test_an_executors_sparkapplication_is_found_through_its_driver(
     assert told(world) == ["Pod/exec-1", "SparkApplication/app"]
 
 
-CHAINS = {
-    "a scheduled RayJob": (HEAD, "RayCluster", "RayJob", "RayCronJob"),
-    "a SparkConnect": ({"spark-role": "executor"}, "Pod", "SparkConnect"),
-    "apache's application": ({"spark-role": "executor"}, "Pod", "SparkApplication"),
-    "apache's cluster": (OPTED_IN, "StatefulSet", "SparkCluster"),
-    "a scheduled Job": (OPTED_IN, "Job", "CronJob"),
-    "a Deployment": (OPTED_IN, "ReplicaSet", "Deployment"),
-    "a StatefulSet": (OPTED_IN, "StatefulSet"),
-    "a circle": (OPTED_IN, "Job", "Job"),
+CHAINS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "a scheduled RayJob": (HEAD, ["RayCluster", "RayJob", "RayCronJob"]),
+    "a SparkConnect": (SPARK_EXECUTOR, ["Pod", "SparkConnect"]),
+    "apache's application": (SPARK_EXECUTOR, ["Pod", "SparkApplication"]),
+    "apache's cluster": (OPTED_IN, ["StatefulSet", "SparkCluster"]),
+    "a scheduled Job": (OPTED_IN, ["Job", "CronJob"]),
+    "a Deployment": (OPTED_IN, ["ReplicaSet", "Deployment"]),
+    "a StatefulSet": (OPTED_IN, ["StatefulSet"]),
+    "a circle": (OPTED_IN, ["Job", "Job"]),
 }
 """By what a user made: the pod's labels, and its owners upward."""
 GROUPS = {
@@ -364,8 +364,8 @@ GROUPS = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_whatever_its_users_made_is_told(world: Audited, name: str) -> None:
     """Each owner of a missed pod, up to what nothing else made, and no other pod."""
-    labels, *kinds = CHAINS[name]
-    owners = [
+    labels, kinds = CHAINS[name]
+    owners: list[dict[str, Any]] = [
         {
             "apiVersion": GROUPS[kind],
             "kind": kind,
