@@ -14,6 +14,7 @@ from tests.e2e.tracking import TrackingServer
 from tests.lab import task_image
 from tests.lab.build import Toolbox
 from tests.lab.node import Node
+from tests.lab.operators import KubeRay
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,11 @@ def tracking(node: Node) -> TrackingServer:
     """The tracking server, where the release's source says it is."""
     node.load(task_image.archive(node.plane.toolbox))
     return TrackingServer.start(node)
+
+
+@pytest.fixture(scope="session")
+def kuberay(node: Node) -> Iterator[KubeRay]:
+    """A running KubeRay, whose objects in the cluster can be made once only."""
+    operator = KubeRay.start(node.plane, "1.6")
+    yield operator
+    operator.stop()

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from tests.e2e import ray_clusters
 from tests.e2e.installation import (
     PATIENCE,
     TRACKING_URI,
@@ -23,48 +24,23 @@ from tests.lab import task_image
 from tests.lab.operators import KubeRay
 from tests.lab.processes import wait_for
 from tests.lab.spark import Spark
+from tests.michelangelo.client import on_file
 
 TASKS: Final = Path(__file__).with_name("tasks")
-MICHELANGELO: Final = (
-    Path(__file__).parents[1] / "cluster" / "data" / "michelangelo-ray-cluster.yaml"
-)
 SAMPLES: Final = Path(__file__).parents[2] / "docs" / "samples"
-SMALL: Final = {
-    "requests": {"cpu": "50m", "memory": "256Mi"},
-    "limits": {"cpu": "2", "memory": "2Gi"},
-}
 GUIDE: Final = "env | grep TRACKING_URI"
 """The check that Michelangelo's operator guide tells people to make."""
 
 
 @pytest.fixture(scope="module")
-def ray(installation: Installation, tracking: TrackingServer) -> Iterator[str]:
+def ray(
+    installation: Installation, tracking: TrackingServer, kuberay: KubeRay
+) -> Iterator[str]:
     """A namespace with a RayCluster whose head and worker are ready."""
-    plane = installation.node.plane
     namespace = installation.compute_namespace("ray")
-    config = {"metadata": {"name": "michelangelo-config"}, "data": {"MA_X": "kept"}}
-    plane.admin.create(f"/api/v1/namespaces/{namespace}/configmaps", config)
-    operator = KubeRay.start(plane, "1.6")
-    path = f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters"
-    plane.admin.create(path, ray_cluster())
-    wait_for(
-        "head and worker",
-        lambda: 2 == len(pods(installation, namespace, "ray.io/node-type")),
-        seconds=PATIENCE,
-    )
-    wait_for(
-        "Ray",
-        lambda: all(map(is_ready, pods(installation, namespace, "ray.io/node-type"))),
-        seconds=PATIENCE,
-    )
-    yield namespace
-    plane.admin.delete(f"{path}/ray")
-    wait_for(
-        "Ray's end",
-        lambda: not pods(installation, namespace, "ray.io/node-type"),
-        seconds=PATIENCE,
-    )
-    operator.stop()
+    cluster, _ = on_file("train")
+    with ray_clusters.running(installation.node, namespace, cluster):
+        yield namespace
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +96,7 @@ def test_a_ray_task_logs_a_metric(
     installation: Installation, ray: str, tracking: TrackingServer
 ) -> None:
     """On a worker, with the real client, found on the server."""
-    head = only(installation, ray, "ray.io/node-type=head")
+    head = only(installation, ray, ray_clusters.HEAD)
     program = (TASKS / "ray_task.py").read_text("utf-8")
 
     printed = installation.node.plane.kubectl(
@@ -135,7 +111,7 @@ def test_the_guides_check_passes_on_every_node_of_a_ray_cluster(
     installation: Installation, ray: str
 ) -> None:
     """The program of the sample, on the head and on the worker."""
-    head = only(installation, ray, "ray.io/node-type=head")
+    head = only(installation, ray, ray_clusters.HEAD)
     printed = installation.node.plane.kubectl(
         *("exec", "-i", "-n", ray, head, "--", "python3", "-"), stdin=check("ray")
     )
@@ -242,18 +218,3 @@ def only(installation: Installation, namespace: str, selector: str) -> str:
     [pod] = pods(installation, namespace, selector)
     name: str = pod["metadata"]["name"]
     return name
-
-
-def ray_cluster() -> dict[str, Any]:
-    """The RayCluster that Michelangelo creates, made small, with no tracking key."""
-    cluster: dict[str, Any] = yaml.safe_load(MICHELANGELO.read_text("utf-8"))
-    cluster["metadata"] = {"name": "ray"}
-    head = cluster["spec"]["headGroupSpec"]
-    [worker] = cluster["spec"]["workerGroupSpecs"]
-    worker |= {"replicas": 1, "minReplicas": 1, "maxReplicas": 1}
-    for group, processors in ((head, "0"), (worker, "1")):
-        group["rayStartParams"]["num-cpus"] = processors
-        [container] = group["template"]["spec"]["containers"]
-        container |= {"image": task_image.NAME, "resources": SMALL}
-        container["env"] = [e for e in container["env"] if e["name"] != "TRACKING_URI"]
-    return cluster

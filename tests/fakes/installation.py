@@ -5,7 +5,7 @@ Objects are as the chart and the companion leave them, as far as an observer loo
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -48,21 +48,28 @@ IMAGE: Final = f"registry.example.org/tracking-injector:{__version__}"
 class FakeInstallation:
     """A release called unlike the chart, with two labeled namespaces."""
 
-    def __init__(self, cluster: FakeCluster | None = None) -> None:
+    def __init__(
+        self,
+        cluster: FakeCluster | None = None,
+        *,
+        release: str = NAME,
+        teams: Sequence[str] = ("ray", "spark"),
+    ) -> None:
         """Installs everything, healthy."""
         self.cluster = cluster or FakeCluster(clock=lambda: NOW)
-        self.release = ReleaseName(HOME, NAME)
-        pair = issue(CertificatePolicy(names=(f"{NAME}.{HOME}.svc",)), NOW)
+        self.release = ReleaseName(HOME, release)
+        pair = issue(CertificatePolicy(names=(f"{release}.{HOME}.svc",)), NOW)
         self.bundle = pair.root.pem
-        for name in (HOME, "ray", "spark"):
+        for name in (HOME, *teams):
             labels = {} if name == HOME else {INJECT_LABEL: "enabled"}
             self.put(NAMESPACE, {"metadata": {"name": name, "labels": labels}})
-        for component, name in (("webhook", NAME), ("companion", f"{NAME}-companion")):
+        names = {"webhook": release, "companion": f"{release}-companion"}
+        for component, name in names.items():
             self.put(DEPLOYMENT, deployment(component, name))
             for number in range(2):
                 self.put(POD, replica(component, f"{name}-{number}"))
-        self.put(WEBHOOK_CONFIGURATION, configuration(self.bundle))
-        policy, binding = policy_objects(NAME, InjectionPolicy(), Reach())
+        self.put(WEBHOOK_CONFIGURATION, configuration(self.bundle, release))
+        policy, binding = policy_objects(release, InjectionPolicy(), Reach())
         self.put(ADMISSION_POLICY, policy)
         self.put(ADMISSION_POLICY_BINDING, binding)
         self.renewed(NOW)
@@ -85,7 +92,7 @@ class FakeInstallation:
         when = NOW - at if isinstance(at, timedelta) else at
         stamp = when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {"holderIdentity": holder, "renewTime": stamp}
-        meta = labeled("companion", f"{NAME}-companion")
+        meta = labeled("companion", f"{self.release.name}-companion")
         self.put(LEASE, {"metadata": meta, "spec": spec})
 
     def report(self, source: ReportSource) -> None:
@@ -94,7 +101,7 @@ class FakeInstallation:
 
     def publish(self, report: Json) -> None:
         """The ConfigMap holds this report."""
-        meta = labeled("companion", f"{NAME}-status")
+        meta = labeled("companion", f"{self.release.name}-status")
         data = {FIELD: json.dumps(report)}
         self.put(CONFIG_MAP, {"metadata": meta, "data": data})
 
@@ -138,15 +145,15 @@ def replica(component: str, name: str) -> Json:
     }
 
 
-def configuration(bundle: bytes) -> Json:
+def configuration(bundle: bytes, release: str = NAME) -> Json:
     """What API servers call."""
-    meta = labeled("webhook", NAME)
+    meta = labeled("webhook", release)
     del meta["namespace"]
     meta["annotations"] = {
         CERTIFICATES_ANNOTATION: "companion",
-        TLS_SECRET_ANNOTATION: f"{NAME}-tls",
+        TLS_SECRET_ANNOTATION: f"{release}-tls",
     }
-    service = {"name": NAME, "namespace": HOME}
+    service = {"name": release, "namespace": HOME}
     config = {"service": service, "caBundle": base64.b64encode(bundle).decode()}
     return {
         "metadata": meta,

@@ -65,6 +65,7 @@ def as_data(explanation: Explanation, *, show_values: bool) -> dict[str, Any]:
                 ],
                 "unresolved": list(env.unresolved),
                 "waitsFor": list(env.waits_for),
+                "unfit": list(env.unfit),
             }
             for name, env in explanation.containers
         ],
@@ -128,6 +129,9 @@ def _print(
         console.print(Padding(_table(env, show_values=show_values), (0, 0, 0, 2)))
         for what in env.waits_for:
             console.print(Text(f"  It does not start before {what} is there."))
+        for key in env.unfit:
+            said = f"  It does not start: no runtime takes the value of {key}."
+            console.print(Text(said))
     for line in explanation.unread:
         console.print(Text(f"Not known: {line}", style="yellow"))
     console.print()
@@ -171,7 +175,9 @@ def _variable_data(variable: Variable, *, show_values: bool) -> dict[str, Any]:
         "source": variable.source,
         "shadowed": list(variable.shadowed),
     }
-    return data | ({"value": variable.value} if show_values else {})
+    if show_values:
+        data["value"] = None if variable.value is None else _printable(variable.value)
+    return data
 
 
 def _table(env: Environment, *, show_values: bool) -> Table | Text:
@@ -208,10 +214,15 @@ def _value(variable: Variable) -> Text:
     if variable.value is None:
         later = variable.kind in (VariableSource.FIELD, VariableSource.FILE)
         return Text("set at start" if later else "not known", style="dim")
-    if variable.value.isprintable():
-        return Text(variable.value)
+    value = _printable(variable.value)
     # A terminal would obey a control character.
-    return Text(json.dumps(variable.value, ensure_ascii=False))
+    return Text(value if value.isprintable() else json.dumps(value, ensure_ascii=False))
+
+
+def _printable(value: str) -> str:
+    """Return a value; a byte of it that is no text is shown by its number."""
+    encoded = value.encode("utf-8", "surrogateescape")
+    return encoded.decode("utf-8", "backslashreplace")
 
 
 def _hides_keys(env: Environment) -> bool:

@@ -251,9 +251,7 @@ def _pods(one: AuditResult) -> Json:
 def _profile(profiles: ProfileStore, name: str) -> Json:
     supply = profiles.content(name)
     content, problem = (supply.content, supply.problem) if supply else (None, None)
-    findings = (problem.findings if problem else ()) or (
-        content.findings if content else ()
-    )
+    findings = supply.findings if supply else ()
     keys = list(content.data) if content else []
     told: Json = {
         "inOrder": problem is None,

@@ -11,9 +11,9 @@ import click
 import pytest
 import yaml
 
+from tests.documentation import ROOT, blocks, lines
 from webhook.cli.main import cli
 
-ROOT: Final = Path(__file__).parents[3]
 CHART: Final = ROOT / "charts" / "tracking-injector"
 DOCS: Final = sorted((ROOT / "docs").rglob("*.md"))
 PAGES: Final = [ROOT / "README.md", *DOCS]
@@ -27,19 +27,10 @@ VALUES: Final = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
-def blocks(page: Path, language: str) -> Iterator[str]:
-    """The content of each fenced block of a language, without its indent."""
-    fence = re.compile(rf"^( *)```{language}\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-    for indent, text in fence.findall(page.read_text("utf-8")):
-        yield "".join(
-            line.removeprefix(indent) for line in text.splitlines(keepends=True)
-        )
-
-
 def commands(page: Path) -> Iterator[str]:
-    """Each command line of the page's console blocks, continued lines as one."""
+    """Each command line of the page's console blocks."""
     for block in blocks(page, "console"):
-        yield from filter(None, block.replace("\\\n", " ").splitlines())
+        yield from lines(block)
 
 
 def anchors(page: Path) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.companion.egress.egress_world import (
@@ -176,7 +176,6 @@ def essence(body: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @given(SCENERY)
-@settings(max_examples=200, deadline=None)
 def test_the_plan_is_what_was_applied(scenery: Scenery) -> None:
     """Object by object, for every namespace together."""
     world = build(scenery)

@@ -1,0 +1,114 @@
+"""Each command that doctor tells people to type is one that its program takes.
+
+Whether it mends the fault is shown by `test_faults.py`; here, on a healthy cluster,
+what would change something is a dry run.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.cluster.doctor.world import HOME, RELEASE, TEAMS, World
+from tests.cluster.injector import task_pod
+from tests.cluster.release import CHART
+from webhook.doctor.registry import CLUSTER, NAMESPACE, PREFLIGHT, PROBE
+
+REMEDIES: Final = sorted(
+    {
+        check.remedy
+        for groups in (PREFLIGHT, CLUSTER, NAMESPACE, PROBE)
+        for group in groups.values()
+        for check in group
+    }
+)
+OBJECT: Final = "configmap/kube-root-ca.crt"
+"""One that every namespace has."""
+
+WORDS: Final = {
+    "home": HOME,
+    "release": RELEASE,
+    "companion": f"{RELEASE}-companion",
+    "namespace": TEAMS[0],
+    "key": "tracking.michelangelo-ai.org/Inject",
+    "subject": OBJECT,
+}
+PLACEHOLDERS: Final = {
+    r"\bCHART\b": str(CHART),
+    r"pod/NAME": "pod/task",
+    r"\bNAME\b": "tracking-credentials",
+    r"\bPOD\b": "task",
+    r"REPOSITORY:TAG": "registry.example.com/tracking-injector:1",
+    r"OTHER-RELEASE -n ITS-NAMESPACE": f"{RELEASE} -n {HOME}",
+    r"\[\.\.\., ": "[",
+}
+DRY: Final = {
+    r"(kubectl (delete|label|set image) .*)": r"\1 --dry-run=server",
+    r"(helm upgrade .*)": r"\1 --dry-run=server",
+    # As if nothing were installed.
+    r"(helm install .*)": r"\1 --dry-run=client",
+    r"(helm uninstall .*)": r"\1 --dry-run",
+}
+"""How to have a command judged and not carried out; others are carried out."""
+
+NOBODY_RUNS_THEM: Final = re.compile(r"connect: connection refused|dial tcp|not found")
+"""What `kubectl logs` says of pods that no kubelet runs."""
+
+
+def typed(remedy: str) -> str:
+    """The command, of this cluster's objects."""
+    line = remedy.format_map(
+        WORDS | {"subject": "pod/task"} if " explain " in remedy else WORDS
+    )
+    for pattern, word in PLACEHOLDERS.items():
+        line = re.sub(pattern, word, line)
+    command, mark, note = line.partition("  #")
+    for pattern, dry in DRY.items():
+        command = re.sub(f"^{pattern}$", dry, command)
+    return command + mark + note
+
+
+@pytest.fixture(scope="module")
+def programs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with what people have: kubectl, helm and our command."""
+    folder = tmp_path_factory.mktemp("programs")
+    for name, program in {"kubectl": "kubectl", "helm": "helm-4"}.items():
+        (folder / name).symlink_to(world.plane.toolbox.program(program))
+    ours = Path(sys.executable).with_name("kubectl-tracking")
+    # 1 is an answer: something is not in order.
+    (folder / ours.name).write_text(f'#!/bin/sh\n{ours} "$@" || [ $? = 1 ]\n')
+    (folder / ours.name).chmod(0o755)
+    pods = f"/api/v1/namespaces/{TEAMS[0]}/pods"
+    pod = task_pod()
+    pod["metadata"]["name"] = "task"
+    world.admin.create(pods, pod)
+    yield folder
+    world.admin.delete(f"{pods}/task")
+
+
+@pytest.mark.parametrize("remedy", REMEDIES)
+def test_a_remedy_can_be_typed(world: World, programs: Path, remedy: str) -> None:
+    """As it stands, with names filled in."""
+    bash = shutil.which("bash")
+    assert bash is not None
+    done = subprocess.run(
+        [bash, "-euo", "pipefail", "-c", typed(remedy)],
+        env={
+            **world.plane.environ(),
+            "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
+            "EDITOR": "true",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    unread = "kubectl logs" in remedy and NOBODY_RUNS_THEM.search(done.stderr)
+    assert done.returncode == 0 or unread, f"{typed(remedy)}\n{done.stderr}"
