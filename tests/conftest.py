@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-for _name, _examples in {"default": 1_000, "quick": 100}.items():
+for _name, _examples in {"default": 1_000, "quick": 30}.items():
     settings.register_profile(
         _name,
         max_examples=_examples,

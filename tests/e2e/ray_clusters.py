@@ -16,7 +16,7 @@ NAME: Final = "uf-ray"
 HEAD: Final = "ray.io/node-type=head"
 WORKER: Final = "ray.io/node-type=worker"
 
-_SMALL: Final = {
+SMALL: Final = {
     "requests": {"cpu": "50m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "2Gi"},
 }
@@ -97,7 +97,7 @@ def _fitted(template: Json, app: Path | None) -> Json:
     template = copy.deepcopy(template)
     spec = template["spec"]
     (container,) = spec["containers"]
-    container |= {"image": task_image.NAME, "resources": _SMALL}
+    container |= {"image": task_image.NAME, "resources": SMALL}
     for volume in spec.get("volumes", ()):
         # Not the machine's own `/tmp/ray`, which all clusters here would share.
         volume.pop("hostPath")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from webhook.companion.dns import read_resolv_conf
 
-EXAMPLES = 1_500
+EXAMPLES = settings().max_examples * 3 // 2
 LABELS = st.sampled_from(["t", "ml", "a-b", "xn--p1ai", "0", "svc", "x" * 63])
 BARE = st.lists(LABELS, min_size=1, max_size=7).map(".".join)
 NAMES = st.builds(str.__add__, BARE, st.sampled_from(["", "", "", "."]))

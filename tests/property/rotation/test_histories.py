@@ -27,8 +27,8 @@ from hypothesis import settings
 from tests.property.rotation.histories import play
 
 PER_EXAMPLE = 10
-"""Histories for each of the profile's examples: 10 000, or 1000 when it is quick."""
-CHUNK = 250
+"""Histories for each of the profile's examples: 10 000, or 300 when it is quick."""
+CHUNK = 100
 
 
 def test_no_history_breaks_an_invariant() -> None:
