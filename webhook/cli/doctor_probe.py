@@ -239,7 +239,7 @@ def _kept(body: Json) -> Json | None:
 def _tasks(body: Json) -> list[Json]:
     workload = recognize(body)
     containers = body["spec"]["containers"]
-    found = task_containers(containers, workload) if workload else ()
+    found = task_containers(body, workload) if workload else ()
     return [containers[number] for number in found]
 
 

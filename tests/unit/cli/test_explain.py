@@ -18,14 +18,18 @@ from webhook.cli.main import cli
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import (
+    APACHE_APPLICATION,
+    APACHE_CLUSTER,
     CONFIG_MAP,
     NAMESPACE,
     POD,
     RAY_CLUSTER,
+    RAY_CRON_JOB,
     RAY_JOB,
     RAY_SERVICE,
     SECRET,
     SPARK_APPLICATION,
+    SPARK_CONNECT,
     ResourceType,
 )
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET
@@ -254,15 +258,49 @@ def test_workers_that_are_alike_are_explained_once(world: Audited) -> None:
     assert len(explained(world, "raycluster/train")) == 31
 
 
-def test_a_spark_applications_pods_are_found(world: Audited) -> None:
-    """By the operator's label."""
-    labels = SPARK | {"sparkoperator.k8s.io/app-name": "etl"}
-    world.run("etl-driver", labels, container={"name": "spark-kubernetes-driver"})
+@pytest.mark.parametrize(
+    ("word", "kind", "label"),
+    [
+        ("sparkapplication", SPARK_APPLICATION, "sparkoperator.k8s.io/app-name"),
+        ("sparkconnects", SPARK_CONNECT, "sparkoperator.k8s.io/connect-name"),
+        (
+            "sparkapplications.spark.apache.org",
+            APACHE_APPLICATION,
+            "spark.operator/spark-app-name",
+        ),
+        ("sparkcluster", APACHE_CLUSTER, "spark.operator/spark-cluster-name"),
+    ],
+)
+def test_the_pods_of_sparks_operators_are_found(
+    world: Audited, word: str, kind: ResourceType, label: str
+) -> None:
+    """By the operator's label; a namesake of another group is another kind."""
+    container = {"name": "spark-kubernetes-driver"}
+    world.run("etl-driver", SPARK | {label: "etl"}, container=container)
     meta = {"name": "etl", "namespace": "ray"}
-    world.cluster.put(SPARK_APPLICATION, {"metadata": meta})
-    (found,) = explained(world, "sparkapplication/etl")
+    world.cluster.put(kind, {"metadata": meta})
+    (found,) = explained(world, f"{word}/etl")
 
     assert (found["pod"], found["reason"]) == ("Pod etl-driver", "Missed")
+
+
+def test_a_scheduled_rayjobs_pods_are_found(world: Audited) -> None:
+    """Through every RayJob that it made."""
+    world.cluster.put(
+        RAY_CRON_JOB, {"metadata": {"name": "nightly", "namespace": "ray"}}
+    )
+    for run in ("one", "two"):
+        meta = {
+            "name": f"nightly-{run}",
+            "namespace": "ray",
+            "labels": {"ray.io/cronjob-name": "nightly"},
+        }
+        body = {"metadata": meta, "status": {"rayClusterName": run}}
+        world.cluster.put(RAY_JOB, body)
+        world.run(f"{run}-head", HEAD | {"ray.io/cluster": run})
+    found = explained(world, "raycronjob/nightly")
+
+    assert [one["pod"] for one in found] == ["Pod one-head", "Pod two-head"]
 
 
 def test_what_has_no_pod_yet_is_told_in_the_conditional(world: Audited) -> None:
