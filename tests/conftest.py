@@ -36,6 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-preset", action="store_true", help="apply each of the chart's each way"
     )
+    parser.addoption(
+        "--uris",
+        type=int,
+        default=2_000,
+        metavar="COUNT",
+        help="in how many a canary is hidden, of which nobody may tell a piece",
+    )
     parser.addoption("--helm", type=Path, help="render the chart with this Helm alone")
 
 

@@ -27,6 +27,7 @@ from prometheus_client import CollectorRegistry
 from tests.lab.versions import tried
 from webhook import __version__
 from webhook.cli.doctor_view import DoctorDocument
+from webhook.cli.explain_document import ExplainedPod
 from webhook.cli.explanation import ExplainReason
 from webhook.cli.fleet import FleetDocument
 from webhook.cli.main import COMMANDS, cli
@@ -73,6 +74,7 @@ def pages() -> dict[str, str]:
         "cli.md": _command_line(),
         "compatibility.md": _compatibility(),
         "doctor.schema.json": _schema(DoctorDocument),
+        "explain.schema.json": _schema(list[ExplainedPod]),
         "fleet.schema.json": _schema(FleetDocument),
         "labels.md": _labels(),
         "metrics.md": _metrics(),
@@ -142,7 +144,7 @@ def _dedented(schema: Any) -> Any:
     return [_dedented(one) for one in schema] if isinstance(schema, list) else schema
 
 
-def _schema(document: type) -> str:
+def _schema(document: Any) -> str:
     """The JSON Schema, draft 2020-12, of what a command prints with `-o json`."""
     text = json.dumps(_dedented(msgspec.json.schema(document)), indent=2)
     return f"{text}\n"
@@ -182,8 +184,8 @@ def _checks() -> str:
     return (
         "# Checks\n\nWhat `kubectl tracking doctor` examines, in the order of causes: "
         "what comes first among the failures\nis what to mend first. The faults "
-        "that it was tried on are in [their own table](faults.md).\n\n"
-        + "\n".join(sections)
+        "that it was tried on are in [their own table](faults.md), those of a\nnode "
+        "[in another](faults-on-a-node.md).\n\n" + "\n".join(sections)
     )
 
 

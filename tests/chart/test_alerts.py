@@ -1,6 +1,7 @@
 """Prometheus' own `promtool` takes the alerts, and they fire when they should."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,9 +10,18 @@ import yaml
 
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Chart
 from tests.lab.build import Toolbox
+from webhook.cli.explanation import ExplainReason
 from webhook.companion.audit import AuditReason
+from webhook.companion.certificates.reasons import RotationReason
+from webhook.companion.observation.reasons import InstallationReason
+from webhook.companion.observation.unknown import UnknownReason
+from webhook.companion.status import StatusReason
+from webhook.companion.watches import WatchReason
 from webhook.egress.reasons import EgressReason
-from webhook.mirror.reasons import MirrorReason
+from webhook.injection.reasons import InjectionReason, Rejection
+from webhook.mirror.certificates import TrackingCaReason
+from webhook.mirror.reasons import KeyReason, MirrorReason
+from webhook.reason import Reason
 
 Texts = str | tuple[str, ...]
 """One series or its values, or several."""
@@ -31,7 +41,7 @@ _ROTATION: Final = (
     f"{{{_OWN}}}"
 )
 _PROBLEM: Final = (
-    f'tracking_injector_companion_certificate_problem{{{_OWN},problem="Forbidden"}}'
+    f'tracking_injector_companion_certificate_problem{{{_OWN},problem="%s"}}'
 )
 _REFUSED: Final = (
     f'tracking_injector_certificate_reload_errors_total{{{_OWN},problem="mismatch"}}'
@@ -48,7 +58,7 @@ _DROPPED: Final = f"tracking_injector_companion_events_dropped_total{{{_OWN}}}"
 _ORPHANS: Final = f"tracking_injector_companion_egress_shadow_orphans{{{_OWN}}}"
 _RECONCILES: Final = (
     f"tracking_injector_companion_reconcile_total"
-    f'{{{_OWN},controller="mirrors",result="%s"}}'
+    f'{{{_OWN},controller="status",result="%s"}}'
 )
 _EVICTED: Final = f"tracking_injector_evicted_connections_total{{{_OWN}}}"
 _LINES: Final = f"tracking_injector_log_lines_dropped_total{{{_OWN}}}"
@@ -88,6 +98,18 @@ def namespaces(reason: str) -> str:
     return f'tracking_injector_companion_namespaces{{{_OWN},reason="{reason}"}}'
 
 
+def tracking_ca(reason: str) -> str:
+    """Labeled namespaces by the state of the tracking server's CA there."""
+    name = "tracking_injector_companion_tracking_ca_namespaces"
+    return f'{name}{{{_OWN},reason="{reason}"}}'
+
+
+def key(reason: str) -> str:
+    """What is to be known about keys of one profile."""
+    name = "tracking_injector_companion_profile_findings"
+    return f'{name}{{{_OWN},profile="default",reason="{reason}"}}'
+
+
 def egress(reason: str) -> str:
     """Labeled namespaces by how their egress stands."""
     name = "tracking_injector_companion_egress_namespaces"
@@ -100,7 +122,9 @@ def finding(reason: str) -> str:
     return f'{name}{{{_OWN},reason="{reason}"}}'
 
 
-ADVICE: Final = {
+ADVICE: Final[dict[Reason, str]] = {
+    MirrorReason.PENDING: "it is written in a moment; NobodyLeads where nobody does",
+    RotationReason.ROTATION_UNDER_WAY: "RotationStuck, once it takes too long",
     EgressReason.DATABASE_URI: "how it is configured, and it works",
     EgressReason.LEGACY_TRACKER: "it works until its end",
     EgressReason.ROTATING_ADDRESSES: "all addresses are permitted; Truncated alerts",
@@ -109,7 +133,7 @@ ADVICE: Final = {
     EgressReason.ENFORCEMENT_UNKNOWN: "nobody can tell, for as long as the cluster is",
     EgressReason.STORE_HOST_NEEDED: "most tasks write no files",
 }
-"""Findings that nobody is to be woken for, and why; `status` tells them."""
+"""What nobody is to be woken for, and why; `status` tells it."""
 OF_NAMESPACES: Final = {
     EgressReason.UNRESOLVED,
     EgressReason.PORT_MISMATCH,
@@ -131,6 +155,13 @@ CASES: Final[dict[str, list[tuple[Texts, Texts, bool]]]] = {
     "TrackingInjectorPodsWaiting": [
         (waiting(), constant(2), True),
         (waiting(), constant(0), False),
+    ],
+    "TrackingInjectorKeysNotInOrder": [
+        *((key(one), constant(1), not one.is_in_order) for one in KeyReason),
+        (key(KeyReason.KEY_ABSENT), constant(0), False),
+    ],
+    "TrackingInjectorTrackingCaNotInOrder": [
+        (tracking_ca(one), constant(1), not one.is_in_order) for one in TrackingCaReason
     ],
     "TrackingInjectorMirrorsNotInOrder": [
         (namespaces(one), constant(1), not one.is_in_order)
@@ -229,8 +260,12 @@ CASES: Final[dict[str, list[tuple[Texts, Texts, bool]]]] = {
         (_NOT_AFTER, constant(28 * DAY), False),
     ],
     "TrackingInjectorCertificatesHindered": [
-        (_PROBLEM, constant(1), True),
-        (_PROBLEM, constant(0), False),
+        *(
+            (_PROBLEM % one, constant(1), True)
+            for one in RotationReason
+            if not one.is_in_order and one not in ADVICE
+        ),
+        (_PROBLEM % RotationReason.FORBIDDEN, constant(0), False),
     ],
     "TrackingInjectorCertificateExpires": [
         (_NOT_AFTER, constant(21 * DAY), True),
@@ -254,6 +289,33 @@ CASES: Final[dict[str, list[tuple[Texts, Texts, bool]]]] = {
     ],
 }
 """Each alert with a series, its values, and whether they make it fire."""
+
+SERIES: Final[dict[type[Reason], Callable[[Reason], set[str]]]] = {
+    MirrorReason: lambda one: {namespaces(one)},
+    TrackingCaReason: lambda one: {tracking_ca(one)},
+    KeyReason: lambda one: {key(one)},
+    AuditReason: lambda one: {missed(one)},
+    EgressReason: lambda one: {egress(one) if one in OF_NAMESPACES else finding(one)},
+    RotationReason: lambda one: {_PROBLEM % one},
+    WatchReason: lambda one: {
+        watch("watch_failing", "services *")
+        if one == WatchReason.WATCH_FAILED
+        else watch("unreadable_objects", "services *")
+        if one == WatchReason.PROJECTION_FAILED
+        else ""
+    },
+    StatusReason: lambda one: {
+        _RECONCILES % ("success" if one == StatusReason.PUBLISHED else "error")
+    },
+}
+"""Which series tell a reason of the companion's."""
+OF_OTHERS: Final[dict[type[Reason], str]] = {
+    InjectionReason: "of one pod: the auditor says what it came to",
+    Rejection: "of a body that anybody may send",
+    InstallationReason: "of whoever looks at an installation from outside",
+    UnknownReason: "of whoever looks, and may not",
+    ExplainReason: "of a pod that somebody asks about",
+}
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +362,32 @@ def test_every_alert_says_what_it_means_and_what_to_do(rules: Path) -> None:
         assert len(notes["description"]) > 60
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert "$" not in rule["expr"], "a word without a meaning"
+
+
+def test_each_reason_that_is_not_in_order_has_an_alert() -> None:
+    """Of every vocabulary; a new one has to say here by which series it is told."""
+    fires = {series for cases in CASES.values() for series, _, yes in cases if yes}
+    silent = {
+        (vocabulary, one)
+        for vocabulary, series in SERIES.items()
+        for one in vocabulary
+        if not series(one) & fires
+    }
+
+    assert set(Reason.__subclasses__()) == {*SERIES, *OF_OTHERS}
+    assert silent == {
+        (vocabulary, one)
+        for vocabulary in SERIES
+        for one in vocabulary
+        if in_order(one) or one in ADVICE
+    }
+
+
+def in_order(reason: Reason) -> bool:
+    """Whether nobody has to do anything about a reason."""
+    if isinstance(reason, AuditReason):
+        return not reason.is_missed
+    return bool(getattr(reason, "is_in_order", reason == StatusReason.PUBLISHED))
 
 
 def test_an_alert_that_cannot_fire_rightly_is_left_out(chart: Chart) -> None:

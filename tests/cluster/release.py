@@ -77,10 +77,12 @@ class Release:
         fullname: str = NAME,
         *,
         workloads: bool = False,
+        values: Mapping[str, Any] | None = None,
     ) -> None:
         """Installs what the chart renders for one ConfigMap and one Secret.
 
-        With `workloads` the Deployments too; `ready` stands in for their node.
+        With `workloads` the Deployments too; `ready` stands in for their node. `values`
+        are more of the chart's.
         """
         self._kinds = (*_INSTALLED, *(_WORKLOADS if workloads else ()))
         self.plane = plane
@@ -89,13 +91,13 @@ class Release:
         self.companion = f"{fullname}-companion"
         self.admin = plane.admin
         plane.namespace(namespace)
-        values = {
+        own = {
             "fullnameOverride": fullname,
             "tracking": {"existingConfigMap": "uri", "existingSecret": "keys"},
             # Tests edit mirrors and squat on them, to see what the companion does.
             "policies": {"rejectForeignMirror": False},
         }
-        self.install(values)
+        self.install({**own, **(values or {})})
         self.source("uri", {"TRACKING_URI": URI})
         self.key(CANARY)
 

@@ -1,10 +1,10 @@
-"""KubeRay's own samples, with and without us, as stored."""
+"""KubeRay's own samples and Michelangelo's clusters, with and without us, as stored."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -22,9 +22,11 @@ from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane
 from tests.lab.operators import KubeRay
 from tests.lab.processes import wait_for
+from tests.michelangelo.client import on_file, ray_cluster
 
 VERSIONS: Final = ("1.6",)
-MICHELANGELO: Final = "michelangelo-ray-cluster"
+FLOWS: Final = {"michelangelo-check": "check", "michelangelo-train": "train"}
+"""What Michelangelo's own client makes of a flow, and its mapper of that."""
 
 _RAY: Final = ("ray-head", "ray-worker")
 TASK_CONTAINERS: Final[Mapping[str, Sequence[str]]] = {
@@ -36,7 +38,8 @@ TASK_CONTAINERS: Final[Mapping[str, Sequence[str]]] = {
     "ray-job.sample": _RAY,
     "ray-job.sidecar-mode": _RAY,
     "ray-service.sample": _RAY,
-    MICHELANGELO: ("head", "worker", "worker"),
+    "michelangelo-check": ("head",),
+    "michelangelo-train": ("head", "worker", "worker"),
 }
 """For each sample the container that runs user code, pod by pod."""
 
@@ -89,7 +92,7 @@ class Samples:
         self.injector.register(self.plane)
         self.before = calls(self.plane)
         for sample in self.samples:
-            text = manifest(self.plane.toolbox, self.version, sample).read_text("utf-8")
+            text = manifest(self.plane.toolbox, self.version, sample)
             for side in ("bare", "keys"):
                 self.plane.admin.create_all(text, namespace(sample, side))
 
@@ -162,11 +165,13 @@ def _order(pod: Object) -> tuple[str, str]:
     return metadata["generateName"], index
 
 
-def manifest(toolbox: Toolbox, version: str, sample: str) -> Path:
-    """The sample's file."""
-    if sample == MICHELANGELO:
-        return Path(__file__).parent / "data" / f"{sample}.yaml"
-    return toolbox.share(f"kuberay-{version}", f"config/samples/{sample}.yaml")
+def manifest(toolbox: Toolbox, version: str, sample: str) -> str:
+    """The sample's text."""
+    if sample in FLOWS:
+        cluster, _ = on_file(FLOWS[sample])
+        return json.dumps(ray_cluster(cluster, "uf-ray"))
+    path = toolbox.share(f"kuberay-{version}", f"config/samples/{sample}.yaml")
+    return path.read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

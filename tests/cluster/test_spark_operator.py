@@ -4,6 +4,7 @@ The API server asks webhook configurations by the order of their names, so both 
 are tried: a chart release may be called anything.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,18 +27,23 @@ from tests.lab.control_plane import ControlPlane
 from tests.lab.operators import SparkOperator
 from tests.lab.processes import wait_for
 from tests.lab.spark import Spark
+from tests.michelangelo.client import on_file, spark_application
 
 RELEASES: Final = {"after": "tracking-injector", "before": "a"}
 """Release names, by the place of our configuration beside spark-operator's."""
 
 BARE: Final = "bare"
-MICHELANGELO: Final = "michelangelo-spark-application"
+SIDECAR: Final = "spark-application-with-sidecar"
+FLOWS: Final = {"uniflow-python": "spark", "uniflow-scala": "scala"}
+"""What Michelangelo's own client makes of a flow, and its mapper of that."""
 EXAMPLES: Final = ("spark-pi", "spark-pi-pod-template")
 
 _CHANGED: Final = "sparkoperator.k8s.io/mutated-by-spark-operator"
 DRIVER: Final = "spark-kubernetes-driver"
 CONTAINERS: Final[Mapping[str, Sequence[str]]] = {
-    "uniflow-sp": (DRIVER, "log-shipper"),
+    "uniflow-python": (DRIVER,),
+    "uniflow-scala": (DRIVER,),
+    "with-sidecar": (DRIVER, "log-shipper"),
     "spark-pi": (DRIVER,),
     "spark-pi-pod-template": (DRIVER,),
 }
@@ -89,9 +95,13 @@ def _submit(plane: ControlPlane, namespace: str) -> None:
         plane.toolbox.share("spark-operator", f"examples/{name}.yaml")
         for name in EXAMPLES
     ]
-    own = Path(__file__).parent / "data" / f"{MICHELANGELO}.yaml"
-    for path in (own, *examples):
-        plane.admin.create_all(path.read_text("utf-8"), namespace)
+    own = Path(__file__).parent / "data" / f"{SIDECAR}.yaml"
+    texts = [path.read_text("utf-8") for path in (own, *examples)]
+    for name, flow in FLOWS.items():
+        (job,) = on_file(flow)
+        texts.append(json.dumps(spark_application(job, name)))
+    for text in texts:
+        plane.admin.create_all(text, namespace)
 
 
 def _drivers(plane: ControlPlane, namespace: str) -> Mapping[str, Object]:
@@ -153,13 +163,13 @@ def test_the_api_server_asks_again_about_what_spark_operator_changed(
 ) -> None:
     """In front of spark-operator, each driver that it changed comes to us twice.
 
-    It changes none that brings a pod template.
+    It changes none that brings a pod template, and each that brings variables.
     """
     record = records["before"]
 
     changed = [name for name, pod in record.drivers.items() if _CHANGED in _labels(pod)]
 
-    assert sorted(changed) == ["spark-pi", "uniflow-sp"]
+    assert sorted(changed) == sorted({*CONTAINERS} - {"spark-pi-pod-template"})
     assert record.asked == len(record.drivers) + len(changed)
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.release import Release, Running, companion, eventually, tell
+from tests.cluster.release import Release, Running, companion, eventually
 from tests.cluster.rotation.installation import own_address
 from tests.lab.control_plane import ControlPlane
 
@@ -287,36 +286,6 @@ def test_the_companion_takes_its_namespace_and_context_from_options(
 
     assert running.process.wait(60) == 0, running.log.read_text("utf-8")
     assert release.mirror(name) is not None
-
-
-def test_two_clusters_are_one_table_and_a_stopped_one_hides_no_other(
-    release: Release, name: str, tmp_path: Path
-) -> None:
-    """Its API server holds connections and says nothing: within 5 s that is said."""
-    silent = socket.create_server(("127.0.0.1", 0))
-    config = yaml.safe_load(release.plane.kubeconfig.read_text("utf-8"))
-    config["clusters"].append(
-        {
-            "name": "stopped",
-            "cluster": {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"},
-        }
-    )
-    user = config["contexts"][0]["context"]["user"]
-    context = {"cluster": "stopped", "user": user}
-    config["contexts"].append({"name": "stopped", "context": context})
-    path = tmp_path / "config"
-    path.write_text(yaml.safe_dump(config), "utf-8")
-    started = time.monotonic()
-    code, said = status(path, "-A", "-o", "json")
-    took = time.monotonic() - started
-    silent.close()
-    document = json.loads(said)
-
-    tell(f"a fleet of two, one of them silent: {took:.1f} s")
-    assert code == 1
-    here, stopped = document["clusters"]
-    assert (here["errors"], here["hosts"]) == (0, "192.0.2.7")
-    assert stopped["problem"] == "no answer within 3 s"
 
 
 def test_a_companion_that_died_is_not_in_order(

@@ -30,7 +30,8 @@ _VALUES: Final = {
     "image.tag": own_image.TAG,
     "tracking.existingSecret": "tracking",
 }
-_RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+"""Of a namespace that takes only pods without privileges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,7 @@ class Installation:
 def prepare(node: Node) -> None:
     """What an operator does before anything is installed: a namespace and a source."""
     node.load(own_image.archive(node.plane.toolbox))
-    node.plane.namespace(NAMESPACE, _RESTRICTED)
+    node.plane.namespace(NAMESPACE, RESTRICTED)
     source = {
         "metadata": {"name": "tracking"},
         "stringData": {"TRACKING_URI": TRACKING_URI, "TRACKING_API_KEY": API_KEY},

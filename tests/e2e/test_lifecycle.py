@@ -16,6 +16,7 @@ from tests.e2e.installation import (
     NAMESPACE,
     PATIENCE,
     RELEASE,
+    RESTRICTED,
     TRACKING_URI,
     Installation,
     await_pod,
@@ -158,13 +159,31 @@ def test_where_not_even_the_hook_can_run_the_documented_commands_clean_up(
     assert_as_before(release, before)
 
 
+@pytest.fixture
+def strict(release: Installation) -> Iterator[str]:
+    """A compute namespace that `helm test` tries; it and the release's are strict.
+
+    Both enforce Pod Security's `restricted`, and want limits of every new container.
+    """
+    admin = release.node.plane.admin
+    namespace = release.compute_namespace(TASKS)
+    path = f"/api/v1/namespaces/{namespace}"
+    admin.patch(path, {"metadata": {"labels": RESTRICTED}})
+    release.upgrade({"tests.namespace": namespace})
+    quotas = [f"/api/v1/namespaces/{n}/resourcequotas" for n in (namespace, NAMESPACE)]
+    for quota in quotas:
+        spec = {"hard": {"limits.cpu": "64", "limits.memory": "64Gi"}}
+        admin.create(quota, {"metadata": {"name": "limits"}, "spec": spec})
+    yield namespace
+    for quota in quotas:
+        admin.delete(f"{quota}/limits")
+
+
 def test_helm_test_proves_the_handshake_and_the_admission(
-    release: Installation,
+    release: Installation, strict: str
 ) -> None:
     """In pods that really run; and it fails where a namespace is not labeled."""
-    namespace = release.compute_namespace(TASKS)
-    release.upgrade({"tests.namespace": namespace})
-
+    namespace = strict
     said = helm_test(release)
     release.node.plane.kubectl("label", "namespace", namespace, f"{INJECT_LABEL}-")
 

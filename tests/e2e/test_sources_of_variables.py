@@ -27,12 +27,19 @@ from tests.e2e.test_environment import outcome
 from tests.lab.node import Node
 from tests.lab.processes import wait_for
 from webhook.cli.main import cli
-from webhook.injection.environment import Environment, KnownSources, environment
+from webhook.injection.environment import (
+    Environment,
+    KnownSources,
+    decoded,
+    environment,
+)
 
 MIRROR: Final = "michelangelo-tracking"
 OLDER: Final = "http://older.example"
 WAITS: Final = "CreateContainerConfigError"
 """The kubelet's word for a container that lacks something it requires."""
+REFUSED: Final = "CreateContainerError"
+"""Its word for one that the runtime does not take, whatever comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,12 @@ OLDER_CONFIG: Final = Content(
     {"TRACKING_URI": OLDER, "with.dot": "dotted", "9": "nine"},
     {"TRACKING_API_KEY": b"\xff", "BINARY": b"\xff\xfe", "ASCII": b"plain"},
 )
+NOT_TEXT: Final = {"RAW": b"caf\xe9", "PLAIN": b"plain"}
+"""Of a Secret of the namespace's own, and of the central one."""
 OWN: Final = {"TRACKING_API_KEY": b"own-key", "-x": b"dash"}
 MIRRORED: Final = {
     "MLFLOW_EXPERIMENT": "nightly",
+    "PLAIN": "plain",
     "TRACKING_API_KEY": API_KEY,
     "TRACKING_URI": TRACKING_URI,
 }
@@ -58,6 +68,7 @@ SOURCES: Final = KnownSources(
     secrets={
         MIRROR: MIRRORED,
         "own": {key: value.decode() for key, value in OWN.items()},
+        "not-text": {key: decoded(value) for key, value in NOT_TEXT.items()},
         "absent": None,
     },
     config_maps={"michelangelo-config": OLDER_CONFIG.data, "absent": None},
@@ -210,6 +221,31 @@ CASES: Final = (
         sees={"TRACKING_URI": TRACKING_URI, "TRACKING_API_KEY": "own-key"},
     ),
     Case(
+        name="not-text-by-key",
+        env=(_from_secret("RAW", "RAW", name="not-text"),),
+        sees=REFUSED,
+    ),
+    Case(
+        name="not-text-as-a-whole",
+        env_from=({"secretRef": {"name": "not-text"}},),
+        sees=REFUSED,
+    ),
+    Case(
+        name="not-text-in-reference",
+        env=(
+            _from_secret("RAW", "RAW", name="not-text"),
+            {"name": "REFERS", "value": "$(RAW)"},
+            {"name": "RAW", "value": "text"},
+        ),
+        sees=REFUSED,
+    ),
+    Case(
+        name="not-text-but-hidden",
+        env_from=({"secretRef": {"name": "not-text"}},),
+        env=({"name": "RAW", "value": "text"},),
+        sees={"RAW": "text", "PLAIN": "plain", "TRACKING_URI": TRACKING_URI},
+    ),
+    Case(
         name="empty-literal",
         env=({"name": "TRACKING_URI", "value": ""},),
         env_from=({"secretRef": {"name": "own"}},),
@@ -235,11 +271,14 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def installation(node: Node) -> Iterator[Installation]:
-    """A release with a central ConfigMap that has `binaryData` too."""
+    """A release with central sources that hold more than text."""
     _config_map(node, NAMESPACE, "central", CENTRAL)
+    source = f"/api/v1/namespaces/{NAMESPACE}/secrets/tracking"
+    node.plane.admin.patch(source, {"data": _encoded(NOT_TEXT)})
     release = Installation.install(node, {"tracking.existingConfigMap": "central"})
     yield release
     release.remove()
+    node.plane.admin.patch(source, {"data": dict.fromkeys(NOT_TEXT)})
     node.plane.admin.delete(f"/api/v1/namespaces/{NAMESPACE}/configmaps/central")
 
 
@@ -266,8 +305,9 @@ def seen(
     for case in CASES:
         namespace = installation.compute_namespace(case.name)
         _config_map(node, namespace, "michelangelo-config", OLDER_CONFIG)
-        secret = {"metadata": {"name": "own"}, "data": _encoded(OWN)}
-        node.plane.admin.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
+        for name, data in (("own", OWN), ("not-text", NOT_TEXT)):
+            secret = {"metadata": {"name": name}, "data": _encoded(data)}
+            node.plane.admin.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
         _start(installation, namespace, _pod(case))
     waiting = {case.name for case in CASES}
 
@@ -304,7 +344,7 @@ def test_the_model_says_the_same(
     model = environment(one.container, SOURCES)
 
     if isinstance(one.variables, str):
-        assert model.waits_for or case.file is not None
+        assert model.waits_for or model.unfit or case.file is not None
     else:
         assert_agrees(one.variables, model, bare)
 
@@ -318,7 +358,7 @@ def test_explain_says_the_same(seen: Mapping[str, Seen], case: Case) -> None:
 
     if isinstance(one.variables, str):
         waits = [*container["waitsFor"], *container["unresolved"]]
-        assert waits or case.file is not None
+        assert waits or container["unfit"] or case.file is not None
     else:
         known = {name: value for name, value in said.items() if value is not None}
         assert known.items() <= one.variables.items()
@@ -348,9 +388,12 @@ def test_the_auditor_names_just_the_keys_that_an_older_value_wins(
 
 
 def test_the_companion_mirrors_what_the_kubelet_would_read(
-    seen: Mapping[str, Seen], bare: Mapping[str, str]
+    installation: Installation, seen: Mapping[str, Seen], bare: Mapping[str, str]
 ) -> None:
-    """Of a ConfigMap its `data`, and none of its `binaryData`."""
+    """Of a ConfigMap its `data`, and none of its `binaryData`; of a Secret, the text.
+
+    What is left out is told, and a container that reads it by itself does not start.
+    """
     [case] = [one for one in CASES if one.name == "absent-and-optional"]
     variables = seen[case.name].variables
     assert isinstance(variables, dict)
@@ -359,6 +402,9 @@ def test_the_companion_mirrors_what_the_kubelet_would_read(
     assert not CENTRAL.binary.keys() & bare.keys()
     assert CENTRAL.data.items() <= variables.items()
     assert not CENTRAL.binary.keys() & variables.keys()
+    assert "RAW" not in variables
+    told = installation.status()["profiles"]["default"]["findings"]
+    assert ("ValueNotText", "RAW") in {(one["reason"], one["key"]) for one in told}
 
 
 def assert_agrees(

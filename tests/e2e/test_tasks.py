@@ -4,13 +4,14 @@ KubeRay makes the head and the worker, Spark itself the driver and the executor.
 sees the keys, and what a task logs arrives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 
+from tests.e2e import ray_clusters
 from tests.e2e.installation import (
     PATIENCE,
     TRACKING_URI,
@@ -20,19 +21,14 @@ from tests.e2e.installation import (
 )
 from tests.e2e.tracking import TrackingServer
 from tests.lab import task_image
-from tests.lab.operators import KubeRay
+from tests.lab.operators import KubeRay, SparkOperator
 from tests.lab.processes import wait_for
 from tests.lab.spark import Spark
+from tests.michelangelo.client import on_file
 
 TASKS: Final = Path(__file__).with_name("tasks")
-MICHELANGELO: Final = (
-    Path(__file__).parents[1] / "cluster" / "data" / "michelangelo-ray-cluster.yaml"
-)
+ENDED: Final = ("SUCCEEDED", "COMPLETED", "FAILED", "STOPPED")
 SAMPLES: Final = Path(__file__).parents[2] / "docs" / "samples"
-SMALL: Final = {
-    "requests": {"cpu": "50m", "memory": "256Mi"},
-    "limits": {"cpu": "2", "memory": "2Gi"},
-}
 GUIDE: Final = "env | grep TRACKING_URI"
 """The check that Michelangelo's operator guide tells people to make."""
 
@@ -42,29 +38,10 @@ def ray(
     installation: Installation, tracking: TrackingServer, kuberay: KubeRay
 ) -> Iterator[str]:
     """A namespace with a RayCluster whose head and worker are ready."""
-    plane = installation.node.plane
     namespace = installation.compute_namespace("ray")
-    config = {"metadata": {"name": "michelangelo-config"}, "data": {"MA_X": "kept"}}
-    plane.admin.create(f"/api/v1/namespaces/{namespace}/configmaps", config)
-    path = f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters"
-    plane.admin.create(path, ray_cluster())
-    wait_for(
-        "head and worker",
-        lambda: 2 == len(pods(installation, namespace, "ray.io/node-type")),
-        seconds=PATIENCE,
-    )
-    wait_for(
-        "Ray",
-        lambda: all(map(is_ready, pods(installation, namespace, "ray.io/node-type"))),
-        seconds=PATIENCE,
-    )
-    yield namespace
-    plane.admin.delete(f"{path}/ray")
-    wait_for(
-        "Ray's end",
-        lambda: not pods(installation, namespace, "ray.io/node-type"),
-        seconds=PATIENCE,
-    )
+    cluster, _ = on_file("train")
+    with ray_clusters.running(installation.node, namespace, cluster):
+        yield namespace
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +97,7 @@ def test_a_ray_task_logs_a_metric(
     installation: Installation, ray: str, tracking: TrackingServer
 ) -> None:
     """On a worker, with the real client, found on the server."""
-    head = only(installation, ray, "ray.io/node-type=head")
+    head = only(installation, ray, ray_clusters.HEAD)
     program = (TASKS / "ray_task.py").read_text("utf-8")
 
     printed = installation.node.plane.kubectl(
@@ -131,49 +108,68 @@ def test_a_ray_task_logs_a_metric(
     assert [{"loss": 0.5}] == tracking.runs("ray")
 
 
-def test_the_guides_check_passes_on_every_node_of_a_ray_cluster(
+def test_the_guides_check_passes_as_a_ray_job(
     installation: Installation, ray: str
 ) -> None:
-    """The program of the sample, on the head and on the worker."""
-    head = only(installation, ray, "ray.io/node-type=head")
+    """The sample itself, by KubeRay: on the head and on the worker."""
+    namespace = installation.compute_namespace("ray-check")
+    job = apply_sample(installation, namespace, "ray", small_ray_job)
+    path = f"/apis/ray.io/v1/namespaces/{namespace}/rayjobs/{job}"
+    admin = installation.node.plane.admin
+    wait_for(
+        "the job's end",
+        lambda: admin.get(path).get("status", {}).get("jobStatus") in ENDED,
+        seconds=PATIENCE,
+    )
+    submitter = f"ray.io/originated-from-cr-name={job},job-name"
+    (name, *_) = pods(installation, namespace, submitter)
     printed = installation.node.plane.kubectl(
-        *("exec", "-i", "-n", ray, head, "--", "python3", "-"), stdin=check("ray")
+        "logs", "-n", namespace, name["metadata"]["name"]
     )
 
-    assert 2 == printed.count(": TRACKING_URI is set")
+    assert admin.get(path)["status"]["jobStatus"] == "SUCCEEDED", printed
+    assert 2 == printed.count(": TRACKING_URI is set"), printed
     assert TRACKING_URI not in printed
+    admin.delete(path)
 
 
-def test_the_guides_check_passes_in_a_spark_application(
-    installation: Installation, tracking: TrackingServer, tmp_path: Path
-) -> None:
-    """The program of the sample, in a driver and an executor."""
+@pytest.fixture
+def spark_operator(
+    installation: Installation, tracking: TrackingServer
+) -> Iterator[str]:
+    """A namespace whose SparkApplications spark-operator runs, with its webhook."""
     plane = installation.node.plane
     namespace = installation.compute_namespace("spark-check")
-    plane.kubectl(
-        *("create", "rolebinding", "spark", "--clusterrole=edit", "-n", namespace),
-        f"--serviceaccount={namespace}:default",
-    )
-    (tmp_path / "check.py").write_text(check("spark"), "utf-8")
-    submission = Spark.find(plane.toolbox).submit(
-        plane,
-        "check",
-        namespace=namespace,
-        mode="cluster",
-        program="local:///tasks/check.py",
-        conf=spark_settings(tmp_path),
-    )
-    wait_for("the submission", lambda: not submission.running, seconds=PATIENCE)
-    submission.stop()
-    driver = only(installation, namespace, "spark-role=driver")
-    await_pod(
-        installation.node,
-        namespace,
-        driver,
-        lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"),
-    )
-    printed = plane.kubectl("logs", "-n", namespace, driver)
+    operator = SparkOperator.start(plane, Spark.find(plane.toolbox), [namespace])
+    yield namespace
+    operator.stop()
+    # Else no Spark pod could be created any more: its webhook fails closed.
+    for kind in ("mutating", "validating"):
+        plane.kubectl(
+            *("delete", f"{kind}webhookconfigurations", "--ignore-not-found"),
+            SparkOperator.CONFIGURATION,
+        )
 
+
+def test_the_guides_check_passes_as_a_spark_application(
+    installation: Installation, spark_operator: str
+) -> None:
+    """The sample itself, by spark-operator: in the driver and in an executor."""
+    plane = installation.node.plane
+    name = apply_sample(installation, spark_operator, "spark", small_spark_application)
+    path = (
+        f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{spark_operator}"
+        f"/sparkapplications/{name}"
+    )
+
+    def state() -> str:
+        found = plane.admin.get(path).get("status", {}).get("applicationState", {})
+        return str(found.get("state", ""))
+
+    wait_for("the application's end", lambda: state() in ENDED, seconds=PATIENCE)
+    printed = plane.kubectl("logs", "-n", spark_operator, f"{name}-driver")
+
+    assert state() == "COMPLETED", printed
     assert 2 <= printed.count(": TRACKING_URI is set"), printed
     assert TRACKING_URI not in printed
 
@@ -197,12 +193,49 @@ def test_a_spark_program_logs_a_metric(
     assert [{"loss": 0.25, "executor_uri": TRACKING_URI}] == tracking.runs("spark")
 
 
-def check(engine: str) -> str:
-    """The program of the guide's check, as the documentation's sample has it."""
+def apply_sample(
+    installation: Installation,
+    namespace: str,
+    engine: str,
+    fit: Callable[[dict[str, Any]], None],
+) -> str:
+    """Apply the documentation's check of an engine, and return what it is called.
+
+    Args:
+        installation: the release.
+        namespace: where to.
+        engine: `ray` or `spark`.
+        fit: puts the lab's image in, and less of what a machine has.
+    """
     text = (SAMPLES / f"check-tracking-config-{engine}.yaml").read_text("utf-8")
-    config, *_ = yaml.safe_load_all(text)
-    program: str = config["data"]["check.py"]
-    return program
+    config, job = yaml.safe_load_all(text)
+    fit(job["spec"])
+    manifests = yaml.safe_dump_all([config, job])
+    installation.node.plane.kubectl(
+        "apply", "-n", namespace, "-f", "-", stdin=manifests
+    )
+    name: str = job["metadata"]["name"]
+    return name
+
+
+def small_ray_job(spec: dict[str, Any]) -> None:
+    """Debian's Python has no other name than python3."""
+    spec["entrypoint"] = spec["entrypoint"].replace("python ", "python3 ")
+    cluster = spec["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        [container] = group["template"]["spec"]["containers"]
+        container |= {"image": task_image.NAME, "resources": ray_clusters.SMALL}
+
+
+def small_spark_application(spec: dict[str, Any]) -> None:
+    """The same for Spark."""
+    spec["image"] = task_image.NAME
+    spec["sparkConf"] = {
+        "spark.pyspark.python": "python3",
+        "spark.pyspark.driver.python": "python3",
+    }
+    for role in ("driver", "executor"):
+        spec[role]["coreRequest"] = "100m"
 
 
 def spark_settings(folder: Path) -> dict[str, str]:
@@ -242,18 +275,3 @@ def only(installation: Installation, namespace: str, selector: str) -> str:
     [pod] = pods(installation, namespace, selector)
     name: str = pod["metadata"]["name"]
     return name
-
-
-def ray_cluster() -> dict[str, Any]:
-    """The RayCluster that Michelangelo creates, made small, with no tracking key."""
-    cluster: dict[str, Any] = yaml.safe_load(MICHELANGELO.read_text("utf-8"))
-    cluster["metadata"] = {"name": "ray"}
-    head = cluster["spec"]["headGroupSpec"]
-    [worker] = cluster["spec"]["workerGroupSpecs"]
-    worker |= {"replicas": 1, "minReplicas": 1, "maxReplicas": 1}
-    for group, processors in ((head, "0"), (worker, "1")):
-        group["rayStartParams"]["num-cpus"] = processors
-        [container] = group["template"]["spec"]["containers"]
-        container |= {"image": task_image.NAME, "resources": SMALL}
-        container["env"] = [e for e in container["env"] if e["name"] != "TRACKING_URI"]
-    return cluster

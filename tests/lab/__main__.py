@@ -17,7 +17,7 @@ from tests.lab.build import Toolbox, build_missing
 from tests.lab.control_plane import ControlPlane
 from tests.lab.node import Node
 from tests.lab.processes import wait_for
-from tests.lab.tools import LabError
+from tests.lab.tools import LabError, Part
 
 _TOOLBOX = Toolbox.from_environment(os.environ)  # noqa: TID251 - the lab's entry point
 _RUNNING = _TOOLBOX.cache / "running"
@@ -31,12 +31,16 @@ def main() -> None:
 
 @main.command()
 @click.option("--node", is_flag=True, help="Also what a node runs; needs root.")
-def build(*, node: bool) -> None:
+@click.option(
+    "--in-tree", is_flag=True, help="Also Kubernetes 1.36, for the step of that name."
+)
+def build(*, node: bool, in_tree: bool) -> None:
     """Build what is not in the cache yet; minutes the first time."""
     if node:
         enclosure.need_root()
         debian.install((*debian.NODE, *debian.IMAGES), say=_say)
-    build_missing(_TOOLBOX, say=_say, node=node)
+    wanted = {Part.LAB: True, Part.NODE: node, Part.IN_TREE: in_tree}
+    build_missing(_TOOLBOX, say=_say, parts=[p for p in wanted if wanted[p]])
     if node:
         own_image.build(_TOOLBOX, say=_say)
         task_image.build(_TOOLBOX, say=_say)

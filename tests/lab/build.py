@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,7 @@ from tests.lab.tools import (
     LOCKS,
     TOOLS,
     LabError,
+    Part,
     Tool,
     lock_digest,
 )
@@ -69,7 +70,7 @@ class Toolbox:
         if self.assets is not None and name in _FROM_ASSETS:
             path, remedy = self.assets / name, "KUBEBUILDER_ASSETS points there"
         else:
-            path, remedy = self.folder(TOOLS[name]) / name, "run `make lab-build`"
+            path, remedy = self.folder(TOOLS[name]) / name, f"run `{TOOLS[name].part}`"
         if not path.is_file():
             raise LabError(f"missing: {name} ({path}; {remedy})")
         return path
@@ -103,13 +104,15 @@ class Toolbox:
         return self.cache / f"{tool.name}-{tool.digest}"
 
 
-def build_missing(toolbox: Toolbox, *, say: Say, node: bool = False) -> None:
+def build_missing(
+    toolbox: Toolbox, *, say: Say, parts: Collection[Part] = (Part.LAB,)
+) -> None:
     """Build every tool and environment that is not in the cache yet.
 
     Args:
         toolbox: Where to look and to build.
         say: Takes one line of progress at a time.
-        node: Whether a node will run too.
+        parts: Who will run them.
 
     Raises:
         LabError: If a program needed for building is missing, or a build fails.
@@ -117,7 +120,7 @@ def build_missing(toolbox: Toolbox, *, say: Say, node: bool = False) -> None:
     costs: dict[str, float] = {}
     for tool in TOOLS.values():
         given = toolbox.assets is not None and tool.name in _FROM_ASSETS
-        if given or (tool.node and not node) or toolbox.folder(tool).is_dir():
+        if given or tool.part not in parts or toolbox.folder(tool).is_dir():
             continue
         started = time.monotonic()
         build_tool(toolbox, tool, say=say)

@@ -57,6 +57,8 @@ class KubeRay:
                 "--metrics-addr=0",
                 "--health-probe-bind-address=0",
                 "--reconcile-concurrency=4",
+                # It has no cluster DNS, by which it would find a head's dashboard.
+                "--use-kubernetes-proxy",
             ],
             log=plane.folder / f"{name}.log",
             env=plane.environ(plane.kubeconfig_for(cls.NAMESPACE, account)),

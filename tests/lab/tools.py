@@ -7,6 +7,7 @@ and `go mod tidy`), and one row in `TOOLS`. Nothing here builds or starts anythi
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +18,14 @@ LOCKS: Final = Path(__file__).parent / "requirements"
 
 class LabError(Exception):
     """The lab cannot do what was asked; the message says what to do about it."""
+
+
+class Part(StrEnum):
+    """Who runs a tool, and so which command builds it: nobody waits for the others."""
+
+    LAB = "make lab-build"
+    NODE = "make node-build"
+    IN_TREE = "python -m tests.lab build --in-tree"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +41,7 @@ class Tool:
             that it speaks to. A program built from a module proxy knows none of them.
         share: Files and folders of the pinned Go module to keep beside the binary:
             CRDs, samples, charts.
-        node: Whether only a node runs it; the rest of the lab does without.
+        part: Who runs it; the rest of the lab does without.
         tags: Go build tags.
         builds: Whether there is a program; otherwise only `share` is wanted.
     """
@@ -42,7 +51,7 @@ class Tool:
     module: str
     stamps: tuple[str, ...] = ()
     share: tuple[str, ...] = ()
-    node: bool = False
+    part: Part = Part.LAB
     tags: tuple[str, ...] = ()
     builds: bool = True
 
@@ -101,7 +110,7 @@ def _major_minor(version: str) -> tuple[str, str]:
     return major, minor
 
 
-def _kubernetes(name: str, *, release: str = "", node: bool = False) -> Tool:
+def _kubernetes(name: str, *, release: str = "", part: Part = Part.LAB) -> Tool:
     """A Kubernetes program; `release` is empty for the default, or like `-1.33`."""
     return Tool(
         name=name + release,
@@ -112,7 +121,7 @@ def _kubernetes(name: str, *, release: str = "", node: bool = False) -> Tool:
             "k8s.io/component-base/version.gitMajor={major}",
             "k8s.io/component-base/version.gitMinor={minor}",
         ),
-        node=node,
+        part=part,
     )
 
 
@@ -147,23 +156,25 @@ _ALL: Final = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
     _kubernetes("kubectl"),
-    # The oldest release that the chart is tried on.
+    # The first release with in-tree mutation, and the oldest one.
+    _kubernetes("kube-apiserver", release="-1.36", part=Part.IN_TREE),
+    _kubernetes("kube-controller-manager", release="-1.36", part=Part.IN_TREE),
     _kubernetes("kube-apiserver", release="-1.33"),
     _kubernetes("kube-controller-manager", release="-1.33"),
-    _kubernetes("kube-scheduler", node=True),
-    _kubernetes("kubelet", node=True),
-    _kubernetes("kube-proxy", node=True),
+    _kubernetes("kube-scheduler", part=Part.NODE),
+    _kubernetes("kubelet", part=Part.NODE),
+    _kubernetes("kube-proxy", part=Part.NODE),
     Tool(
         name="coredns",
         package="github.com/coredns/coredns",
         module="coredns",
-        node=True,
+        part=Part.NODE,
     ),
     Tool(
         name="kube-network-policies",
         package="sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard",
         module="kube-network-policies",
-        node=True,
+        part=Part.NODE,
     ),
     Tool(
         name="helm",
@@ -228,6 +239,7 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType({t.name: t for t in _ALL})
 
 
 NEWEST: Final = ""
+WITH_IN_TREE_MUTATION: Final = "-1.36"
 OLDEST: Final = "-1.33"
 """Releases of Kubernetes, as suffixes of its programs' names."""
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from tests.lab.tools import LOCKS, NEWEST, OLDEST, TOOLS
+from tests.lab.tools import LOCKS, NEWEST, OLDEST, TOOLS, WITH_IN_TREE_MUTATION
 
 
 class Tried(NamedTuple):
@@ -17,6 +17,7 @@ class Tried(NamedTuple):
 
 _KUBERNETES: Final = {
     NEWEST: "everything, and the node: kubelet, scheduler, kube-proxy, kubectl",
+    WITH_IN_TREE_MUTATION: "the first release that serves MutatingAdmissionPolicy v1",
     OLDEST: "the chart by both Helms, and the companion",
 }
 _PROGRAMS: Final = {

@@ -2,8 +2,8 @@
 
 The client runs in an environment of its own (`capture.py`). The mapper is Go that no
 module proxy serves, so it is restated here; it renames and copies, and decides nothing.
-Sources: `go/kubeproto/util` (RemoveInlineFields), `k8sengine/ray.go` (mapRayCluster)
-and `spark/job/client/client.go` (CreateJob) of michelangelo-ai/michelangelo.
+Sources: `go/kubeproto/util` (RemoveInlineFields), `k8sengine/ray.go` (mapRayCluster,
+mapRay) and `spark/job/client/client.go` (CreateJob) of michelangelo-ai/michelangelo.
 """
 
 import json
@@ -24,6 +24,9 @@ ENVIRON: Final = {
 }
 """What the workflow engine's own environment has."""
 
+DATA: Final = Path(__file__).parent / "data"
+"""What each flow creates, on file; `test_specs.py` holds it to the client."""
+
 _HERE: Final = Path(__file__).parent
 _INLINE: Final = ("localObjectReference", "volumeSource", "handler")
 """Go structs that are embedded: in JSON their fields stand in their owner."""
@@ -43,6 +46,12 @@ def capture(toolbox: Toolbox, environ: Mapping[str, str] = ENVIRON) -> Json:
     )
     flows: Json = json.loads(done.stdout)
     return flows
+
+
+def on_file(flow: str) -> list[Any]:
+    """What a flow creates, as it is on file."""
+    created: list[Any] = json.loads((DATA / f"{flow}.json").read_text("utf-8"))
+    return created
 
 
 def hoisted(value: Any) -> Any:
@@ -84,6 +93,30 @@ def ray_cluster(spec: Json, name: str) -> Json:
                 "template": head["pod"],
             },
             "workerGroupSpecs": workers,
+        },
+    }
+
+
+def ray_job(spec: Json, cluster: str, command: str) -> Json:
+    """Map Michelangelo's RayJob to KubeRay's; its submitter is the head's twin.
+
+    Args:
+        spec: Michelangelo's RayCluster, on which it runs.
+        cluster: The name of KubeRay's.
+        command: What it runs there.
+    """
+    submitter = hoisted(spec)["spec"]["head"]["pod"]
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "metadata": {"name": cluster},
+        "spec": {
+            "clusterSelector": {"ray.io/cluster": cluster},
+            "entrypoint": command,
+            "submitterPodTemplate": {
+                **submitter,
+                "spec": {**submitter["spec"], "restartPolicy": "Never"},
+            },
         },
     }
 

@@ -1,17 +1,21 @@
 """What the client makes today is what is on file, and its pods are recognized."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from tests.michelangelo.client import Json, ray_cluster, spark_application
+from tests.michelangelo.client import (
+    DATA,
+    Json,
+    on_file,
+    ray_cluster,
+    ray_job,
+    spark_application,
+)
 from webhook.cli.main import cli
 from webhook.injection.names import MIRROR_SECRET
 
-DATA = Path(__file__).parent / "data"
 RAY = ("check", "train")
 SPARK = ("spark", "scala")
 
@@ -30,12 +34,6 @@ def test_a_flow_makes_what_it_made(
         file.write_text(actual, "utf-8")
 
     assert file.read_text("utf-8") == actual
-
-
-def on_file(flow: str) -> list[Any]:
-    """What a flow creates, as it is on file."""
-    created: list[Any] = json.loads((DATA / f"{flow}.json").read_text("utf-8"))
-    return created
 
 
 def explained(manifest: Json) -> list[Json]:
@@ -66,6 +64,16 @@ def test_ray_pods_of_a_flow_get_the_keys(flow: str, containers: list[str]) -> No
             f"envFrom[0] Secret {MIRROR_SECRET}",
             "envFrom[1] ConfigMap michelangelo-config",
         ]
+
+
+@pytest.mark.parametrize("flow", RAY)
+def test_what_submits_a_flow_is_no_task(flow: str) -> None:
+    """Michelangelo makes it of the head's pod, whose container would be one."""
+    cluster, command = on_file(flow)
+
+    (submitter,) = explained(ray_job(cluster, "uf-ray-1", command))
+
+    assert submitter["reason"] == "NotATaskPod"
 
 
 @pytest.mark.parametrize("flow", SPARK)

@@ -28,13 +28,6 @@ SCHEMES: Final = {"dark": 0, "light": 1}
 """As Blink numbers what a reader prefers."""
 
 
-@pytest.fixture(name="chromium", scope="session")
-def _chromium() -> str:
-    found = shutil.which("chromium")
-    assert found, "missing: chromium (Debian's package of that name)"
-    return found
-
-
 @pytest.fixture(name="axe", scope="session")
 def _axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The source of axe-core, which judges accessibility."""

@@ -250,6 +250,15 @@ def test_a_policy_is_told_from_a_firewall() -> None:
     assert named(said) == "ConnectTimeout"
 
 
+def test_a_policy_that_closes_dns_is_told_from_a_name_that_nobody_knows() -> None:
+    """A way to the server that is closed says nothing about names."""
+    said = json.dumps({"environment": "", "uri": "", "dns": "NameUnresolved"})
+    dns = "pods k8s-app=kube-dns in kube-system UDP/53: isolated by deny"
+
+    assert named(said, dns) == "BlockedByPolicy"
+    assert named(said, WAY) == "NameUnresolved"
+
+
 def test_later_stages_are_not_vouched_for() -> None:
     """What was not reached is not in order either."""
     facts = ProbeFacts(

@@ -80,8 +80,8 @@ class Scope:
     "--probe",
     "probes",
     is_flag=True,
-    help="Go the way to the tracking server from inside of a task pod, else by a short "
-    "Job: it takes the rights to do so.",
+    help="Go the way to the tracking server from inside: in a task pod, else in a "
+    "container beside its own, else in a short Job. It takes the rights to do so.",
 )
 @click.option(
     "--wait",
@@ -113,9 +113,10 @@ def doctor(  # noqa: PLR0913 - one for each option
     """Prove that tracking keys reach every task, and name the true cause if not.
 
     Checks go in the order of causes: what comes first among the failures is what has
-    to be mended first. Nothing is changed: pods are created in dry runs only, and by
-    --probe alone a Job, which is deleted again. With fewer rights it examines less,
-    and names the right that is missing. No value is ever printed.
+    to be mended first. Nothing is changed: pods are created in dry runs only. --probe
+    alone adds something where no task pod has Python: an ephemeral container, which a
+    pod lists until it ends, or a Job, which is deleted again. With fewer rights it
+    examines less, and names the right that is missing. No value is ever printed.
 
     \b
     Examples:

@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar
 from certs.policy import service_name
 from webhook import __version__
 from webhook.cli.doctor_objects import (
-    SPARK,
     PodTemplate,
     called_entries,
     is_helms,
@@ -103,7 +102,7 @@ class InstallationReader:
             endpoints=_texts(endpoints),
             blocked=self._blocked(reader, observation, deployment),
             served=self._served(observation, endpoints, name),
-            operators=self._operators(reader),
+            spark_webhook=self._spark_webhook(reader),
             alone=_is_alone(reader, observation),
         )
 
@@ -250,14 +249,9 @@ class InstallationReader:
         pairs = zip(*served, strict=True)
         return tuple(min(each, key=lambda one: one.trusted) for each in pairs)
 
-    def _operators(self, reader: PieceReader) -> Piece[tuple[str, ...]]:
-        groups = reader.ask(self.client.groups, "get", "/apis")
-        if isinstance(groups, Unknown) or SPARK not in groups:
-            return groups if isinstance(groups, Unknown) else ()
+    def _spark_webhook(self, reader: PieceReader) -> Piece[bool]:
         hooks = reader.list(ListOptions(WEBHOOK_CONFIGURATION), mutates_spark_pods)
-        if isinstance(hooks, Unknown):
-            return hooks
-        return () if any(hooks) else ("spark-operator: no webhook of its mutates pods",)
+        return hooks if isinstance(hooks, Unknown) else any(hooks)
 
 
 def _is_alone(reader: PieceReader, observation: Installation) -> bool:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -66,9 +66,12 @@ class Examiner:
             name = one.name
             found = examine_all(NAMESPACE, one, namespace=name, failed=failed)
             diagnoses += found
-            if self.probes and self.tunnel is not None:
+            if self.probes and self.tunnel is not None and one.is_enabled:
                 inside = Prober(self.client, self.tunnel, image).probe(one)
-                diagnoses += examine_all(PROBE, inside, namespace=name)
+                diagnoses += tuple(
+                    replace(one, place=inside.where)
+                    for one in examine_all(PROBE, inside, namespace=name)
+                )
         return diagnoses
 
     def preflight(self, home: str, release: str) -> tuple[Diagnosis, ...]:

@@ -6,11 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
 from webhook.cli.doctor_cluster import WORKERS
+from webhook.cli.doctor_objects import by_sparks_webhook
 from webhook.cli.egress_check import trace
 from webhook.cli.egress_input import EgressInput, Flags, from_cluster
 from webhook.cluster import metadata
@@ -22,7 +23,7 @@ from webhook.cluster.errors import (
     Terminating,
     Unavailable,
 )
-from webhook.cluster.interface import Json, KubeClient, ListOptions
+from webhook.cluster.interface import Json, KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import (
     NAMESPACE,
     POD,
@@ -77,6 +78,7 @@ class NamespaceReader:
     _labels: Mapping[str, Json] | None = None
     _egress: Piece[EgressInput] | None = None
     _ignored: dict[str, list[str]] = field(default_factory=dict)
+    _lost: dict[str, list[str]] = field(default_factory=dict)
 
     def read(self, asked: Sequence[str]) -> tuple[NamespaceFacts, ...]:
         """Return the facts of namespaces, in order; of all that matter without any."""
@@ -126,6 +128,7 @@ class NamespaceReader:
             attempts=attempts,
             closed=self._closed(name),
             ignored=tuple(self._ignored.get(name, ())),
+            lost=self._lost_of(name),
         )
 
     def _body(self, name: str) -> Piece[Json]:
@@ -217,24 +220,31 @@ class NamespaceReader:
     # --- operators ---
 
     def _see_operators(self, names: Iterable[str]) -> None:
-        """Find what operators should have acted on, and have not."""
+        """Find what operators should have acted on, and what one cannot act on."""
         wanted = set(names)
         for kind in _FOR_TASKS:
-            for namespace, name in self._silent(kind):
-                if namespace in wanted:
-                    said = f"{kind.name.lower()}/{name}"
-                    self._ignored.setdefault(namespace, []).append(said)
+            for key, made in self._made(kind):
+                if key.namespace not in wanted:
+                    continue
+                said = f"{kind.name.lower()}/{key.name}"
+                if made.unacted is not None and self.now - made.unacted > _ACTED:
+                    self._ignored.setdefault(key.namespace, []).append(said)
+                if kind is SPARK_APPLICATION and made.by_webhook:
+                    lost = f"{said}: {', '.join(made.by_webhook)}"
+                    self._lost.setdefault(key.namespace, []).append(lost)
 
-    def _silent(self, kind: ResourceType) -> list[tuple[str, str]]:
+    def _made(self, kind: ResourceType) -> list[tuple[ObjectKey, "_ForTasks"]]:
         try:
-            found = self.client.list(ListOptions(kind), _unacted)
+            found = self.client.list(ListOptions(kind), _for_tasks)
         except ClusterError:  # not served, or not to be seen
             return []
-        return sorted(
-            (key.namespace, key.name)
-            for key, (_, created) in found.items.items()
-            if created is not None and self.now - created > _ACTED
-        )
+        return sorted((key, made) for key, (_, made) in found.items.items())
+
+    def _lost_of(self, name: str) -> Piece[tuple[str, ...]]:
+        lost, webhook = self._lost.get(name, ()), self.cluster.spark_webhook
+        if lost and isinstance(webhook, Unknown):
+            return webhook
+        return () if webhook else tuple(lost)
 
 
 def _state(body: Json) -> tuple[Mapping[str, str], bool]:
@@ -251,9 +261,21 @@ def _said(error: ClusterError) -> str:
     return str(error).partition(": ")[2] or str(error)
 
 
-def _unacted(body: Json) -> datetime | None:
-    """Return since when an object has been there without a word of its operator."""
-    return None if body.get("status") else metadata.creation_time(body)
+class _ForTasks(NamedTuple):
+    """What an operator makes task pods of.
+
+    Attributes:
+        unacted: since when it has been there without a word of its operator.
+        by_webhook: what of it needs spark-operator's webhook.
+    """
+
+    unacted: datetime | None
+    by_webhook: tuple[str, ...]
+
+
+def _for_tasks(body: Json) -> _ForTasks:
+    unacted = None if body.get("status") else metadata.creation_time(body)
+    return _ForTasks(unacted, by_sparks_webhook(body))
 
 
 def _walk(given: EgressInput, name: str) -> Iterable[str]:

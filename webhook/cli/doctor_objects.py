@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from webhook.cluster import metadata
 from webhook.cluster.interface import Json
+from webhook.cluster.metadata import mapping
 from webhook.doctor.facts import CalledEntry
 from webhook.egress.selector import Selector
 from webhook.injection.names import DOMAIN
 
 _HELM: Final = "meta.helm.sh/release-name"
-SPARK: Final = "sparkoperator.k8s.io"
-"""API group of spark-operator, and the end of its webhooks' names."""
+_SPARK: Final = "sparkoperator.k8s.io"
+"""How the names of spark-operator's webhooks end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +84,22 @@ def ours(body: Json) -> str:
 def mutates_spark_pods(body: Json) -> bool:
     """Return whether a configuration is spark-operator's, and called for pods."""
     return any(
-        str(one.get("name")).endswith(SPARK) and is_called_for_pods(one)
+        str(one.get("name")).endswith(_SPARK) and is_called_for_pods(one)
         for one in body.get("webhooks") or ()
+    )
+
+
+def by_sparks_webhook(body: Json) -> tuple[str, ...]:
+    """Return the fields of a SparkApplication that only spark-operator's webhook reads.
+
+    Of them, those that make a difference to a program: variables and mounts.
+    """
+    spec = mapping(body.get("spec"))
+    return tuple(
+        f"{role}.{field}"
+        for role in ("driver", "executor")
+        for field in ("env", "envFrom", "volumeMounts")
+        if mapping(spec.get(role)).get(field)
     )
 
 

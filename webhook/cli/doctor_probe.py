@@ -1,42 +1,70 @@
-"""Runs the probe in a compute namespace: in a task pod there, else in a short Job."""
+"""Runs the probe in a compute namespace, where that can be had with the least.
+
+In a task pod that runs, by its own Python; else in a container beside a task container;
+else in a short Job.
+"""
 
 import inspect
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from webhook.cli import probe_script
 from webhook.cli.doctor_objects import service_selector
-from webhook.cluster.errors import ClusterError, NotFound
+from webhook.cluster import metadata
+from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import JOB, POD, SERVICE
 from webhook.companion.observation.model import Piece
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 from webhook.doctor.facts import NamespaceFacts
-from webhook.doctor.probe import PROBE_LABELS, ProbeFacts, probe_job, read_stages
+from webhook.doctor.probe import (
+    PROBE_LABELS,
+    ProbeFacts,
+    probe_container,
+    probe_job,
+    read_stages,
+)
 from webhook.injection.names import INJECTED_LABEL, INJECTED_TRUE
 from webhook.injection.workload import recognize, task_containers
 
 SCRIPT: Final = inspect.getsource(probe_script)
-_JOB: Final = "tracking-doctor-probe"
+_COMMAND: Final = (
+    *("python3", "-c"),
+    # It is read, not given as an argument: that would be a part of the URL.
+    f"import sys; exec(sys.stdin.read({len(SCRIPT)}))",
+)
+_NAME: Final = "tracking-doctor-probe"
 _SECONDS: Final = 60.0
 """For the whole probe: each of its connections may take 5 s."""
 _EVERY: Final = 1.0
+_TRIED: Final = 3
+"""Pods of a namespace whose own Python is tried: they are mostly of one image."""
+
+Stages = Mapping[str, str]
+_Way = tuple[str, Callable[[], Piece[Stages]]]
+"""Where the probe would run, and what runs it there."""
 
 
-class Runs(Protocol):
-    """Runs a program in a container."""
+class PodAccess(Protocol):
+    """Reaches into pods."""
 
     def run(
         self,
         pod: tuple[str, str],
         container: str,
-        command: list[str],
+        command: tuple[str, ...],
         *,
+        given: str,
         seconds: float,
     ) -> str:
-        """Return what it prints."""
+        """Return what a program in a container prints."""
+
+    def add(self, pod: tuple[str, str], container: Json) -> None:
+        """Add an ephemeral container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +73,12 @@ class Prober:
 
     Attributes:
         client: of the cluster.
-        tunnel: into its pods.
-        image: for the Job; it has Python.
+        pods: into its pods.
+        image: of the product, which has Python.
     """
 
     client: KubeClient
-    tunnel: Runs
+    pods: PodAccess
     image: str
 
     def probe(self, facts: NamespaceFacts) -> ProbeFacts:
@@ -64,39 +92,83 @@ class Prober:
             home=facts.cluster.seen.release.namespace,
         )
 
-    def _stages(self, namespace: str) -> tuple[str, Piece[Mapping[str, str]]]:
+    def _stages(self, namespace: str) -> tuple[str, Piece[Stages]]:
+        """Try each way until one tells something; else say what each one lacks."""
+        hindrances = []
+        for where, probe in self._ways(namespace):
+            found = probe()
+            if not isinstance(found, Unknown):
+                return where, found
+            hindrances.append(found.sentence)
+        detail = " ".join(dict.fromkeys(hindrances))
+        reason = UnknownReason.UNREADABLE
+        return "", Unknown(reason=reason, what="the probe", detail=detail)
+
+    def _ways(self, namespace: str) -> Iterator[_Way]:
+        pods = self._task_pods(namespace)
+        if isinstance(pods, Unknown):
+            yield "pods", lambda: pods
+        else:
+            for pod in pods[:_TRIED]:
+                yield f"pod/{_name(pod)}", partial(self._inside, pod)
+            for pod in pods[:1]:
+                where = f"a container beside the task of pod/{_name(pod)}"
+                yield where, partial(self._beside, pod)
+        # Policies that select Ray's or Spark's own labels do not see it.
+        yield "a Job without the labels of Ray and Spark", partial(self._job, namespace)
+
+    def _task_pods(self, namespace: str) -> Piece[list[Json]]:
+        """Return the injected pods that run, those that are ready in front."""
+        options = ListOptions(
+            POD,
+            namespace=namespace,
+            labels=f"{INJECTED_LABEL}={INJECTED_TRUE}",
+            fields="status.phase=Running",
+        )
         try:
-            pods = self.client.list(
-                ListOptions(
-                    POD,
-                    namespace=namespace,
-                    labels=f"{INJECTED_LABEL}={INJECTED_TRUE}",
-                    fields="status.phase=Running",
-                ),
-                _task,
-            ).items
+            found = self.client.list(options, _kept).items.values()
         except ClusterError as error:
-            what = f"pods in {namespace}"
-            return "pods", Unknown.of(error, verb="list", what=what)
-        for key, (_, container) in sorted(pods.items()):
-            found = self._exec((key.namespace, key.name), container)
-            if found is not None:
-                return f"pod/{key.name}", found
-        return f"job/{_JOB}", self._job(namespace)
+            return Unknown.of(error, verb="list", what=f"pods in {namespace}")
+        pods = [pod for _, pod in found if pod is not None]
+        return sorted(pods, key=lambda pod: (not _is_ready(pod), _name(pod)))
 
-    def _exec(self, pod: tuple[str, str], container: str) -> Mapping[str, str] | None:
-        """Return what a pod's own Python finds; None where that cannot be had."""
-        if not container:
-            return None
-        command = ["python3", "-c", SCRIPT]
+    def _inside(self, pod: Json) -> Piece[Stages]:
+        """Return what the Python of the task's own image finds."""
+        key, what = metadata.key(pod), f"pods/exec in {metadata.key(pod).namespace}"
         try:
-            said = self.tunnel.run(pod, container, command, seconds=_SECONDS)
+            said = self.pods.run(
+                (key.namespace, key.name),
+                _task(pod)["name"],
+                _COMMAND,
+                given=SCRIPT,
+                seconds=_SECONDS,
+            )
             return read_stages(said)
-        except (ClusterError, ValueError):
-            return None  # another pod may do, or the Job
+        except ClusterError as error:
+            return Unknown.of(error, verb="create", what=what)
+        except ValueError:
+            detail = f"pod/{key.name} has no Python"
+            return Unknown(reason=UnknownReason.UNREADABLE, what=what, detail=detail)
 
-    def _job(self, namespace: str) -> Piece[Mapping[str, str]]:
-        what = f"jobs.batch in {namespace}"
+    def _beside(self, pod: Json) -> Piece[Stages]:
+        """Return what an ephemeral container finds; it stays in the pod's list."""
+        key = metadata.key(pod)
+        what, name = f"pods/ephemeralcontainers in {key.namespace}", _unique()
+        container = probe_container(name, self.image, SCRIPT, _task(pod))
+        try:
+            self.pods.add((key.namespace, key.name), container)
+        except ClusterError as error:
+            return Unknown.of(error, verb="patch", what=what)
+
+        def look() -> Iterator[Json]:
+            status = self.client.get(POD, key.name, key.namespace).get("status") or {}
+            found = status.get("ephemeralContainerStatuses") or ()
+            yield from (one for one in found if one.get("name") == name)
+
+        return _await(look, what)
+
+    def _job(self, namespace: str) -> Piece[Stages]:
+        what, name = f"jobs.batch in {namespace}", _unique()
         try:
             services = self.client.list(
                 ListOptions(SERVICE, namespace=namespace), service_selector
@@ -106,54 +178,84 @@ class Prober:
                     detail = f"Service {key.name} would take the probe for its own"
                     reason = UnknownReason.UNREADABLE
                     return Unknown(reason=reason, what=what, detail=detail)
-            self.client.create(JOB, probe_job(_JOB, namespace, self.image, SCRIPT))
-        except ClusterError as error:
+            body = probe_job(name, namespace, self.image, SCRIPT)
+            self.client.create(JOB, body)
+        except Forbidden as error:
             return Unknown.of(error, verb="create", what=what)
-        try:
-            return self._await(namespace)
         except ClusterError as error:
-            return Unknown.of(error, verb="get", what=f"pods in {namespace}")
-        finally:
-            self._remove(namespace)
-
-    def _await(self, namespace: str) -> Piece[Mapping[str, str]]:
-        until = time.monotonic() + _SECONDS
-        said = "its pod did not start in time"
-        while time.monotonic() < until:
-            options = ListOptions(POD, namespace=namespace, labels=f"job-name={_JOB}")
-            for _, message in self.client.list(options, _message).items.values():
-                if message is None:
-                    continue
-                try:
-                    return read_stages(message)
-                except ValueError as error:
-                    said = str(error)
-            time.sleep(_EVERY)
-        reason = UnknownReason.UNREADABLE
-        return Unknown(reason=reason, what=f"job/{_JOB}", detail=said)
-
-    def _remove(self, namespace: str) -> None:
+            reason = UnknownReason.UNREACHABLE
+            return Unknown(reason=reason, what=what, detail=str(error))
         try:
-            self.client.delete(JOB, _JOB, namespace)
+            options = ListOptions(POD, namespace=namespace, labels=f"job-name={name}")
+
+            def look() -> Iterator[Json]:
+                for _, found in self.client.list(options, _statuses).items.values():
+                    yield from found
+
+            return _await(look, what)
+        finally:
+            self._remove(namespace, name)
+
+    def _remove(self, namespace: str, name: str) -> None:
+        try:
+            self.client.delete(JOB, name, namespace)
         except NotFound:
             return  # its own time to live was over
         except ClusterError:
-            return  # the same
+            return  # it will be, soon
 
 
-def _task(body: Json) -> str:
-    """Return the name of a pod's task container; empty where it has none."""
+def _await(look: Callable[[], Iterator[Json]], what: str) -> Piece[Stages]:
+    """Return what the container leaves behind as its last message."""
+    until = time.monotonic() + _SECONDS
+    said = "the probe's container did not start in time"
+    while time.monotonic() < until:
+        try:
+            for status in look():
+                state = status.get("state") or {}
+                if ended := state.get("terminated"):
+                    return read_stages(str(ended.get("message") or ""))
+                if reason := (state.get("waiting") or {}).get("reason"):
+                    said = f"the probe's container waits: {reason}"
+        except ClusterError as error:
+            return Unknown.of(error, verb="get", what=what)
+        except ValueError as error:
+            said = str(error)
+            break
+        time.sleep(_EVERY)
+    return Unknown(reason=UnknownReason.UNREADABLE, what=what, detail=said)
+
+
+def _unique() -> str:
+    """Return a name, so that no result is an earlier one's."""
+    return f"{_NAME}-{secrets.token_hex(3)}"
+
+
+def _kept(body: Json) -> Json | None:
+    """Return a pod that has a task container; None otherwise."""
+    return body if _tasks(body) else None
+
+
+def _tasks(body: Json) -> list[Json]:
     workload = recognize(body)
     containers = body["spec"]["containers"]
     found = task_containers(containers, workload) if workload else ()
-    return str(containers[found[0]]["name"]) if found else ""
+    return [containers[number] for number in found]
 
 
-def _message(body: Json) -> str | None:
-    """Return what the probe left behind; None while it runs."""
-    statuses: list[Any] = (body.get("status") or {}).get("containerStatuses") or []
-    for one in statuses:
-        ended = (one.get("state") or {}).get("terminated")
-        if ended is not None:
-            return str(ended.get("message") or "")
-    return None
+def _task(body: Json) -> Json:
+    return _tasks(body)[0]
+
+
+def _name(body: Json) -> str:
+    return metadata.key(body).name
+
+
+def _is_ready(body: Json) -> bool:
+    conditions: list[Any] = (body.get("status") or {}).get("conditions") or []
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
+
+
+def _statuses(body: Json) -> list[Json]:
+    found: list[Json] = (body.get("status") or {}).get("containerStatuses") or []
+    return found

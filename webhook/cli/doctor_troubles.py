@@ -26,6 +26,8 @@ def deeper(
     release: ReleaseName,
     asked: Sequence[str],
     known: Iterable[Trouble],
+    *,
+    probes: bool,
 ) -> Iterator[Trouble]:
     """Yield what doctor finds besides, errors in front of warnings.
 
@@ -34,10 +36,12 @@ def deeper(
         release: which one.
         asked: the compute namespaces to look at; none means all.
         known: what is told already.
+        probes: also from inside of task pods.
     """
     told = {one.reason for one in known}
     client = access.resources
-    examiner = Examiner(client=client, tunnel=Tunnel(client.api), kinds=_KINDS)
+    tunnel = Tunnel(client.api)
+    examiner = Examiner(client=client, tunnel=tunnel, kinds=_KINDS, probes=probes)
     try:
         diagnoses = examiner.examine(release, asked, now())
     except ClusterError as caught:

@@ -65,8 +65,8 @@ def _examination(one: Examination, *, every: bool) -> Iterator[str]:
     if one.error:
         yield _line(Outcome.FAILURE, one.error)
         return
-    for namespace, group in groupby(one.diagnoses, lambda each: each.namespace):
-        yield from _section(namespace or "installation", list(group), every=every)
+    for about, group in groupby(one.diagnoses, _about):
+        yield from _section(about or "installation", list(group), every=every)
     cause = one.cause
     if cause is None:
         yield click.style("Everything is in order.", fg="green")
@@ -74,6 +74,11 @@ def _examination(one: Examination, *, every: bool) -> Iterator[str]:
     place = f" in {cause.namespace}" if cause.namespace else ""
     yield click.style(f"First mend {cause.check.code}{place}:", bold=True)
     yield f"  {cause.remedy}"
+
+
+def _about(one: Diagnosis) -> str:
+    """Return what a check was about, and where it was examined from."""
+    return f"{one.namespace}, from {one.place}" if one.place else one.namespace
 
 
 def _section(
@@ -127,6 +132,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         outcome: what it came to.
         link: the page that explains it.
         namespace: what it was about; empty for the cluster.
+        place: where it was examined from, such as `pod/head`; empty for outside.
         why: why it was not examined.
         sentence: what its failing means; empty where it is in order.
         remedy: the command that mends it.
@@ -138,6 +144,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     link: str
     namespace: str = ""
+    place: str = ""
     why: str = ""
     sentence: str = ""
     remedy: str = ""
@@ -208,6 +215,7 @@ def _checked(one: Diagnosis) -> Checked:
         outcome=one.outcome,
         link=one.check.link,
         namespace=one.namespace,
+        place=one.place,
         why=one.why,
         sentence=one.check.sentence if one.symptoms else "",
         remedy=one.remedy,
@@ -226,9 +234,8 @@ def as_junit(examinations: Sequence[Examination], *, every: bool) -> str:
     del every
     root = Xml.Element("testsuites", name="kubectl tracking doctor")
     for one in examinations:
-        suites = groupby(one.diagnoses, lambda each: each.namespace)
-        for namespace, group in suites:
-            _suite(root, f"{one.context or one.about} {namespace}".strip(), group)
+        for about, group in groupby(one.diagnoses, _about):
+            _suite(root, f"{one.context or one.about} {about}".strip(), group)
         if one.error:
             suite = Xml.SubElement(root, "testsuite", name=one.context or one.about)
             case = Xml.SubElement(suite, "testcase", name="access")

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 import click
+import msgspec
 from rich.console import Console
 
 from webhook.cli.document import BadInputError
 from webhook.cli.errors import told
 from webhook.cli.explain_cluster import PodExplainer
-from webhook.cli.explain_view import as_data, as_tables, key_lines
+from webhook.cli.explain_document import explained
+from webhook.cli.explain_view import as_tables, key_lines
 from webhook.cli.explanation import Explanation, simulated, standing
 from webhook.cli.manifests import Document, as_json, as_yaml, read
 from webhook.cli.options import with_policy, with_sources
@@ -110,7 +112,8 @@ def explain(  # noqa: PLR0913 - one for each flag
         text = as_tables(explanations, Console(), show_values=show_values)
         click.echo(text, nl=False)
     else:
-        data = [as_data(each, show_values=show_values) for each in explanations]
+        pods = [explained(each, show_values=show_values) for each in explanations]
+        data = msgspec.to_builtins(pods)
         click.echo(as_json([data]) if output == "json" else as_yaml([data]), nl=False)
 
 

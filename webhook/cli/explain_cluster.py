@@ -28,7 +28,7 @@ from webhook.cluster.resources import (
 )
 from webhook.companion.audit import AuditContext
 from webhook.companion.projections import compute_namespace, mirror_state
-from webhook.injection.environment import KnownSources
+from webhook.injection.environment import KnownSources, decoded
 from webhook.injection.names import (
     INJECT_ENABLED,
     INJECT_LABEL,
@@ -234,10 +234,7 @@ def _texts(kind: ResourceType, body: Json) -> dict[str, str]:
     data: dict[str, Any] = body.get("data") or {}
     if kind is CONFIG_MAP:
         return dict(data)
-    return {
-        key: base64.b64decode(text).decode("utf-8", "backslashreplace")
-        for key, text in data.items()
-    }
+    return {key: decoded(base64.b64decode(text)) for key, text in data.items()}
 
 
 def _said(error: ClusterError) -> str:

@@ -1,24 +1,21 @@
-"""What a person wants to know of a pod's environment: as data, and as tables.
+"""What a person wants to know of a pod's environment, as tables and as single lines.
 
-A value leaves only through `as_data` and `as_tables`, and only when asked for.
+A value leaves only when it is asked for.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from webhook.cli.explain_document import explained, printable
 from webhook.cli.explanation import Explanation
-from webhook.injection.environment import (
-    Environment,
-    Variable,
-    VariableSource,
-)
+from webhook.injection.environment import Environment, Variable, VariableSource
 from webhook.injection.names import MIRROR_SECRET
 
 _MIRROR = f"Secret {MIRROR_SECRET}"
@@ -32,44 +29,6 @@ _WORDS = {
 
 _NAME_WIDTH = 36
 """A longer name is folded; KubeRay's longest takes 35 columns."""
-
-
-def as_data(explanation: Explanation, *, show_values: bool) -> dict[str, Any]:
-    """The explanation as JSON values, for scripts.
-
-    Args:
-        explanation: Of one pod.
-        show_values: Whether variables have a `value`: a string, or null when it is
-            not known.
-
-    Returns:
-        `document`, `pod`, `namespace`, `exists`, `reason`, `sentence`, `workload` and
-        `containers`, whose `variables` have `name`, `kind`, `source` and `shadowed`.
-    """
-    decision = explanation.decision
-    return {
-        "document": explanation.subject.origin,
-        "pod": explanation.subject.title,
-        "namespace": explanation.subject.review.namespace,
-        "exists": explanation.subject.exists,
-        "reason": str(explanation.reason),
-        "sentence": explanation.sentence,
-        "workload": decision.workload and str(decision.workload),
-        "containers": [
-            {
-                "name": name,
-                "task": name in explanation.tasks,
-                "variables": [
-                    _variable_data(variable, show_values=show_values)
-                    for variable in env.variables.values()
-                ],
-                "unresolved": list(env.unresolved),
-                "waitsFor": list(env.waits_for),
-            }
-            for name, env in explanation.containers
-        ],
-        "unread": list(explanation.unread),
-    }
 
 
 def as_tables(
@@ -104,12 +63,12 @@ def _alike(
 
     Workers of a group differ by their names alone.
     """
-    sorts: dict[str, list[Explanation]] = {}
+    sorts: dict[bytes, list[Explanation]] = {}
     for one in explanations:
-        data = as_data(one, show_values=show_values)
+        data = explained(one, show_values=show_values)
         if one.subject.exists:
-            del data["pod"]
-        sorts.setdefault(json.dumps(data, sort_keys=True), []).append(one)
+            data = msgspec.structs.replace(data, pod="")
+        sorts.setdefault(msgspec.json.encode(data), []).append(one)
     for members in sorts.values():
         yield members[0], len(members) - 1
 
@@ -128,6 +87,9 @@ def _print(
         console.print(Padding(_table(env, show_values=show_values), (0, 0, 0, 2)))
         for what in env.waits_for:
             console.print(Text(f"  It does not start before {what} is there."))
+        for key in env.unfit:
+            said = f"  It does not start: no runtime takes the value of {key}."
+            console.print(Text(said))
     for line in explanation.unread:
         console.print(Text(f"Not known: {line}", style="yellow"))
     console.print()
@@ -164,16 +126,6 @@ def key_lines(explanation: Explanation, key: str, *, show_values: bool) -> list[
     return lines
 
 
-def _variable_data(variable: Variable, *, show_values: bool) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "name": variable.name,
-        "kind": str(variable.kind),
-        "source": variable.source,
-        "shadowed": list(variable.shadowed),
-    }
-    return data | ({"value": variable.value} if show_values else {})
-
-
 def _table(env: Environment, *, show_values: bool) -> Table | Text:
     if not env.variables and not env.unresolved:
         return Text("It has no variables of its own.")
@@ -208,10 +160,9 @@ def _value(variable: Variable) -> Text:
     if variable.value is None:
         later = variable.kind in (VariableSource.FIELD, VariableSource.FILE)
         return Text("set at start" if later else "not known", style="dim")
-    if variable.value.isprintable():
-        return Text(variable.value)
+    value = printable(variable.value)
     # A terminal would obey a control character.
-    return Text(json.dumps(variable.value, ensure_ascii=False))
+    return Text(value if value.isprintable() else json.dumps(value, ensure_ascii=False))
 
 
 def _hides_keys(env: Environment) -> bool:

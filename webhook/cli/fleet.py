@@ -32,7 +32,7 @@ from webhook.companion.observation.model import Installation, WorkloadState
 from webhook.companion.observation.observe import observe
 from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.trouble import Severity, Trouble
-from webhook.companion.observation.troubles import troubles
+from webhook.companion.observation.troubles import accepting, troubles
 from webhook.egress.destinations import derive
 from webhook.injection.names import MIRROR_SECRET
 from webhook.mirror.reasons import MirrorReason
@@ -99,7 +99,9 @@ _COMPARED: Final = ("version", "hosts", "keys")
 """What should be the same in every cluster."""
 
 
-def fleet(choice: ClusterChoice, output: str, console: Console) -> int:
+def fleet(
+    choice: ClusterChoice, output: str, console: Console, accepted: tuple[str, ...]
+) -> int:
     """Print every cluster of the kubeconfig; return the exit code."""
     path = kubeconfig_path(process_environ(), choice.kubeconfig)
     try:
@@ -107,7 +109,7 @@ def fleet(choice: ClusterChoice, output: str, console: Console) -> int:
     except NoAccessError as error:
         raise no_access(error) from error
     members = gather(
-        contexts, lambda name: look(replace(choice, context=name)), _PATIENCE
+        contexts, lambda name: look(replace(choice, context=name), accepted), _PATIENCE
     )
     if output in ("json", "yaml"):
         click.echo(_encoded(members, output))
@@ -151,14 +153,14 @@ def gather(
     return [known[name] for name in contexts]
 
 
-def look(choice: ClusterChoice) -> Member:
+def look(choice: ClusterChoice, accepted: tuple[str, ...]) -> Member:
     """Return what one cluster is like; never raise."""
     context = choice.context or ""
     try:
         access = choice.connect()
         try:
             seen = observe(access.resources, choice.release(access), now())
-            found = troubles(seen, client=__version__)
+            found = accepting(troubles(seen, client=__version__), accepted)
             keys = _mirrored_keys(access.resources, seen)
         except ClusterError as error:
             return Member(context=context, problem=sentence(error, access))

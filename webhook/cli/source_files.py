@@ -11,7 +11,7 @@ from typing import IO
 
 from webhook.cli.document import BadInputError, Field
 from webhook.cli.manifests import objects, read
-from webhook.injection.environment import KnownSources
+from webhook.injection.environment import KnownSources, decoded
 from webhook.injection.names import DEFAULT_PROFILE, MIRROR_SECRET
 from webhook.mirror.merge import KeyFinding, MergeFailure, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
@@ -100,6 +100,4 @@ def _decoded(value: Field) -> bytes:
 
 
 def _texts(content: _Content) -> Mapping[str, str]:
-    return {
-        key: value.decode("utf-8", "backslashreplace") for key, value in content.items()
-    }
+    return {key: decoded(value) for key, value in content.items()}

@@ -15,6 +15,7 @@ from webhook import __version__
 from webhook.cli.doctor_troubles import deeper
 from webhook.cli.errors import CommandError, place, told
 from webhook.cli.fleet import fleet
+from webhook.cli.known_reason import KnownReason
 from webhook.cli.kubeconfig import now
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cli.status_document import status_document
@@ -24,7 +25,7 @@ from webhook.companion.observation.model import Installation
 from webhook.companion.observation.observe import observe
 from webhook.companion.observation.release import ReleaseName
 from webhook.companion.observation.trouble import Trouble
-from webhook.companion.observation.troubles import in_order, troubles, worst_first
+from webhook.companion.observation.troubles import accepting, in_order, troubles
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 
 _EVERY: Final = 2.0
@@ -51,16 +52,33 @@ _UNFOLDED: Final = 10_000
     default="table",
     help="`wide` adds names of pods, profiles and digests.",
 )
+@click.option(
+    "--accept",
+    "accepted",
+    type=KnownReason(),
+    multiple=True,
+    help="A reason that is meant to be, such as OptedOut: still told, as a warning. "
+    "May be given again.",
+)
+@click.option(
+    "--probe",
+    "probes",
+    is_flag=True,
+    help="Go the way to the tracking server from inside of task pods too, as doctor "
+    "does.",
+)
 @click.option("-w", "--watch", is_flag=True, help="Stay, and show what changes.")
 @click.option(
     "--all", "every", is_flag=True, help="List namespaces that are in order, too."
 )
-def status(
+def status(  # noqa: PLR0913 - one for each option
     *,
     choice: ClusterChoice,
     asked: tuple[str, ...],
     all_contexts: bool,
     output: str,
+    accepted: tuple[str, ...],
+    probes: bool,
     watch: bool,
     every: bool,
 ) -> None:
@@ -68,7 +86,9 @@ def status(
 
     Reads, by get: the Deployments, the Lease and the report's ConfigMap of the release,
     and the webhook configuration. Where rights allow also the pods of the release, the
-    labels of namespaces and the API server's metrics. What cannot be read is said.
+    labels of namespaces and the API server's metrics. What cannot be read is said. A
+    credential that the server refuses, and whatever else is in the way to it, is seen
+    from inside of a pod alone: --probe.
 
     \b
     Examples:
@@ -76,6 +96,7 @@ def status(
       kubectl tracking status -n ray -o wide   one namespace, with names of pods
       kubectl tracking status --watch          stay, until interrupted
       kubectl tracking status -A               every cluster of the kubeconfig
+      kubectl tracking status --accept OptedOut   for CI, where some pods opt out
 
     \b
     Exit codes:
@@ -85,7 +106,7 @@ def status(
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
     if all_contexts:
-        raise SystemExit(fleet(choice, output, _console()))
+        raise SystemExit(fleet(choice, output, _console(), accepted))
     access = choice.connect()
     with told(access):
         release = choice.release(access)
@@ -93,10 +114,11 @@ def status(
     every = every or not _console().is_terminal
     view = StatusView(wide=output == "wide", every=every, asked=asked)
     if watch:
-        _watch(lambda: _shown(access, release, view))
+        _watch(lambda: _shown(access, release, view, accepted))
     seen = _observed(access, release)
     found = troubles(seen, client=__version__, asked=asked)
-    found = worst_first((*found, *deeper(access, release, asked, found)))
+    more = deeper(access, release, asked, found, probes=probes)
+    found = accepting((*found, *more), accepted)
     if output in ("json", "yaml"):
         click.echo(_document(seen, found, output))
     else:
@@ -138,13 +160,17 @@ def _observed(access: ClusterConnection, release: ReleaseName) -> Installation:
 
 
 def _shown(
-    access: ClusterConnection, release: ReleaseName, view: StatusView
+    access: ClusterConnection,
+    release: ReleaseName,
+    view: StatusView,
+    accepted: tuple[str, ...],
 ) -> RenderableType:
     try:
         seen = _observed(access, release)
     except CommandError as error:
         return Text(error.message, style="red")
-    return screen(seen, troubles(seen, client=__version__, asked=view.asked), view)
+    found = troubles(seen, client=__version__, asked=view.asked)
+    return screen(seen, accepting(found, accepted), view)
 
 
 def _watch(look: Callable[[], RenderableType]) -> None:

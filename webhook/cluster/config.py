@@ -21,6 +21,7 @@ from kubernetes.config.kube_config import (
     KubeConfigLoader,
     KubeConfigMerger,
 )
+from urllib3.util.ssl_ import create_urllib3_context
 from yaml import YAMLError
 
 from webhook.cluster.rest import RestClient
@@ -255,9 +256,26 @@ def _connect(
 ) -> ClusterConnection:
     client = ApiClient(configuration)
     client.user_agent = manager
+    _share_tls(client)
     return ClusterConnection(
         resources=RestClient(client, manager=manager),
         namespace=namespace,
         origin=origin,
         server=configuration.host,
     )
+
+
+def _share_tls(client: ApiClient) -> None:
+    """Let all connections have one TLS context, of which each else keeps its own.
+
+    Each reads the roots anew all the same, so that a new one is soon trusted. With a
+    client's certificate, which is a person's, nothing is shared: the few connections
+    would read that anew as well, while others use it.
+    """
+    settings = client.rest_client.pool_manager.connection_pool_kw
+    if settings["cert_file"]:
+        return
+    context = create_urllib3_context(cert_reqs=settings["cert_reqs"])
+    if not (settings["ca_certs"] or settings["ca_cert_data"]):
+        context.load_default_certs()
+    settings["ssl_context"] = context

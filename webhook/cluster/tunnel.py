@@ -1,7 +1,9 @@
-"""Into a pod: a program's output by `exec`, and a port by `port-forward`.
+"""Into a pod: a program's output by `exec`, a port by `port-forward`, a container more.
 
-Both need rights of their own (`create pods/exec`, `create pods/portforward`) and a node
-that answers.
+Each needs a right of its own (`create pods/exec`, `create pods/portforward`,
+`patch pods/ephemeralcontainers`) and a node that answers. The client's generated
+methods would do the same, and cost every command a second: they import a class for
+each kind there is.
 """
 
 import socket
@@ -10,15 +12,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kubernetes.client import ApiClient, CoreV1Api
-from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import portforward, stream
+import orjson
+import urllib3
+from kubernetes.client import ApiClient
+from kubernetes.stream.ws_client import (
+    PortForward,
+    WSClient,
+    create_websocket,
+    get_websocket_url,
+)
+from websocket import WebSocketBadStatusException, WebSocketException
 
 from webhook.cluster.errors import ClusterError, Unavailable, from_status
+from webhook.cluster.interface import Json
+from webhook.cluster.resources import POD
 
-_STDERR: Final = 2
 _MOST: Final = 1 << 16
-"""Characters of output that are read; what is asked for is a few lines."""
+"""Characters of output after which no end is waited for; asked for are a few lines."""
+_PATCH: Final = {"Content-Type": "application/strategic-merge-patch+json"}
+_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +49,12 @@ class Tunnel:
         Raises:
             OSError: there is none.
         """
-        api: Any = CoreV1Api(self.client)
-        call = api.connect_get_namespaced_pod_portforward
+        url, headers = self._address((namespace, pod), "portforward", ("ports", port))
         try:
-            forward = portforward(call, pod, namespace, ports=str(port))
-        except ApiException as error:
+            websocket = create_websocket(self.client.configuration, url, headers)
+        except (WebSocketException, OSError) as error:
             raise ConnectionError(str(_meant(error, "port-forward", pod))) from None
-        except Exception as error:  # the WebSocket library raises kinds of its own
-            raise ConnectionError(f"port-forward: {type(error).__name__}") from error
-        wrapped: Any = forward.socket(port)
+        wrapped: Any = PortForward(websocket, [port]).socket(port)
         # The wrapper is no context manager; it guards an option that TLS never sets.
         connection: socket.socket = wrapped._socket
         return connection
@@ -56,6 +65,7 @@ class Tunnel:
         container: str,
         command: Sequence[str],
         *,
+        given: str,
         seconds: float,
     ) -> str:
         """Return what a program in a container prints.
@@ -63,48 +73,95 @@ class Tunnel:
         Args:
             pod: namespace and name.
             container: in which it runs.
-            command: the program and its arguments.
+            command: the program and its arguments; they are in the URL, which proxies
+                and audit logs cut.
+            given: what it can read; the end of it is not told.
             seconds: how long it may take.
 
         Raises:
             ClusterError: it cannot be run, or takes too long.
         """
-        namespace, name = pod
-        api: Any = CoreV1Api(self.client)
+        _, name = pod
+        words = [("command", word) for word in command]
+        options = [("container", container), ("stdin", "true"), ("stdout", "true")]
+        url, headers = self._address(pod, "exec", *words, *options)
+        until = time.monotonic() + seconds
         try:
-            session = stream(
-                api.connect_get_namespaced_pod_exec,
-                name,
-                namespace,
-                container=container,
-                command=list(command),
-                stdin=False,
-                stdout=True,
-                stderr=False,
-                tty=False,
-                _preload_content=False,
+            session = WSClient(
+                self.client.configuration, url, headers, capture_all=False
             )
-        except ApiException as error:
+            session.write_stdin(given)
+            said: str = ""
+            while session.is_open() and len(said) < _MOST and time.monotonic() < until:
+                session.update(timeout=1)
+                said += session.read_stdout(timeout=0)
+            said += session.read_stdout(timeout=0)
+            ended = not session.is_open()
+            session.close()
+            # After the peer's own close, the library takes that for done.
+            session.sock.shutdown()
+        except (WebSocketException, OSError) as error:
             raise _meant(error, "exec", name) from None
-        except Exception as error:  # as above
-            raise Unavailable(f"exec {name}: {type(error).__name__}") from error
-        said, until = "", time.monotonic() + seconds
-        while session.is_open() and len(said) < _MOST:
-            if time.monotonic() > until:
-                session.close()
-                raise Unavailable(f"exec {name}: no end within {seconds:.0f} s")
-            session.update(timeout=1)
-            said += session.read_stdout(timeout=0) if session.peek_stdout() else ""
-        said += session.read_stdout(timeout=0) if session.peek_stdout() else ""
-        session.close()
-        return said[:_MOST]
+        if not ended:
+            raise Unavailable(f"exec {name}: no end within {seconds:.0f} s")
+        return said
+
+    def add(self, pod: tuple[str, str], container: Json) -> None:
+        """Add an ephemeral container to a running pod; it stays there for good.
+
+        Args:
+            pod: namespace and name.
+            container: as a pod's `spec.ephemeralContainers` has it.
+
+        Raises:
+            ClusterError: it was refused.
+        """
+        namespace, name = pod
+        what = f"add a container to {name}"
+        method, url, headers, _, _ = self.client.param_serialize(
+            "PATCH",
+            f"{POD.path(namespace, name)}/ephemeralcontainers",
+            header_params=dict(_PATCH),
+            auth_settings=["BearerToken"],
+        )
+        body = orjson.dumps({"spec": {"ephemeralContainers": [container]}})
+        pool = self.client.rest_client.pool_manager
+        try:
+            answer = pool.request(
+                method, url, body=body, headers=headers, timeout=_SECONDS
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"{what}: {type(error).__name__}") from error
+        if answer.status >= 300:
+            # What is invalid may be quoted with a value.
+            status = _status(answer.data)
+            raise from_status(answer.status, status, what=what, secret=True)
+
+    def _address(
+        self, pod: tuple[str, str], what: str, *query: tuple[str, Any]
+    ) -> tuple[str, dict[str, str]]:
+        """Return the URL of a pod's subresource, and the headers that it takes."""
+        _, url, headers, _, _ = self.client.param_serialize(
+            "GET",
+            f"{POD.path(*pod)}/{what}",
+            query_params=list(query),
+            auth_settings=["BearerToken"],
+        )
+        return get_websocket_url(url), headers
 
 
-def _meant(error: ApiException, verb: str, pod: str) -> ClusterError:
-    """Return what a refused upgrade means; its answer has no `Status`."""
-    reason = str(error.reason or "")
-    code = int(error.status or 0)
-    for number in (401, 403, 404):
-        if f" {number} " in f" {reason} ":
-            code = number
-    return from_status(code or 503, {"reason": reason}, what=f"{verb} {pod}")
+def _meant(error: Exception, verb: str, pod: str) -> ClusterError:
+    """Return what a refused upgrade means, or a connection that broke."""
+    what = f"{verb} {pod}"
+    if isinstance(error, WebSocketBadStatusException):
+        return from_status(error.status_code, _status(error.resp_body), what=what)
+    return Unavailable(f"{what}: {type(error).__name__}")
+
+
+def _status(body: bytes | None) -> Json:
+    """Return the `Status` that an API server refuses with; empty for anything else."""
+    try:
+        found = orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

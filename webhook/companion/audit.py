@@ -90,7 +90,13 @@ class AuditReason(Reason):
         """Return whether somebody meant the pod to have the keys, and it has not."""
         return self in _MISSED
 
+    @property
+    def has_keys(self) -> bool:
+        """Return whether the pod has the keys, whatever anybody meant."""
+        return self in _WITH_KEYS
 
+
+_WITH_KEYS = frozenset({AuditReason.INJECTED, AuditReason.ALREADY_REFERENCED})
 _MISSED = frozenset(
     {
         AuditReason.MISSED,
@@ -174,7 +180,8 @@ class AuditResult(Result):
         outdated: how many started before the mirror last changed.
         oldest: when the first of these started.
         shadowed: variable → the ConfigMap whose older value wins.
-        missed: names of the newest pods without keys, each with its reason.
+        without_keys: names of pods that have none, each with its reason: the newest
+            that were missed, then the newest of those that somebody left out.
         waiting: names of the pods that wait for the mirror, or for a key of it.
     """
 
@@ -183,7 +190,7 @@ class AuditResult(Result):
     outdated: int = 0
     oldest: datetime | None = None
     shadowed: Mapping[str, str] = field(default_factory=dict)
-    missed: tuple[tuple[str, AuditReason], ...] = ()
+    without_keys: tuple[tuple[str, AuditReason], ...] = ()
     waiting: tuple[str, ...] = ()
 
 
@@ -252,8 +259,10 @@ class AuditController:
             for name, pod in informer.items(key).items()
             if (reason := audit_pod(pod, context))
         ]
-        missed = [one for one in audited if one.reason.is_missed]
-        missed.sort(key=lambda one: one.age, reverse=True)
+        without = [one for one in audited if not one.reason.has_keys]
+        without.sort(key=lambda one: one.age, reverse=True)
+        missed = [one for one in without if one.reason.is_missed]
+        without.sort(key=lambda one: not one.reason.is_missed)
         outdated = sorted(_outdated(audited, mirror))
         notices, error = self._notices(missed[:_TOLD])
         return AuditResult(
@@ -271,7 +280,7 @@ class AuditController:
             outdated=len(outdated),
             oldest=outdated[0] if outdated else None,
             shadowed=self._shadowed(key, audited, mirror),
-            missed=tuple((one.key.name, one.reason) for one in missed[:_TOLD]),
+            without_keys=tuple((one.key.name, one.reason) for one in without[:_TOLD]),
             waiting=tuple(sorted(one.key.name for one in audited if one.pod.waiting)),
             notices=notices,
             error=error,

@@ -191,6 +191,16 @@ class CompanionCollector(Collector):
                 if one and one.problem and one.since
             },
         )
+        yield _gauge(
+            "profile_findings",
+            "What is worth knowing about keys of a profile, by reason.",
+            ("profile", "reason"),
+            Counter(
+                (name, finding.reason.value)
+                for name, one in given.items()
+                for finding in (one.findings if one else ())
+            ),
+        )
 
     def _written(self) -> Iterator[Metric]:
         """Return what this process asked and wrote, whoever leads now."""

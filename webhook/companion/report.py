@@ -235,9 +235,10 @@ def _pods(one: AuditResult) -> Json:
     told: Json = {"pods": counts, "missed": missed}
     if one.injected_by:
         told["injectedBy"] = dict(sorted(one.injected_by.items()))
-    if one.missed:
+    if one.without_keys:
         told["missedPods"] = [
-            {"reason": reason, "subject": name} for name, reason in one.missed[:_MOST]
+            {"reason": reason, "subject": name}
+            for name, reason in one.without_keys[:_MOST]
         ]
     if one.waiting:
         told |= {"waiting": len(one.waiting), "waitingPods": one.waiting[:_MOST]}
@@ -251,9 +252,7 @@ def _pods(one: AuditResult) -> Json:
 def _profile(profiles: ProfileStore, name: str) -> Json:
     supply = profiles.content(name)
     content, problem = (supply.content, supply.problem) if supply else (None, None)
-    findings = (problem.findings if problem else ()) or (
-        content.findings if content else ()
-    )
+    findings = supply.findings if supply else ()
     keys = list(content.data) if content else []
     told: Json = {
         "inOrder": problem is None,

@@ -18,9 +18,9 @@ from webhook.companion.report import FIELD, ReportSource, render
 from webhook.reason import Reason
 
 KEY: Final = "status"
-_PACE: Final = 0.5
+_PACE: Final = 0.25
 """Seconds between two looks at whether a result has changed, which costs nothing."""
-_MANY: Final = 50
+_MANY: Final = 25
 """Changed results from which on a look waits longer: all of a thousand namespaces
 change one after the other, and each writing of the report costs as much as ten."""
 _PACE_OF_MANY: Final = 2.0

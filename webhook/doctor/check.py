@@ -148,6 +148,7 @@ class Diagnosis:
     Attributes:
         check: which.
         namespace: what it was about; empty for the cluster.
+        place: where it was examined from, such as `pod/head`; empty for outside.
         outcome: what it came to.
         symptoms: what was found, the first in front.
         why: why it was skipped.
@@ -156,6 +157,7 @@ class Diagnosis:
 
     check: Check[Any]
     namespace: str = ""
+    place: str = ""
     outcome: Outcome = Outcome.OK
     symptoms: tuple[Symptom, ...] = ()
     why: str = ""

@@ -13,6 +13,7 @@ from webhook.companion.observation.model import Installation, Piece
 from webhook.companion.observation.published import PublishedNamespace, PublishedReport
 from webhook.companion.observation.unknown import Unknown
 from webhook.egress.selector import Selector
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class ClusterFacts:
         endpoints: ready addresses behind that Service.
         blocked: policies that let nobody reach the webhook's port.
         served: what each replica serves.
-        operators: what is amiss with the operators that make task pods.
+        spark_webhook: spark-operator mutates its pods by a webhook of its own.
         alone: the release has no webhook by choice (`webhook.replicas: 0`): the API
             server's own policy injects.
     """
@@ -118,7 +119,7 @@ class ClusterFacts:
     endpoints: Piece[tuple[str, ...]]
     blocked: Piece[tuple[str, ...]]
     served: Piece[tuple[ServedCertificate, ...]]
-    operators: Piece[tuple[str, ...]]
+    spark_webhook: Piece[bool]
     alone: bool = False
 
     @property
@@ -178,7 +179,9 @@ class NamespaceFacts:
         cluster: the installation.
         attempts: dry runs of all four kinds of task pod.
         closed: ways to the tracking server that policies close, and which.
-        ignored: objects that no operator acts on, such as `RayCluster/a`.
+        ignored: objects that no operator acts on, such as `raycluster/a`.
+        lost: what a SparkApplication says that never reaches its pods, such as
+            `sparkapplication/a: driver.env`.
     """
 
     name: str
@@ -189,11 +192,22 @@ class NamespaceFacts:
     attempts: Piece[tuple[Attempt, ...]]
     closed: Piece[tuple[str, ...]]
     ignored: Piece[tuple[str, ...]]
+    lost: Piece[tuple[str, ...]]
 
     @property
     def words(self) -> Mapping[str, str]:
         """Return what placeholders of remedies stand for."""
         return {**self.cluster.words, "namespace": self.name}
+
+    @property
+    def is_enabled(self) -> bool:
+        """Return whether the label switches injection on; else, whether it is reported.
+
+        Who may work in one namespace mostly may not read the namespace itself.
+        """
+        if isinstance(self.labels, Unknown):
+            return self.told is not None
+        return self.labels.get(INJECT_LABEL) == INJECT_ENABLED
 
     @property
     def told(self) -> PublishedNamespace | None:

@@ -21,6 +21,17 @@ PROBE_LABELS: Final = {
 }
 """Of a pod that policies take for a task pod, and no Service for its own."""
 TERMINATION_LOG: Final = "/dev/termination-log"
+_UNPRIVILEGED: Final[Mapping[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_NOBODY: Final[Mapping[str, Any]] = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_TOKENS: Final = "/var/run/secrets/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +71,43 @@ def read_stages(text: str) -> Mapping[str, str]:
     raise ValueError("the probe printed no result")
 
 
+def probe_container(
+    name: str, image: str, script: str, task: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an ephemeral container that runs the probe beside a task container.
+
+    It has the same variables, read anew from where the task's came, and the same files,
+    where a CA may be among. A variable that tells of the container's own resources, and
+    a mount of a part of a volume, cannot be had there.
+
+    Args:
+        name: of the container; it stays in the pod's description.
+        image: one with Python.
+        script: the probe.
+        task: the task container.
+    """
+    env = [
+        one
+        for one in task.get("env") or ()
+        if "resourceFieldRef" not in (one.get("valueFrom") or {})
+    ]
+    mounts = [
+        one | {"readOnly": True}
+        for one in task.get("volumeMounts") or ()
+        if not (one.get("subPath") or one.get("subPathExpr"))
+        and not str(one.get("mountPath")).startswith(_TOKENS)
+    ]
+    return {
+        "name": name,
+        "image": image,
+        "command": ["python", "-c", script, TERMINATION_LOG],
+        "env": env,
+        "envFrom": list(task.get("envFrom") or ()),
+        "volumeMounts": mounts,
+        "securityContext": {**_UNPRIVILEGED, **_NOBODY},
+    }
+
+
 def probe_job(name: str, namespace: str, image: str, script: str) -> dict[str, Any]:
     """Return a Job that runs the probe as a task pod would."""
     container = {
@@ -71,22 +119,14 @@ def probe_job(name: str, namespace: str, image: str, script: str) -> dict[str, A
             "requests": {"cpu": "10m", "memory": "32Mi"},
             "limits": {"cpu": "100m", "memory": "64Mi"},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(_UNPRIVILEGED),
     }
     annotations = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
     spec = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": dict(_NOBODY),
         "containers": [container],
     }
     return {
@@ -104,6 +144,7 @@ def probe_job(name: str, namespace: str, image: str, script: str) -> dict[str, A
 
 
 Judge = Callable[[ProbeFacts], Iterator[Symptom]]
+_DNS_PORTS: Final = ("/53", "/5353")
 
 
 def _at(stage: str, code: str) -> Judge:
@@ -128,9 +169,13 @@ def _not_http(facts: ProbeFacts) -> Iterator[Symptom]:
 
 
 def _blocked(facts: ProbeFacts) -> Iterator[Symptom]:
-    if seen(facts.stages).get("tcp") == "ConnectTimeout":
+    stages = seen(facts.stages)
+    if stages.get("tcp") == "ConnectTimeout":
+        yield from (Symptom(facts.where, way) for way in seen(facts.closed))
+    elif stages.get("dns") == "NameUnresolved":
         for way in seen(facts.closed):
-            yield Symptom(facts.where, way)
+            if way.partition(": ")[0].endswith(_DNS_PORTS):
+                yield Symptom(facts.where, way)
 
 
 _ROWS: Final = (
@@ -240,6 +285,9 @@ _ROWS: Final = (
     ),
 )
 
+_SILENT: Final = ("ConnectTimeout", "NameUnresolved")
+"""What a policy in the way looks like from inside."""
+
 PROBE: Final[Mapping[str, tuple[Check[ProbeFacts], ...]]] = {
     "probe": (
         Check(
@@ -257,7 +305,7 @@ PROBE: Final[Mapping[str, tuple[Check[ProbeFacts], ...]]] = {
                 sentence=sentence,
                 remedy=remedy,
                 judge=_not_http if code == "NotHttp" else _at(stage, code),
-                after=("BlockedByPolicy",) if code == "ConnectTimeout" else (),
+                after=("BlockedByPolicy",) if code in _SILENT else (),
             )
             for stage, code, title, sentence, remedy in _ROWS
         ),

@@ -85,6 +85,12 @@ def _ignored(facts: NamespaceFacts) -> Iterator[Symptom]:
         yield Symptom(name, "no operator has said anything about it")
 
 
+def _lost(facts: NamespaceFacts) -> Iterator[Symptom]:
+    for one in seen(facts.lost):
+        subject, _, fields = one.partition(": ")
+        yield Symptom(subject, fields)
+
+
 ADMISSION: Final[tuple[Check[NamespaceFacts], ...]] = (
     Check(
         code="PodSecurityRefuses",
@@ -167,6 +173,16 @@ PODS: Final[tuple[Check[NamespaceFacts], ...]] = (
         remedy=STATUS,
         judge=_outdated,
         outcome=Outcome.WARNING,
+    ),
+    Check(
+        code="OperatorWebhookOff",
+        title="what a SparkApplication says reaches its pods",
+        sentence="spark-operator runs without its webhook, so variables, their sources "
+        "and mounts that a SparkApplication asks for never reach its pods. The "
+        "tracking keys do.",
+        remedy="kubectl get mutatingwebhookconfigurations "
+        "# then set webhook.enable in spark-operator's own chart",
+        judge=_lost,
     ),
     Check(
         code="OperatorIgnores",

@@ -18,6 +18,7 @@ from webhook.egress.reasons import EgressReason, Finding
 from webhook.egress.trackers import (
     AZURE_CONNECTION,
     AZURE_KEYS,
+    AZURE_SETTINGS,
     DEFAULTS,
     INDIRECT_HOSTS,
     TRACKING_KEYS,
@@ -277,16 +278,22 @@ def _encoded(key: str, value: str, field: str) -> _Found:
 
 
 def _azure(key: str, value: str) -> _Found:
-    """Read an account, or Azure's `NAME=VALUE;…`, most of which is secret."""
-    parts = dict(part.strip().partition("=")[::2] for part in value.split(";"))
+    """Read an account, or Azure's `NAME=VALUE;…`, most of which is secret.
+
+    A semicolon in a value cuts it, and what is left in front may be half a password:
+    then what follows bears none of the names.
+    """
     account, suffix = value, "core.windows.net"
     if key == AZURE_CONNECTION:
-        if parts.get("BlobEndpoint"):
-            return _urls(key, parts["BlobEndpoint"])
-        account, suffix = (
-            parts.get("AccountName", ""),
-            parts.get("EndpointSuffix", suffix),
-        )
+        pairs = [part.strip().partition("=")[::2] for part in value.split(";") if part]
+        parts = {name.lower(): text for name, text in pairs}
+        if not parts.keys() <= AZURE_SETTINGS:
+            message = f"{key} names no server: it has a part that is no setting"
+            return [Finding(EgressReason.MALFORMED_URI, key, message)]
+        if parts.get("blobendpoint"):
+            return _urls(key, parts["blobendpoint"])
+        account = parts.get("accountname", "")
+        suffix = parts.get("endpointsuffix", suffix)
     if not re.fullmatch("[a-z0-9]{3,24}", account):
         message = f"{key} names no server: it holds no account"
         return [Finding(EgressReason.MALFORMED_URI, key, message)]

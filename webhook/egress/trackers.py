@@ -36,6 +36,19 @@ AZURE_KEYS: Final = frozenset(
     {AZURE_CONNECTION, "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"}
 )
 """Keys that name an account, the first label of its store's host."""
+AZURE_SETTINGS: Final = frozenset(
+    {
+        *("accountname", "accountkey", "sharedaccesssignature", "endpointsuffix"),
+        *("defaultendpointsprotocol", "usedevelopmentstorage"),
+        "developmentstorageproxyuri",
+        *(
+            f"{service}{which}endpoint"
+            for service in ("blob", "dfs", "file", "queue", "table")
+            for which in ("", "secondary")
+        ),
+    }
+)
+"""What a connection string may set, in lower case: its clients take either."""
 
 INDIRECT_HOSTS: Final[Mapping[str, str]] = {
     "databricks": "set DATABRICKS_HOST",

@@ -14,9 +14,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from webhook.injection.names import MIRROR_SECRET
+
+LONGEST: Final = 131_072
+"""Bytes of NAME=VALUE with the NUL behind it that Linux passes on (MAX_ARG_STRLEN)."""
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
@@ -75,11 +78,14 @@ class Environment:
             their keys may be there as well.
         waits_for: Required objects or keys known to be missing: the kubelet holds
             the container until they are there.
+        unfit: Names whose value no container starts with: it is not UTF-8 text, or
+            longer than Linux passes on.
     """
 
     variables: Mapping[str, Variable]
     unresolved: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +93,9 @@ class KnownSources:
     """Secrets and ConfigMaps of the pod's namespace, by name.
 
     Attributes:
-        secrets: Name to keys and decoded values; `None` for a Secret known not to
-            exist. A name that is absent here is unknown.
+        secrets: Name to keys and decoded values, what is not UTF-8 by `decoded`;
+            `None` for a Secret known not to exist. A name that is absent here is
+            unknown.
         config_maps: The same for the `data` of ConfigMaps; the kubelet takes no
             variable from their `binaryData`.
     """
@@ -103,6 +110,20 @@ class KnownSources:
 
 
 NOTHING_KNOWN = KnownSources(secrets={}, config_maps={})
+
+
+def decoded(value: bytes) -> str:
+    """Return a Secret's value as text; a byte that is none becomes a lone surrogate."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def is_fit(name: str, value: str) -> bool:
+    """Return whether a container starts with a variable: runtimes take UTF-8 alone."""
+    try:
+        encoded = value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value and len(name) + len(encoded) + 2 <= LONGEST
 
 
 def environment(
@@ -174,6 +195,11 @@ class _Builder:
             variables=self._variables,
             unresolved=tuple(self._unresolved),
             waits_for=tuple(self._waits_for),
+            unfit=tuple(
+                name
+                for name, one in self._variables.items()
+                if one.value is not None and not is_fit(name, one.value)
+            ),
         )
 
     def add_source(self, index: int, source: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from webhook.injection.names import MANAGED_BY, PROFILE_LABEL, SOURCE_HASH_ANNOTATION
-from webhook.mirror.merge import MergedKeys, MergeFailure
+from webhook.mirror.merge import KeyFinding, MergedKeys, MergeFailure
 from webhook.mirror.reasons import MirrorReason
 from webhook.mirror.secret import MirrorFingerprint, fingerprint
 
@@ -90,6 +90,12 @@ class ProfileContent:
     content: MergedKeys | None = None
     problem: MergeFailure | None = None
     since: datetime | None = None
+
+    @property
+    def findings(self) -> tuple[KeyFinding, ...]:
+        """Return what is worth knowing of single keys, of the newest merge first."""
+        newest = self.problem.findings if self.problem else ()
+        return newest or (self.content.findings if self.content else ())
 
 
 def decide(

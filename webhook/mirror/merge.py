@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from webhook.injection.environment import LONGEST
 from webhook.mirror.aliases import needed, preset_of, resolve
 from webhook.mirror.profile import Profile, Source, SourceRef
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.mirror.validate import (
-    LONGEST,
     is_text,
     rejection,
     reserved,

@@ -165,3 +165,17 @@ class KeyReason(Reason):
         "UriWithCredentials",
         "The URI has a user or password in it; programs like to print URIs.",
     )
+
+    @property
+    def is_in_order(self) -> bool:
+        """Return whether tasks get along with the key as it is."""
+        return self in _HARMLESS
+
+
+_HARMLESS = frozenset(
+    {
+        KeyReason.KEY_CONFLICT,
+        KeyReason.URI_UNKNOWN_SCHEME,
+        KeyReason.URI_WITH_CREDENTIALS,
+    }
+)

@@ -60,9 +60,6 @@ _ALL: Final = {
     for pattern, why in (RESERVED | RESERVED_UNLESS_LISTED).items()
 }
 
-LONGEST: Final = 131_072
-"""Bytes of NAME=VALUE with the NUL behind it that Linux passes on (MAX_ARG_STRLEN)."""
-
 _URI_KEY: Final = re.compile(r".*_(URI|URL|ENDPOINT)", re.IGNORECASE)
 # fmt: off
 _URI_STORES: Final = frozenset((

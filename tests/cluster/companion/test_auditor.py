@@ -20,7 +20,7 @@ def _place(release: Release, running: Running, name: str) -> str:
     run(release, name, "older", HEAD)
     release.label(name)
     eventually("the mirror", lambda: release.holds(name))
-    eventually("a second", lambda: create_after(release, name), seconds=3)
+    eventually("a second", lambda: create_after(release, name), every=0.2)
     return name
 
 
@@ -114,8 +114,8 @@ def test_pods_that_run_with_older_keys_are_counted(
         f"{path}/status",
         {"status": {"phase": "Running", "containerStatuses": [status | more]}},
     )
-    eventually("a second", lambda: create_after(release, place), seconds=3)
-    eventually("it is another second", lambda: later_than(started), seconds=3)
+    eventually("a second", lambda: create_after(release, place), every=0.2)
+    eventually("it is another second", lambda: later_than(started))
     release.source("uri", {"TRACKING_URI": "https://another.example.org"})
     try:
         expected = {"pods": 1, "oldest": started}

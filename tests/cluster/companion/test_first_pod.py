@@ -28,7 +28,7 @@ def test_kuberays_first_pods_wait_for_the_keys(
 ) -> None:
     """Every one refers to the mirror as required: the kubelet holds it until then."""
     release = Release(plane)
-    text = manifest(plane.toolbox, "1.6", "ray-cluster.sample").read_text("utf-8")
+    text = manifest(plane.toolbox, "1.6", "ray-cluster.sample")
     with companion(release):
         eventually("it leads", lambda: release.leader() == "one", seconds=20)
         waits = [first_pods(release, f"first-{n}", text) for n in range(5)]

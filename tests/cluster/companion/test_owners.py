@@ -50,7 +50,7 @@ def pods(release: Release, namespace: str) -> list[str]:
 def test_kuberays_rayjob_is_told_of_its_missed_pods(release: Release) -> None:
     """Head and worker, their RayCluster, and the RayJob that made it: once each."""
     name = labeled(release, "rayjob")
-    text = manifest(release.plane.toolbox, "1.6", "ray-job.sample").read_text("utf-8")
+    text = manifest(release.plane.toolbox, "1.6", "ray-job.sample")
     with companion(release):
         release.admin.create_all(text, name)
         # How long KubeRay takes to start and to make them is no concern of ours.

@@ -611,9 +611,23 @@ def _policy_refused(world: World) -> Iterator[tuple[str, ...]]:
 # --- operators ---
 
 
-@fault("spark-operator runs without its webhook", "OperatorWebhookOff")
+@fault(
+    "spark-operator runs without its webhook, and an application has variables",
+    "OperatorWebhookOff",
+)
 def _spark_webhook(world: World) -> Iterator[tuple[str, ...]]:
     with custom(world, "sparkoperator.k8s.io", "v1beta2", "SparkApplication"):
+        env = [{"name": "EPOCHS", "value": "3"}]
+        path = f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{TEAMS[0]}"
+        world.admin.create(
+            f"{path}/sparkapplications",
+            {
+                "apiVersion": "sparkoperator.k8s.io/v1beta2",
+                "kind": "SparkApplication",
+                "metadata": {"name": "nightly"},
+                "spec": {"driver": {"env": env}},
+            },
+        )
         yield ()
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests.cluster.doctor.faults import add_pod, policy, remove_pod, settings
+from tests.cluster.doctor.test_faults import status
 from tests.cluster.doctor.world import TEAMS, World
 from webhook.doctor.check import Outcome
 
@@ -86,7 +87,7 @@ SHAPES: Final = (as_it_is, isolated, egress_off, unaudited, enforced, busy, larg
 def test_no_false_alarm(
     world: World, shape: Callable[[World], AbstractContextManager[None]]
 ) -> None:
-    """No failure and no warning, at any of many looks."""
+    """No failure and no warning, at any of many looks; and `status` is content."""
     with shape(world):
         world.settle()
         seconds = []
@@ -100,6 +101,7 @@ def test_no_false_alarm(
                 if one.outcome in (Outcome.WARNING, Outcome.FAILURE)
             ]
             assert alarms == []
+        assert status(world, ()) == 0
         sys.stdout.write(
             f"\n{shape.__name__}: {LOOKS} looks without an alarm, "
             f"{max(seconds):.2f} s at worst\n"

@@ -7,9 +7,9 @@ import pytest
 from tests.cluster.in_tree.ways import Ways
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
-from tests.lab.tools import NEWEST, kubernetes
+from tests.lab.tools import NEWEST, WITH_IN_TREE_MUTATION, kubernetes
 
-RELEASES = (NEWEST,)
+RELEASES = (NEWEST, WITH_IN_TREE_MUTATION)
 """Of Kubernetes, by the suffix of their programs: those that serve the policy."""
 
 

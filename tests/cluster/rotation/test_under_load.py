@@ -11,7 +11,7 @@ from tests.cluster.rotation.installation import (
     NAMESPACE,
     Installation,
 )
-from tests.cluster.rotation.load import FAIL_OPEN, Load
+from tests.cluster.rotation.load import FAIL_OPEN, MANY, Load
 from tests.lab.processes import wait_for
 from webhook.injection.names import INJECTED_LABEL
 
@@ -24,10 +24,13 @@ ROTATIONS = 10
 def test_ten_rotations_miss_no_pod(
     installed: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At 50 pods a second or more; the API server's own count of failures says so."""
+    """Each is seen by many pods; the API server's own count of failures says so."""
+    seen_by = []
     with Load(installed.plane, NAMESPACE) as load:
         for _ in range(ROTATIONS):
+            before = load.created
             installed.rotate()
+            seen_by.append(load.created - before)
 
     with capsys.disabled():
         sys.stdout.write(
@@ -35,7 +38,7 @@ def test_ten_rotations_miss_no_pod(
             f"{load.rate:.0f}/s, {len(load.missed)} missed\n"
         )
     assert (load.missed, load.refused, load.failed_open()) == ([], [], 0.0)
-    assert load.rate >= 50
+    assert min(seen_by) >= MANY
 
 
 def test_an_emptied_bundle_is_repaired_within_two_seconds(

@@ -1,7 +1,6 @@
 """No part of a credential leaves a URI, and what leaves is what the clients dial."""
 
 import random
-from urllib.parse import quote
 
 import pytest
 from hypothesis import settings
@@ -10,78 +9,18 @@ from sqlalchemy.exc import ArgumentError
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from tests.property.egress.uris import a_uri, pieces
 from webhook.egress.destinations import derive
 from webhook.mirror.merge import MergedKeys, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
 from webhook.secret_bytes import SecretBytes
-from webhook.uri import DATABASES, PORTS, MalformedUriError, servers
+from webhook.uri import DATABASES, MalformedUriError, servers
 
 PER_SEED = 13 * settings().max_examples
 """URIs of each of eight seeds: 104 000 of all, or 3 120 when it is quick."""
-CANARY = "QZJ7XVK9WY"
-"""No three characters of it, in either case, stand in any name or sentence of ours."""
-PIECES = frozenset(
-    piece
-    for text in (CANARY, CANARY.lower())
-    for start in range(len(text) - 2)
-    for piece in [text[start : start + 3]]
-)
-SPECIAL = (
-    "#?/@:;,=&%[]\\|'\"` +.-_!$*(){}<>^~\t\n\xa0\u3000\uff20\uff0f\uff03\ufeff0123"
-)
-HOSTS = [
-    "db.example.com",
-    "mlflow",
-    "10.0.0.5",
-    "[2001:db8::1]",
-    "t.ml.",
-    "b\xfc.de",
-    "",
-]
 KEYS = ["TRACKING_URI", "MLFLOW_TRACKING_URI", "HTTPS_PROXY", "all_proxy", "HTTP_PROXY"]
 KEYS += ["MLFLOW_S3_ENDPOINT_URL", "WANDB_BASE_URL", "DATABRICKS_HOST"]
-SCHEMES = [*PORTS, "postgresql+psycopg2", "mysql+pymysql", "HTTPS", "s3", "databricks"]
-SCHEMES += ["azureml", "uc:http", "file", "sqlite", "x"]
 SOURCE = Source(ref=SourceRef(SourceKind.SECRET, "tracking"))
-
-
-def with_canary(choose: random.Random) -> str:
-    """A canary as it might stand in a password: cut, and full of what means something.
-
-    At least three characters of it stay together.
-    """
-    cut = choose.randint(3, len(CANARY) - 3)
-    text = f"{CANARY[:cut]}{choose.choice(SPECIAL)}{CANARY[cut:]}"
-    for _ in range(choose.randint(0, 3)):
-        place = choose.choice([0, len(text)])
-        text = text[:place] + choose.choice(SPECIAL) + text[place:]
-    text = choose.choice([text, text, text.lower(), quote(text, safe="")])
-    return choose.choice([text, f"p{text}", f"31#{text}", f"{text}:80", f"x/{text}"])
-
-
-def a_uri(choose: random.Random) -> str:
-    """A URI whose host is harmless and the rest of which is not."""
-    secret = dict.fromkeys(("user", "password", "path", "query", "fragment"), "")
-    for part in choose.sample(sorted(secret), choose.randint(1, 3)):
-        secret[part] = with_canary(choose)
-    said = f"{secret['user'] or choose.choice(['', 'me'])}"
-    if secret["password"] or choose.random() < 0.3:
-        said += f":{secret['password']}"
-    uri = f"{said}@" if said else ""
-    between = choose.choice(["://"] * 12 + [":/", ":", "//"])
-    # Without a host, what follows a missing slash would be one.
-    uri += choose.choice(HOSTS if between == "://" else HOSTS[:-1]) + choose.choice(
-        ["", "", ":5000", ":x", ":"]
-    )
-    uri += (
-        f"/{secret['path']}" if secret["path"] else choose.choice(["", "/", "/mlflow"])
-    )
-    if secret["query"]:
-        uri += f"?{choose.choice(['password=', 'a=1&b=', ''])}{secret['query']}"
-    if secret["fragment"]:
-        uri += f"#{secret['fragment']}"
-    wrapped = choose.choice(["{}"] * 8 + ["'{}'", '"{}"', "\ufeff{}", " {}\n"])
-    return wrapped.format(choose.choice(SCHEMES) + between + uri)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -103,7 +42,7 @@ def test_no_piece_of_a_canary_leaves_a_uri(seed: int) -> None:
         text = "\n".join(told)
 
         assert isinstance(merged, MergedKeys)
-        assert not [piece for piece in PIECES if piece in text], (key, uri, text)
+        assert not pieces(text), (key, uri, text)
     assert permitted > PER_SEED // 40
 
 

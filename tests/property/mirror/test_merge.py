@@ -9,11 +9,11 @@ from typing import TypeAlias
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webhook.injection.environment import LONGEST
 from webhook.mirror.merge import LIMIT, Content, MergedKeys, MergeFailure, merge
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
 from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.mirror.secret import desired_secret, fingerprint, fingerprint_of
-from webhook.mirror.validate import LONGEST
 from webhook.secret_bytes import SecretBytes
 
 Plain: TypeAlias = Mapping[str, bytes]

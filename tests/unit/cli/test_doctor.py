@@ -1,6 +1,7 @@
 """Doctor with few rights or none, and what it prints."""
 
 import json
+from typing import Any, Final
 from xml.etree import ElementTree as Xml
 
 import pytest
@@ -14,8 +15,20 @@ from tests.unit.doctor.test_check import CHECKS, Broken
 from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_view import Examination, as_json, as_junit, as_table
 from webhook.cli.main import cli
-from webhook.cluster.resources import NAMESPACE, SECRET, WEBHOOK_CONFIGURATION
+from webhook.cluster.resources import (
+    NAMESPACE,
+    SECRET,
+    SPARK_APPLICATION,
+    WEBHOOK_CONFIGURATION,
+)
 from webhook.doctor.check import Diagnosis, Outcome, examine
+
+EVERY_POD: Final = {
+    "apiGroups": [""],
+    "apiVersions": ["v1"],
+    "operations": ["CREATE"],
+    "resources": ["pods"],
+}
 
 
 @pytest.fixture(name="site")
@@ -70,6 +83,38 @@ def test_an_object_that_cannot_be_read_is_no_crash(site: FakeInstallation) -> No
     )
 
     assert examined(site)
+
+
+@pytest.mark.parametrize(
+    ("spec", "webhook", "told"),
+    [
+        ({"driver": {"env": [{"name": "A", "value": "b"}]}}, False, "driver.env"),
+        ({"executor": {"envFrom": [{}]}}, False, "executor.envFrom"),
+        ({"driver": {"envVars": {"A": "b"}}, "executor": {}}, False, ""),
+        ({"driver": {"env": [{"name": "A", "value": "b"}]}}, True, ""),
+        ({"driver": 3}, False, ""),
+    ],
+    ids=["env", "envFrom", "by Spark itself", "with its webhook", "odd"],
+)
+def test_what_sparks_webhook_would_have_done_is_missed(
+    site: FakeInstallation, spec: dict[str, Any], webhook: bool, told: str
+) -> None:
+    """Only where an application asks for it."""
+    meta = {"name": "nightly", "namespace": "ray"}
+    site.put(SPARK_APPLICATION, {"metadata": meta, "spec": spec, "status": {"a": "b"}})
+    if webhook:
+        entry = {"name": "mutate--v1-pod.sparkoperator.k8s.io", "rules": [EVERY_POD]}
+        theirs = {"metadata": {"name": "spark-operator"}, "webhooks": [entry]}
+        site.put(WEBHOOK_CONFIGURATION, theirs)
+    (one,) = [
+        one
+        for one in examined(site)
+        if (one.check.code, one.namespace) == ("OperatorWebhookOff", "ray")
+    ]
+
+    assert [(s.subject, s.detail) for s in one.symptoms] == (
+        [("sparkapplication/nightly", told)] if told else []
+    )
 
 
 def examination(*broken: str) -> Examination:

@@ -50,7 +50,7 @@ def reached(site: FakeInstallation) -> Iterator[None]:
     with (
         patch("webhook.cli.release.connect", lambda *_, **__: access),
         # It shakes hands and creates pods: `tests/cluster/doctor` has what it finds.
-        patch("webhook.cli.status.deeper", lambda *_: ()),
+        patch("webhook.cli.status.deeper", lambda *_, **__: ()),
     ):
         yield
 
@@ -144,7 +144,7 @@ def missing(site: FakeInstallation, count: int = 3) -> dict[str, Any]:
     audited = AuditResult(
         reason=AuditReason.MISSED,
         counts=Counter({AuditReason.MISSED: count}),
-        missed=tuple((name, AuditReason.MISSED) for name in names),
+        without_keys=tuple((name, AuditReason.MISSED) for name in names),
     )
     results.audits.put("ray", audited)
     body = found(results)
@@ -158,6 +158,24 @@ def test_names_of_pods_are_told_where_asked_for(site: FakeInstallation) -> None:
 
     assert "ray: 3 pods\n" in run(site).output
     assert "ray: 3 pods: worker-0, worker-1, worker-2" in run(site, "-o", "wide").output
+
+
+def test_what_is_accepted_is_told_as_a_warning(site: FakeInstallation) -> None:
+    """And counts no more; whatever else there is still does."""
+    missing(site)
+
+    result = run(site, "--accept", "OptedOut", "--accept", "Missed")
+    assert result.exit_code == 0
+    assert "‼ Missed: The pod runs without the tracking keys" in result.output
+    assert run(site, "--accept", "OptedOut").exit_code == 1
+
+
+def test_a_reason_that_there_is_not_cannot_be_accepted(site: FakeInstallation) -> None:
+    """Else a typo would go unnoticed, and so would what it was meant for."""
+    result = run(site, "--accept", "OptdOut")
+
+    assert result.exit_code == 2
+    assert "there is no reason 'OptdOut'. Did you mean OptedOut?" in result.output
 
 
 def test_a_pipe_is_neither_cut_nor_folded(site: FakeInstallation) -> None:

@@ -1,12 +1,29 @@
-"""Connecting by kubeconfig: which context, and a sentence when there is none."""
+"""Connecting: which context of a kubeconfig, and by which roots."""
 
+import base64
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from webhook.cluster.config import ClusterConnection, NoAccessError, load_kubeconfig
+from certs.codec import encode_pair
+from certs.issue import issue
+from certs.policy import CertificatePolicy
+from webhook.cluster.config import (
+    ClusterConnection,
+    NoAccessError,
+    load_in_cluster,
+    load_kubeconfig,
+)
+from webhook.cluster.errors import Unavailable
+from webhook.cluster.resources import NAMESPACE
 
 
 def kubeconfig(folder: Path, **more: Any) -> Path:
@@ -98,3 +115,86 @@ def test_a_file_that_is_no_kubeconfig_is_a_sentence(
     with pytest.raises(NoAccessError, match="kubeconfig") as caught:
         load(path)
     assert "canary" not in str(caught.value)
+
+
+class _Server(BaseHTTPRequestHandler):
+    """An API server of one object, which keeps connections."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answers anything."""
+        body = b'{"metadata": {"name": "a"}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as above
+        """Silent."""
+
+
+@contextmanager
+def serving(folder: Path, port: int = 0) -> Iterator[int]:
+    """An API server with a root of its own, which the service account is told."""
+    now = datetime.now(UTC)  # noqa: TID251 - the TLS library's clock judges it
+    pair = encode_pair(issue(CertificatePolicy(names=("localhost",)), now))
+    for name, text in pair.items():
+        (folder / name).write_bytes(base64.b64decode(text))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    server = ThreadingHTTPServer(("127.0.0.1", port), _Server)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def in_pod(folder: Path, port: int) -> ClusterConnection:
+    """Connect as a pod does."""
+    (folder / "token").write_text("a")
+    (folder / "namespace").write_text("home")
+    where = {"KUBERNETES_SERVICE_HOST": "localhost", "KUBERNETES_SERVICE_PORT": port}
+    environ = {name: str(value) for name, value in where.items()}
+    return load_in_cluster(environ, manager="test", folder=folder)
+
+
+def test_all_connections_have_one_tls_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each watch has a connection, and each context takes as much as a hundred pods."""
+    with serving(tmp_path) as port:
+        resources = in_pod(tmp_path, port).resources
+        monkeypatch.delattr("urllib3.connection.create_urllib3_context")
+        threads = [
+            threading.Thread(target=resources.get, args=(NAMESPACE, "a"))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert resources.get(NAMESPACE, "a")["metadata"]["name"] == "a"
+
+
+def test_a_new_root_is_trusted_without_a_restart(tmp_path: Path) -> None:
+    """The kubelet replaces the file; the next connection reads it."""
+    with serving(tmp_path) as port:
+        resources = in_pod(tmp_path, port).resources
+        assert resources.get(NAMESPACE, "a")
+    before = (tmp_path / "ca.crt").read_bytes()
+    with serving(tmp_path, port):
+        after = (tmp_path / "ca.crt").read_bytes()
+        (tmp_path / "ca.crt").write_bytes(before)
+        resources.close()
+        with pytest.raises(Unavailable):
+            resources.get(NAMESPACE, "a")
+        (tmp_path / "ca.crt").write_bytes(after)
+
+        assert resources.get(NAMESPACE, "a")

@@ -1,4 +1,4 @@
-"""Threads share one heap once they are told to."""
+"""Threads share one heap once they are told to, and large blocks stay out of it."""
 
 import subprocess
 import sys
@@ -33,3 +33,33 @@ def test_threads_share_one_heap(how: str, is_one: bool) -> None:
     heaps = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert (int(heaps) == 0) is is_one
+
+
+LARGE = """
+import resource, sys
+from webhook.companion.heap import share_heap
+if sys.argv[1] == "shared":
+    share_heap()
+def resident():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * resource.getpagesize()
+before = b"a" * (8 << 20)
+del before
+blocks, between = [], []
+for _ in range(32):
+    blocks.append(b"a" * (1 << 20))
+    between.append(bytearray(4096))
+held = resident()
+blocks.clear()
+print((held - resident()) >> 20)
+"""
+"""Prints how many of 32 MiB are given back, after a larger block and between small."""
+
+
+@pytest.mark.parametrize(("how", "goes_back"), [("shared", True), ("apart", False)])
+def test_large_blocks_go_back(how: str, goes_back: bool) -> None:
+    """And stay in the heap where nobody says so."""
+    command = [sys.executable, "-c", LARGE, how]
+    freed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert (int(freed) > 24) is goes_back

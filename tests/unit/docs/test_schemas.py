@@ -20,7 +20,8 @@ from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import DEPLOYMENT, LEASE
 from webhook.doctor.check import examine
 
-REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+DOCS = Path(__file__).parents[3] / "docs"
+REFERENCE, SAMPLES = DOCS / "reference", DOCS / "samples"
 
 
 def check(name: str, document: Any) -> None:
@@ -69,6 +70,44 @@ def test_version_prints_what_its_schema_says(site: FakeInstallation) -> None:
     with reached(site), patch("webhook.cli.version.now", lambda: NOW):
         result = CliRunner().invoke(cli, ["version", "-o", "json"])
     check("version", json.loads(result.output))
+
+
+@pytest.mark.parametrize("values", [[], ["--show-values"]], ids=["plain", "values"])
+def test_explain_prints_what_its_schema_says(values: list[str]) -> None:
+    """Of what exists and what does not, with values and without."""
+    pods = SAMPLES / "pod.yaml", SAMPLES / "ray-cluster.yaml"
+    words = [word for path in pods for word in ("-f", str(path))]
+    result = CliRunner().invoke(cli, ["explain", *words, *values, "-o", "json"])
+    document = json.loads(result.output)
+    check("explain", document)
+
+    assert len(document) >= 2
+    assert all("value" in one for one in variables(document)) is bool(values)
+    del document[0]["reason"]
+    with pytest.raises(jsonschema.ValidationError):
+        check("explain", document)
+
+
+def variables(document: Any) -> list[Any]:
+    """Every variable of every container."""
+    return [
+        one
+        for pod in document
+        for container in pod["containers"]
+        for one in container["variables"]
+    ]
+
+
+def test_doctor_before_an_install_prints_what_its_schema_says(
+    site: FakeInstallation,
+) -> None:
+    """The real command, in a cluster with a release and in one without."""
+    with reached(site):
+        result = CliRunner().invoke(cli, ["doctor", "--pre", "-o", "json"])
+    document = json.loads(result.output)
+    check("doctor", document)
+
+    assert len(document["clusters"][0]["checks"]) > 10
 
 
 def test_doctor_prints_what_its_schema_says() -> None:

@@ -59,7 +59,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     missed = AuditResult(
         reason=AuditReason.MISSED,
         counts=Counter(counts),
-        missed=(("train-worker-7xk2p", AuditReason.MISSED),),
+        without_keys=(("train-worker-7xk2p", AuditReason.MISSED),),
     )
     results.audits.put("team-c", missed)
     site = FakeInstallation(release=RELEASE, teams=TEAMS)

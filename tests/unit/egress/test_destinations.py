@@ -292,7 +292,7 @@ ASKS = EgressReason.STORE_HOST_NEEDED
             False,
         ),
         (
-            {"AZURE_STORAGE_CONNECTION_STRING": f"{AZURE};AccountName=acc1"},
+            {"AZURE_STORAGE_CONNECTION_STRING": f"{AZURE};accountname=acc1;"},
             ["acc1.blob.core.windows.net:443"],
             False,
         ),
@@ -347,7 +347,18 @@ def test_the_store_of_a_trackers_files_is_found_or_asked_for(
     assert SECRET not in repr(derived)
 
 
-@pytest.mark.parametrize("text", ["hunter2", "AccountName=hunter2@x", "AccountName="])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hunter2",
+        "AccountName=hunter2@x",
+        "AccountName=",
+        "BlobEndpoint=https://hunter2;x@acc1.example",
+        "BlobEndpoint=https://hunter2;x=y@acc1.example",
+        "AccountName=acc1;BlobEndpoint=https://me:80;hunter2@acc1.example",
+        "AccountName=acc1; ;AccountKey=x",
+    ],
+)
 def test_a_store_without_an_account_is_reported_without_repeating_it(text: str) -> None:
     """Most of a connection string is secret."""
     derived = derive({"AZURE_STORAGE_CONNECTION_STRING": text})

@@ -6,10 +6,12 @@ import pytest
 
 from tests.pods import CONFIG, MIRROR, container, first, injected, ray_head
 from webhook.injection.environment import (
+    LONGEST,
     NOTHING_KNOWN,
     Environment,
     KnownSources,
     VariableSource,
+    decoded,
     environment,
     expand,
 )
@@ -230,6 +232,32 @@ def test_a_required_missing_object_holds_the_container(
     env = of(**fields)
 
     assert (waits_for, {}) == (env.waits_for, values(env))
+
+
+@pytest.mark.parametrize(
+    ("value", "unfit"),
+    [
+        pytest.param(b"caf\xc3\xa9", (), id="UTF-8"),
+        pytest.param(b"caf\xe9", ("A", "REFERS"), id="Latin-1"),
+        pytest.param(b"\xff\xfe", ("A", "REFERS"), id="UTF-16's mark"),
+        pytest.param(b"\xed\xa0\x80", ("A", "REFERS"), id="a surrogate"),
+        pytest.param(b"a\0b", ("A", "REFERS"), id="NUL"),
+        pytest.param(b"a" * (LONGEST - 3), ("REFERS",), id="the longest"),
+        pytest.param(b"a" * (LONGEST - 2), ("A", "REFERS"), id="one byte more"),
+        pytest.param("é".encode() * (LONGEST // 2), ("A", "REFERS"), id="by bytes"),
+    ],
+)
+def test_a_value_that_no_runtime_takes_is_named(
+    value: bytes, unfit: tuple[str, ...]
+) -> None:
+    """And so is what refers to it; what another value hides does no harm."""
+    known = KnownSources(secrets={"own": {"A": decoded(value)}}, config_maps={})
+    source = {"secretRef": {"name": "own"}}
+    refers = {"name": "REFERS", "value": "$(A)"}
+
+    assert unfit == of(known, envFrom=[source], env=[refers]).unfit
+    hides = {"name": "A", "value": "plain"}
+    assert () == of(known, envFrom=[source], env=[hides]).unfit
 
 
 def test_an_optional_missing_key_leaves_the_earlier_value() -> None:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from webhook.injection.environment import LONGEST
 from webhook.mirror.merge import MergedKeys, merge
 from webhook.mirror.presets import ALWAYS, PRESETS
 from webhook.mirror.profile import Profile, Source, SourceKind, SourceRef
 from webhook.mirror.reasons import KeyReason
-from webhook.mirror.validate import LONGEST, rejection
+from webhook.mirror.validate import rejection
 from webhook.secret_bytes import SecretBytes
 
 SOURCE = SourceRef(SourceKind.SECRET, "s")

@@ -44,9 +44,10 @@ class PublishedOutdated(_Struct, frozen=True, kw_only=True):
 class PublishedNamespace(_Struct, frozen=True, kw_only=True):
     """One namespace: its mirror, its egress, and its task pods by their reason.
 
-    `missedPods` and `waitingPods` name the first of those that `missed` and `waiting`
-    count; `injectedBy` counts pods by who gave their keys; without `pods`, nobody
-    looked.
+    `missed` counts pods that were meant to have keys; `missedPods` names the first of
+    all pods without, each with its reason. `waitingPods` names the first of those that
+    `waiting` counts; `injectedBy` counts pods by who gave their keys; without `pods`,
+    nobody looked.
     """
 
     in_order: bool

@@ -129,7 +129,8 @@ def _namespace(name: str, one: PublishedNamespace) -> Iterator[Trouble]:
     yield from _egress(name, one)
     for word, count in (one.pods or {}).items():
         said = known(AuditReason, word)
-        if said is None or said.is_missed:
+        # Also one that was left out on purpose: whoever asks has to be told.
+        if said is None or not said.has_keys:
             names = [found.subject for found in one.missed_pods if found.reason == word]
             yield pods(said, word, name, count, names)
     if one.waiting:

@@ -54,9 +54,7 @@ _HARMLESS: Final = frozenset(
         EgressReason.NODE_ADDRESS,
         EgressReason.DATABASE_URI,
         EgressReason.LEGACY_TRACKER,
-        KeyReason.KEY_CONFLICT,
-        KeyReason.URI_WITH_CREDENTIALS,
-        KeyReason.URI_UNKNOWN_SCHEME,
+        *(one for one in KeyReason if one.is_in_order),
     }
 )
 """Findings that are good to know and leave the installation in order."""

@@ -5,6 +5,8 @@ Pure. `status` exits 0 only where no trouble is an error.
 
 from collections.abc import Iterable
 
+import msgspec
+
 from webhook.companion.observation import installation_troubles, report_troubles
 from webhook.companion.observation.model import Installation
 from webhook.companion.observation.trouble import Severity, Trouble
@@ -33,6 +35,17 @@ def troubles(
 def worst_first(found: Iterable[Trouble]) -> tuple[Trouble, ...]:
     """Return troubles with errors in front, otherwise in their order."""
     return tuple(sorted(found, key=lambda one: one.severity is Severity.WARNING))
+
+
+def accepting(found: Iterable[Trouble], reasons: Iterable[str]) -> tuple[Trouble, ...]:
+    """Return troubles in which those of some reasons are warnings: they are wanted."""
+    wanted = frozenset(reasons)
+    return worst_first(
+        msgspec.structs.replace(one, severity=Severity.WARNING)
+        if one.reason in wanted
+        else one
+        for one in found
+    )
 
 
 def in_order(found: Iterable[Trouble]) -> bool:

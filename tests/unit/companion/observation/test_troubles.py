@@ -26,7 +26,7 @@ from webhook.companion.audit import AuditReason, AuditResult
 from webhook.companion.observation.model import WorkloadState
 from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.trouble import Severity, Trouble
-from webhook.companion.observation.troubles import in_order, troubles
+from webhook.companion.observation.troubles import accepting, in_order, troubles
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 from webhook.companion.results import CompanionResults
 from webhook.companion.watches import WatchReason, WatchResult
@@ -72,6 +72,26 @@ def reasons(site: FakeInstallation, *asked: str) -> list[str]:
 def test_a_healthy_installation_has_no_trouble(site: FakeInstallation) -> None:
     """Nor has it a warning."""
     assert troubles(site.observe(), client=__version__) == ()
+
+
+@pytest.mark.parametrize(
+    "reason", [one for one in AuditReason if not one.has_keys], ids=str
+)
+def test_a_pod_without_keys_is_not_in_order(
+    site: FakeInstallation, reason: AuditReason
+) -> None:
+    """Whoever wanted it so: only who asks can say that it is meant to be."""
+    results = CompanionResults()
+    told = AuditResult(
+        reason=reason, counts=Counter({reason: 1}), without_keys=(("p", reason),)
+    )
+    results.audits.put("ray", told)
+    site.publish(found(results))
+
+    (one,) = errors(site)
+    assert (one.reason, one.namespace, one.objects) == (reason, "ray", ("p",))
+    assert in_order(accepting((one,), [reason]))
+    assert not in_order(accepting((one,), ["Stale"]))
 
 
 def without_webhook(site: FakeInstallation) -> None:
@@ -404,7 +424,7 @@ def test_pods_without_keys_and_pods_that_wait_are_named(
     audited = AuditResult(
         reason=AuditReason.MISSED,
         counts=counts,
-        missed=(("b", AuditReason.MISSED), ("a", AuditReason.MISSED)),
+        without_keys=(("b", AuditReason.MISSED), ("a", AuditReason.MISSED)),
         waiting=("c",),
         outdated=1,
         oldest=NOW,

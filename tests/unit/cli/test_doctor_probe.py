@@ -1,0 +1,245 @@
+"""Where the probe runs, what it needs there, and what is said where it cannot run."""
+
+import json
+from typing import Any, Final
+from unittest.mock import patch
+
+import pytest
+
+from tests.fakes.installation import FakeInstallation
+from webhook.cli.doctor_cluster import InstallationReader
+from webhook.cli.doctor_probe import SCRIPT, Prober
+from webhook.cluster.errors import Forbidden, Unavailable
+from webhook.cluster.interface import Json, ListOptions
+from webhook.cluster.resources import JOB, POD, SERVICE, ResourceType
+from webhook.companion.observation.unknown import Unknown
+from webhook.doctor.facts import NamespaceFacts
+from webhook.doctor.probe import PROBE_LABELS, ProbeFacts, probe_container
+from webhook.injection.names import INJECTED_LABEL, INJECTED_TRUE
+
+IN_ORDER: Final = {"environment": "", "uri": "", "dns": "", "tcp": "", "http": ""}
+SAID: Final = json.dumps(IN_ORDER | {"auth": "CredentialRefused"})
+CANARY: Final = "canary-value-of-a-key"
+
+
+class Pods:
+    """Reaches into pods as a node would, as far as it is told how."""
+
+    def __init__(self, site: FakeInstallation) -> None:
+        """Run nothing and add nothing until told."""
+        self.site = site
+        self.printed: str | Exception = "python3: not found"
+        self.added: str | Exception = Forbidden("no right")
+        self.asked: list[str] = []
+        self.containers: list[Json] = []
+
+    def run(
+        self,
+        pod: tuple[str, str],
+        container: str,
+        command: tuple[str, ...],
+        *,
+        given: str,
+        seconds: float,
+    ) -> str:
+        """Print, or fail."""
+        assert (command[0], given, seconds) == ("python3", SCRIPT, 60.0)
+        assert SCRIPT not in command, "it would be a part of a URL"
+        self.asked.append(f"{'/'.join(pod)}:{container}")
+        if isinstance(self.printed, Exception):
+            raise self.printed
+        return self.printed
+
+    def add(self, pod: tuple[str, str], container: Json) -> None:
+        """Add a container, which ends at once."""
+        if isinstance(self.added, Exception):
+            raise self.added
+        self.containers.append(container)
+        ended = {"terminated": {"message": self.added}}
+        status = {"name": container["name"], "state": ended}
+        body = self.site.cluster.client().get(POD, pod[1], pod[0])
+        body["status"]["ephemeralContainerStatuses"] = [status]
+        self.site.put(POD, body)
+
+
+@pytest.fixture(name="site")
+def _site() -> FakeInstallation:
+    return FakeInstallation()
+
+
+@pytest.fixture(name="pods")
+def _pods(site: FakeInstallation) -> Pods:
+    return Pods(site)
+
+
+def worker(site: FakeInstallation, name: str, *, ready: bool = True) -> None:
+    """An injected pod that runs, whose variables hold a canary."""
+    task = {
+        "name": "ray-worker",
+        "env": [{"name": "RAY_IP", "value": CANARY}],
+        "envFrom": [{"secretRef": {"name": "michelangelo-tracking"}}],
+    }
+    labels = {"ray.io/node-type": "worker", INJECTED_LABEL: INJECTED_TRUE}
+    condition = {"type": "Ready", "status": "True" if ready else "False"}
+    site.put(
+        POD,
+        {
+            "metadata": {"name": name, "namespace": "ray", "labels": labels},
+            "spec": {"containers": [{"name": "proxy"}, task]},
+            "status": {"phase": "Running", "conditions": [condition]},
+        },
+    )
+
+
+def probed(site: FakeInstallation, pods: Pods) -> ProbeFacts:
+    """What is found in a namespace."""
+    client = site.cluster.client()
+    reader = InstallationReader(client, lambda *_: ())
+    facts = NamespaceFacts(
+        name="ray",
+        asked=True,
+        labels={},
+        terminating=False,
+        cluster=reader.read(site.observe()),
+        attempts=(),
+        closed=(),
+        ignored=(),
+        lost=(),
+    )
+    return Prober(client, pods, "registry.example.org/injector:1").probe(facts)
+
+
+def listed(site: FakeInstallation, kind: ResourceType) -> dict[Any, tuple[int, Json]]:
+    """Everything of a kind in the namespace."""
+    options = ListOptions(kind, namespace="ray")
+    return dict(site.cluster.client().list(options, dict).items)
+
+
+def why(found: ProbeFacts) -> str:
+    """Why nothing was found."""
+    assert isinstance(found.stages, Unknown)
+    return found.stages.sentence
+
+
+def test_a_task_pods_own_python_is_asked_first(
+    site: FakeInstallation, pods: Pods
+) -> None:
+    """One that is ready, in its task container."""
+    worker(site, "a", ready=False)
+    worker(site, "b")
+    pods.printed = f"a warning of the image's\n{SAID}\n"
+    found = probed(site, pods)
+
+    assert pods.asked == ["ray/b:ray-worker"]
+    assert found.where == "pod/b"
+    assert found.stages == IN_ORDER | {"auth": "CredentialRefused"}
+
+
+def test_without_python_a_container_is_added_beside_the_task(
+    site: FakeInstallation, pods: Pods
+) -> None:
+    """After three pods: a namespace's are mostly of one image."""
+    for number in range(9):
+        worker(site, f"w{number}")
+    pods.added = SAID
+    found = probed(site, pods)
+
+    assert len(pods.asked) == 3
+    assert found.where == "a container beside the task of pod/w0"
+    assert found.stages == IN_ORDER | {"auth": "CredentialRefused"}
+    (container,) = pods.containers
+    assert container["envFrom"] == [{"secretRef": {"name": "michelangelo-tracking"}}]
+    assert container["image"] == "registry.example.org/injector:1"
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["refused", "no task pod"])
+def test_else_a_job_runs_and_is_deleted(
+    site: FakeInstallation, pods: Pods, running: bool
+) -> None:
+    """It has the label that policies select, and none that a Service does."""
+    if running:
+        worker(site, "w")
+
+    def node(_: float) -> None:
+        """Run what there is a Job for."""
+        for key, (_, job) in listed(site, JOB).items():
+            template = job["spec"]["template"]
+            ended = {"terminated": {"message": json.dumps(IN_ORDER)}}
+            labels = template["metadata"]["labels"] | {"job-name": key.name}
+            pod = {
+                "metadata": {"name": "p", "namespace": "ray", "labels": labels},
+                "spec": template["spec"],
+                "status": {"containerStatuses": [{"name": "probe", "state": ended}]},
+            }
+            site.put(POD, pod)
+
+    with patch("webhook.cli.doctor_probe.time.sleep", node):
+        found = probed(site, pods)
+
+    assert found.where == "a Job without the labels of Ray and Spark"
+    assert found.stages == IN_ORDER
+    assert listed(site, JOB) == {}
+    _, pod = listed(site, POD)["ray", "p"]
+    assert PROBE_LABELS.items() <= pod["metadata"]["labels"].items()
+
+
+def test_a_service_that_selects_everything_keeps_the_job_away(
+    site: FakeInstallation, pods: Pods
+) -> None:
+    """Else traffic meant for tasks would go to the probe."""
+    meta = {"name": "all", "namespace": "ray"}
+    selector = {INJECTED_LABEL: INJECTED_TRUE}
+    site.put(SERVICE, {"metadata": meta, "spec": {"selector": selector}})
+
+    assert "Service all would take the probe for its own" in why(probed(site, pods))
+
+
+def test_each_missing_right_is_named(site: FakeInstallation, pods: Pods) -> None:
+    """Of every way, in their order."""
+    worker(site, "w")
+    pods.printed = Forbidden("no right")
+    site.cluster.forbid(lambda call: call.kind == JOB)
+
+    assert why(probed(site, pods)) == (
+        "the probe: pods/exec in ray: the right to create pods/exec in ray is missing. "
+        "pods/ephemeralcontainers in ray: the right to patch pods/ephemeralcontainers "
+        "in ray is missing. "
+        "jobs.batch in ray: the right to create jobs.batch in ray is missing."
+    )
+
+
+def test_a_probe_that_says_nothing_is_no_verdict(
+    site: FakeInstallation, pods: Pods
+) -> None:
+    """Nor is a node that does not answer."""
+    worker(site, "w")
+    pods.added, pods.printed = "", Unavailable("exec w: silent")
+    site.cluster.forbid(lambda call: call.kind == JOB)
+
+    said = why(probed(site, pods))
+    assert "pods/exec in ray: exec w: silent" in said
+    assert "the probe printed no result" in said
+
+
+def test_what_cannot_be_had_beside_a_task_is_left_out() -> None:
+    """Parts of volumes, resources of the container; and its token is not needed."""
+    task = {
+        "name": "ray-worker",
+        "env": [
+            {"name": "A", "value": "b"},
+            {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "x"}}},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ],
+        "volumeMounts": [
+            {"name": "ca", "mountPath": "/etc/michelangelo-tracking"},
+            {"name": "part", "mountPath": "/x", "subPath": "y"},
+            {"name": "t", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"},
+        ],
+    }
+    found = probe_container("probe-1", "i", "pass", task)
+
+    assert [one["name"] for one in found["env"]] == ["A", "IP"]
+    assert found["volumeMounts"] == [
+        {"name": "ca", "mountPath": "/etc/michelangelo-tracking", "readOnly": True}
+    ]
+    assert found["securityContext"]["runAsNonRoot"]
