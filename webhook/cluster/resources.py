@@ -118,10 +118,3 @@ OWN_ACCESS_REVIEW: Final = ResourceType(
     "selfsubjectaccessreviews",
     namespaced=False,
 )
-MUTATING_POLICY: Final = ResourceType(
-    "admissionregistration.k8s.io",
-    "v1",
-    "MutatingAdmissionPolicy",
-    "mutatingadmissionpolicies",
-    namespaced=False,
-)
