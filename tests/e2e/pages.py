@@ -19,6 +19,7 @@ from tests.e2e.installation import CHART, PATIENCE, await_pod, delete_namespaces
 from tests.e2e.taskpods import create, worker
 from tests.lab import own_image, task_image
 from tests.lab.node import Node
+from tests.lab.operators import install_crds
 from tests.lab.processes import wait_for
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
 
@@ -31,6 +32,7 @@ VARIABLES: Final = {"KEY": KEY, "NEW_KEY": KEY[::-1]}
 """What the shell of each page has."""
 
 SAMPLES: Final = ROOT / "docs" / "samples"
+COMMANDS: Final = ("tracking-injector", "kubectl-tracking")
 CONTEXTS: Final = ("eu", "us")
 """The clusters of the documentation, which are one here."""
 
@@ -77,7 +79,7 @@ def follow(
         check=False,
     )
     if done.returncode:
-        seen = node.plane.kubectl("get", "pods,events", "-A")
+        seen = node.plane.kubectl("get", "pods", "-A")
         raise AssertionError(f"{walk}:\n{done.stdout[-3000:]}\n{seen}")
     return done.stdout
 
@@ -110,13 +112,14 @@ def _furnish(walk: Walk, node: Node, folder: Path) -> None:
             (folder / name).write_text(content, "utf-8")
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for name, program in {"kubectl": "kubectl", "helm": "helm-4"}.items():
-        (programs / name).symlink_to(node.plane.toolbox.program(program))
-    for name in ("tracking-injector", "kubectl-tracking"):
-        ours = Path(sys.executable).with_name(name)
-        # 1 is an answer: something is not in order. 2 is none.
-        (programs / name).write_text(f'#!/bin/sh\n{ours} "$@" || [ $? = 1 ]\n')
-        (programs / name).chmod(0o755)
+    for name, tool in {"kubectl": "kubectl", "helm": "helm-4"}.items():
+        (programs / name).symlink_to(node.plane.toolbox.program(tool))
+    ours = [Path(sys.executable).with_name(name) for name in COMMANDS]
+    for program in (*ours, Path("/usr/bin/grep")):
+        # 1 is an answer: something is not in order, or not there. 2 is none.
+        text = f'#!/bin/sh\n{program} "$@" || [ $? = 1 ]\n'
+        (programs / program.name).write_text(text)
+        (programs / program.name).chmod(0o755)
 
 
 def _contexts(node: Node, folder: Path) -> Path:
@@ -161,6 +164,7 @@ def install(node: Node) -> dict[str, str]:
     )
     plane.namespace(COMPUTE, {INJECT_LABEL: INJECT_ENABLED})
     plane.kubectl("apply", "-f", SAMPLES / "michelangelo-config.yaml")
+    install_crds(plane, plane.toolbox.share("spark-operator", "config/crd/bases"))
     mirror = f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR_SECRET}"
     wait_for("the mirror", lambda: plane.admin.exists(mirror), seconds=PATIENCE)
     cluster = ROOT / "docs" / "tutorial" / "ray-cluster.yaml"
@@ -173,6 +177,6 @@ def install(node: Node) -> dict[str, str]:
 def remove(node: Node) -> None:
     """Take away what pages left, wherever one of them stopped."""
     plane = node.plane
-    if RELEASE in plane.helm("list", "-aq", "-n", HOME, program="helm-4"):
+    if RELEASE in plane.helm("list", "-q", "-n", HOME, program="helm-4"):
         plane.helm("uninstall", RELEASE, "-n", HOME, "--wait", program="helm-4")
-    delete_namespaces(node, COMPUTE, HOME)
+    delete_namespaces(node, COMPUTE, HOME, "mlflow")

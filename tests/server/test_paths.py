@@ -1,7 +1,6 @@
 """The short way and Flask's way give the same bytes for every body."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -24,12 +23,6 @@ BODIES = {
 @pytest.fixture(scope="module", name="flask")
 def _flask() -> FlaskClient:
     return create_app(Settings(), write=lambda _: None).test_client()
-
-
-@pytest.fixture(scope="module", name="kept")
-def _kept(server: Server) -> Iterator[Client]:
-    with server.client() as client:
-        yield client
 
 
 def assert_same(
@@ -60,10 +53,11 @@ def test_same_answer_to_every_body(
 
 @given(body=st.binary(max_size=300))
 def test_same_answer_to_any_bytes(
-    flask: FlaskClient, kept: Client, body: bytes
+    flask: FlaskClient, server: Server, body: bytes
 ) -> None:
     """And any bytes give an answer."""
-    assert_same(flask, kept, body, "application/json")
+    with server.client() as client:
+        assert_same(flask, client, body, "application/json")
 
 
 JSON = st.recursive(
@@ -84,10 +78,12 @@ JSON = st.recursive(
 
 @given(pod=JSON, request=st.dictionaries(st.sampled_from(["uid", "kind"]), JSON))
 def test_same_answer_to_any_object(
-    flask: FlaskClient, kept: Client, pod: object, request: dict[str, object]
+    flask: FlaskClient, server: Server, pod: object, request: dict[str, object]
 ) -> None:
     """Any JSON where a pod, a uid or a kind should be."""
     content = json.loads(RAY_HEAD)
     content["request"] |= {"object": pod} | request
 
-    assert_same(flask, kept, json.dumps(content).encode(), "application/json")
+    with server.client() as client:
+        body = json.dumps(content).encode()
+        assert_same(flask, client, body, "application/json")

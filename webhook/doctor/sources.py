@@ -106,7 +106,7 @@ SOURCES: Final[tuple[Check[ClusterFacts], ...]] = (
         MirrorReason.ENFORCED_KEY_MISSING,
         title="enforced keys are among the keys",
         remedy="helm upgrade {release} CHART -n {home} --reset-then-reuse-values "
-        "--set injection.enforcedKeys={{}}",
+        "--set-json 'injection.enforcedKeys=[]'",
         judge=_enforced,
         after=(*_AFTER, "KeyAbsent", "SourceMissing"),
     ),

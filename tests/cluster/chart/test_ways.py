@@ -46,6 +46,7 @@ AT_ONCE = ("plain", "kustomize-with-hooks")
 """Ways that apply the clean-up as an object like any, so that it runs at once."""
 NOTHING_REMOVED = {"plain": 1, "kustomize-with-hooks": 1, "argo-cd": 1}
 """How often the clean-up runs although Helm did not install, and says what it did."""
+PAIR = f"/api/v1/namespaces/{HOME}/secrets/{RELEASE}-tls"
 CERTIFICATE: Object = {
     "metadata": {"name": f"{RELEASE}-tls"},
     "type": "kubernetes.io/tls",
@@ -101,7 +102,7 @@ def _nothing_stays(chosen: Chosen) -> Iterator[None]:
         where = ("--namespace", HOME, "--ignore-not-found", "--no-hooks", "--wait")
         plane.helm("uninstall", RELEASE, *where)
         Plain().remove(chosen)
-    for path in made(plane):
+    for path in [PAIR, *made(plane)]:
         plane.admin.delete(path)
 
 
@@ -141,7 +142,7 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
         again = quiet(plane)
         kept = plane.admin.exists(CONFIGURATION), made(plane)
         way.remove(chosen)
-    plane.admin.delete(f"/api/v1/namespaces/{HOME}/secrets/{RELEASE}-tls")
+    plane.admin.delete(PAIR)
     left = made(plane)
     run_the_line(plane)
 

@@ -4,6 +4,7 @@ Each is what its tool does to the API server: Kustomize, `kubectl apply` of a pl
 render, Argo CD after its own source, and Helm, which is what Flux calls.
 """
 
+import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -93,13 +94,16 @@ class Kustomize:
     def _build(self, chosen: Chosen) -> str:
         folder = chosen.plane.folder / "kustomization"
         folder.mkdir(exist_ok=True)
-        first, *others = chosen.files
+        # Beside it, as in a repository: Kustomize takes any other path for one below.
+        for file in chosen.files:
+            shutil.copy(file, folder)
+        first, *others = (file.name for file in chosen.files)
         chart: Object = {
             "name": CHART.name,
             "releaseName": RELEASE,
             "namespace": chosen.namespace,
-            "valuesFile": str(first),
-            "additionalValuesFiles": [str(file) for file in others],
+            "valuesFile": first,
+            "additionalValuesFiles": others,
             "kubeVersion": chosen.version,
         }
         wanted: Object = {
