@@ -26,6 +26,7 @@ RAY_HEAD = {"ray.io/node-type": "head"}
 RAY_WORKER = {"ray.io/node-type": "worker"}
 SPARK_DRIVER = {"spark-role": "driver"}
 SPARK_EXECUTOR = {"spark-role": "executor"}
+OPTED_IN = {"tracking.michelangelo-ai.org/inject": "enabled"}
 
 MIRROR = {"secretRef": {"name": "michelangelo-tracking"}}
 CONFIG = {"configMapRef": {"name": "michelangelo-config"}}

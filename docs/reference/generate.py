@@ -163,9 +163,11 @@ def _command_line() -> str:
         "# Command line\n\nWhat `--help` says, of each command. As "
         "`kubectl-tracking` on the path, the program is `kubectl tracking` as well.\n\n"
         "What `-o json` prints is described by JSON Schemas: of "
-        "[`status`](status.schema.json) and the companion's [report](report.schema"
-        ".json) in it, of [`status --all-contexts`](fleet.schema.json) and of "
-        "[`version`](version.schema.json). New fields may come; none changes its "
+        "[`status`](status.schema.json) and the companion's\n"
+        "[report](report.schema.json) in it, of "
+        "[`status --all-contexts`](fleet.schema.json),\n"
+        "[`doctor`](doctor.schema.json), [`explain`](explain.schema.json) and "
+        "[`version`](version.schema.json). New fields\nmay come; none changes its "
         "meaning without a new `schema` number.\n\n" + "\n".join(sections)
     )
 

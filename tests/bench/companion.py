@@ -1,13 +1,15 @@
 """The companion at scale, under the chart's rights, on a real API server.
 
-    python -m tests.bench.companion [scale] [pods] [idle]
+    python -m tests.bench.companion [scale] [aliases] [pods] [idle]
 
 Prints one JSON object, with a list for each part. `scale`: how long until every mirror
 is in place and after a change of the source, the requests that took, memory, and how
-long a change and a label take to reach a mirror. `pods`: memory of an auditor that
-follows task pods. `idle`: requests in ten minutes in which nothing changes; the exit
-code is 1 if there was any but one for each renewal of the Lease. Requests are the API
-server's own record of what the companion's account asked, watches apart.
+long a change and a label take to reach a mirror. `aliases`: the same without and with
+other names for keys, and the ratios; the exit code is 1 if a mirror takes more requests
+with them. `pods`: memory of an auditor that follows task pods. `idle`: requests in ten
+minutes in which nothing changes; the exit code is 1 if there was any but one for each
+renewal of the Lease. Requests are the API server's own record of what the companion's
+account asked, watches apart.
 """
 
 import argparse
@@ -35,6 +37,18 @@ PODS: Final = (1000, 3000, 10_000)
 IDLE: Final = 600.0
 """Seconds in which nothing changes."""
 CHANGES: Final = 100
+_SOURCES: Final = [{"configMap": "uri"}, {"secret": "keys"}]
+PLAIN: Final = json.dumps({"default": _SOURCES})
+ALIASED: Final = json.dumps(
+    {
+        "default": {
+            "sources": _SOURCES,
+            "preset": "mlflow",
+            "aliases": {f"ALIAS_{number}": "TRACKING_URI" for number in range(10)},
+        }
+    }
+)
+"""The profile of the other measurements, and one with other names for its keys."""
 _SETTLED: Final = 5.0
 """Seconds after which the report has been written too."""
 
@@ -76,12 +90,12 @@ def scale(counts: Sequence[int]) -> Iterator[dict[str, Any]]:
             yield measure(one)
 
 
-def measure(one: World) -> dict[str, Any]:
+def measure(one: World, profiles: str = PLAIN) -> dict[str, Any]:
     """A cold start over namespaces without a mirror, and one change."""
     count = len(one.names)
     one.requests()
     started = time.monotonic()
-    with companion(one.release) as running:
+    with companion(one.release, profiles=profiles) as running:
         one.until(CANARY)
         cold = time.monotonic() - started
         time.sleep(_SETTLED)
@@ -100,6 +114,28 @@ def measure(one: World) -> dict[str, Any]:
             "change_cpu_seconds": round(running.cpu() - cold_cpu, 2),
             **memory(running),
         }
+
+
+def aliases(count: int) -> Iterator[dict[str, Any]]:
+    """Mirrors without other names for keys, then with them, and how these compare."""
+    with world() as one:
+        one.grow(count)
+        plain = measure(one)
+        one.release.key(CANARY)
+        one.grow(count)
+        named = measure(one, profiles=ALIASED)
+        yield {"profile": "keys alone", **plain}
+        yield {"profile": "preset and aliases", **named}
+        figures = plain.keys() - {"namespaces"}
+        ratios = {name: round(named[name] / plain[name], 2) for name in sorted(figures)}
+        yield {"profile": "ratio", **ratios}
+
+
+def costs_no_request(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether aliases take as many requests for each mirror, to a tenth."""
+    plain, named, _ = rows
+    parts = ("cold_requests_per_mirror", "change_requests_per_mirror")
+    return all(named[part] < plain[part] + 0.1 for part in parts)
 
 
 def memory(running: Running) -> dict[str, float]:
@@ -224,7 +260,7 @@ def numbers(text: str) -> list[int]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("scale", "pods", "idle")
+    parts = ("scale", "aliases", "pods", "idle")
     parser.add_argument("parts", nargs="*", metavar="|".join(parts))
     parser.add_argument("--namespaces", type=numbers, default=list(NAMESPACES))
     parser.add_argument("--pods", type=numbers, default=list(PODS))
@@ -232,6 +268,7 @@ def main() -> None:
     options = parser.parse_args()
     measured = {
         "scale": partial(scale, options.namespaces),
+        "aliases": partial(aliases, options.namespaces[-1]),
         "pods": partial(pods, options.pods),
         "idle": partial(idle, options.namespaces[-1], options.idle),
     }
@@ -243,6 +280,8 @@ def main() -> None:
             found[part].append(row)
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
+    if "aliases" in found and not costs_no_request(found["aliases"]):
+        sys.exit("with aliases, a mirror takes more requests than without")
     if not all(map(is_idle, found.get("idle", ()))):
         sys.exit("it was not idle: more was asked than to renew the Lease")
 

@@ -9,7 +9,18 @@ from webhook.injection.names import (
     INJECT_ENABLED,
     INJECT_LABEL,
 )
-from webhook.injection.workload import RAY_LABEL, SPARK_LABEL
+from webhook.injection.workload import RAY_LABEL, SPARK_LABEL, WORKLOADS
+
+NOT_OPTED_OUT = {"key": INJECT_LABEL, "operator": "NotIn", "values": [INJECT_DISABLED]}
+BESIDES = {
+    "ray": [NOT_OPTED_OUT],
+    "spark": [NOT_OPTED_OUT],
+    "opted-in": [
+        {"key": RAY_LABEL, "operator": "NotIn", "values": ["head", "worker"]},
+        {"key": SPARK_LABEL, "operator": "NotIn", "values": ["driver", "executor"]},
+    ],
+}
+"""What an entry's pods must not have, in the configuration's order."""
 
 
 def test_the_api_server_asks_about_task_pods_only(default: Rendered) -> None:
@@ -22,28 +33,27 @@ def test_the_api_server_asks_about_task_pods_only(default: Rendered) -> None:
         for value in expression["values"]
     }
 
-    assert {
-        (RAY_LABEL, "head"),
-        (RAY_LABEL, "worker"),
-        (SPARK_LABEL, "driver"),
-        (SPARK_LABEL, "executor"),
-    } == asked
+    assert asked == WORKLOADS.keys()
 
 
-@pytest.mark.parametrize("entry", [0, 1], ids=["ray", "spark"])
-def test_an_entry_is_what_the_design_says(default: Rendered, entry: int) -> None:
+def test_every_entry_is_known(default: Rendered) -> None:
+    """The next test looks at each."""
+    (configuration,) = default.all("MutatingWebhookConfiguration")
+
+    names = [entry["name"] for entry in configuration["webhooks"]]
+    assert names == [f"{name}.{DOMAIN}" for name in BESIDES]
+
+
+@pytest.mark.parametrize("name", BESIDES)
+def test_an_entry_is_what_the_design_says(default: Rendered, name: str) -> None:
     """Fail open, three seconds, creation of pods in labeled namespaces."""
     (configuration,) = default.all("MutatingWebhookConfiguration")
-    found = dict(configuration["webhooks"][entry])
+    found = dict(configuration["webhooks"][list(BESIDES).index(name)])
     selector = found.pop("objectSelector")["matchExpressions"]
 
+    assert selector[1:] == BESIDES[name]
     assert {
-        "key": INJECT_LABEL,
-        "operator": "NotIn",
-        "values": [INJECT_DISABLED],
-    } == selector[1]
-    assert {
-        "name": ["ray", "spark"][entry] + f".{DOMAIN}",
+        "name": f"{name}.{DOMAIN}",
         "admissionReviewVersions": ["v1"],
         "clientConfig": {
             "service": {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import urllib3
 import yaml
@@ -15,7 +15,12 @@ from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.credentials import Authority
 from tests.lab.processes import Process, free_port, wait_for
-from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, INJECTED_LABEL
+from webhook.injection.names import (
+    DOMAIN,
+    INJECT_ENABLED,
+    INJECT_LABEL,
+    INJECTED_LABEL,
+)
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "tracking-injector"
 CONFIGURATIONS: Final = (
@@ -28,7 +33,10 @@ PROBED: Final = "effect-of-the-configuration"
 
 _RELEASE_NAMESPACE: Final = "tracking-injector-system"
 _TEMPLATE: Final = "templates/mutatingwebhookconfiguration.yaml"
-_REQUESTS: Final = "apiserver_admission_webhook_request_total"
+REQUESTS: Final = "apiserver_admission_webhook_request_total"
+DURATIONS: Final = "apiserver_admission_webhook_admission_duration_seconds_count"
+ENTRIES: Final = ("ray", "spark", "opted-in")
+"""Of the configuration, by what their names begin with."""
 
 
 class Injector:
@@ -102,28 +110,28 @@ class Injector:
         _await_effect(plane, wanted=False)
 
 
-def calls(plane: ControlPlane, workload: str = "") -> float:
+def calls(plane: ControlPlane, workload: str = "", *, metric: str = REQUESTS) -> float:
     """How often the API server says that it called us.
 
     Args:
         plane: Whose API server.
-        workload: `ray` or `spark`: one webhook entry only; else both.
+        workload: One of `ENTRIES`, for that webhook entry only; else all.
+        metric: Which of the API server's own counts.
     """
-    names = [workload] if workload else ["ray", "spark"]
-    return sum(
-        plane.admin.metric(_REQUESTS, name=f"{name}.tracking.michelangelo-ai.org")
-        for name in names
-    )
+    names = [workload] if workload else ENTRIES
+    return sum(plane.admin.metric(metric, name=f"{name}.{DOMAIN}") for name in names)
 
 
 def task_pod(**labels: str) -> Object:
     """The least pod that is a Ray head by its labels; `labels` are added."""
+    return bare_pod({"ray.io/node-type": "head", **labels}, "ray-head")
+
+
+def bare_pod(labels: Mapping[str, str], *containers: str, **metadata: Any) -> Object:
+    """The least pod of these labels and containers."""
     return {
-        "metadata": {
-            "generateName": "probe-",
-            "labels": {"ray.io/node-type": "head", **labels},
-        },
-        "spec": {"containers": [{"name": "ray-head", "image": "ray"}]},
+        "metadata": {"generateName": "probe-", "labels": dict(labels), **metadata},
+        "spec": {"containers": [{"name": one, "image": "ray"} for one in containers]},
     }
 
 

@@ -1,5 +1,6 @@
 """What the registration promises: who is asked about, and what a failure costs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,29 @@ from tests.cluster.comparison import (
     stamp,
     without_ours,
 )
-from tests.cluster.injector import COMPUTE, Injector, calls, task_pod
+from tests.cluster.injector import (
+    COMPUTE,
+    DURATIONS,
+    ENTRIES,
+    REQUESTS,
+    Injector,
+    bare_pod,
+    calls,
+    task_pod,
+)
 from tests.lab.control_plane import ControlPlane
-from webhook.injection.names import INJECT_DISABLED, INJECT_LABEL
+from webhook.injection.names import (
+    CONTAINERS_ANNOTATION,
+    INJECT_DISABLED,
+    INJECT_ENABLED,
+    INJECT_LABEL,
+    INJECTED_LABEL,
+)
 
+OPTED_IN: Final = {INJECT_LABEL: INJECT_ENABLED}
 ELSEWHERE: Final = {
     "no-label": ({}, {}),
+    "opted-in-without-label": ({}, {"ray.io/node-type": "none", **OPTED_IN}),
     "label-says-no": ({INJECT_LABEL: "disabled"}, {}),
     "pod-opts-out": (COMPUTE, {INJECT_LABEL: INJECT_DISABLED}),
     "redis-cleanup": (COMPUTE, {"ray.io/node-type": "redis-cleanup"}),
@@ -28,6 +46,27 @@ ELSEWHERE: Final = {
     "tracking-injector-system": (COMPUTE, {}),
 }
 """Namespaces by name, with their labels and the pod's: nothing here concerns us."""
+
+OPTING: Final = {
+    "notebook": (OPTED_IN, "opted-in"),
+    "standalone-worker": ({"spark-role": "worker", **OPTED_IN}, "opted-in"),
+    "ray-too": ({"ray.io/node-type": "worker", **OPTED_IN}, "ray"),
+    "spark-too": ({"spark-role": "driver", **OPTED_IN}, "spark"),
+}
+"""Namespaces by name, with the labels of the pod, and the entry that is called."""
+
+OTHERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "no-labels": {},
+    "another-value": {INJECT_LABEL: "true"},
+    "another-domain": {"inject": INJECT_ENABLED, "tracking/inject": INJECT_ENABLED},
+    "stamped-by-itself": {INJECTED_LABEL: "true"},
+    "submitter": {"ray.io/originated-from-crd": "RayJob", "ray.io/cluster": "c"},
+    "redis-cleanup": {"ray.io/node-type": "redis-cleanup", "ray.io/is-ray-node": "yes"},
+    "connect-server": {"spark-role": "connect-server"},
+    "standalone": {"spark-role": "master", "spark.operator/spark-cluster-name": "c"},
+    "database": {"app.kubernetes.io/name": "mysql", "app": "head"},
+}
+"""Labels of pods that run beside tasks in a compute namespace."""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +89,49 @@ def test_a_task_pod_is_asked_about_once(plane: ControlPlane) -> None:
 
     assert containers_with_reference(pod) == ["ray-head"]
     assert calls(plane) - before == 1
+
+
+@pytest.mark.parametrize("name", OPTING)
+def test_a_pod_that_opts_in_is_asked_about_once(plane: ControlPlane, name: str) -> None:
+    """By one entry of the configuration, whatever other labels it has."""
+    labels, entry = OPTING[name]
+    namespace = plane.namespace(name, COMPUTE)
+    before = {one: calls(plane, one) for one in ENTRIES}
+    names = "executor", "spark-kubernetes-driver"
+    wanted = {CONTAINERS_ANNOTATION: ", ".join(names)}
+
+    pod = plane.admin.create(
+        pods(namespace), bare_pod(labels, *names, "log", annotations=wanted)
+    )
+
+    asked = {one: calls(plane, one) - count for one, count in before.items()}
+    assert asked == dict.fromkeys(ENTRIES, 0) | {entry: 1}
+    expected = {
+        "opted-in": list(names),
+        "ray": ["executor"],
+        "spark": ["spark-kubernetes-driver"],
+    }
+    assert containers_with_reference(pod) == expected[entry]
+
+
+def test_the_api_server_asks_about_no_pod_without_one_of_three_labels(
+    plane: ControlPlane,
+) -> None:
+    """Its own counts of calls say so, of one and of the other kind."""
+    namespace = plane.namespace("others", COMPUTE)
+    counts = (REQUESTS, DURATIONS)
+    before = [calls(plane, metric=metric) for metric in counts]
+
+    made = [
+        plane.admin.create(pods(namespace), bare_pod(labels, "head"))
+        for labels in OTHERS.values()
+    ]
+
+    assert [calls(plane, metric=metric) for metric in counts] == before
+    assert list(map(containers_with_reference, made)) == [[]] * len(OTHERS)
+    plane.admin.create(pods(namespace), bare_pod(OPTED_IN, "head"))
+    after = [calls(plane, metric=metric) for metric in counts]
+    assert after == [count + 1 for count in before]
 
 
 @pytest.mark.parametrize("namespace", ELSEWHERE)

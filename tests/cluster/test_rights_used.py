@@ -29,7 +29,9 @@ from tests.lab.api import ApiError, Object
 from tests.lab.build import Toolbox
 from tests.lab.control_plane import ControlPlane, Options
 from webhook.cluster.config import load_kubeconfig
+from webhook.cluster.resources import POD, RAY_CLUSTER, RAY_JOB
 from webhook.companion.build import Outside, build_companion
+from webhook.companion.pod_owners import MADE
 from webhook.egress.dns_cache import DnsAnswer, DnsOutcome
 from webhook.egress.engines.detect import CONTROLS, MESH
 from webhook.injection.names import (
@@ -385,15 +387,31 @@ def shadows(world: World, name: str) -> None:
     )
 
 
-def missed_pod(world: World, name: str) -> None:
-    """A pod of a RayCluster without keys: its maker is asked for."""
-    kind = {"apiVersion": "ray.io/v1", "kind": "RayCluster"}
-    cluster = world.create("ray.io/v1/rayclusters", name, "c", **kind)
-    owner = kind | {"name": "c", "uid": cluster["metadata"]["uid"], "controller": True}
-    time.sleep(1.1)  # it has to be younger than the label, whose time is in seconds
-    meta = {"labels": {"ray.io/node-type": "head"}, "ownerReferences": [owner]}
-    container = {"name": "ray-head", "image": "none"}
-    world.create("pods", name, "head", metadata=meta, spec={"containers": [container]})
+def missed_pods(world: World, name: str) -> None:
+    """A pod without keys of each kind of owner, which is asked who made it."""
+    time.sleep(1.1)  # they have to be younger than the label, whose time is in seconds
+    labels = {"ray.io/node-type": "head"}
+    spec: Object = {"containers": [{"name": "ray-head", "image": "none"}]}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    copies = {"selector": {"matchLabels": labels}, "template": template}
+    once = {"metadata": {"labels": labels}, "spec": {**spec, "restartPolicy": "Never"}}
+    controlled = {  # their controllers make the pod, and let go of any other
+        "ReplicaSet": copies,
+        "StatefulSet": {**copies, "serviceName": "s"},
+        "Job": {"template": once},
+    }
+    for kind in MADE.values():
+        typed = {"apiVersion": kind.api_version, "kind": kind.name}
+        path = f"{kind.api_version}/{kind.plural}" if kind.group else kind.plural
+        if kind.name in controlled:
+            world.create(path, name, kind.plural, **typed, spec=controlled[kind.name])
+            continue
+        body = {"spec": spec} if kind is POD else {}
+        made = world.create(path, name, "owner", **typed, **body)
+        uid = made["metadata"]["uid"]
+        owner = {**typed, "name": "owner", "uid": uid, "controller": True}
+        meta = {"labels": labels, "ownerReferences": [owner]}
+        world.create("pods", name, f"of-{kind.plural}", metadata=meta, spec=spec)
     eventually("an Event", lambda: world.told(name, "Missed"))
 
 
@@ -418,7 +436,8 @@ def additive(world: World) -> None:
     of_calico = {one for one in served if one[0] == BOTH_CALICOS[0]}
     for group, kind, plural in served - of_calico:
         world.teach(group, "v1", kind, plural)
-    world.teach("ray.io", "v1", "RayCluster", "rayclusters")
+    for one in (RAY_CLUSTER, RAY_JOB):
+        world.teach(one.group, one.version, one.name, one.plural)
     world.plane.namespace(MESH[0])
     world.create("configmaps", *MESH, data={"mesh": ""})
     since = world.lines()
@@ -427,7 +446,7 @@ def additive(world: World) -> None:
         name = mirrors(world, "additive")
         leaving(world, "additive")
         shadows(world, name)
-        missed_pod(world, name)
+        missed_pods(world, name)
         failing_watch(world)
         world.label(name, **{EGRESS_LABEL: "off"})
         eventually("the shadow's end", lambda: not world.policies(name))
@@ -448,7 +467,7 @@ def observe(world: World) -> None:
     with world.companion(rendered):
         name = mirrors(world, "observe")
         leaving(world, "observe")
-        missed_pod(world, name)
+        missed_pods(world, name)
         failing_watch(world)
         assert unused(world, rendered, since) == []
         assert not world.policies("kept")

@@ -99,7 +99,7 @@ def outcome(pod: dict[str, Any]) -> str:
         return phase
     for status in pod["status"].get("containerStatuses", ()):
         reason: str = status["state"].get("waiting", {}).get("reason", "")
-        if reason in ("CreateContainerConfigError", "CreateContainerError"):
+        if reason == "CreateContainerConfigError":
             return reason
     return ""
 

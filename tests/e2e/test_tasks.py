@@ -121,10 +121,8 @@ def test_the_guides_check_passes_as_a_ray_job(
         lambda: admin.get(path).get("status", {}).get("jobStatus") in ENDED,
         seconds=PATIENCE,
     )
-    submitter = f"ray.io/originated-from-cr-name={job},job-name"
-    (name, *_) = pods(installation, namespace, submitter)
     printed = installation.node.plane.kubectl(
-        "logs", "-n", namespace, name["metadata"]["name"]
+        *("logs", "-n", namespace, "-l", f"job-name={job}", "--tail=-1")
     )
 
     assert admin.get(path)["status"]["jobStatus"] == "SUCCEEDED", printed

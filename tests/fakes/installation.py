@@ -163,6 +163,6 @@ def configuration(bundle: bytes, release: str = NAME) -> Json:
                 "failurePolicy": "Ignore",
                 "clientConfig": config,
             }
-            for kind in ("ray", "spark")
+            for kind in ("ray", "spark", "opted-in")
         ],
     }

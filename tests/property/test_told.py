@@ -145,7 +145,7 @@ class Release(Built):
             patch("webhook.cli.release.connect", lambda *_, **__: access),
             patch("webhook.cli.egress.connect", lambda *_, **__: access),
             patch("webhook.cli.status.now", lambda: self.now),
-            patch("webhook.cli.status.deeper", lambda *_: ()),  # see below
+            patch("webhook.cli.status.deeper", lambda *_, **__: ()),  # see below
         ):
             for words in SCREENS:
                 line = words.format(release=f"{HOME}/{NAME}", **files)

@@ -267,11 +267,13 @@ def outline(body: Json) -> Json:
     """Return the outline of a task pod: what the decision about it reads, no value."""
     ours = (DOMAIN, RAY_LABEL, SPARK_LABEL)
     labels = metadata.labels(body).items()
+    annotations = metadata.annotations(body).items()
     spec, status = body.get("spec") or {}, body.get("status") or {}
     return {
         "name": metadata.key(body).name,
         "created": metadata.of(body).get("creationTimestamp"),
         "labels": {k: v for k, v in labels if k.startswith(ours)},
+        "annotations": {k: v for k, v in annotations if k.startswith(DOMAIN)},
         "phase": status.get("phase"),
         "containers": [
             {

@@ -26,7 +26,6 @@ from webhook.cluster.resources import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     JOB,
-    MUTATING_POLICY,
     NETWORK_POLICY,
     SECRET,
     SERVICE,
@@ -103,7 +102,7 @@ class InstallationReader:
             blocked=self._blocked(reader, observation, deployment),
             served=self._served(observation, endpoints, name),
             spark_webhook=self._spark_webhook(reader),
-            alone=_is_alone(reader, observation),
+            alone=_is_alone(observation),
         )
 
     def _others(self, reader: PieceReader, own: str) -> Piece[tuple[str, ...]]:
@@ -254,13 +253,12 @@ class InstallationReader:
         return hooks if isinstance(hooks, Unknown) else any(hooks)
 
 
-def _is_alone(reader: PieceReader, observation: Installation) -> bool:
+def _is_alone(observation: Installation) -> bool:
     """Return whether the release has a policy of the API server's, and no webhook."""
     for piece in (observation.webhook, observation.configuration):
         if not isinstance(piece, Unknown) or piece.reason is not UnknownReason.ABSENT:
             return False
-    key = ObjectKey("", observation.release.name)
-    return isinstance(reader.get(MUTATING_POLICY, key, metadata.uid), str)
+    return not isinstance(observation.policy, Unknown)
 
 
 def _trouble(workload: Any, replicas: Any) -> Piece[WorkloadTrouble]:

@@ -238,9 +238,8 @@ def _kept(body: Json) -> Json | None:
 
 def _tasks(body: Json) -> list[Json]:
     workload = recognize(body)
-    containers = body["spec"]["containers"]
-    found = task_containers(containers, workload) if workload else ()
-    return [containers[number] for number in found]
+    found = task_containers(body, workload) if workload else ()
+    return [body["spec"]["containers"][number] for number in found]
 
 
 def _task(body: Json) -> Json:

@@ -15,10 +15,11 @@ from webhook.cli.explain_view import as_tables, key_lines
 from webhook.cli.explanation import Explanation, simulated, standing
 from webhook.cli.manifests import Document, as_json, as_yaml, read
 from webhook.cli.options import with_policy, with_sources
-from webhook.cli.pods import subjects, unread
+from webhook.cli.pods import subjects
 from webhook.cli.release import ClusterChoice, releases, with_cluster
 from webhook.companion.observation.unknown import Unknown
 from webhook.injection.environment import KnownSources
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL
 from webhook.injection.policy import InjectionPolicy
 
 
@@ -70,15 +71,18 @@ def explain(  # noqa: PLR0913 - one for each flag
 ) -> None:
     """Say where each variable of a pod comes from.
 
-    What exists is explained as it is: pod/NAME, raycluster/NAME, rayjob/NAME,
-    rayservice/NAME or sparkapplication/NAME in the cluster, and a manifest with a UID
-    and a status. For each container: every variable, the source that wins by the
+    What exists is explained as it is: pod/NAME, job/NAME, deployment/NAME,
+    statefulset/NAME, raycluster/NAME, rayjob/NAME, raycronjob/NAME, rayservice/NAME,
+    sparkapplication/NAME, sparkconnect/NAME or sparkcluster/NAME in the cluster
+    (sparkapplication.spark.apache.org/NAME of Apache's operator), and a manifest with a
+    UID and a status. For each container: every variable, the source that wins by the
     kubelet's rule, and the sources it hides. For a pod that got nothing: why, in the
     auditor's words.
 
     A manifest without a UID is explained as it would be injected. Takes Pods, Lists and
-    AdmissionReviews, and RayClusters, RayJobs, RayServices and SparkApplications, for
-    which it explains the pods that their operators would create.
+    AdmissionReviews; Jobs, Deployments and their like whose pods opt in; and what
+    KubeRay and both operators of Spark act on, for which it explains the pods that they
+    would create.
 
     In a cluster the mirror and ConfigMaps are read where your rights allow. For
     manifests, what a Secret or ConfigMap holds is known if it is given, by its name,
@@ -127,8 +131,10 @@ def _of_files(
     found = list(_explained(documents, namespace, policy, sources))
     if documents and not found:
         origins = ", ".join(document.origin for document in documents)
-        nothing = f"{origins}: no pod, and nothing that leads to one"
-        raise BadInputError(f"{'; '.join(unread(documents)) or nothing}.")
+        raise BadInputError(
+            f"{origins}: no pod, and nothing that leads to one; the pod template of a "
+            f"Job and its like opts in by the label {INJECT_LABEL}={INJECT_ENABLED}."
+        )
     yield from found
 
 

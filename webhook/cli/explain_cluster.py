@@ -16,14 +16,21 @@ from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import (
+    APACHE_APPLICATION,
+    APACHE_CLUSTER,
     CONFIG_MAP,
+    DEPLOYMENT,
+    JOB,
     NAMESPACE,
     POD,
     RAY_CLUSTER,
+    RAY_CRON_JOB,
     RAY_JOB,
     RAY_SERVICE,
     SECRET,
     SPARK_APPLICATION,
+    SPARK_CONNECT,
+    STATEFUL_SET,
     ResourceType,
 )
 from webhook.companion.audit import AuditContext
@@ -38,15 +45,22 @@ from webhook.injection.names import (
 )
 
 _RAY_LABEL: Final = "ray.io/cluster"
-_SPARK_LABEL: Final = "sparkoperator.k8s.io/app-name"
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind that leads to pods: its type, and the labels of its pods by its object."""
+    """A kind that leads to pods: its type, and the labels of its pods by its object.
+
+    Attributes:
+        type: In the cluster.
+        labels: Selectors of its pods.
+        makes: A word for the kind that it makes instead, and the label of these
+            objects that has its name.
+    """
 
     type: ResourceType
-    labels: Callable[[Json], Iterable[str]]
+    labels: Callable[[Json], Iterable[str]] = lambda _: ()
+    makes: tuple[str, str] | None = None
 
 
 def _of_cluster(body: Json) -> Iterator[str]:
@@ -65,18 +79,41 @@ def _of_service(body: Json) -> Iterator[str]:
             yield f"{_RAY_LABEL}={name}"
 
 
-def _of_application(body: Json) -> Iterator[str]:
-    yield f"{_SPARK_LABEL}={metadata.key(body).name}"
+def _named_by(label: str) -> Callable[[Json], Iterable[str]]:
+    """Return how pods are selected that bear the object's name in a label."""
+    return lambda body: (f"{label}={metadata.key(body).name}",)
+
+
+def _selected(body: Json) -> Iterator[str]:
+    """Yield the labels by which Kubernetes itself knows the pods."""
+    selector = (body.get("spec") or {}).get("selector") or {}
+    if labels := selector.get("matchLabels"):
+        yield ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 KINDS: Final[Mapping[str, _Kind]] = {
-    "pod": _Kind(POD, lambda _: ()),
+    "pod": _Kind(POD),
+    "job": _Kind(JOB, _selected),
+    "deployment": _Kind(DEPLOYMENT, _selected),
+    "statefulset": _Kind(STATEFUL_SET, _selected),
     "raycluster": _Kind(RAY_CLUSTER, _of_cluster),
     "rayjob": _Kind(RAY_JOB, _of_job),
+    "raycronjob": _Kind(RAY_CRON_JOB, makes=("rayjob", "ray.io/cronjob-name")),
     "rayservice": _Kind(RAY_SERVICE, _of_service),
-    "sparkapplication": _Kind(SPARK_APPLICATION, _of_application),
+    "sparkapplication": _Kind(
+        SPARK_APPLICATION, _named_by("sparkoperator.k8s.io/app-name")
+    ),
+    "sparkconnect": _Kind(
+        SPARK_CONNECT, _named_by("sparkoperator.k8s.io/connect-name")
+    ),
+    "sparkapplication.spark.apache.org": _Kind(
+        APACHE_APPLICATION, _named_by("spark.operator/spark-app-name")
+    ),
+    "sparkcluster": _Kind(
+        APACHE_CLUSTER, _named_by("spark.operator/spark-cluster-name")
+    ),
 }
-"""By their names on the command line, in the singular."""
+"""By their names on the command line, in the singular; with the group of a namesake."""
 
 
 def kind_of(word: str) -> _Kind:
@@ -85,8 +122,9 @@ def kind_of(word: str) -> _Kind:
     Raises:
         BadInputError: there is none.
     """
-    name = word.lower().partition(".")[0]
-    found = KINDS.get(name) or KINDS.get(name.removesuffix("s"))
+    name, dot, group = word.lower().partition(".")
+    one = name.removesuffix("s")
+    found = KINDS.get(one + dot + group) or KINDS.get(one)
     if name == "po":
         found = KINDS["pod"]
     if found is None:
@@ -127,10 +165,11 @@ class PodExplainer:
         body = self.client.get(kind.type, name, namespace)
         if kind.type is POD:
             return [self._pod(body)]
-        found = [
-            pod for labels in kind.labels(body) for pod in self._pods(labels, namespace)
+        return [
+            self._pod(pod)
+            for labels in self._selectors(kind, body)
+            for pod in self._items(ListOptions(POD, namespace=namespace, labels=labels))
         ]
-        return [self._pod(pod) for pod in found]
 
     def manifest(self, target: str, namespace: str) -> Document:
         """Return an object as a document, to say what its pods would be."""
@@ -140,8 +179,20 @@ class PodExplainer:
         typed = {"apiVersion": kind.api_version, "kind": kind.name}
         return Document(target, typed | body)
 
-    def _pods(self, labels: str, namespace: str) -> list[Json]:
-        options = ListOptions(POD, namespace=namespace, labels=labels)
+    def _selectors(self, kind: _Kind, body: Json) -> Iterator[str]:
+        """Yield the selectors of an object's pods, or of what it made."""
+        yield from kind.labels(body)
+        if kind.makes is None:
+            return
+        word, label = kind.makes
+        made, key = KINDS[word], metadata.key(body)
+        labels = f"{label}={key.name}"
+        options = ListOptions(made.type, namespace=key.namespace, labels=labels)
+        for one in self._items(options):
+            yield from self._selectors(made, one)
+
+    def _items(self, options: ListOptions) -> list[Json]:
+        """List objects in the order of their names."""
         items = self.client.list(options, dict).items
         return [body for _, (_, body) in sorted(items.items(), key=lambda one: one[0])]
 

@@ -88,8 +88,8 @@ def _print(
         for what in env.waits_for:
             console.print(Text(f"  It does not start before {what} is there."))
         for key in env.unfit:
-            said = f"  It does not start: no runtime takes the value of {key}."
-            console.print(Text(said))
+            said = f"It may not start: not every node takes the value of {key}."
+            console.print(Text(f"  {said}"))
     for line in explanation.unread:
         console.print(Text(f"Not known: {line}", style="yellow"))
     console.print()

@@ -114,7 +114,7 @@ def standing(
     decision = decide(subject.review, InjectionPolicy())
     containers = subject.pod["spec"]["containers"]
     workload = recognize(subject.pod)
-    tasks = task_containers(containers, workload) if workload else ()
+    tasks = task_containers(subject.pod, workload) if workload else ()
     return Explanation(
         subject=subject,
         decision=decision,

@@ -8,7 +8,7 @@ import jsonpatch
 
 from webhook.cli.manifests import as_json, as_yaml, read
 from webhook.cli.options import filenames, namespace, with_policy
-from webhook.cli.pods import PodInManifest, subjects, unread
+from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Operation
 from webhook.injection.policy import InjectionPolicy
@@ -42,10 +42,11 @@ def inject(
 ) -> None:
     """Print manifests as the webhook would leave them.
 
-    Changes each Pod, be it on its own, in a List or in an AdmissionReview. Every
+    Changes each Pod, be it on its own, in a List or in an AdmissionReview, and the
+    pod template of a Job, CronJob, Deployment and their like that opts in. Every
     other document passes through, in its place and with its fields in their order.
-    A RayCluster, RayJob, RayService or SparkApplication passes through as well:
-    the webhook acts on the pods that their operators create. What happens to each
+    A RayCluster, RayJob, SparkApplication and their like pass through as well: the
+    webhook acts on the pods that their operators create. What happens to each
     pod, and what would happen to theirs, is said on standard error.
 
     \b
@@ -61,8 +62,6 @@ def inject(
       2  bad arguments, or input that is no manifest
     """  # noqa: D301 - \b is the character that click looks for
     documents = [document for file in files for document in read(file)]
-    for line in unread(documents):
-        click.echo(f"{line}.", err=True)
     results = []
     for document in documents:
         operations: list[Operation] = []

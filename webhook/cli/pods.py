@@ -1,24 +1,26 @@
 """Finds the pods that a manifest holds, or leads to.
 
-A Pod, the items of a List and the object of an AdmissionReview stand in the manifest
-and can be changed there. The pods of KubeRay's and spark-operator's resources do not
-exist yet: what is said of them is what would be.
+A Pod, the items of a List, the object of an AdmissionReview and the pod template of a
+Job stand in the manifest and can be changed there. The pods of KubeRay's and
+spark-operator's resources do not exist yet: what is said of them is what would be.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from msgspec import structs
 
 from webhook.cli.document import BadInputError, Field
+from webhook.cli.expected_pods import Pods
 from webhook.cli.manifests import Document, objects
-from webhook.cli.operators import OPERATORS, Pods
+from webhook.cli.operators import OPERATORS, TEMPLATES
 from webhook.cluster import metadata
 from webhook.injection.decision import is_pod_creation
 from webhook.injection.review import MalformedReviewError, Review, parse
 from webhook.injection.validate import first_error
+from webhook.injection.workload import WORKLOADS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +74,12 @@ def subjects(document: Document, namespace: str) -> Iterator[PodInManifest]:
             yield _standing(node, one.pointer, review)
         elif one.kind == "AdmissionReview":
             yield _reviewed(node, one.pointer)
+        elif known in TEMPLATES:
+            review = Review(uid="", namespace=namespace)
+            yield from _templated(node, one.pointer, TEMPLATES[known], review)
         elif known in OPERATORS:
             pods = OPERATORS[known](node.at("spec"), _name(node))
             yield from _expected(node, pods, namespace)
-
-
-def unread(documents: Iterable[Document]) -> list[str]:
-    """Say which objects lead to pods that are not known here."""
-    return [
-        f"{document.origin}: {one.kind} of {one.group} is not read here"
-        for document in documents
-        for one in objects(document)
-        if one.group == "spark.apache.org"
-    ]
 
 
 def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
@@ -97,6 +92,26 @@ def _standing(node: Field, pointer: str, review: Review) -> PodInManifest:
         pointer=pointer,
         review=structs.replace(review, namespace=namespace, pod=node.value),
     )
+
+
+def _templated(
+    node: Field, pointer: str, path: tuple[str, ...], review: Review
+) -> Iterator[PodInManifest]:
+    """Yield the template's pod, if a label says that it is one of ours to look at."""
+    template = node
+    for key in path:
+        template = template.at(key).or_empty()
+    labels = template.at("metadata").or_empty().at("labels").texts()
+    if not labels.keys() & {label for label, _ in WORKLOADS}:
+        return
+    title = f"{node.at('kind').text()} {_name(node)}"
+    namespace = node.at("metadata").at("namespace").text() or review.namespace
+    pod = _standing(
+        template,
+        "/".join((pointer, *path)),
+        structs.replace(review, namespace=namespace),
+    )
+    yield replace(pod, title=title)
 
 
 def _reviewed(node: Field, pointer: str) -> PodInManifest:

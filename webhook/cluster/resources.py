@@ -82,11 +82,23 @@ ADMISSION_POLICY_BINDING: Final = ResourceType(
     "mutatingadmissionpolicybindings",
     namespaced=False,
 )
+REPLICA_SET: Final = ResourceType("apps", "v1", "ReplicaSet", "replicasets")
+STATEFUL_SET: Final = ResourceType("apps", "v1", "StatefulSet", "statefulsets")
 RAY_CLUSTER: Final = ResourceType("ray.io", "v1", "RayCluster", "rayclusters")
 RAY_JOB: Final = ResourceType("ray.io", "v1", "RayJob", "rayjobs")
+RAY_CRON_JOB: Final = ResourceType("ray.io", "v1", "RayCronJob", "raycronjobs")
 RAY_SERVICE: Final = ResourceType("ray.io", "v1", "RayService", "rayservices")
 SPARK_APPLICATION: Final = ResourceType(
     "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
+)
+SPARK_CONNECT: Final = ResourceType(
+    "sparkoperator.k8s.io", "v1alpha1", "SparkConnect", "sparkconnects"
+)
+APACHE_APPLICATION: Final = ResourceType(
+    "spark.apache.org", "v1", "SparkApplication", "sparkapplications"
+)
+APACHE_CLUSTER: Final = ResourceType(
+    "spark.apache.org", "v1", "SparkCluster", "sparkclusters"
 )
 JOB: Final = ResourceType("batch", "v1", "Job", "jobs")
 CLUSTER_ROLE: Final = ResourceType(
@@ -104,12 +116,5 @@ OWN_ACCESS_REVIEW: Final = ResourceType(
     "v1",
     "SelfSubjectAccessReview",
     "selfsubjectaccessreviews",
-    namespaced=False,
-)
-MUTATING_POLICY: Final = ResourceType(
-    "admissionregistration.k8s.io",
-    "v1",
-    "MutatingAdmissionPolicy",
-    "mutatingadmissionpolicies",
     namespaced=False,
 )

@@ -66,13 +66,15 @@ class AuditReason(Reason):
     )
     WRONG_LABELS = (
         "WrongLabels",
-        "The pod runs without the tracking keys: its label ray.io/node-type or "
-        "spark-role has a value that no task pod has.",
+        "The pod runs without the tracking keys: its label ray.io/node-type, "
+        "spark-role or tracking.michelangelo-ai.org/inject has a value that no task "
+        "pod has.",
     )
     NO_TASK_CONTAINER = (
         "NoTaskContainer",
-        "The pod runs without the tracking keys: its labels mark a task pod, but "
-        "no container is recognizable as Ray's or Spark's.",
+        "The pod runs without the tracking keys: its labels mark a task pod, but no "
+        "container is recognizable as Ray's or Spark's, or has a name that its "
+        "annotation tracking.michelangelo-ai.org/containers gives.",
     )
     REFERENCE_MISSING = (
         "ReferenceMissing",
@@ -83,6 +85,12 @@ class AuditReason(Reason):
         "ForeignMirror",
         "The pod runs with what a Secret of the mirror's name holds that this release "
         "did not make; these are not the tracking keys.",
+    )
+    TOKEN_MISSING = (
+        "TokenMissing",
+        "The pod runs without its service account's token, which its tracking client "
+        "shows to the server (MLFLOW_TRACKING_AUTH): automountServiceAccountToken is "
+        "false, and no volume brings one to where the client looks.",
     )
 
     @property
@@ -104,6 +112,7 @@ _MISSED = frozenset(
         AuditReason.NO_TASK_CONTAINER,
         AuditReason.REFERENCE_MISSING,
         AuditReason.FOREIGN_MIRROR,
+        AuditReason.TOKEN_MISSING,
     }
 )
 
@@ -129,10 +138,12 @@ class AuditContext:
     Attributes:
         since: when the namespace was switched on, as far as known.
         foreign: the Secret of the mirror's name there is not ours.
+        wants_token: with its keys, a task shows its pod's token to the server.
     """
 
     since: datetime | None
     foreign: bool = False
+    wants_token: bool = False
 
     @classmethod
     def of(cls, namespace: ComputeNamespace, mirror: MirrorState | None) -> Self:
@@ -144,6 +155,7 @@ class AuditContext:
         return cls(
             since=min((time for time in known if time), default=None),
             foreign=mirror is not None and not owned,
+            wants_token=mirror is not None and mirror.wants_token,
         )
 
 
@@ -151,13 +163,13 @@ def audit_pod(pod: TaskPod, context: AuditContext) -> AuditReason | None:
     """Return what to say about a pod; None about one that is over or none of ours.
 
     Args:
-        pod: a pod that carries one of the task labels, in a compute namespace.
+        pod: a pod that carries one of the labels, in a compute namespace.
         context: its namespace.
     """
     if pod.over:
         return None
-    if context.foreign and pod.reason in _REFERRING:
-        return AuditReason.FOREIGN_MIRROR
+    if pod.reason in _REFERRING:
+        return _of_referring(pod, context)
     if pod.reason is not InjectionReason.INJECTED:
         return _BY_DECISION.get(pod.reason)
     if pod.stamped:
@@ -168,6 +180,14 @@ def audit_pod(pod: TaskPod, context: AuditContext) -> AuditReason | None:
     if since is not None and pod.created is not None and pod.created <= since:
         return AuditReason.CREATED_BEFORE_LABEL
     return AuditReason.MISSED
+
+
+def _of_referring(pod: TaskPod, context: AuditContext) -> AuditReason:
+    if context.foreign:
+        return AuditReason.FOREIGN_MIRROR
+    if context.wants_token and not pod.has_token:
+        return AuditReason.TOKEN_MISSING
+    return _BY_DECISION[pod.reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,10 +273,14 @@ class AuditController:
             return None
         mirror = self._caches.mirror(key)
         context = AuditContext.of(namespace, mirror)
-        audited = [
-            _Audited(key=name, pod=pod, reason=reason)
+        pods = {
+            name: pod
             for informer in self._caches.pods
             for name, pod in informer.items(key).items()
+        }
+        audited = [
+            _Audited(key=name, pod=pod, reason=reason)
+            for name, pod in pods.items()
             if (reason := audit_pod(pod, context))
         ]
         without = [one for one in audited if not one.reason.has_keys]

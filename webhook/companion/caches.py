@@ -50,6 +50,7 @@ _TASK_PODS: Final = tuple(
     f"{label},{label} notin ({','.join(values)})"
     for label, values in NOT_A_TASK.items()
 )
+"""A pod with several of the labels is in several of the selections."""
 _SOURCES: Final = {
     SourceKind.SECRET: (SECRET, projections.secret_source),
     SourceKind.CONFIG_MAP: (CONFIG_MAP, projections.config_map_source),
@@ -116,7 +117,7 @@ class Caches:
         namespaces: the labeled ones.
         mirrors: every Secret of the mirror's name.
         sources: one for each object that a profile reads.
-        pods: task pods; empty where the auditor is off.
+        pods: task pods, by each of their labels; empty where the auditor is off.
         config_maps: names of the keys of ConfigMaps that may shadow ours.
         egress: what egress is planned from; None where egress is off.
         others: what else is watched to be told of changes, such as certificates.

@@ -1,22 +1,41 @@
-"""Who stands behind a task pod: its RayCluster and RayJob, its SparkApplication.
+"""Who stands behind a task pod: its RayCluster, RayJob and RayCronJob, its Deployment.
 
 A user looks at what they made themselves, so that is told as well. Little is asked for
-it: a Spark executor's driver is watched anyway, and of a RayCluster only who made it.
+it: a Spark executor's driver is watched anyway, and every other object is asked once
+who made it.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from webhook.cluster.errors import Rejected
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import KubeClient, ObjectKey
-from webhook.cluster.resources import POD, RAY_CLUSTER, ResourceType
+from webhook.cluster.resources import (
+    JOB,
+    POD,
+    RAY_CLUSTER,
+    RAY_JOB,
+    REPLICA_SET,
+    STATEFUL_SET,
+    ResourceType,
+)
 from webhook.companion.projections import TaskPod, controller_of
 
 _REMEMBERED: Final = 10_000
-"""RayClusters whose maker is remembered: each is asked about once."""
+"""Objects whose maker is remembered: each is asked about once."""
+_HIGHEST: Final = 5
+"""Owners at most above each other: anybody may write a circle of them."""
+MADE: Final = MappingProxyType(
+    {
+        (kind.api_version, kind.name): kind
+        for kind in (POD, RAY_CLUSTER, RAY_JOB, JOB, REPLICA_SET, STATEFUL_SET)
+    }
+)
+"""Kinds that something else makes; an owner of any other kind is its user's own."""
 
 
 class PodOwners:
@@ -26,7 +45,7 @@ class PodOwners:
         """Take the client and the watched pods."""
         self._client = client
         self._pods = pods
-        self._maker = lru_cache(_REMEMBERED)(self._ask)
+        self._asked = lru_cache(_REMEMBERED)(self._ask)
 
     def of(self, pod: TaskPod) -> Iterator[ObjectReference]:
         """Yield all that the pod was made for, the nearest first; no pod among it.
@@ -36,30 +55,29 @@ class PodOwners:
                 walk just ends earlier.
         """
         owner = pod.owner
-        if owner is not None and _is_a(POD, owner):
-            owner = self._driver_owner(owner)
-        if owner is None:
-            return
-        yield owner
-        if _is_a(RAY_CLUSTER, owner):
-            maker = self._maker(owner)
-            if maker is not None:
-                yield maker
+        for _ in range(_HIGHEST):
+            if owner is None:
+                return
+            kind = MADE.get((owner.api_version, owner.kind))
+            if kind is not POD:
+                yield owner
+            owner = self._maker(kind, owner) if kind else None
 
-    def _driver_owner(self, driver: ObjectReference) -> ObjectReference | None:
-        for informer in self._pods:
-            found = informer.get(ObjectKey(driver.namespace, driver.name))
-            if found is not None and found.uid == driver.uid:
-                return found.owner
-        return None
+    def _maker(
+        self, kind: ResourceType, owner: ObjectReference
+    ) -> ObjectReference | None:
+        if kind is POD:
+            for informer in self._pods:
+                found = informer.get(ObjectKey(owner.namespace, owner.name))
+                if found is not None and found.uid == owner.uid:
+                    return found.owner
+        return self._asked(kind, owner)
 
-    def _ask(self, cluster: ObjectReference) -> ObjectReference | None:
+    def _ask(
+        self, kind: ResourceType, owner: ObjectReference
+    ) -> ObjectReference | None:
         try:
-            body = self._client.get(RAY_CLUSTER, cluster.name, cluster.namespace)
+            body = self._client.get(kind, owner.name, owner.namespace)
         except Rejected:
             return None  # it is gone, or the right is missing: it is optional
         return controller_of(body)
-
-
-def _is_a(kind: ResourceType, owner: ObjectReference) -> bool:
-    return (owner.api_version, owner.kind) == (kind.api_version, kind.name)

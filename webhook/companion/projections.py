@@ -26,6 +26,7 @@ from webhook.injection.decision import decide_pod
 from webhook.injection.names import (
     DEFAULT_PROFILE,
     EGRESS_LABEL,
+    INJECT_DISABLED,
     INJECT_LABEL,
     INJECTED_LABEL,
     INJECTED_TRUE,
@@ -45,6 +46,7 @@ from webhook.injection.workload import (
     task_containers,
 )
 from webhook.mirror.decide import ExistingMirror, LabeledNamespace
+from webhook.mirror.presets import TOKEN_AUTH, shows_pods_token
 from webhook.mirror.secret import fingerprint_of, is_owned
 from webhook.secret_bytes import SecretBytes
 
@@ -52,10 +54,14 @@ NOT_A_TASK: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         RAY_LABEL: ("redis-cleanup",),
         SPARK_LABEL: ("connect-server", "master", "worker"),
+        INJECT_LABEL: (INJECT_DISABLED,),
     }
 )
-"""Values of the task labels that pods have which are known to run no task. With any
-other value a pod is looked at, so that a wrong one is seen as well."""
+"""Values of the labels that mark task pods, which pods have that are known to run no
+task. With any other value a pod is looked at, so that a wrong one is seen as well."""
+_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_HAVE_TOKEN: Final = (_ACCOUNT, f"{_ACCOUNT}/token")
+"""Where clients look for their pod's token: the directory, or the file alone."""
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 _ENDED: Final = ("Succeeded", "Failed")
 _HEARD: Final = timedelta(seconds=5)
@@ -118,6 +124,7 @@ class MirrorState:
         keys: names of the variables it holds.
         created: when it was created.
         changed: when its content last changed.
+        wants_token: by what it holds, a task shows its pod's token to the server.
     """
 
     existing: ExistingMirror
@@ -126,6 +133,7 @@ class MirrorState:
     keys: tuple[str, ...]
     created: datetime | None
     changed: datetime | None
+    wants_token: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,7 @@ class TaskPod:
         by: who gave it the keys, as its stamp says; None without one.
         owner: its controller, if any.
         environments: `environment_sources` of each of its task containers.
+        has_token: its service account's token is mounted into each of them.
     """
 
     uid: str
@@ -163,6 +172,7 @@ class TaskPod:
     by: InjectedBy | None
     owner: ObjectReference | None
     environments: tuple[str, ...]
+    has_token: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +205,7 @@ def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
     """
     created = metadata.creation_time(body)
     owned = is_owned(body, release)
+    auth = (body.get("data") or {}).get(TOKEN_AUTH, "") if owned else ""
     keys = tuple(sorted(body.get("data") or ())) if owned else ()
     return MirrorState(
         existing=ExistingMirror(owned, fingerprint_of(body)),
@@ -203,6 +214,7 @@ def mirror_state(body: Json, release: str = MANAGED_BY) -> MirrorState:
         keys=_same(tuple(map(sys.intern, keys))) if len(keys) <= _SHARED else keys,
         created=created,
         changed=metadata.last_write_time(body, "data") or created,
+        wants_token=shows_pods_token(base64.b64decode(auth)),
     )
 
 
@@ -252,6 +264,7 @@ def task_pod(body: Json) -> TaskPod:
         by=injected_by(annotation(metadata.of(body))) if injected else None,
         owner=controller_of(body),
         environments=tuple(map(environment_sources, tasks)),
+        has_token=all(map(_mounts_token, tasks)),
     )
 
 
@@ -351,11 +364,16 @@ def _task_containers(body: Json) -> list[Json]:
     if workload is None:
         return []
     containers = body["spec"]["containers"]
-    return [containers[index] for index in task_containers(containers, workload)]
+    return [containers[index] for index in task_containers(body, workload)]
 
 
 def _refers(container: Json) -> bool:
     return any(map(refers_to_mirror, container.get("envFrom") or ()))
+
+
+def _mounts_token(container: Json) -> bool:
+    mounts = container.get("volumeMounts") or ()
+    return any(one["mountPath"].rstrip("/") in _HAVE_TOKEN for one in mounts)
 
 
 def _started(status: Json, tasks: set[str]) -> datetime | None:

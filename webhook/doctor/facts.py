@@ -177,7 +177,7 @@ class NamespaceFacts:
         labels: all of them; None where there is no such namespace.
         terminating: it is being deleted.
         cluster: the installation.
-        attempts: dry runs of all four kinds of task pod.
+        attempts: dry runs of every kind of task pod.
         closed: ways to the tracking server that policies close, and which.
         ignored: objects that no operator acts on, such as `raycluster/a`.
         lost: what a SparkApplication says that never reaches its pods, such as

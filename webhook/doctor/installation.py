@@ -22,6 +22,7 @@ _NAMESPACE_KEY: Final = "kubernetes.io/metadata.name"
 _ENTRIES: Final = {
     f"ray.{DOMAIN}": ("ray.io/node-type", ("head", "worker")),
     f"spark.{DOMAIN}": ("spark-role", ("driver", "executor")),
+    f"opted-in.{DOMAIN}": (INJECT_LABEL, (INJECT_ENABLED,)),
 }
 """By name: which pods each entry of the configuration is called for."""
 

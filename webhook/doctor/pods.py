@@ -1,4 +1,4 @@
-"""The least pod of each of the four kinds, for dry runs and the tests of the chart.
+"""The least pod of each kind, for dry runs and the tests of the chart.
 
 It satisfies Pod Security's `restricted` and asks for almost nothing, so that a refusal
 means that real task pods would be refused too.
@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from webhook.injection.environment import KnownSources, VariableSource, environment
-from webhook.injection.names import MIRROR_SECRET
+from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
 from webhook.injection.patch import refers_to_mirror
 
 KINDS: Final[Mapping[str, tuple[Mapping[str, str], str]]] = {
@@ -16,6 +16,7 @@ KINDS: Final[Mapping[str, tuple[Mapping[str, str], str]]] = {
     "Ray worker": ({"ray.io/node-type": "worker"}, "ray-worker"),
     "Spark driver": ({"spark-role": "driver"}, "spark-kubernetes-driver"),
     "Spark executor": ({"spark-role": "executor"}, "spark-kubernetes-executor"),
+    "Opted-in pod": ({INJECT_LABEL: INJECT_ENABLED}, "task"),
 }
 """By what people call it: labels, and the task container's name."""
 

@@ -145,6 +145,7 @@ _POD_TITLES: Final = (
     (AuditReason.NO_TASK_CONTAINER, "task containers are recognized", Outcome.FAILURE),
     (AuditReason.REFERENCE_MISSING, "pods refer to the mirror", Outcome.FAILURE),
     (AuditReason.FOREIGN_MIRROR, "pods have the release's keys", Outcome.FAILURE),
+    (AuditReason.TOKEN_MISSING, "pods have the token they show", Outcome.FAILURE),
     (AuditReason.OPTED_OUT, "no pod opted out", Outcome.WARNING),
     (AuditReason.CREATED_BEFORE_LABEL, "no pod is older", Outcome.WARNING),
 )

@@ -97,7 +97,7 @@ def decide_pod(pod: dict[str, Any], policy: InjectionPolicy) -> Decision:
         return Decision(reason=InjectionReason.NOT_A_TASK_POD)
     if (metadata.get("labels") or {}).get(INJECT_LABEL) == INJECT_DISABLED:
         return Decision(reason=InjectionReason.OPTED_OUT, workload=workload)
-    indices = task_containers(pod["spec"]["containers"], workload)
+    indices = task_containers(pod, workload)
     if not indices:
         return Decision(reason=InjectionReason.NO_TASK_CONTAINER, workload=workload)
     return _inject(pod, workload, indices, policy)

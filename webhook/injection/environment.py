@@ -78,7 +78,7 @@ class Environment:
             their keys may be there as well.
         waits_for: Required objects or keys known to be missing: the kubelet holds
             the container until they are there.
-        unfit: Names whose value no container starts with: it is not UTF-8 text, or
+        unfit: Names whose value a container may not start with: it is no text, or
             longer than Linux passes on.
     """
 
@@ -118,7 +118,11 @@ def decoded(value: bytes) -> str:
 
 
 def is_fit(name: str, value: str) -> bool:
-    """Return whether a container starts with a variable: runtimes take UTF-8 alone."""
+    """Return whether a container starts with a variable on every node.
+
+    With NUL or more than `LONGEST` on none. What is not UTF-8 is refused by kubelets
+    1.34.0 to 1.36.1, as far as they have no later patch, and by containerd 2.2.
+    """
     try:
         encoded = value.encode()
     except UnicodeEncodeError:

@@ -5,9 +5,14 @@ from typing import Final
 DOMAIN: Final = "tracking.michelangelo-ai.org"
 
 INJECT_LABEL: Final = f"{DOMAIN}/inject"
-"""On a namespace `enabled` switches injection on; on a pod `disabled` opts it out."""
+"""On a namespace `enabled` switches injection on; on a pod `disabled` opts it out, and
+`enabled` opts a pod in that is neither Ray's nor Spark's."""
 INJECT_ENABLED: Final = "enabled"
 INJECT_DISABLED: Final = "disabled"
+
+CONTAINERS_ANNOTATION: Final = f"{DOMAIN}/containers"
+"""On a pod that its own label opts in: names of the containers that get the keys,
+separated by commas; without it, the first."""
 
 PROFILE_LABEL: Final = f"{DOMAIN}/profile"
 """On a namespace: the profile whose sources it gets; absent means `default`."""

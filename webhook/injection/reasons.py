@@ -23,12 +23,14 @@ class InjectionReason(Reason):
     NOT_A_TASK_POD = (
         "NotATaskPod",
         "Neither ray.io/node-type (head, worker) nor spark-role (driver, executor) "
-        "marks the pod as a task pod.",
+        "marks the pod as a task pod, nor does tracking.michelangelo-ai.org/inject "
+        "(enabled).",
     )
     NO_TASK_CONTAINER = (
         "NoTaskContainer",
         "The labels mark a task pod, but no container is recognizable as Ray's or "
-        "Spark's.",
+        "Spark's, or has a name that the annotation "
+        "tracking.michelangelo-ai.org/containers gives.",
     )
     MIRROR_POD = "MirrorPod", "A static pod belongs to its node and cannot be changed."
     EXCLUDED_NAMESPACE = "ExcludedNamespace", "The namespace is never injected."

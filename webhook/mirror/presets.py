@@ -33,6 +33,19 @@ class TrackerPreset:
     insecure: str = ""
 
 
+TOKEN_AUTH: Final = "MLFLOW_TRACKING_AUTH"  # noqa: S105 - a name, not a password
+_WITH_TOKEN: Final = (b"kubernetes", b"kubernetes-namespaced")
+
+
+def shows_pods_token(auth: bytes) -> bool:
+    """Return whether MLflow's client shows the token that its pod has mounted.
+
+    Args:
+        auth: the value of `TOKEN_AUTH`; the name of a plugin of MLflow's.
+    """
+    return auth in _WITH_TOKEN
+
+
 _CERTIFICATE: Final = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _INSECURE: Final = "MLFLOW_TRACKING_INSECURE_TLS"
 _BOTH: Final = {

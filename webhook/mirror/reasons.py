@@ -133,8 +133,8 @@ class KeyReason(Reason):
     )
     VALUE_NOT_TEXT = (
         "ValueNotText",
-        "The value is not UTF-8 text without NUL, so no container would start with "
-        "it; it is left out.",
+        "The value is not UTF-8 text without NUL, and not every node starts a "
+        "container with it; it is left out.",
     )
     VALUE_TOO_LONG = (
         "ValueTooLong",

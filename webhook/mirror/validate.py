@@ -100,7 +100,7 @@ def size(name: str, value: SecretBytes) -> int:
 
 
 def is_text(value: SecretBytes) -> bool:
-    """Return whether a container can have it: runtimes take UTF-8 without NUL only."""
+    """Return whether every node starts a container with it: it is UTF-8 without NUL."""
     try:
         return "\0" not in value.reveal().decode()
     except UnicodeDecodeError:

@@ -1,8 +1,9 @@
 """Real AdmissionReviews, exactly as kube-apiserver 1.36.3 sent them.
 
 Made by KubeRay 1.6.2 on its own samples and on a RayCluster shaped like Michelangelo's,
-by spark-submit 3.5.5, and by spark-operator 2.5.2 with its own webhook running. A
-file's name says what the pod is; `not-a-task-*` must never be touched.
+by spark-submit 3.5.5, by spark-operator 2.5.2 with its own webhook running, and by the
+controllers of a Job and a StatefulSet. A file's name says what the pod is;
+`not-a-task-*` must never be touched.
 """
 
 from importlib.resources import files
@@ -21,9 +22,12 @@ def reviews() -> dict[str, bytes]:
 
 
 PROMISED = {
+    "opted-in-job": ("evaluate",),
+    "opted-in-notebook-named-containers": ("notebook", "kernel"),
     "ray-head-autoscaler-sidecar": ("ray-head",),
     "ray-head-kuberay-sample": ("ray-head",),
     "ray-head-michelangelo": ("head",),
+    "ray-head-michelangelo-log-collector": ("head",),
     "ray-head-rayjob-sidecar-mode": ("ray-head",),
     "ray-worker-kuberay-sample": ("ray-worker",),
     "ray-worker-michelangelo": ("worker",),

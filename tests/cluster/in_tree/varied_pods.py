@@ -13,6 +13,7 @@ from tests.property.injection.pods import (
 from webhook.injection.names import (
     CA_CONFIG_MAP,
     CA_DIRECTORY,
+    CONTAINERS_ANNOTATION,
     INJECT_LABEL,
     INJECTED_LABEL,
     INJECTION_ANNOTATION,
@@ -34,7 +35,9 @@ _SIGNS = sorted(
         for variable in signature
     }
 )
-_NAMES = sorted({*SIDECARS, *(name for names in NAMES.values() for name in names)})
+_NAMES = sorted(
+    {name for table in (SIDECARS, NAMES) for one in table.values() for name in one}
+)
 
 roles = st.fixed_dictionaries(
     {},
@@ -50,7 +53,7 @@ labels = st.builds(
         {},
         optional={
             INJECTED_LABEL: st.sampled_from(["true", "false"]),
-            INJECT_LABEL: st.sampled_from(["disabled", "other", "other", "other"]),
+            INJECT_LABEL: st.sampled_from(["disabled", "other", "enabled", "enabled"]),
             "other": st.just("label"),
         },
     ),
@@ -91,9 +94,14 @@ notes = st.sampled_from(
         '\u00fc "containers":[ \'a\' "head"',
     ]
 )
+asked = st.sampled_from(["", "a", "main,b", " a , policy,gone", "a\tb", "head,,", ","])
 annotations = st.fixed_dictionaries(
     {},
-    optional={INJECTION_ANNOTATION: notes, "a.b/c": st.just('quoted "text" \\ \u00e4')},
+    optional={
+        INJECTION_ANNOTATION: notes,
+        CONTAINERS_ANNOTATION: asked,
+        "a.b/c": st.just('quoted "text" \\ \u00e4'),
+    },
 )
 
 

@@ -1,5 +1,6 @@
 """Generated task pods, with everything that an environment may come from."""
 
+import copy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from tests.pods import (
     CONFIG,
     MIRROR,
+    OPTED_IN,
     RAY_ENV,
     RAY_HEAD,
     RAY_WORKER,
@@ -16,7 +18,12 @@ from tests.pods import (
     SPARK_EXECUTOR_ENV,
 )
 from webhook.injection.certificate_mount import MOUNT, VOLUME
-from webhook.injection.names import CA_CONFIG_MAP, CA_DIRECTORY, INJECTION_ANNOTATION
+from webhook.injection.names import (
+    CA_CONFIG_MAP,
+    CA_DIRECTORY,
+    CONTAINERS_ANNOTATION,
+    INJECTION_ANNOTATION,
+)
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
 KEYS = ["TRACKING_URI", "TRACKING_API_KEY", "S3", "OTHER", "a.b-c"]
@@ -66,6 +73,7 @@ VOLUMES: list[dict[str, Any]] = [
     VOLUME,
     {"name": CA_CONFIG_MAP, "emptyDir": {}},
     {"name": CA_CONFIG_MAP, "configMap": {"name": CA_CONFIG_MAP}},
+    {"name": CA_CONFIG_MAP, "configMap": {"name": "theirs"}},
 ]
 volumes = st.none() | st.lists(
     st.sampled_from(VOLUMES), unique_by=lambda volume: volume["name"], max_size=2
@@ -87,6 +95,7 @@ SIGNATURES = [
     (RAY_WORKER, RAY_ENV),
     (SPARK_DRIVER, SPARK_DRIVER_ENV),
     (SPARK_EXECUTOR, SPARK_EXECUTOR_ENV),
+    (OPTED_IN, []),
 ]
 
 annotations: st.SearchStrategy[dict[str, str] | None] = (
@@ -122,7 +131,16 @@ def task_pods(
     metadata: dict[str, Any] = {"labels": {**labels, "x/y~z": "1"}}
     if draw(st.booleans()):
         metadata["annotations"] = draw(annotations)
-    spec: dict[str, Any] = {"containers": containers, "initContainers": [dict(other)]}
+    if labels is OPTED_IN:
+        names = draw(st.sampled_from(["task", " task", "gone,task ,"]))
+        metadata["annotations"] = {
+            **(metadata.get("annotations") or {}),
+            CONTAINERS_ANNOTATION: names,
+        }
+    spec: dict[str, Any] = {
+        "containers": containers,
+        "initContainers": [copy.deepcopy(other)],
+    }
     if draw(st.booleans()):
         spec["volumes"] = draw(volumes)
     return {"metadata": metadata, "spec": spec}

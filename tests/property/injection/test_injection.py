@@ -9,7 +9,7 @@ import orjson
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.pods import MIRROR, apply, decide_on, injected
+from tests.pods import MIRROR, OPTED_IN, apply, decide_on, injected
 from tests.property.injection.pods import (
     entries,
     foreign_sources,
@@ -23,6 +23,7 @@ from webhook.injection.environment import KnownSources, environment
 from webhook.injection.names import (
     CA_CONFIG_MAP,
     CA_DIRECTORY,
+    CONTAINERS_ANNOTATION,
     INJECTED_LABEL,
     INJECTION_ANNOTATION,
 )
@@ -86,14 +87,17 @@ def test_the_ca_is_mounted_once_unless_something_is_in_the_way(
         path in (directory, directory.parent) or directory in path.parents
         for path in taken
     )
+    theirs = pod["spec"].get("volumes") or []
     clash = any(
-        volume["name"] == CA_CONFIG_MAP and "configMap" not in volume
-        for volume in pod["spec"].get("volumes") or []
+        volume["name"] == CA_CONFIG_MAP
+        and volume.get("configMap", {}).get("name") != CA_CONFIG_MAP
+        for volume in theirs
     )
     added = mounts[len(before) :]
     assert mounts[: len(before)] == before
     assert added == ([MOUNT] if policy.tracking_ca and not blocked | clash else [])
     names = [volume["name"] for volume in volumes]
+    assert volumes[: len(theirs)] == theirs
     assert len(names) == len(set(names))
     assert not added or CA_CONFIG_MAP in names
     assert after["spec"]["initContainers"] == pod["spec"]["initContainers"]
@@ -144,7 +148,7 @@ def test_a_reference_that_the_user_wrote_stays_theirs(
     pod: dict[str, Any], policy: InjectionPolicy, before: list[Any], after: list[Any]
 ) -> None:
     """Without a stamp of ours, a list that refers to the mirror is left alone."""
-    pod["metadata"].pop("annotations", None)
+    (pod["metadata"].get("annotations") or {}).pop(INJECTION_ANNOTATION, None)
     task_of(pod)["envFrom"] = sources = [*before, MIRROR, *after]
 
     assert sources == task_of(injected(pod, policy))["envFrom"]
@@ -171,6 +175,36 @@ def test_only_the_task_container_changes(
             )
         assert before == now
     assert pod["spec"]["initContainers"] == after["spec"]["initContainers"]
+
+
+@given(
+    task_pods(sources=foreign_sources),
+    policies,
+    st.none() | st.lists(st.sampled_from(["task", "other", "gone", ""]), max_size=3),
+)
+def test_a_pod_that_opts_in_is_injected_where_it_says(
+    pod: dict[str, Any], policy: InjectionPolicy, names: list[str] | None
+) -> None:
+    """Into the containers that it names, its first one otherwise, and nowhere else."""
+    pod["metadata"] = {"labels": dict(OPTED_IN)}
+    if names is not None:
+        pod["metadata"]["annotations"] = {CONTAINERS_ANNOTATION: " , ".join(names)}
+    containers = [one["name"] for one in pod["spec"]["containers"]]
+    wanted = containers[:1] if names is None else set(names) & set(containers)
+
+    after = injected(pod, policy)
+
+    assert wanted or after == pod
+    assert after["spec"]["initContainers"] == pod["spec"]["initContainers"]
+    for before, now in zip(
+        pod["spec"]["containers"], after["spec"]["containers"], strict=True
+    ):
+        if before["name"] in wanted:
+            assert 1 == now["envFrom"].count(reference(policy))
+        else:
+            assert before == now
+    added = [one for one in after["spec"].get("volumes") or () if one == VOLUME]
+    assert len(added) <= 1
 
 
 @given(task_pods(sources=foreign_sources))

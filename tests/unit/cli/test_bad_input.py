@@ -127,7 +127,8 @@ def test_nothing_to_explain_is_said() -> None:
 
     sentence = (
         "standard input, document 1, standard input, document 2: no pod, and nothing "
-        "that leads to one."
+        "that leads to one; the pod template of a Job and its like opts in by the "
+        "label tracking.michelangelo-ai.org/inject=enabled."
     )
     assert (2, f"Error: {sentence}\n") == (result.exit_code, result.stderr)
 

@@ -12,20 +12,28 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests.pods import OPTED_IN
 from tests.unit.companion.companion_world import CANARY
 from tests.unit.companion.test_audit import HEAD, INJECTED, REFERRING, Audited
 from webhook.cli.main import cli
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.interface import Json, ObjectKey
 from webhook.cluster.resources import (
+    APACHE_APPLICATION,
+    APACHE_CLUSTER,
     CONFIG_MAP,
+    DEPLOYMENT,
+    JOB,
     NAMESPACE,
     POD,
     RAY_CLUSTER,
+    RAY_CRON_JOB,
     RAY_JOB,
     RAY_SERVICE,
     SECRET,
     SPARK_APPLICATION,
+    SPARK_CONNECT,
+    STATEFUL_SET,
     ResourceType,
 )
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET
@@ -254,15 +262,68 @@ def test_workers_that_are_alike_are_explained_once(world: Audited) -> None:
     assert len(explained(world, "raycluster/train")) == 31
 
 
-def test_a_spark_applications_pods_are_found(world: Audited) -> None:
-    """By the operator's label."""
-    labels = SPARK | {"sparkoperator.k8s.io/app-name": "etl"}
-    world.run("etl-driver", labels, container={"name": "spark-kubernetes-driver"})
+@pytest.mark.parametrize(
+    ("word", "kind", "label"),
+    [
+        ("sparkapplication", SPARK_APPLICATION, "sparkoperator.k8s.io/app-name"),
+        ("sparkconnects", SPARK_CONNECT, "sparkoperator.k8s.io/connect-name"),
+        (
+            "sparkapplications.spark.apache.org",
+            APACHE_APPLICATION,
+            "spark.operator/spark-app-name",
+        ),
+        ("sparkcluster", APACHE_CLUSTER, "spark.operator/spark-cluster-name"),
+    ],
+)
+def test_the_pods_of_sparks_operators_are_found(
+    world: Audited, word: str, kind: ResourceType, label: str
+) -> None:
+    """By the operator's label; a namesake of another group is another kind."""
+    container = {"name": "spark-kubernetes-driver"}
+    world.run("etl-driver", SPARK | {label: "etl"}, container=container)
     meta = {"name": "etl", "namespace": "ray"}
-    world.cluster.put(SPARK_APPLICATION, {"metadata": meta})
-    (found,) = explained(world, "sparkapplication/etl")
+    world.cluster.put(kind, {"metadata": meta})
+    (found,) = explained(world, f"{word}/etl")
 
     assert (found["pod"], found["reason"]) == ("Pod etl-driver", "Missed")
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("job", JOB), ("deployments", DEPLOYMENT), ("statefulset", STATEFUL_SET)],
+)
+def test_the_pods_that_a_workload_selects_are_found(
+    world: Audited, word: str, kind: ResourceType
+) -> None:
+    """Those that opted in have the auditor's reason, as others have."""
+    labels = {"app": "notebook", "tier": "a"}
+    world.run("notebook-0", labels | OPTED_IN)
+    world.run("other", {"app": "other"} | OPTED_IN)
+    meta = {"name": "notebook", "namespace": "ray"}
+    body = {"metadata": meta, "spec": {"selector": {"matchLabels": labels}}}
+    world.cluster.put(kind, body)
+    (found,) = explained(world, f"{word}/notebook")
+
+    assert (found["pod"], found["reason"]) == ("Pod notebook-0", "Missed")
+
+
+def test_a_scheduled_rayjobs_pods_are_found(world: Audited) -> None:
+    """Through every RayJob that it made."""
+    world.cluster.put(
+        RAY_CRON_JOB, {"metadata": {"name": "nightly", "namespace": "ray"}}
+    )
+    for run in ("one", "two"):
+        meta = {
+            "name": f"nightly-{run}",
+            "namespace": "ray",
+            "labels": {"ray.io/cronjob-name": "nightly"},
+        }
+        body = {"metadata": meta, "status": {"rayClusterName": run}}
+        world.cluster.put(RAY_JOB, body)
+        world.run(f"{run}-head", HEAD | {"ray.io/cluster": run})
+    found = explained(world, "raycronjob/nightly")
+
+    assert [one["pod"] for one in found] == ["Pod one-head", "Pod two-head"]
 
 
 def test_what_has_no_pod_yet_is_told_in_the_conditional(world: Audited) -> None:
@@ -319,7 +380,7 @@ def test_a_manifest_without_a_uid_is_told_in_the_conditional(tmp_path: Path) -> 
     [
         ((), "Say what: KIND/NAME, or -f FILE."),
         (("my-pod",), "'my-pod' is not KIND/NAME"),
-        (("job/x",), "'job' leads to no pods that are known"),
+        (("configmap/x",), "'configmap' leads to no pods that are known"),
         (("pod/none",), "Not found: "),
     ],
 )

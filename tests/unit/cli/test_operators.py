@@ -1,5 +1,6 @@
 """The pods that we say an operator would create are those that it did create."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ from webhook.cli.manifests import read
 from webhook.cli.operators import OPERATORS
 from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import decide
+from webhook.injection.names import CONTAINERS_ANNOTATION, INJECT_ENABLED, INJECT_LABEL
 from webhook.injection.policy import InjectionPolicy
 from webhook.injection.review import parse
 from webhook.samples import reviews
 
+NONE: tuple[str, ...] = ()
 DATA = Path(__file__).parents[2] / "data" / "cli"
-RAY = DATA / "explain-ray-cluster" / "ray-cluster.yaml"
-SPARK = DATA / "explain-spark-application" / "spark.yaml"
+RAY_FILE = DATA / "explain-ray-cluster" / "ray-cluster.yaml"
+SPARK_FILE = DATA / "explain-spark-application" / "spark.yaml"
 
 
 def expected(file: Path) -> list[PodInManifest]:
@@ -39,8 +42,8 @@ def environment(pod: dict[str, Any]) -> list[tuple[str, list[str], Any]]:
 @pytest.mark.parametrize(
     ("file", "index", "name"),
     [
-        (RAY, 0, "ray-head-michelangelo"),
-        (SPARK, 0, "spark-driver-operator-after-its-webhook"),
+        (RAY_FILE, 0, "ray-head-michelangelo"),
+        (SPARK_FILE, 0, "spark-driver-operator-after-its-webhook"),
     ],
 )
 def test_an_expected_pod_has_the_real_ones_environment(
@@ -56,15 +59,15 @@ def test_an_expected_worker_has_the_real_ones_variables() -> None:
     """KubeRay appends two more to a worker's."""
     real = parse(reviews()["ray-worker-michelangelo"]).pod
 
-    assert environment(real) == environment(expected(RAY)[1].pod)
+    assert environment(real) == environment(expected(RAY_FILE)[1].pod)
 
 
 @pytest.mark.parametrize(
     ("file", "index", "name"),
     [
-        (RAY, 0, "ray-head-michelangelo"),
-        (RAY, 1, "ray-worker-michelangelo"),
-        (SPARK, 0, "spark-driver-operator-after-its-webhook"),
+        (RAY_FILE, 0, "ray-head-michelangelo"),
+        (RAY_FILE, 1, "ray-worker-michelangelo"),
+        (SPARK_FILE, 0, "spark-driver-operator-after-its-webhook"),
     ],
 )
 def test_an_expected_pods_labels_are_among_the_real_ones(
@@ -92,7 +95,29 @@ SPECS = {
     "SparkApplication": {},
     "ScheduledSparkApplication": {"template": {}},
     "SparkConnect": {"server": {"cores": 1}, "executor": {"instances": 1}},
+    "SparkCluster": {},
 }
+RAY = {
+    "head": ("a",),
+    "worker of group small": ("a",),
+    "worker of group large": ("a",),
+}
+SUBMITTED = {**RAY, "submitter": NONE}
+SPARK = {
+    "driver": ("spark-kubernetes-driver",),
+    "executor": ("spark-kubernetes-executor",),
+}
+INJECTED = {
+    "RayCluster": RAY,
+    "RayJob": SUBMITTED,
+    "RayCronJob": SUBMITTED,
+    "RayService": RAY,
+    "SparkApplication": SPARK,
+    "ScheduledSparkApplication": SPARK,
+    "SparkConnect": {"server": NONE, "executor": SPARK["executor"]},
+    "SparkCluster": {"master": NONE, "worker": NONE},
+}
+"""By kind: its pods, and the containers of each that get the keys."""
 
 
 @pytest.mark.parametrize(("group", "kind"), OPERATORS)
@@ -116,22 +141,65 @@ def test_each_operators_kind_leads_to_its_pods(
         for subject in expected(file)
     }
 
-    ray = {
-        "head": ("a",),
-        "worker of group small": ("a",),
-        "worker of group large": ("a",),
-    }
-    spark: dict[str, tuple[str, ...]] = {
-        "driver": ("spark-kubernetes-driver",),
-        "executor": ("spark-kubernetes-executor",),
-    }
-    submitter: dict[str, tuple[str, ...]] = (
-        {"submitter": ()} if kind in ("RayJob", "RayCronJob") else {}
+    assert found == INJECTED[kind]
+
+
+def test_apaches_pods_have_their_templates(tmp_path: Path) -> None:
+    """And the variables of the configuration, as Spark writes them."""
+    file = tmp_path / "application.yaml"
+    file.write_text(
+        "{apiVersion: spark.apache.org/v1, kind: SparkApplication, "
+        "metadata: {name: x}, spec: {driverSpec: {podTemplateSpec: {metadata: "
+        "{labels: {team: a}}, spec: {containers: [{name: spark-kubernetes-driver, "
+        "envFrom: [{configMapRef: {name: c}}]}, {name: side}]}}}, sparkConf: "
+        "{spark.kubernetes.driverEnv.A: a, spark.executorEnv.B: b}}}"
     )
-    if kind == "SparkConnect":
-        spark["server"] = ()
-        del spark["driver"]
-    assert (ray if group == "ray.io" else spark) | submitter == found
+
+    driver, executor = expected(file)
+
+    (_, _, side), (name, variables, sources) = environment(driver.pod)
+    assert (side, name) == (None, "spark-kubernetes-driver")
+    assert "A" in variables
+    assert sources == [{"configMapRef": {"name": "c"}}]
+    assert "B" in environment(executor.pod)[0][1]
+    assert driver.pod["metadata"]["labels"] == {
+        "team": "a",
+        "spark-app-name": "x",
+        "spark.operator/spark-app-name": "x",
+        "spark-role": "driver",
+    }
+
+
+def test_a_worker_of_apaches_cluster_may_opt_in(tmp_path: Path) -> None:
+    """Its template says so, and which container; the master stays as it is."""
+    template = {
+        "metadata": {
+            "labels": {INJECT_LABEL: INJECT_ENABLED},
+            "annotations": {CONTAINERS_ANNOTATION: "worker"},
+        },
+        "spec": {
+            "containers": [{"name": "side"}, {"name": "worker", "env": [{"name": "A"}]}]
+        },
+    }
+    resource = {
+        "apiVersion": "spark.apache.org/v1",
+        "kind": "SparkCluster",
+        "metadata": {"name": "x"},
+        "spec": {"workerSpec": {"statefulSetSpec": {"template": template}}},
+    }
+    file = tmp_path / "cluster.json"
+    file.write_text(json.dumps(resource))
+
+    found = {
+        subject.title: decide(subject.review, InjectionPolicy()).containers
+        for subject in expected(file)
+    }
+
+    assert found == {
+        "SparkCluster x, master": (),
+        "SparkCluster x, worker": ("worker",),
+    }
+    assert environment(expected(file)[1].pod)[1][1] == ["A", "SPARK_WORKER_OPTS"]
 
 
 @pytest.mark.parametrize("mode", ["HTTPMode", "InteractiveMode", "SidecarMode"])

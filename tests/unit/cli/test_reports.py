@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.unit.cli.on_files import OnFiles
-from webhook.cli.main import cli
 
 DENY = """
 apiVersion: networking.k8s.io/v1
@@ -258,12 +257,20 @@ metadata: {name: sc, namespace: team-a}
 spec: {sparkVersion: 4.0.1, server: {cores: 1}, executor: {instances: 1}}
 """
 
+APACHE = """
+apiVersion: spark.apache.org/v1
+kind: SparkApplication
+metadata: {name: pi, namespace: team-a}
+spec: {pyFiles: "local:///pi.py", runtimeVersions: {sparkVersion: 4.2.0}}
+"""
+
 
 @pytest.mark.parametrize(
     ("text", "reasons"),
     [
         (CRON, {"head": "Injected", "submitter": "NotATaskPod"}),
         (CONNECT, {"server": "NotATaskPod", "executor": "Injected"}),
+        (APACHE, {"driver": "Injected", "executor": "Injected"}),
     ],
 )
 def test_what_leads_to_task_pods_is_followed(
@@ -273,16 +280,3 @@ def test_what_leads_to_task_pods_is_followed(
     found = json.loads(run.explain(text, "-o", "json").stdout)
 
     assert {one["pod"].rpartition(", ")[2]: one["reason"] for one in found} == reasons
-
-
-@pytest.mark.parametrize("command", ["explain", "inject"])
-def test_apaches_own_spark_operator_is_said_to_be_unread(
-    run: Run, command: str
-) -> None:
-    """Not that it leads to nothing."""
-    text = (
-        "{apiVersion: spark.apache.org/v1, kind: SparkApplication, metadata: {name: x}}"
-    )
-    result = CliRunner().invoke(cli, [command, "-f", run.file("a", text)])
-
-    assert "SparkApplication of spark.apache.org is not read here." in result.stderr

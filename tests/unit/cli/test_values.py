@@ -82,7 +82,7 @@ def test_a_table_shows_no_control_character(arguments: str) -> None:
     assert '"sentinel-3\\nsecond"' in result.stdout
 
 
-def test_a_value_that_no_runtime_takes_is_named_and_not_shown(tmp_path: Path) -> None:
+def test_a_value_that_nodes_may_refuse_is_named_and_not_shown(tmp_path: Path) -> None:
     """Whoever wonders why the container does not start finds the name."""
     (tmp_path / "pod").write_text(POD)
     (tmp_path / "secret").write_text(SECRET_MANIFEST % "own")
@@ -91,7 +91,7 @@ def test_a_value_that_no_runtime_takes_is_named_and_not_shown(tmp_path: Path) ->
     result = CliRunner().invoke(cli, words)
     shown = CliRunner().invoke(cli, f"{words} -o yaml --show-values")
 
-    assert "It does not start: no runtime takes the value of P_BINARY." in result.output
+    assert "may not start: not every node takes the value of P_BINARY" in result.output
     assert "xff" not in result.output
     assert "- P_BINARY" in shown.output
     assert "xff\\xfe" in shown.output.replace("\\\\", "\\")

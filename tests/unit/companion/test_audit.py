@@ -1,23 +1,28 @@
 """Task pods without keys, with older keys or with shadowed ones are found and told."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from tests.pods import OPTED_IN, SPARK_EXECUTOR
 from tests.unit.companion.companion_world import CANARY, World
 from webhook.cluster import metadata
 from webhook.cluster.errors import Unavailable
 from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import AuditController, AuditReason, AuditResult
+from webhook.companion.pod_owners import MADE
 from webhook.injection.names import (
+    CONTAINERS_ANNOTATION,
     INJECT_LABEL,
     INJECTED_LABEL,
     INJECTION_ANNOTATION,
     MIRROR_SECRET,
 )
 from webhook.injection.stamp import InjectedBy
+from webhook.mirror.presets import TOKEN_AUTH
 from webhook.mirror.reasons import MirrorReason
 
 HEAD = {"ray.io/node-type": "head"}
@@ -99,15 +104,30 @@ def _world() -> Audited:
         (HEAD | {INJECT_LABEL: "disabled"}, AuditReason.OPTED_OUT),
         ({"ray.io/node-type": "haed"}, AuditReason.WRONG_LABELS),
         ({"spark-role": "driver"}, AuditReason.NO_TASK_CONTAINER),
+        ({INJECT_LABEL: "enabled"}, AuditReason.MISSED),
+        ({INJECT_LABEL: "true"}, AuditReason.WRONG_LABELS),
+        ({"spark-role": "worker", INJECT_LABEL: "enabled"}, AuditReason.MISSED),
+        (HEAD | {INJECT_LABEL: "enabled"}, AuditReason.MISSED),
     ],
 )
 def test_each_task_pod_has_a_reason(
     world: Audited, labels: dict[str, str], expected: AuditReason
 ) -> None:
-    """What the webhook would say, and what became of it."""
+    """What the webhook would say, and what became of it: once, by whichever label."""
     world.run("p", labels)
 
     assert world.counts() == {expected: 1}
+
+
+def test_a_pod_that_opts_in_by_names_it_lacks_has_no_task_container(
+    world: Audited,
+) -> None:
+    """Its owner meant it to have the keys, and it has not."""
+    annotations = {CONTAINERS_ANNOTATION: "trainer"}
+    world.run("p", {INJECT_LABEL: "enabled"}, annotations=annotations)
+
+    assert world.counts() == {AuditReason.NO_TASK_CONTAINER: 1}
+    assert "Pod/p" in told(world)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +192,19 @@ def test_a_pod_that_reads_a_squatters_secret_is_missed(
     assert "Pod/p" in told(world)
 
 
-@pytest.mark.parametrize("role", ["redis-cleanup"])
-def test_pods_that_run_no_task_are_no_miss(world: Audited, role: str) -> None:
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"ray.io/node-type": "redis-cleanup"},
+        {"spark-role": "connect-server"},
+        {INJECT_LABEL: "disabled"},
+    ],
+)
+def test_pods_that_run_no_task_are_no_miss(
+    world: Audited, labels: dict[str, str]
+) -> None:
     """The API server does not even send them."""
-    world.run("p", {"ray.io/node-type": role})
+    world.run("p", labels)
 
     assert world.counts() == {}
 
@@ -305,6 +334,92 @@ def test_an_executors_sparkapplication_is_found_through_its_driver(
     assert told(world) == ["Pod/exec-1", "SparkApplication/app"]
 
 
+CHAINS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "a scheduled RayJob": (HEAD, ["RayCluster", "RayJob", "RayCronJob"]),
+    "a SparkConnect": (SPARK_EXECUTOR, ["Pod", "SparkConnect"]),
+    "apache's application": (SPARK_EXECUTOR, ["Pod", "SparkApplication"]),
+    "apache's cluster": (OPTED_IN, ["StatefulSet", "SparkCluster"]),
+    "a scheduled Job": (OPTED_IN, ["Job", "CronJob"]),
+    "a Deployment": (OPTED_IN, ["ReplicaSet", "Deployment"]),
+    "a StatefulSet": (OPTED_IN, ["StatefulSet"]),
+    "a circle": (OPTED_IN, ["Job", "Job"]),
+}
+"""By what a user made: the pod's labels, and its owners upward."""
+GROUPS = {
+    "Pod": "v1",
+    "RayCluster": "ray.io/v1",
+    "RayJob": "ray.io/v1",
+    "RayCronJob": "ray.io/v1",
+    "SparkConnect": "sparkoperator.k8s.io/v1alpha1",
+    "SparkApplication": "spark.apache.org/v1",
+    "SparkCluster": "spark.apache.org/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "ReplicaSet": "apps/v1",
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_whatever_its_users_made_is_told(world: Audited, name: str) -> None:
+    """Each owner of a missed pod, up to what nothing else made, and no other pod."""
+    labels, kinds = CHAINS[name]
+    owners: list[dict[str, Any]] = [
+        {
+            "apiVersion": GROUPS[kind],
+            "kind": kind,
+            "name": kind.lower(),
+            "uid": f"uid-of-{kind}",
+            "controller": True,
+        }
+        for kind in kinds
+    ]
+    asked = {(one.api_version, one.name): one for one in MADE.values()}
+    for owner, above in pairwise(owners):
+        meta = {"name": owner["name"], "namespace": "ray", "ownerReferences": [above]}
+        kind = asked[owner["apiVersion"], owner["kind"]]
+        world.cluster.put(kind, {"metadata": meta})
+    world.run(
+        "missed",
+        labels,
+        owner=owners[0],
+        container={"name": "spark-kubernetes-executor"},
+    )
+    world.audit()
+
+    expected = {f"{kind}/{kind.lower()}" for kind in kinds if kind != "Pod"}
+    assert told(world) == sorted(expected | {"Pod/missed"})
+
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+@pytest.mark.parametrize(
+    ("auth", "mounts", "expected"),
+    [
+        ("kubernetes-namespaced", [], AuditReason.TOKEN_MISSING),
+        ("kubernetes", ["/data"], AuditReason.TOKEN_MISSING),
+        ("kubernetes", [ACCOUNT], AuditReason.INJECTED),
+        ("kubernetes", ["/data", f"{ACCOUNT}/"], AuditReason.INJECTED),
+        ("kubernetes", [f"{ACCOUNT}/token"], AuditReason.INJECTED),
+        ("aws-sigv4", [], AuditReason.INJECTED),
+        ("", [], AuditReason.INJECTED),
+    ],
+)
+def test_a_task_that_has_to_show_a_token_has_one(
+    world: Audited, auth: str, mounts: list[str], expected: AuditReason
+) -> None:
+    """Where the keys are none, but a client that shows its pod's own."""
+    world.secret("keys", TRACKING_URI="https://t", **{TOKEN_AUTH: auth} if auth else {})
+    world.step()
+    given = [{"name": "any", "mountPath": path} for path in mounts]
+    world.run("p", INJECTED, container={**REFERRING, "volumeMounts": given})
+
+    assert world.counts() == {expected: 1}
+    assert ("Pod/p" in told(world)) is expected.is_missed
+
+
 def test_pods_that_ended_do_not_count(world: Audited) -> None:
     """Nobody can help them."""
     world.run("p", HEAD, status={"phase": "Failed"})
@@ -428,16 +543,16 @@ def test_shadowed_keys_are_named(
     assert CANARY not in repr([one.items() for one in world.caches.pods])
 
 
-@pytest.mark.parametrize("last", range(7))
+@pytest.mark.parametrize("last", range(8))
 def test_whatever_is_listed_last_the_pods_are_audited(
     world: Audited, last: int
 ) -> None:
-    """Namespaces, mirrors, a source, pods of either label, or an older ConfigMap."""
+    """Namespaces, mirrors, a source, pods of each label, or an older ConfigMap."""
     world.run("p", HEAD)
     world.restart()
     world.start_audit()
     informers = list(world.caches.all())
-    assert 7 == len(informers)
+    assert 8 == len(informers)
     for informer in informers[:last] + informers[last + 1 :]:
         informer.refresh()
     world.work()

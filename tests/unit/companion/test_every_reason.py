@@ -215,6 +215,14 @@ def squatted(built: Built) -> None:
     built.settle(60)
 
 
+def tokenless(built: Built) -> None:
+    """A pod mounts no token, and its client shows one."""
+    gives(MLFLOW_TRACKING_AUTH="kubernetes")(built)
+    built.now += timedelta(seconds=10)
+    built.pod(INJECTED, envFrom=REFERENCE_TO_MIRROR)
+    built.settle(5)
+
+
 def terminating(built: Built) -> None:
     """The namespace is being deleted."""
     built.label()
@@ -507,6 +515,7 @@ CASES: tuple[tuple[StrEnum, Case], ...] = (
     (AuditReason.NO_TASK_CONTAINER, runs({"spark-role": "driver"})),
     (AuditReason.REFERENCE_MISSING, runs(INJECTED)),
     (AuditReason.FOREIGN_MIRROR, squatted),
+    (AuditReason.TOKEN_MISSING, tokenless),
     (KeyReason.KEY_RESERVED, gives(PATH="/bin", A="a")),
     (KeyReason.KEY_NOT_A_VARIABLE, gives(**{"1": "a", "A": "a"})),
     (KeyReason.TRAILING_NEWLINE, gives(A="a\n")),

@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.fakes.waiting import eventually
-from tests.unit.companion.companion_world import BOTH, CANARY, RELEASE, World, key
+from tests.unit.companion.companion_world import (
+    BOTH,
+    CANARY,
+    PROFILES,
+    RELEASE,
+    World,
+    key,
+)
 from webhook.cluster import metadata
 from webhook.cluster.errors import (
     Forbidden,
@@ -99,8 +106,14 @@ def test_a_namespace_without_the_label_gets_nothing(world: World) -> None:
     assert world.mirror("other") is None
 
 
-def test_a_changed_source_reaches_every_namespace(world: World) -> None:
-    """One write for each."""
+ALIASED = """{"default": {"sources": [{"configMap": "uri"}, {"secret": "keys"}],
+"preset": "mlflow", "aliases": {"URI": "TRACKING_URI", "KEY": "TRACKING_API_KEY"}}}"""
+
+
+@pytest.mark.parametrize("profiles", [PROFILES, ALIASED], ids=["keys", "aliases"])
+def test_a_changed_source_reaches_every_namespace(profiles: str) -> None:
+    """One write for each, by however many names its keys go."""
+    world = World(profiles)
     names = [f"n{number}" for number in range(150)]
     for name in names:
         world.label(name)

@@ -247,7 +247,7 @@ def test_a_required_missing_object_holds_the_container(
         pytest.param("é".encode() * (LONGEST // 2), ("A", "REFERS"), id="by bytes"),
     ],
 )
-def test_a_value_that_no_runtime_takes_is_named(
+def test_a_value_that_nodes_may_refuse_is_named(
     value: bytes, unfit: tuple[str, ...]
 ) -> None:
     """And so is what refers to it; what another value hides does no harm."""

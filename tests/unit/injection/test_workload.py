@@ -3,6 +3,7 @@
 import pytest
 
 from tests.pods import (
+    OPTED_IN,
     RAY_ENV,
     RAY_HEAD,
     RAY_WORKER,
@@ -14,6 +15,7 @@ from tests.pods import (
     container,
     pod,
 )
+from webhook.injection.names import CONTAINERS_ANNOTATION, INJECT_LABEL
 from webhook.injection.workload import Workload, recognize, task_containers
 
 KUBERAY_1_0_ENV = [
@@ -42,6 +44,9 @@ KUBERAY_1_0_ENV = [
             Workload.SPARK_DRIVER,
             id="apache operator driver",
         ),
+        pytest.param(OPTED_IN, Workload.OPTED_IN, id="opted in"),
+        pytest.param({**OPTED_IN, **RAY_HEAD}, Workload.RAY_HEAD, id="ray, opted in"),
+        pytest.param({INJECT_LABEL: "true"}, None, id="another value"),
         pytest.param({"ray.io/node-type": "redis-cleanup"}, None, id="redis clean-up"),
         pytest.param(
             {"ray.io/originated-from-crd": "RayJob"}, None, id="submitter, 1.7"
@@ -58,7 +63,7 @@ KUBERAY_1_0_ENV = [
 def test_labels_tell_the_workload(
     labels: dict[str, str] | None, workload: Workload | None
 ) -> None:
-    """Only four values of two labels make a task pod."""
+    """Only five values of three labels make a task pod."""
     assert workload == recognize(pod(labels, container("c")))
 
 
@@ -120,6 +125,12 @@ def test_labels_tell_the_workload(
             id="never a sidecar of kuberay's",
         ),
         pytest.param(
+            Workload.RAY_WORKER,
+            [container("collector"), container("mine")],
+            (1,),
+            id="never michelangelo's collector",
+        ),
+        pytest.param(
             Workload.RAY_HEAD,
             [container("a", env=RAY_ENV), container("b", env=RAY_ENV)],
             (0, 1),
@@ -164,5 +175,38 @@ def test_labels_tell_the_workload(
 def test_task_containers_are_found(
     workload: Workload, containers: list[Container], found: tuple[int, ...]
 ) -> None:
-    """By environment, then by name, then for Ray by position."""
-    assert found == task_containers(containers, workload)
+    """By environment, then by name, then by position, but for Spark."""
+    assert found == task_containers(pod({}, *containers), workload)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        pytest.param(None, (1,), id="the first behind a mesh"),
+        pytest.param({CONTAINERS_ANNOTATION: "train"}, (2,), id="one by name"),
+        pytest.param({CONTAINERS_ANNOTATION: "notebook, train"}, (1, 2), id="two"),
+        pytest.param(
+            {CONTAINERS_ANNOTATION: "train,gone"}, (2,), id="one is not there"
+        ),
+        pytest.param({CONTAINERS_ANNOTATION: "gone"}, (), id="none is there"),
+        pytest.param({CONTAINERS_ANNOTATION: ""}, (), id="empty"),
+        pytest.param({CONTAINERS_ANNOTATION: "istio-proxy"}, (0,), id="whatever it is"),
+    ],
+)
+def test_a_pod_that_opts_in_says_which_containers(
+    annotations: dict[str, str] | None, expected: tuple[int, ...]
+) -> None:
+    """By name; its first one where it does not say."""
+    containers = map(container, ("istio-proxy", "notebook", "train"))
+    made = pod(OPTED_IN, *containers, annotations=annotations)
+
+    assert task_containers(made, Workload.OPTED_IN) == expected
+
+
+def test_the_annotation_is_of_no_use_to_rays_and_sparks_pods() -> None:
+    """Their operators say which container runs the task."""
+    annotations = {CONTAINERS_ANNOTATION: "other"}
+    task = container("task", env=RAY_ENV)
+    made = pod(RAY_HEAD, container("other"), task, annotations=annotations)
+
+    assert task_containers(made, Workload.RAY_HEAD) == (1,)

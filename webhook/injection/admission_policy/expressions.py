@@ -23,6 +23,7 @@ from webhook.injection.certificate_mount import IN_THE_WAY
 from webhook.injection.names import (
     CA_CONFIG_MAP,
     CA_DIRECTORY,
+    CONTAINERS_ANNOTATION,
     INJECTED_LABEL,
     INJECTED_TRUE,
     INJECTION_ANNOTATION,
@@ -110,7 +111,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "certificatesPath": literal(CA_DIRECTORY),
         "injectedLabel": literal(INJECTED_LABEL),
         "injectionAnnotation": literal(INJECTION_ANNOTATION),
-        "sidecars": literal(SIDECARS),
+        "sidecars": table(SIDECARS),
         "signatures": table(SIGNATURES),
         "names": table(NAMES),
         "byPosition": literal(BY_POSITION),
@@ -122,13 +123,20 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "annotations": "object.metadata.?annotations.orValue({})",
         "workload": _workload(),
         "candidates": (
-            "variables.containers"
-            ".transformList(i, c, !(c.name in variables.sidecars), i)"
+            "variables.containers.transformList(i, c, "
+            "!(c.name in variables.sidecars[?variables.workload].orValue([])), i)"
         ),
+        "named": f"""\
+// The containers that a pod names which opted in.
+variables.workload == {literal(Workload.OPTED_IN)}
+  ? variables.annotations[?{literal(CONTAINERS_ANNOTATION)}] : optional.none()""",
         "task": """\
 // Indices of the containers that run user code: by the variables that KubeRay and Spark
-// always set, then by name, then for Ray the first.
-((variables.signatures[?variables.workload].orValue([]).map(signature,
+// always set, then by name, then the first, but for Spark.
+variables.named.hasValue()
+? variables.containers.transformList(i, c,
+    c.name in variables.named.value().replace(' ', '').split(','), i)
+: ((variables.signatures[?variables.workload].orValue([]).map(signature,
     variables.candidates.filter(i,
       signature.all(name, variables.entries[i].exists(e, e.name == name))))
   + [variables.candidates.filter(i, variables.containers[i].name in

@@ -17,7 +17,12 @@ from webhook.injection.admission_policy.objects import (
     policy_objects,
     policy_spec,
 )
-from webhook.injection.names import INJECTED_LABEL, INJECTION_ANNOTATION, MIRROR_SECRET
+from webhook.injection.names import (
+    CONTAINERS_ANNOTATION,
+    INJECTED_LABEL,
+    INJECTION_ANNOTATION,
+    MIRROR_SECRET,
+)
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 from webhook.injection.workload import (
     MIRROR_POD_ANNOTATION,
@@ -74,7 +79,7 @@ def test_its_tables_are_the_webhooks() -> None:
     assert value("mirror") == MIRROR_SECRET
     assert value("injectedLabel") == INJECTED_LABEL
     assert value("injectionAnnotation") == INJECTION_ANNOTATION
-    assert value("sidecars") == sorted(SIDECARS)
+    assert value("sidecars") == {kind: sorted(one) for kind, one in SIDECARS.items()}
     assert value("names") == {kind: sorted(names) for kind, names in NAMES.items()}
     assert value("signatures") == {
         kind: [sorted(variables) for variables in signatures]
@@ -85,6 +90,7 @@ def test_its_tables_are_the_webhooks() -> None:
         assert label in condition
         assert role in condition
     assert MIRROR_POD_ANNOTATION in condition
+    assert CONTAINERS_ANNOTATION in VARIABLES["named"]
 
 
 def test_a_release_excludes_its_own_namespace() -> None:
