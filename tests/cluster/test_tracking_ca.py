@@ -1,7 +1,6 @@
 """The tracking server's CA in task pods, as an API server stores them.
 
-Of policy, webhook and both. That a kubelet brings the file is in
-`e2e/test_michelangelo.py`; that all three agree on any pod, in `in_tree/`.
+Of policy, webhook and both; that all three agree on any pod is in `in_tree/`.
 """
 
 from collections.abc import Iterator

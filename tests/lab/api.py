@@ -20,6 +20,9 @@ Object = dict[str, Any]
 """A Kubernetes object as JSON has it."""
 
 _MERGE_PATCH: Final = "application/merge-patch+json"
+_KEPT: Final = 256
+"""Connections that are kept: one more is closed after its request, and the handshake of
+the next costs both sides more than most requests do."""
 
 
 class ApiError(Exception):
@@ -71,7 +74,7 @@ class Api:
             ),
             timeout=urllib3.Timeout(30),
             retries=False,
-            maxsize=8,
+            maxsize=_KEPT,
         )
 
     def get(self, path: str, **query: str) -> Object:
