@@ -19,7 +19,13 @@ RBAC = "rbac.authorization.k8s.io"
 RIGHTS: tuple[Question, ...] = (
     ("list watch", "", "namespaces", "", ""),
     ("list watch", "", "pods", "", ""),
+    # Who made a task pod, and who made that.
     ("get", "ray.io", "rayclusters", "", ""),
+    ("get", "ray.io", "rayjobs", "", ""),
+    ("get", "", "pods", "", ""),
+    ("get", "apps", "replicasets", "", ""),
+    ("get", "apps", "statefulsets", "", ""),
+    ("get", "batch", "jobs", "", ""),
     ("list watch", "", "secrets", "", MIRROR),
     ("list watch", "", "configmaps", "", "michelangelo-config"),
     ("get list watch patch", ADMISSION, "mutatingwebhookconfigurations", "", NAME),
@@ -50,7 +56,6 @@ MAY = [(verb, *row[1:]) for row in RIGHTS for verb in row[0].split()]
 MAY_NOT: tuple[Question, ...] = (
     ("get", "", "secrets", RAY, "another"),
     ("get", "", "secrets", RAY, MIRROR),
-    ("get", "", "pods", RAY, "head"),
     ("get", "", "namespaces", "", RAY),
     ("get", "networking.k8s.io", "networkpolicies", RAY, "theirs"),
     ("update", "networking.k8s.io", "networkpolicies", RAY, "theirs"),
@@ -130,7 +135,12 @@ MAY_NOT: tuple[Question, ...] = (
     ("create", "apps", "deployments", HOME, ""),
     ("patch", "ray.io", "rayclusters", RAY, "cluster"),
     ("list", "ray.io", "rayclusters", RAY, ""),
-    ("get", "ray.io", "rayjobs", RAY, "job"),
+    ("list", "ray.io", "rayjobs", RAY, ""),
+    ("patch", "ray.io", "rayjobs", RAY, "job"),
+    ("list", "apps", "replicasets", RAY, ""),
+    ("patch", "apps", "statefulsets", RAY, "notebook"),
+    ("list", "batch", "jobs", RAY, ""),
+    ("delete", "batch", "jobs", RAY, "job"),
     ("get", "sparkoperator.k8s.io", "sparkapplications", RAY, "app"),
     ("create", "batch", "jobs", RAY, ""),
 )
