@@ -294,6 +294,8 @@ def test_the_command_line_plans_and_checks_on_a_cluster(
     }
     release.admin.create(f"/api/v1/namespaces/{space}/pods", pod)
     shadowed(release, space)
+    # The report may be that of the companion before, whose settings were others.
+    eventually("it is reported", lambda: space in reported(release))
     planned = yaml.safe_load(cli(release, "plan", "-n", space, "-o", "yaml").stdout)
     checked = cli(release, "check", "worker", "-n", space)
     (shadow,) = ours(release, space)
