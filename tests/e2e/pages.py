@@ -88,11 +88,12 @@ def script(walk: Walk, placeholders: Mapping[str, str]) -> str:
     """The walk's commands, each printed before it runs."""
     commands = []
     for line in walk.commands():
+        command = line
         for pattern, stand_in in STAND_INS.items():
-            line = re.sub(pattern, stand_in, line)  # noqa: PLW2901 - step by step
+            command = re.sub(pattern, stand_in, command)
         for word, value in placeholders.items():
-            line = re.sub(rf"(?<![$\w]){word}\b(?!=)", value, line)  # noqa: PLW2901
-        commands.append(line)
+            command = re.sub(rf"(?<![$\w]){word}\b(?!=)", value, command)
+        commands.append(command)
     return "\n".join(f"echo {_quoted(line)}\n{line}" for line in commands)
 
 

@@ -8,6 +8,7 @@ import inspect
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol
 from webhook.cli import probe_script
 from webhook.cli.doctor_objects import service_selector
 from webhook.cluster import metadata
-from webhook.cluster.errors import ClusterError, Forbidden, NotFound
+from webhook.cluster.errors import ClusterError, Forbidden
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import JOB, POD, SERVICE
 from webhook.companion.observation.model import Piece
@@ -197,12 +198,8 @@ class Prober:
             self._remove(namespace, name)
 
     def _remove(self, namespace: str, name: str) -> None:
-        try:
+        with suppress(ClusterError):  # its own time to live is over, or will be soon
             self.client.delete(JOB, name, namespace)
-        except NotFound:
-            return  # its own time to live was over
-        except ClusterError:
-            return  # it will be, soon
 
 
 def _await(look: Callable[[], Iterator[Json]], what: str) -> Piece[Stages]:
