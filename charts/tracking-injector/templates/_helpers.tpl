@@ -55,7 +55,7 @@ namespaceObject.metadata.labels['{{ include "tracking-injector.domain" . }}/inje
 {{/* What a selector may use: it never changes over the life of a release. */}}
 {{- define "tracking-injector.selectorLabels" -}}
 app.kubernetes.io/name: tracking-injector
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -63,7 +63,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "tracking-injector.clientSelector" -}}
 matchLabels:
   app.kubernetes.io/name: tracking-injector
-  app.kubernetes.io/instance: {{ .Release.Name }}
+  app.kubernetes.io/instance: {{ .Release.Name | quote }}
 matchExpressions:
   - key: app.kubernetes.io/component
     operator: In
