@@ -114,6 +114,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* Whether the decision is made by the API server too. */}}
 {{- define "tracking-injector.inTree" -}}
 {{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- /* A plain render takes for served whatever its Helm knows; so the version counts too. */ -}}
+{{- $served = and $served (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- $wanted := toString .Values.injection.inTree -}}
 {{- if or (eq $wanted "true") (and $served (eq $wanted "auto")) -}}true{{- end -}}
 {{- end }}
