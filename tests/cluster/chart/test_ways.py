@@ -143,7 +143,7 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
     with OneOffPods(plane, HOME) as hooks, running:
         way.apply(chosen)
         if name in AT_ONCE:
-            wait_for("the clean-up", lambda: COMPANION in ran(hooks), seconds=120)
+            wait_for("the clean-up", lambda: has_ended(plane), seconds=120)
         there = quiet(plane)
         time.sleep(pytestconfig.getoption("settle"))
         watched = versions(plane.admin)
@@ -163,9 +163,22 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
     assert NOTHING_REMOVED.get(name, 0) == sum("nothing is removed" in s for s in said)
 
 
-def ran(hooks: OneOffPods) -> set[str]:
-    """The accounts of the pods that ended."""
-    return {one.account for one in hooks.ended}
+def has_ended(plane: ControlPlane) -> bool:
+    """Whether hooks and tests have, and the Job controller has written all of it."""
+    pods = plane.admin.get(f"/api/v1/namespaces/{HOME}/pods")["items"]
+    once = [one for one in pods if one["spec"]["restartPolicy"] == "Never"]
+    jobs = plane.admin.get(f"/apis/batch/v1/namespaces/{HOME}/jobs")["items"]
+    phases = {one["status"]["phase"] for one in once}
+    return (
+        bool(once and jobs)
+        and phases <= {"Succeeded", "Failed"}
+        and all(any(map(is_end, one["status"].get("conditions", ()))) for one in jobs)
+    )
+
+
+def is_end(condition: Object) -> bool:
+    """Whether a Job's condition is the last that its controller writes."""
+    return condition["type"] in ("Complete", "Failed")
 
 
 def quiet(plane: ControlPlane) -> dict[str, str]:
