@@ -70,5 +70,5 @@ def tell(capsys: pytest.CaptureFixture[str], what: str, stream: Stream) -> None:
     with capsys.disabled():
         print(  # noqa: T201 - a figure for people
             f"\n{what}, {len(stream.missed)} of {len(stream.created)} pods missed the "
-            f"keys ({rate:.0f} a second for {seconds:.0f} s)"
+            f"keys ({rate:.0f} a second for {seconds:.0f} s, {stream.late:.1f} s late)"
         )
