@@ -23,10 +23,17 @@ from tests.lab.control_plane import ControlPlane
 from tests.lab.operators import KubeRay
 from tests.lab.processes import wait_for
 from tests.michelangelo.client import on_file, ray_cluster
+from tests.michelangelo.collector import with_collector
 
 VERSIONS: Final = ("1.6",)
-FLOWS: Final = {"michelangelo-check": "check", "michelangelo-train": "train"}
-"""What Michelangelo's own client makes of a flow, and its mapper of that."""
+COLLECTED: Final = "michelangelo-collected"
+FLOWS: Final = {
+    "michelangelo-check": "check",
+    "michelangelo-train": "train",
+    COLLECTED: "train",
+}
+"""What Michelangelo's own client makes of a flow, and its mapper of that; the last with
+the sidecar that collects logs."""
 
 _RAY: Final = ("ray-head", "ray-worker")
 TASK_CONTAINERS: Final[Mapping[str, Sequence[str]]] = {
@@ -40,6 +47,7 @@ TASK_CONTAINERS: Final[Mapping[str, Sequence[str]]] = {
     "ray-service.sample": _RAY,
     "michelangelo-check": ("head",),
     "michelangelo-train": ("head", "worker", "worker"),
+    COLLECTED: ("head", "worker", "worker"),
 }
 """For each sample the container that runs user code, pod by pod."""
 
@@ -168,8 +176,9 @@ def _order(pod: Object) -> tuple[str, str]:
 def manifest(toolbox: Toolbox, version: str, sample: str) -> str:
     """The sample's text."""
     if sample in FLOWS:
-        cluster, _ = on_file(FLOWS[sample])
-        return json.dumps(ray_cluster(cluster, "uf-ray"))
+        made, _ = on_file(FLOWS[sample])
+        cluster = ray_cluster(made, "uf-ray")
+        return json.dumps(with_collector(cluster) if sample == COLLECTED else cluster)
     path = toolbox.share(f"kuberay-{version}", f"config/samples/{sample}.yaml")
     return path.read_text("utf-8")
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -222,10 +222,11 @@ def test_what_is_no_http_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def talk() -> None:
-            for _ in range(3):
-                client, _ = server.accept()
-                client.sendall(b"SSH-2.0-nothing\r\n")
-                client.close()
+            with suppress(OSError):  # closed, when it was asked enough
+                while True:
+                    client, _ = server.accept()
+                    client.sendall(b"SSH-2.0-nothing\r\n")
+                    client.close()
 
         threading.Thread(target=talk, daemon=True).start()
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"

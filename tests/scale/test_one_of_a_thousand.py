@@ -212,7 +212,7 @@ def exit_code(one: Live, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> in
     client = cast("Any", one.cluster.client("reader"))
     connection = ClusterConnection(client, HOME)
     monkeypatch.setattr("webhook.cli.release.connect", lambda *_, **__: connection)
-    monkeypatch.setattr(command, "deeper", lambda *_: ())  # it reaches into pods
+    monkeypatch.setattr(command, "deeper", lambda *_, **__: ())  # it reaches into pods
     release = ("--release", f"{HOME}/{NAME}")
     return CliRunner().invoke(command.status, [*release, *arguments]).exit_code
 

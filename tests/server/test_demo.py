@@ -44,8 +44,8 @@ def test_the_table_reads_well_in_a_pipe() -> None:
     )
 
     lines = result.stdout.splitlines()
-    assert lines[-1].endswith("14 pods injected, 3 left alone; all as promised.")
-    assert 15 == result.stdout.count("+ michelangelo-tracking")
+    assert lines[-1].endswith("15 pods injected, 3 left alone; all as promised.")
+    assert 16 == result.stdout.count("+ michelangelo-tracking")
     assert [] == [line for line in lines if len(line) > 80 or "\x1b" in line]
 
 

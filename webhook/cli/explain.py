@@ -71,12 +71,13 @@ def explain(  # noqa: PLR0913 - one for each flag
 ) -> None:
     """Say where each variable of a pod comes from.
 
-    What exists is explained as it is: pod/NAME, raycluster/NAME, rayjob/NAME,
-    raycronjob/NAME, rayservice/NAME, sparkapplication/NAME, sparkconnect/NAME or
-    sparkcluster/NAME in the cluster (sparkapplication.spark.apache.org/NAME of Apache's
-    operator), and a manifest with a UID and a status. For each container: every
-    variable, the source that wins by the kubelet's rule, and the sources it hides. For
-    a pod that got nothing: why, in the auditor's words.
+    What exists is explained as it is: pod/NAME, job/NAME, deployment/NAME,
+    statefulset/NAME, raycluster/NAME, rayjob/NAME, raycronjob/NAME, rayservice/NAME,
+    sparkapplication/NAME, sparkconnect/NAME or sparkcluster/NAME in the cluster
+    (sparkapplication.spark.apache.org/NAME of Apache's operator), and a manifest with a
+    UID and a status. For each container: every variable, the source that wins by the
+    kubelet's rule, and the sources it hides. For a pod that got nothing: why, in the
+    auditor's words.
 
     A manifest without a UID is explained as it would be injected. Takes Pods, Lists and
     AdmissionReviews; Jobs, Deployments and their like whose pods opt in; and what

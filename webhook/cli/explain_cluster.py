@@ -19,6 +19,8 @@ from webhook.cluster.resources import (
     APACHE_APPLICATION,
     APACHE_CLUSTER,
     CONFIG_MAP,
+    DEPLOYMENT,
+    JOB,
     NAMESPACE,
     POD,
     RAY_CLUSTER,
@@ -28,6 +30,7 @@ from webhook.cluster.resources import (
     SECRET,
     SPARK_APPLICATION,
     SPARK_CONNECT,
+    STATEFUL_SET,
     ResourceType,
 )
 from webhook.companion.audit import AuditContext
@@ -81,8 +84,18 @@ def _named_by(label: str) -> Callable[[Json], Iterable[str]]:
     return lambda body: (f"{label}={metadata.key(body).name}",)
 
 
+def _selected(body: Json) -> Iterator[str]:
+    """Yield the labels by which Kubernetes itself knows the pods."""
+    selector = (body.get("spec") or {}).get("selector") or {}
+    if labels := selector.get("matchLabels"):
+        yield ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
 KINDS: Final[Mapping[str, _Kind]] = {
     "pod": _Kind(POD),
+    "job": _Kind(JOB, _selected),
+    "deployment": _Kind(DEPLOYMENT, _selected),
+    "statefulset": _Kind(STATEFUL_SET, _selected),
     "raycluster": _Kind(RAY_CLUSTER, _of_cluster),
     "rayjob": _Kind(RAY_JOB, _of_job),
     "raycronjob": _Kind(RAY_CRON_JOB, makes=("rayjob", "ray.io/cronjob-name")),

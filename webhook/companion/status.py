@@ -20,10 +20,10 @@ from webhook.reason import Reason
 KEY: Final = "status"
 _PACE: Final = 0.25
 """Seconds between two looks at whether a result has changed, which costs nothing."""
-_MANY: Final = 25
-"""Changed results from which on a look waits longer: all of a thousand namespaces
-change one after the other, and each writing of the report costs as much as ten."""
-_PACE_OF_MANY: Final = 2.0
+_PER_CHANGE: Final = 0.0125
+"""Seconds that a look waits longer for each result that has changed: a thousand
+namespaces change one after the other, and a report costs as much as ten of them."""
+_LONGEST: Final = 2.0
 
 
 class StatusReason(Reason):
@@ -107,7 +107,7 @@ class StatusController:
 
     def _pace(self) -> float:
         before, self._changes = self._changes, sum(self._source.results.version)
-        return _PACE_OF_MANY if self._changes - before > _MANY else _PACE
+        return min(_LONGEST, max(_PACE, (self._changes - before) * _PER_CHANGE))
 
     def _kept_changed(self, key: ObjectKey) -> None:
         """Look at once at what somebody else made of the report."""

@@ -121,7 +121,8 @@ def is_fit(name: str, value: str) -> bool:
     """Return whether a container starts with a variable on every node.
 
     With NUL or more than `LONGEST` on none. What is not UTF-8 is refused by kubelets
-    1.34.0 to 1.36.1, as far as they have no later patch, and by containerd 2.2.
+    1.34.0 to 1.36.1, as far as they have no later patch, and by containerd 2.2; others
+    replace its bytes.
     """
     try:
         encoded = value.encode()

@@ -133,8 +133,8 @@ class KeyReason(Reason):
     )
     VALUE_NOT_TEXT = (
         "ValueNotText",
-        "The value is not UTF-8 text without NUL, and not every node starts a "
-        "container with it; it is left out.",
+        "The value is not UTF-8 text without NUL: containers do not start with it, or "
+        "get another one; it is left out.",
     )
     VALUE_TOO_LONG = (
         "ValueTooLong",

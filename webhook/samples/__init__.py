@@ -27,6 +27,7 @@ PROMISED = {
     "ray-head-autoscaler-sidecar": ("ray-head",),
     "ray-head-kuberay-sample": ("ray-head",),
     "ray-head-michelangelo": ("head",),
+    "ray-head-michelangelo-log-collector": ("head",),
     "ray-head-rayjob-sidecar-mode": ("ray-head",),
     "ray-worker-kuberay-sample": ("ray-worker",),
     "ray-worker-michelangelo": ("worker",),

@@ -476,8 +476,15 @@ def pod(labels: dict[str, str], *references: str) -> Object:
         (pod({"ray.io/node-type": "redis-cleanup"}), False),
         (pod({"ray.io/node-type": "head", INJECT: "disabled"}), False),
         (pod({}), False),
+        (pod({INJECT: "enabled"}), True),
+        (pod({INJECT: "enabled"}, MIRROR), False),
+        (pod({INJECT: "true"}), True),
+        (pod({INJECT: "disabled"}), False),
     ],
-    ids=["ray", "spark", "has-keys", "not-a-task", "OptedOut", "no-labels"],
+    ids=[
+        *("ray", "spark", "has-keys", "not-a-task", "OptedOut", "no-labels"),
+        *("opted-in", "opted-in-has-keys", "mistyped", "left-alone"),
+    ],
 )
 def test_a_task_pod_without_keys_is_flagged_and_admitted(
     installed: ControlPlane, manifest: Object, flagged: bool

@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -273,9 +273,7 @@ class World:
         file = self.folder / "impostor.pem"
         file.write_bytes(pair.leaf + pair.key.reveal())
         context.load_cert_chain(file)
-        server = ThreadingHTTPServer(
-            (self.address, self.port), SimpleHTTPRequestHandler
-        )
+        server = self._take_port()
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield
@@ -284,6 +282,19 @@ class World:
         self.admin.patch(CONFIGURATION, {"webhooks": before})
         self.start_webhook()
         del self.sick["webhook"]
+
+    def _take_port(self) -> ThreadingHTTPServer:
+        """Serve where the webhook did; a worker of its may outlive it for a moment."""
+        made: list[ThreadingHTTPServer] = []
+
+        def taken() -> bool:
+            with suppress(OSError):
+                where = (self.address, self.port)
+                made.append(ThreadingHTTPServer(where, SimpleHTTPRequestHandler))
+            return bool(made)
+
+        wait_for("the webhook's port to be free", taken, seconds=60)
+        return made[0]
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

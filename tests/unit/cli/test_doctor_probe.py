@@ -6,8 +6,10 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.fakes.installation import FakeInstallation
+from tests.fakes.installation import HOME, NOW, FakeInstallation
+from tests.unit.companion.observation.test_troubles import found
 from webhook.cli.doctor_cluster import InstallationReader
+from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_probe import SCRIPT, Prober
 from webhook.cluster.errors import Forbidden, Unavailable
 from webhook.cluster.interface import Json, ListOptions
@@ -115,10 +117,10 @@ def listed(site: FakeInstallation, kind: ResourceType) -> dict[Any, tuple[int, J
     return dict(site.cluster.client().list(options, dict).items)
 
 
-def why(found: ProbeFacts) -> str:
+def why(told: ProbeFacts) -> str:
     """Why nothing was found."""
-    assert isinstance(found.stages, Unknown)
-    return found.stages.sentence
+    assert isinstance(told.stages, Unknown)
+    return told.stages.sentence
 
 
 def test_a_task_pods_own_python_is_asked_first(
@@ -128,11 +130,11 @@ def test_a_task_pods_own_python_is_asked_first(
     worker(site, "a", ready=False)
     worker(site, "b")
     pods.printed = f"a warning of the image's\n{SAID}\n"
-    found = probed(site, pods)
+    told = probed(site, pods)
 
     assert pods.asked == ["ray/b:ray-worker"]
-    assert found.where == "pod/b"
-    assert found.stages == IN_ORDER | {"auth": "CredentialRefused"}
+    assert told.where == "pod/b"
+    assert told.stages == IN_ORDER | {"auth": "CredentialRefused"}
 
 
 def test_without_python_a_container_is_added_beside_the_task(
@@ -142,11 +144,11 @@ def test_without_python_a_container_is_added_beside_the_task(
     for number in range(9):
         worker(site, f"w{number}")
     pods.added = SAID
-    found = probed(site, pods)
+    told = probed(site, pods)
 
     assert len(pods.asked) == 3
-    assert found.where == "a container beside the task of pod/w0"
-    assert found.stages == IN_ORDER | {"auth": "CredentialRefused"}
+    assert told.where == "a container beside the task of pod/w0"
+    assert told.stages == IN_ORDER | {"auth": "CredentialRefused"}
     (container,) = pods.containers
     assert container["envFrom"] == [{"secretRef": {"name": "michelangelo-tracking"}}]
     assert container["image"] == "registry.example.org/injector:1"
@@ -174,10 +176,10 @@ def test_else_a_job_runs_and_is_deleted(
             site.put(POD, pod)
 
     with patch("webhook.cli.doctor_probe.time.sleep", node):
-        found = probed(site, pods)
+        told = probed(site, pods)
 
-    assert found.where == "a Job without the labels of Ray and Spark"
-    assert found.stages == IN_ORDER
+    assert told.where == "a Job without the labels of Ray and Spark"
+    assert told.stages == IN_ORDER
     assert listed(site, JOB) == {}
     _, pod = listed(site, POD)["ray", "p"]
     assert PROBE_LABELS.items() <= pod["metadata"]["labels"].items()
@@ -221,6 +223,24 @@ def test_a_probe_that_says_nothing_is_no_verdict(
     assert "the probe printed no result" in said
 
 
+def test_only_a_namespace_that_is_labeled_is_probed(
+    site: FakeInstallation, pods: Pods
+) -> None:
+    """Nobody wants a Job in another, where no pod has keys."""
+    worker(site, "w")
+    site.publish(found())
+    pods.printed = SAID
+    tunnel: Any = pods
+    client = site.cluster.client()
+    examiner = Examiner(client=client, tunnel=tunnel, probes=True)
+    said = examiner.examine(site.release, ("ray", HOME, "nowhere"), NOW)
+
+    assert {one.namespace for one in said if one.place} == {"ray"}
+    assert {one.check.code for one in said if one.place and one.symptoms} == {
+        "CredentialRefused"
+    }
+
+
 def test_what_cannot_be_had_beside_a_task_is_left_out() -> None:
     """Parts of volumes, resources of the container; and its token is not needed."""
     task = {
@@ -236,10 +256,10 @@ def test_what_cannot_be_had_beside_a_task_is_left_out() -> None:
             {"name": "t", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"},
         ],
     }
-    found = probe_container("probe-1", "i", "pass", task)
+    made = probe_container("probe-1", "i", "pass", task)
 
-    assert [one["name"] for one in found["env"]] == ["A", "IP"]
-    assert found["volumeMounts"] == [
+    assert [one["name"] for one in made["env"]] == ["A", "IP"]
+    assert made["volumeMounts"] == [
         {"name": "ca", "mountPath": "/etc/michelangelo-tracking", "readOnly": True}
     ]
-    assert found["securityContext"]["runAsNonRoot"]
+    assert made["securityContext"]["runAsNonRoot"]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests.pods import OPTED_IN
 from tests.unit.companion.companion_world import CANARY
 from tests.unit.companion.test_audit import HEAD, INJECTED, REFERRING, Audited
 from webhook.cli.main import cli
@@ -21,6 +22,8 @@ from webhook.cluster.resources import (
     APACHE_APPLICATION,
     APACHE_CLUSTER,
     CONFIG_MAP,
+    DEPLOYMENT,
+    JOB,
     NAMESPACE,
     POD,
     RAY_CLUSTER,
@@ -30,6 +33,7 @@ from webhook.cluster.resources import (
     SECRET,
     SPARK_APPLICATION,
     SPARK_CONNECT,
+    STATEFUL_SET,
     ResourceType,
 )
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET
@@ -284,6 +288,25 @@ def test_the_pods_of_sparks_operators_are_found(
     assert (found["pod"], found["reason"]) == ("Pod etl-driver", "Missed")
 
 
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("job", JOB), ("deployments", DEPLOYMENT), ("statefulset", STATEFUL_SET)],
+)
+def test_the_pods_that_a_workload_selects_are_found(
+    world: Audited, word: str, kind: ResourceType
+) -> None:
+    """Those that opted in have the auditor's reason, as others have."""
+    labels = {"app": "notebook", "tier": "a"}
+    world.run("notebook-0", labels | OPTED_IN)
+    world.run("other", {"app": "other"} | OPTED_IN)
+    meta = {"name": "notebook", "namespace": "ray"}
+    body = {"metadata": meta, "spec": {"selector": {"matchLabels": labels}}}
+    world.cluster.put(kind, body)
+    (found,) = explained(world, f"{word}/notebook")
+
+    assert (found["pod"], found["reason"]) == ("Pod notebook-0", "Missed")
+
+
 def test_a_scheduled_rayjobs_pods_are_found(world: Audited) -> None:
     """Through every RayJob that it made."""
     world.cluster.put(
@@ -357,7 +380,7 @@ def test_a_manifest_without_a_uid_is_told_in_the_conditional(tmp_path: Path) -> 
     [
         ((), "Say what: KIND/NAME, or -f FILE."),
         (("my-pod",), "'my-pod' is not KIND/NAME"),
-        (("job/x",), "'job' leads to no pods that are known"),
+        (("configmap/x",), "'configmap' leads to no pods that are known"),
         (("pod/none",), "Not found: "),
     ],
 )

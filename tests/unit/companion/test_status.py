@@ -144,7 +144,7 @@ def test_its_own_writing_queues_nothing(published: Published) -> None:
     assert len(published.queue) == 0
 
 
-@pytest.mark.parametrize(("changed", "pause"), [(3, 0.25), (500, 2.0)])
+@pytest.mark.parametrize(("changed", "pause"), [(3, 0.25), (40, 0.5), (500, 2.0)])
 def test_the_report_waits_longer_while_many_results_change(
     published: Published, changed: int, pause: float
 ) -> None:
