@@ -77,7 +77,9 @@ def run(
         return found.get("jobStatus") in _ENDED
 
     wait_for(f"the end of {name} in {namespace}", ended, seconds=PATIENCE)
-    printed = node.plane.kubectl("logs", "-n", namespace, "-l", f"job-name={name}")
+    printed = node.plane.kubectl(
+        *("logs", "-n", namespace, "-l", f"job-name={name}", "--tail=-1")
+    )
     return found["jobStatus"], printed
 
 
