@@ -20,7 +20,8 @@ SMALL: Final = {
     "requests": {"cpu": "50m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "2Gi"},
 }
-_ENDED: Final = ("SUCCEEDED", "FAILED")
+SUCCEEDED: Final = "SUCCEEDED"
+_ENDED: Final = (SUCCEEDED, "FAILED")
 
 
 @contextmanager

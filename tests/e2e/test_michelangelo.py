@@ -1,13 +1,13 @@
 """The guide by Michelangelo's own client, against a server with a private CA.
 
-The client makes clusters and commands, KubeRay makes the pods and submits the commands.
-Nothing is made by hand but what the guide's reader writes: the two tasks of
-`tests/michelangelo/flows.py`, and a release that names the server once.
+The client makes clusters, applications and commands; KubeRay and spark-operator make
+the pods that run them. Nothing is made by hand but what the guide's reader writes: the
+tasks of `tests/michelangelo/flows.py`, and a release that names the server once.
 """
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ import pytest
 from certs.issue import issue
 from certs.model import Generation
 from certs.policy import CertificatePolicy
-from tests.e2e import ray_clusters
+from tests.e2e import ray_clusters, spark_applications
 from tests.e2e.installation import (
     API_KEY,
     NAMESPACE,
@@ -27,8 +27,8 @@ from tests.e2e.installation import (
 )
 from tests.e2e.taskpods import create, worker
 from tests.e2e.test_disruption import mirrored
+from tests.e2e.test_secret_value import holds
 from tests.e2e.tracking import TrackingServer
-from tests.lab import task_image
 from tests.lab.node import Node
 from tests.lab.operators import KubeRay
 from tests.lab.processes import wait_for
@@ -40,9 +40,15 @@ HOST: Final = f"mlflow.{SERVER}.svc.cluster.local"
 POLICY: Final = CertificatePolicy(names=(HOST,))
 SOURCES: Final = f"/api/v1/namespaces/{NAMESPACE}"
 CA: Final = f"{SOURCES}/configmaps/ca"
+LABELED: Final = "guide"
+BARE: Final = "guide-without"
+FLOWS: Final = ("check", "train", "spark")
 OWN_ERROR: Final = "ValueError: TRACKING_URI is not set in the environment"
 ROTATION: Final = 120
 """Seconds in which a kubelet brings a ConfigMap's change to a pod that runs."""
+
+Ended = Mapping[tuple[str, str], tuple[bool, str]]
+"""Whether a flow succeeded in a namespace, and what it printed."""
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +58,10 @@ def generation() -> Generation:
 
 
 @pytest.fixture(scope="module")
-def server(node: Node, generation: Generation) -> Iterator[TrackingServer]:
+def server(
+    node: Node, tasks_image: None, generation: Generation
+) -> Iterator[TrackingServer]:
     """An MLflow that speaks TLS alone."""
-    node.load(task_image.archive(node.plane.toolbox))
     pair = {"tls.crt": generation.leaf, "tls.key": generation.key.reveal()}
     yield TrackingServer.start(node, SERVER, tls=pair)
     delete_namespaces(node, SERVER)
@@ -99,64 +106,70 @@ def app(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def labeled(
-    installation: Installation, flows: client.Json, app: Path, kuberay: KubeRay
-) -> Iterator[str]:
-    """A labeled namespace in which the client's cluster is ready."""
-    namespace = installation.compute_namespace("guide")
-    cluster, _ = flows["train"]
-    with ray_clusters.running(installation.node, namespace, cluster, app=app):
-        yield namespace
-
-
-def test_the_guides_check_passes(
-    installation: Installation, labeled: str, flows: client.Json, app: Path
-) -> None:
-    """By the client's own command, as the client's own task."""
-    cluster, command = flows["check"]
-
-    result = ray_clusters.run(installation.node, labeled, cluster, command, app=app)
-
-    assert ("SUCCEEDED", True) == (result[0], "[ ok ]" in result[1]), result[1]
-
-
-def test_the_guides_check_raises_its_own_error_without_us(
-    node: Node, flows: client.Json, app: Path, kuberay: KubeRay
-) -> None:
-    """In a namespace without the label, the same cluster and the same command."""
-    namespace = node.plane.namespace("guide-without")
-    cluster, command = flows["check"]
-    with ray_clusters.running(node, namespace, flows["train"][0], app=app):
-        result = ray_clusters.run(node, namespace, cluster, command, app=app)
-    delete_namespaces(node, namespace)
-
-    assert ("FAILED", True) == (result[0], OWN_ERROR in result[1]), result[1]
-
-
-def test_the_guides_training_is_a_run_on_the_server(
+def ended(
     installation: Installation,
-    labeled: str,
     server: TrackingServer,
     flows: client.Json,
     app: Path,
+    kuberay: KubeRay,
+) -> Iterator[Ended]:
+    """Run each flow twice: in a labeled namespace, and in one without the label."""
+    node = installation.node
+    installation.compute_namespace(LABELED)
+    node.plane.namespace(BARE)
+    cluster, _ = flows["train"]
+    with (
+        ray_clusters.running(node, LABELED, cluster, app=app),
+        ray_clusters.running(node, BARE, cluster, app=app),
+        spark_applications.operating(node, LABELED, BARE),
+    ):
+        yield {
+            (namespace, flow): run(node, namespace, flows[flow], app)
+            for namespace in (LABELED, BARE)
+            for flow in FLOWS
+        }
+    delete_namespaces(node, BARE)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_task_has_what_it_asks_of_its_environment(ended: Ended, flow: str) -> None:
+    """The guide's check and training, by the client's own commands and tasks."""
+    succeeded, printed = ended[LABELED, flow]
+
+    assert succeeded, printed
+    assert "[ ok ]" in printed
+
+
+@pytest.mark.parametrize("flow", ["check", "spark"])
+def test_the_guides_check_raises_its_own_error_without_us(
+    ended: Ended, flow: str
 ) -> None:
+    """In a namespace without the label, the same pods and the same commands."""
+    succeeded, printed = ended[BARE, flow]
+
+    assert not succeeded
+    assert OWN_ERROR in printed, printed
+
+
+def test_what_tasks_log_is_on_the_server(ended: Ended, server: TrackingServer) -> None:
     """Over TLS, verified by the CA that only the tracker's own variable names."""
-    cluster, command = flows["train"]
+    runs = server.runs("Default")
 
-    result = ray_clusters.run(installation.node, labeled, cluster, command, app=app)
-
-    assert result[0] == "SUCCEEDED", result[1]
-    assert [{"learning_rate": "0.1"}] == server.runs("Default")
+    assert 2 == len(runs)
+    assert {"learning_rate": "0.1"} in runs
+    assert {"executors_agree": "True"} in runs
 
 
 def test_no_object_holds_the_key_in_the_clear(
-    installation: Installation, labeled: str
+    installation: Installation, ended: Ended
 ) -> None:
     """But the Secrets: of all that is stored, nothing else has it."""
     stored = installation.node.plane.stored()
+    kinds = {key.split("/")[-3] for key in stored if f"/{LABELED}/" in key}
 
-    found = [key for key, value in stored.items() if API_KEY.encode() in value]
+    found = [key for key, value in stored.items() if holds(value)]
 
+    assert kinds >= {"pods", "jobs", "rayclusters", "rayjobs", "sparkapplications"}
     assert found
     assert {"secrets"} == {key.split("/")[2] for key in found}
 
@@ -206,6 +219,18 @@ def test_a_container_that_has_a_mount_there_keeps_it(
     await_pod(node, namespace, "task")
 
     assert "own\n" == installation.shell(namespace, "task", f"cat {CA_PATH}")
+
+
+def run(node: Node, namespace: str, created: list[Any], app: Path) -> tuple[bool, str]:
+    """Run what the client creates of a flow: a Ray job, or a Spark application."""
+    if len(created) > 1:
+        cluster, command = created
+        state, printed = ray_clusters.run(node, namespace, cluster, command, app=app)
+        return state == ray_clusters.SUCCEEDED, printed
+    application = client.spark_application(created[0], "uniflow")
+    spark_applications.fit(application["spec"], app)
+    state, printed = spark_applications.run(node, namespace, application)
+    return state == spark_applications.SUCCEEDED, printed
 
 
 def now() -> datetime:
