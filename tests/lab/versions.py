@@ -35,6 +35,7 @@ _PACKAGES: Final = {
     "ray": ("Ray", "task", "tasks and actors on the node"),
     "pyspark": ("Spark", "spark", "`spark-submit`, drivers and executors"),
     "mlflow": ("MLflow", "task", "client and server on the node"),
+    "michelangelo": ("Michelangelo's client", "michelangelo", "its tasks on the node"),
 }
 
 
