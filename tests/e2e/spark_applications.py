@@ -65,10 +65,7 @@ def ended(node: Node, namespace: str, name: str) -> tuple[str, str]:
     Returns:
         How it ended, and what its driver printed.
     """
-    path = (
-        f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{namespace}"
-        f"/sparkapplications/{name}"
-    )
+    path = f"{_applications(namespace)}/{name}"
 
     def state() -> str:
         status = node.plane.admin.get(path).get("status", {})
@@ -86,8 +83,11 @@ def ended(node: Node, namespace: str, name: str) -> tuple[str, str]:
 def run(node: Node, namespace: str, application: dict[str, Any]) -> tuple[str, str]:
     """Create an application, and wait for its end."""
     name: str = application["metadata"]["name"]
-    node.plane.admin.create(
-        f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{namespace}/sparkapplications",
-        application,
-    )
+    node.plane.admin.create(_applications(namespace), application)
     return ended(node, namespace, name)
+
+
+def _applications(namespace: str) -> str:
+    return (
+        f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{namespace}/sparkapplications"
+    )
