@@ -13,6 +13,7 @@ from tests.lab.processes import wait_for
 from tests.lab.spark import Spark
 
 SUCCEEDED: Final = "COMPLETED"
+_API: Final = "/apis/sparkoperator.k8s.io/v1beta2/namespaces"
 _ENDED: Final = (SUCCEEDED, "FAILED")
 _ROLES: Final = ("driver", "executor")
 
