@@ -95,7 +95,9 @@ def tracker(node: Node) -> Iterator[str]:
         command=["python", "-c", SERVER],
         readinessProbe={"tcpSocket": {"port": 5000}, "periodSeconds": 1},
     )
-    create(node, TRACKER, pod({"app": "tracker"}, server, name="tracker"))
+    body = pod({"app": "tracker"}, server, name="tracker")
+    body["spec"]["terminationGracePeriodSeconds"] = 0
+    create(node, TRACKER, body)
     await_pod(node, TRACKER, "tracker")
     yield TRACKER
     plane.kubectl("delete", "clusterrolebinding", TRACKER)
