@@ -90,20 +90,24 @@ class CertificateMirrorController:
         reason = judge(copy, pem)
         if reason is not TrackingCaReason.CA_PENDING:
             return self._result(key, reason)
-        return self._write(key, pem, now)
+        return self._write(key, pem, now, is_new=copy is None)
 
     def failure(self, key: str, error: Exception) -> TrackingCaResult:
         """Return the state of a namespace where something could not be done."""
         return self._result(key, TrackingCaReason.CA_REFUSED, error=error)
 
-    def _write(self, key: str, pem: str, now: datetime) -> TrackingCaResult:
+    def _write(
+        self, key: str, pem: str, now: datetime, *, is_new: bool
+    ) -> TrackingCaResult:
         if wait := self._pauses.left(key, now):
             return self._postponed(key, wait.total_seconds())
         if not self._context.is_leader():
             return self._postponed(key, SOON)
         self._pauses.begin(key, now, _PACE)
         body = desired_config_map(key, pem, self._context.release)
-        self._copies.update(self._context.client.apply(CONFIG_MAP, body))
+        # Somebody may have made one of the name that no watch has told of yet.
+        stored = self._context.client.apply(CONFIG_MAP, body, force=not is_new)
+        self._copies.update(stored)
         fields = {"namespace": key, "configMap": CA_CONFIG_MAP}
         self._context.log.line("info", "tracking-ca-written", fields)
         return self._result(key, TrackingCaReason.CA_MIRRORED)
