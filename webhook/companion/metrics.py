@@ -324,7 +324,7 @@ def _egress(results: CompanionResults) -> Iterator[Metric]:
 
 
 def _names(results: CompanionResults) -> Iterator[Metric]:
-    names = {name: one for name, one in results.names.items().items() if name}
+    names = results.names.items()
     yield _gauge(
         "dns_last_success_timestamp_seconds",
         "When a lookup of a name last gave an address, in Unix time.",

@@ -203,7 +203,7 @@ class MirrorController:
             (self._caches.mirrors, ObjectKey(namespace, MIRROR_SECRET)),
             (self._caches.namespaces, ObjectKey("", namespace)),
         ):
-            error = informer.health.unprojected.get(key)
+            error = informer.problem(key)
             if error is not None:
                 return f"{informer.options.kind.name}: {error}"
         return ""
