@@ -157,9 +157,8 @@ class MirrorController:
         existing: ExistingMirror | None,
         profile: ProfileContent | None,
     ) -> MirrorDecision:
-        labeled = namespace.labeled if namespace else None
         return decide(
-            labeled,
+            namespace,
             existing,
             profile,
             self._filter,
