@@ -74,9 +74,9 @@ class TokenFile:
             if seen == self._seen:
                 return
             token = self._path.read_text().strip()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return
-        if token:
+        if token and _is_sendable(token):
             configuration.api_key["BearerToken"] = f"Bearer {token}"
             self._seen = seen
 
