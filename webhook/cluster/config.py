@@ -166,7 +166,7 @@ def _reading(origin: str) -> Iterator[None]:
         why = "it cannot be read as one"
     else:
         return
-    raise NoAccessError(f"kubeconfig {origin}: {why}")
+    raise NoAccessError(f"kubeconfig {origin}: {why}") from None
 
 
 def _kubeconfig_path(path: Path | None) -> str:
