@@ -74,9 +74,9 @@ class TokenFile:
             if seen == self._seen:
                 return
             token = self._path.read_text().strip()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return
-        if token:
+        if token and _is_sendable(token):
             configuration.api_key["BearerToken"] = f"Bearer {token}"
             self._seen = seen
 
@@ -125,7 +125,7 @@ def load_kubeconfig(
     """
     configuration = _configuration()
     origin = _kubeconfig_path(path)
-    try:
+    with _reading(origin):
         with _logged_here() as said:
             loader = _loader(origin, context)
             loader.load_and_set(configuration)
@@ -133,16 +133,6 @@ def load_kubeconfig(
         namespace = found["context"].get("namespace") or "default"
         named = f"context {found['name']} of {origin}"
         _check_plugin(loader, configuration, named, said)
-    except (ConfigException, OSError) as error:
-        # Behind a brace it quotes the file, credentials among it.
-        told = str(error).partition("{")[0]
-        raise NoAccessError(f"kubeconfig {origin}: {told}") from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        raise NoAccessError(f"kubeconfig {origin}: it is not YAML{where}") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise NoAccessError(f"kubeconfig {origin}: it cannot be read as one") from None
     if not all(map(_is_sendable, configuration.api_key.values())):
         # The library would say so by quoting it.
         raise NoAccessError(f"{named}: its token has a character that no header takes")
@@ -156,15 +146,27 @@ def context_names(path: Path | None = None) -> tuple[str, ...]:
         NoAccessError: there is no kubeconfig, or it cannot be read.
     """
     origin = _kubeconfig_path(path)
-    try:
-        config = KubeConfigMerger(origin).config
-        contexts = config.value["contexts"]
+    with _reading(origin):
+        contexts = KubeConfigMerger(origin).config.value["contexts"]
         return tuple(dict.fromkeys(one.value["name"] for one in contexts))
-    except (ConfigException, OSError, YAMLError) as error:
-        told = str(error).partition("{")[0]
-        raise NoAccessError(f"kubeconfig {origin}: {told}") from None
+
+
+@contextmanager
+def _reading(origin: str) -> Iterator[None]:
+    """Say of a kubeconfig why it cannot be read, and quote nothing of it."""
+    try:
+        yield
+    except (ConfigException, OSError) as error:
+        # Behind a brace it quotes the file, credentials among it.
+        why = str(error).partition("{")[0]
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        why = f"it is not YAML at line {mark.line + 1}" if mark else "it is not YAML"
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise NoAccessError(f"kubeconfig {origin}: it cannot be read as one") from None
+        why = "it cannot be read as one"
+    else:
+        return
+    raise NoAccessError(f"kubeconfig {origin}: {why}") from None
 
 
 def _kubeconfig_path(path: Path | None) -> str:

@@ -13,10 +13,11 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
 
+from webhook.cluster import metadata
 from webhook.cluster.errors import AlreadyExists, ClusterError, Throttled, Unavailable
 from webhook.cluster.interface import Json, KubeClient, ObjectKey
 from webhook.cluster.resources import EVENT, ResourceType
@@ -286,7 +287,7 @@ class EventRecorder:
         now: datetime,
         type_: EventType,
     ) -> Json:
-        stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = metadata.format_time(now)
         name = f"{about.name[:200].rstrip('-.')}.{digest}"
         return {
             "metadata": {"name": name, "namespace": about.namespace},

@@ -122,6 +122,10 @@ class Informer(Generic[T]):
         """Return a namespace's unreadable objects, each with the kind of error."""
         return self._store.unprojected(namespace)
 
+    def problem(self, key: ObjectKey) -> str | None:
+        """Return the kind of error of an unreadable object; None of any other."""
+        return self._store.problem(key)
+
     @property
     def health(self) -> InformerHealth:
         """Return how it stands; for readiness, status and metrics."""

@@ -88,6 +88,11 @@ def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+def format_time(time: datetime) -> str:
+    """Return a time as Kubernetes writes it: UTC, in whole seconds."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def creation_time(body: Json) -> datetime | None:
     """Return when the object was created."""
     return parse_time(of(body).get("creationTimestamp"))

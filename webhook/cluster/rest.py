@@ -200,15 +200,8 @@ class RestClient:
 
     def apply(self, kind: ResourceType, body: Json, *, force: bool = True) -> Json:
         """Apply server-side under our field manager: create or change."""
-        address = metadata.key(body)
-        return self._call(
-            kind,
-            verb="PATCH",
-            path=kind.path(address.namespace, address.name),
-            query={"fieldManager": self._manager, "force": str(force).lower()},
-            body={"apiVersion": kind.api_version, "kind": kind.name} | body,
-            content=_APPLY,
-        )
+        whole = {"apiVersion": kind.api_version, "kind": kind.name} | body
+        return self._patch(kind, whole, _APPLY, force=str(force).lower())
 
     def server_time(self) -> datetime | None:
         """Return what the latest answer's `Date` says."""
@@ -219,15 +212,7 @@ class RestClient:
 
     def patch(self, kind: ResourceType, body: Json) -> Json:
         """Merge a JSON patch into what is there: null takes a field away."""
-        address = metadata.key(body)
-        return self._call(
-            kind,
-            verb="PATCH",
-            path=kind.path(address.namespace, address.name),
-            query={"fieldManager": self._manager},
-            body=body,
-            content=_MERGE,
-        )
+        return self._patch(kind, body, _MERGE)
 
     def create(self, kind: ResourceType, body: Json, *, dry_run: bool = False) -> Json:
         """Create; `AlreadyExists` where the name is taken."""
@@ -287,6 +272,18 @@ class RestClient:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"{what}: {_named(error)} in the answer") from error
         return data
+
+    def _patch(
+        self, kind: ResourceType, body: Json, content: str, **query: str
+    ) -> Json:
+        return self._call(
+            kind,
+            verb="PATCH",
+            path=kind.path(*metadata.key(body)),
+            query={"fieldManager": self._manager} | query,
+            body=body,
+            content=content,
+        )
 
     def _call(self, kind: ResourceType, **parts: Any) -> Json:
         what = f"{parts['verb']} {parts['path']}"

@@ -92,6 +92,11 @@ class ObjectStore(Generic[T]):
                 if namespace in (None, key.namespace)
             }
 
+    def problem(self, key: ObjectKey) -> str | None:
+        """Return why an object could not be read; None where it could, or is not."""
+        with self._lock:
+            return self._unprojected.get(key)
+
     def put(
         self,
         key: ObjectKey,

@@ -36,6 +36,7 @@ from webhook.companion.controller import (
     Controller,
     Log,
     Reconciler,
+    Result,
     Results,
 )
 from webhook.companion.dns import Resolver, read_resolv_conf
@@ -72,7 +73,8 @@ from webhook.mirror.profile import (
 )
 from webhook.settings import CompanionSettings, Issuer, SettingError, Switch
 
-C = TypeVar("C", bound=Reconciler[Any])
+R = TypeVar("R", bound=Result)
+T = TypeVar("T")
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 """The kubelet writes the same one for task pods: both have `ClusterFirst`."""
@@ -238,8 +240,10 @@ class _Builder:
         if self.settings.certificates is Issuer.COMPANION:
             self._certificates()
         egress = self._egress()
-        report = self._inform(self.settings.status_configmap)
-        self._watches(report)
+        key = self._key(self.settings.status_configmap)
+        where = ListOptions(CONFIG_MAP, namespace=key.namespace, name=key.name)
+        report = self._inform(where, digest)
+        self._watches(key)
         status = self._status(egress.options, report)
         self.registry.register(
             CompanionCollector(
@@ -266,91 +270,62 @@ class _Builder:
         )
 
     def _mirrors(self) -> None:
-        self._add(
-            MirrorController.name,
-            lambda queue: MirrorController(
-                self.context,
-                self.caches,
-                self.profiles,
-                queue,
-                namespaces=self.filter,
-                enforced_keys=self.settings.enforced_keys,
-            ),
-            self.results.mirrors,
-            WORKERS,
+        queue = self._queue(MirrorController.name)
+        controller = MirrorController(
+            self.context,
+            self.caches,
+            self.profiles,
+            queue,
+            namespaces=self.filter,
+            enforced_keys=self.settings.enforced_keys,
         )
+        self._add(controller, queue, self.results.mirrors, WORKERS)
 
     def _tracking_ca(self, source: CaSource) -> None:
-        copies = Informer(
-            self.client,
-            ListOptions(CONFIG_MAP, name=CA_CONFIG_MAP),
-            partial(tracking_ca, release=self.settings.release),
-            watch_seconds=self.settings.watch_seconds,
+        options = ListOptions(CONFIG_MAP, name=CA_CONFIG_MAP)
+        project = partial(tracking_ca, release=self.settings.release)
+        copies = self._inform(options, project)
+        queue = self._queue(CertificateMirrorController.name)
+        controller = CertificateMirrorController(
+            self.context, self.caches, copies, source, queue, namespaces=self.filter
         )
-        self.caches.others.append(copies)
-        self._add(
-            CertificateMirrorController.name,
-            lambda queue: CertificateMirrorController(
-                self.context,
-                self.caches,
-                copies,
-                source,
-                queue,
-                namespaces=self.filter,
-            ),
-            self.results.tracking_ca,
-            WORKERS,
-        )
+        self._add(controller, queue, self.results.tracking_ca, WORKERS)
 
     def _audit(self) -> None:
-        self._add(
-            AuditController.name,
-            lambda queue: AuditController(
-                self.context,
-                self.caches,
-                queue,
-                namespaces=self.filter,
-            ),
-            self.results.audits,
-            _AUDIT_WORKERS,
+        queue = self._queue(AuditController.name)
+        controller = AuditController(
+            self.context, self.caches, queue, namespaces=self.filter
         )
+        self._add(controller, queue, self.results.audits, _AUDIT_WORKERS)
 
     def _certificates(self) -> None:
         names = ObjectNames.from_settings(self.settings, self.home)
         policy = certificate_policy(self.settings, self.home)
-        seconds = self.settings.watch_seconds
-
-        def make(queue: WorkQueue) -> CertificateController:
-            informers = certificate_informers(
-                self.client, names, queue, watch_seconds=seconds
-            )
-            self.caches.others.extend(informers)
-            return CertificateController(
-                self.context,
-                names,
-                policy,
-                self.outside.probe or TlsProber(policy.names[0]),
-                monotonic=None if self.alone else self.outside.monotonic,
-            )
-
-        self._add(CertificateController.name, make, self.results.certificates)
+        queue = self._queue(CertificateController.name)
+        informers = certificate_informers(
+            self.client, names, queue, watch_seconds=self.settings.watch_seconds
+        )
+        self.caches.others.extend(informers)
+        controller = CertificateController(
+            self.context,
+            names,
+            policy,
+            self.outside.probe or TlsProber(policy.names[0]),
+            monotonic=None if self.alone else self.outside.monotonic,
+        )
+        self._add(controller, queue, self.results.certificates)
 
     def _egress(self) -> _Egress:
         conf = read_resolv_conf(self.outside.resolv_conf.read_text("utf-8"))
         options = egress_options(self.settings, self.home, conf.nameservers)
         if self.caches.egress is None:
-            self._add(
-                PolicyCleanup.name,
-                lambda queue: PolicyCleanup(self.context, queue),
-                Results(),
-            )
+            queue = self._queue(PolicyCleanup.name)
+            self._add(PolicyCleanup(self.context, queue), queue, Results())
             return _Egress(options)
         index = ServiceIndexCache(self.caches.egress, options.domain)
-        engines = self._add(
-            EngineDetector.name,
-            lambda queue: EngineDetector(self.context, queue),
-            self.results.engines,
-        )
+        queue = self._queue(EngineDetector.name)
+        engines = EngineDetector(self.context, queue)
+        self._add(engines, queue, self.results.engines)
         resolver = Resolver(conf.beyond(options.domain))
 
         def look_up(name: str, now: datetime) -> DnsAnswer:
@@ -361,44 +336,33 @@ class _Builder:
         sources = EgressSources(
             profiles=self.profiles, index=index, dns=dns, engines=engines
         )
-        egress = self._add(
-            EgressController.name,
-            lambda queue: EgressController(
-                self.context, self.caches, queue, sources, options
-            ),
-            self.results.egress,
-            WORKERS,
-        )
+        queue = self._queue(EgressController.name)
+        egress = EgressController(self.context, self.caches, queue, sources, options)
+        self._add(egress, queue, self.results.egress, WORKERS)
         return _Egress(options, dns, egress.applier)
 
     def _dns(self, options: EgressOptions, look_up: LookUp) -> DnsController:
         spread = random.Random()  # noqa: S311 - spreads lookups in time
-        return self._add(
-            DnsController.name,
-            lambda queue: DnsController(
-                self.context,
-                queue,
-                look_up,
-                self._key(options.dns_cache),
-                limits=options.limits,
-                jitter=lambda: spread.uniform(-1, 1),
-            ),
-            self.results.names,
-            _DNS_WORKERS,
+        queue = self._queue(DnsController.name)
+        dns = DnsController(
+            self.context,
+            queue,
+            look_up,
+            self._key(options.dns_cache),
+            limits=options.limits,
+            jitter=lambda: spread.uniform(-1, 1),
         )
+        self._add(dns, queue, self.results.names, _DNS_WORKERS)
+        return dns
 
-    def _watches(self, report: Informer[str]) -> None:
+    def _watches(self, report: ObjectKey) -> None:
         """Follow every informer; all of them are there by now."""
-        options = report.options
-        key = ObjectKey(options.namespace, options.name)
-        about = ObjectReference.to(options.kind, key)
-        self._add(
-            WatchController.name,
-            lambda queue: WatchController(
-                self.caches, home=about, log=self.context.log, queue=queue
-            ),
-            self.results.watches,
+        queue = self._queue(WatchController.name)
+        about = ObjectReference.to(CONFIG_MAP, report)
+        controller = WatchController(
+            self.caches, home=about, log=self.context.log, queue=queue
         )
+        self._add(controller, queue, self.results.watches)
 
     def _status(self, options: EgressOptions, kept: Informer[str]) -> StatusController:
         settings: Json = {
@@ -413,22 +377,22 @@ class _Builder:
             settings=settings,
             caches=self.caches,
         )
-        return self._add(
-            StatusController.name,
-            lambda queue: StatusController(self.context, source, kept, queue),
-            Results(),
-        )
+        queue = self._queue(StatusController.name)
+        status = StatusController(self.context, source, kept, queue)
+        self._add(status, queue, Results())
+        return status
+
+    def _queue(self, name: str) -> WorkQueue:
+        return WorkQueue(name, self.observer, monotonic=self.outside.monotonic)
 
     def _add(
         self,
-        name: str,
-        make: Callable[[WorkQueue], C],
-        results: Results[Any],
+        reconciler: Reconciler[R],
+        queue: WorkQueue,
+        results: Results[R],
         workers: int = 1,
-    ) -> C:
-        """Make a reconciler over a queue of its own, and what runs it."""
-        queue = WorkQueue(name, self.observer, monotonic=self.outside.monotonic)
-        reconciler = make(queue)
+    ) -> None:
+        """Add what runs a reconciler over its queue."""
         controller = Controller(
             reconciler=reconciler,
             queue=queue,
@@ -438,7 +402,6 @@ class _Builder:
             observer=self.observer,
         )
         self.controllers.append(controller)
-        return reconciler
 
     def _interests(self, sources: tuple[SourceRef, ...]) -> Interests:
         settings = self.settings
@@ -452,11 +415,13 @@ class _Builder:
             watch_seconds=settings.watch_seconds,
         )
 
-    def _inform(self, config_map: str) -> Informer[str]:
+    def _inform(
+        self, options: ListOptions, project: Callable[[Json], T]
+    ) -> Informer[T]:
         informer = Informer(
             self.client,
-            ListOptions(CONFIG_MAP, namespace=self.home, name=config_map),
-            digest,
+            options,
+            project,
             watch_seconds=self.settings.watch_seconds,
         )
         self.caches.others.append(informer)

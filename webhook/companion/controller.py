@@ -133,9 +133,12 @@ class Results(Generic[R]):
             return self._results.get(key)
 
     def items(self) -> Mapping[str, R]:
-        """Return all of them; the caller's own copy."""
+        """Return those of single keys; the caller's own copy.
+
+        The empty key stands for what its controller's keys have in common.
+        """
         with self._lock:
-            return dict(self._results)
+            return {key: one for key, one in self._results.items() if key}
 
     def put(self, key: str, result: R | None) -> None:
         """Keep a result; None forgets the key."""

@@ -7,7 +7,7 @@ about the cluster comes from the replica that leads, not from one that once did.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import prometheus_client
@@ -41,35 +41,18 @@ class QueueMetrics(QueueObserver):
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register everything."""
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
-        adds = prometheus_client.Counter(
-            "workqueue_adds", "Keys queued.", ("name",), registry=registry
-        )
-        retries = prometheus_client.Counter(
-            "workqueue_retries",
-            "Keys queued again after a failure.",
-            ("name",),
-            registry=registry,
-        )
-        waited = Histogram(
-            "workqueue_queue_duration_seconds",
-            "From queueing a key until a worker takes it.",
-            ("name",),
-            registry=registry,
-            buckets=_BUCKETS,
-        )
-        worked = Histogram(
-            "workqueue_work_duration_seconds",
-            "Time that a worker takes for a key.",
-            ("name",),
-            registry=registry,
-            buckets=_BUCKETS,
-        )
-        reconciles = prometheus_client.Counter(
-            f"{_OWN}reconcile",
-            "Reconciles by how they ended.",
-            ("controller", "result"),
-            registry=registry,
-        )
+        counter = partial(prometheus_client.Counter, registry=registry)
+        seconds = partial(Histogram, registry=registry, buckets=_BUCKETS)
+        name = ("name",)
+        text = "Keys queued again after a failure."
+        adds = counter("workqueue_adds", "Keys queued.", name)
+        retries = counter("workqueue_retries", text, name)
+        text = "From queueing a key until a worker takes it."
+        waited = seconds("workqueue_queue_duration_seconds", text, name)
+        text = "Time that a worker takes for a key."
+        worked = seconds("workqueue_work_duration_seconds", text, name)
+        text = "Reconciles by how they ended."
+        reconciles = counter(f"{_OWN}reconcile", text, ("controller", "result"))
         # To find a label's counter costs more than to count; there are few labels.
         self._adds, self._retries = cache(adds.labels), cache(retries.labels)
         self._waited, self._worked = cache(waited.labels), cache(worked.labels)
@@ -324,7 +307,7 @@ def _egress(results: CompanionResults) -> Iterator[Metric]:
 
 
 def _names(results: CompanionResults) -> Iterator[Metric]:
-    names = {name: one for name, one in results.names.items().items() if name}
+    names = results.names.items()
     yield _gauge(
         "dns_last_success_timestamp_seconds",
         "When a lookup of a name last gave an address, in Unix time.",

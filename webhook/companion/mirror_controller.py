@@ -157,9 +157,8 @@ class MirrorController:
         existing: ExistingMirror | None,
         profile: ProfileContent | None,
     ) -> MirrorDecision:
-        labeled = namespace.labeled if namespace else None
         return decide(
-            labeled,
+            namespace,
             existing,
             profile,
             self._filter,
@@ -203,7 +202,7 @@ class MirrorController:
             (self._caches.mirrors, ObjectKey(namespace, MIRROR_SECRET)),
             (self._caches.namespaces, ObjectKey("", namespace)),
         ):
-            error = informer.health.unprojected.get(key)
+            error = informer.problem(key)
             if error is not None:
                 return f"{informer.options.kind.name}: {error}"
         return ""

@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from webhook.cluster.errors import Rejected
+from webhook.cluster.errors import Forbidden, NotFound
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import KubeClient, ObjectKey
@@ -51,7 +51,7 @@ class PodOwners:
         """Yield all that the pod was made for, the nearest first; no pod among it.
 
         Raises:
-            Unavailable: the API server did not answer; without the right to ask, the
+            ClusterError: the API server did not answer; without the right to ask, the
                 walk just ends earlier.
         """
         owner = pod.owner
@@ -78,6 +78,6 @@ class PodOwners:
     ) -> ObjectReference | None:
         try:
             body = self._client.get(kind, owner.name, owner.namespace)
-        except Rejected:
-            return None  # it is gone, or the right is missing: it is optional
+        except (NotFound, Forbidden):
+            return None  # the right is optional
         return controller_of(body)

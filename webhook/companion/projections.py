@@ -69,33 +69,20 @@ _HEARD: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeNamespace:
-    """A labeled namespace.
+class ComputeNamespace(LabeledNamespace):
+    """A labeled namespace, with what others than mirrors ask of it.
 
     Attributes:
-        name: its name.
         uid: its UID, for Events.
-        profile: the profile that its label names.
         egress: the value of its egress label; None without one.
         labels: all of them: other namespaces' policies may ask for any.
-        terminating: it is being deleted.
         enabled_at: when the label was last written, as the API server knows.
     """
 
-    name: str
     uid: str
-    profile: str
     egress: str | None
     labels: Mapping[str, str]
-    terminating: bool
     enabled_at: datetime | None
-
-    @property
-    def labeled(self) -> LabeledNamespace:
-        """Return what is decided about."""
-        return LabeledNamespace(
-            name=self.name, profile=self.profile, terminating=self.terminating
-        )
 
     @property
     def reference(self) -> ObjectReference:

@@ -8,17 +8,20 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
 from webhook import __version__
+from webhook.cluster import metadata
 from webhook.cluster.interface import Json
 from webhook.companion.audit import AuditReason, AuditResult
 from webhook.companion.caches import Caches
 from webhook.companion.certificate_mirror import TrackingCaResult
+from webhook.companion.certificates.controller import KEY as CERTIFICATES
 from webhook.companion.certificates.result import CertificateResult
 from webhook.companion.egress.controller import EgressResult
+from webhook.companion.egress.engine_detection import KEY as ENGINES
 from webhook.companion.egress.engine_detection import EngineResult
 from webhook.companion.mirror_controller import MirrorResult
 from webhook.companion.profiles import ProfileStore
@@ -75,8 +78,8 @@ def render(source: ReportSource) -> str:
         "audit": _audit(source.caches),
         "reasons": _reasons(results),
         "watches": _watches(results.watches.items()),
-        "engines": _engines(results.engines.items().values()),
-        "certificates": _certificates(results.certificates.items().values()),
+        "engines": _engines(results.engines.get(ENGINES)),
+        "certificates": _certificates(results.certificates.get(CERTIFICATES)),
         "profiles": {
             name: _profile(profiles, name) for name in sorted(profiles.names())
         },
@@ -156,25 +159,21 @@ def _watches(watches: Mapping[str, WatchResult]) -> Json:
     }
 
 
-def _engines(engines: Iterable[EngineResult]) -> Json:
+def _engines(one: EngineResult | None) -> Json:
     """Return which other engines there are, and what holds for the whole cluster."""
-    told: Json = {}
-    for one in engines:
-        told = {
-            "reason": one.reason,
-            "unseen": {
-                engine: list(unseen) for engine, unseen in one.detected.engines.items()
-            },
-            "findings": _findings(one.findings),
-        }
-    return told
+    if one is None:
+        return {}
+    return {
+        "reason": one.reason,
+        "unseen": {engine: list(some) for engine, some in one.detected.engines.items()},
+        "findings": _findings(one.findings),
+    }
 
 
-def _certificates(certificates: Iterable[CertificateResult]) -> Json:
-    told: Json = {}
-    for one in certificates:
-        told = {"reason": one.reason, "inOrder": one.in_order, **one.section()}
-    return told
+def _certificates(one: CertificateResult | None) -> Json:
+    if one is None:
+        return {}
+    return {"reason": one.reason, "inOrder": one.in_order, **one.section()}
 
 
 def _namespaces(results: CompanionResults) -> dict[str, Json]:
@@ -279,7 +278,7 @@ def _encode(report: Json) -> str:
 
 
 def _stamp(time: datetime | None) -> str | None:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else None
+    return metadata.format_time(time) if time else None
 
 
 def is_in_order(report: Json) -> bool:

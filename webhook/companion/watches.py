@@ -131,25 +131,28 @@ class WatchController:
         unreadable: set[ObjectKey] = set()
 
         def on_health() -> None:
-            nonlocal failing, unreadable
-            health = informer.health
-            found = type(health.failing).__name__ if health.failing else ""
+            nonlocal failing
+            error = informer.health.failing
+            found = type(error).__name__ if error else ""
             if found and found != failing:
-                fields = {"watch": watch, "problem": str(health.failing)}
+                fields = {"watch": watch, "problem": str(error)}
                 self._log.line("warning", "watch-failed", fields)
             elif failing and not found:
                 self._log.line("info", "watch-recovered", {"watch": watch})
             failing = found
-            for key in health.unprojected.keys() - unreadable:
-                fields = {"watch": watch, "object": str(key)}
-                fields["error"] = health.unprojected[key]
-                self._log.line("warning", "projection-failed", fields)
-            unreadable = set(health.unprojected)
             self._queue.add(watch)
 
         def on_change(key: ObjectKey) -> None:
-            if (key in informer.health.unprojected) is not (key in unreadable):
-                on_health()
+            error = informer.problem(key)
+            if (error is None) is (key not in unreadable):
+                return
+            if error is None:
+                unreadable.discard(key)
+            else:
+                unreadable.add(key)
+                fields = {"watch": watch, "object": str(key), "error": error}
+                self._log.line("warning", "projection-failed", fields)
+            self._queue.add(watch)
 
         informer.subscribe(on_change, on_health)
 

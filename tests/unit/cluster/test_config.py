@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.client import Configuration
 
 from certs.codec import encode_pair
 from certs.issue import issue
@@ -19,6 +20,7 @@ from certs.policy import CertificatePolicy
 from webhook.cluster.config import (
     ClusterConnection,
     NoAccessError,
+    TokenFile,
     load_in_cluster,
     load_kubeconfig,
 )
@@ -162,6 +164,24 @@ def in_pod(folder: Path, port: int) -> ClusterConnection:
     where = {"KUBERNETES_SERVICE_HOST": "localhost", "KUBERNETES_SERVICE_PORT": port}
     environ = {name: str(value) for name, value in where.items()}
     return load_in_cluster(environ, manager="test", folder=folder)
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"\xff\xfe", b"canary\nInjected: header", b"\0"]
+)
+def test_a_token_that_no_header_takes_leaves_the_last_good_one(
+    tmp_path: Path, broken: bytes
+) -> None:
+    """Whoever sends it would raise what nobody expects, and quote it."""
+    configuration, path = Configuration(), tmp_path / "token"
+    token = TokenFile(path)
+    path.write_bytes(b"good\n")
+    token(configuration)
+    path.unlink()
+    path.write_bytes(broken)
+    token(configuration)
+
+    assert configuration.api_key == {"BearerToken": "Bearer good"}
 
 
 def test_all_connections_have_one_tls_context(

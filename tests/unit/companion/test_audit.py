@@ -9,7 +9,7 @@ import pytest
 from tests.pods import OPTED_IN, SPARK_EXECUTOR
 from tests.unit.companion.companion_world import CANARY, World
 from webhook.cluster import metadata
-from webhook.cluster.errors import Unavailable
+from webhook.cluster.errors import ClusterError, Unauthorized, Unavailable
 from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, POD, RAY_CLUSTER
 from webhook.companion.audit import AuditController, AuditReason, AuditResult
@@ -289,14 +289,19 @@ def test_without_the_right_to_see_rayclusters_the_walk_ends_there(
     assert [call.kind for call in world.cluster.calls].count(RAY_CLUSTER) == 1
 
 
-def test_an_owner_that_cannot_be_asked_for_now_is_told_later(world: Audited) -> None:
+@pytest.mark.parametrize(
+    "error", [Unavailable("timed out"), Unauthorized("the token is being replaced")]
+)
+def test_an_owner_that_cannot_be_asked_for_now_is_told_later(
+    world: Audited, error: ClusterError
+) -> None:
     """It is asked again; what was counted and the pod's own Event are there at once."""
     rayjob(world)
     world.run("a", HEAD)
-    world.cluster.fail(lambda call: call.kind == RAY_CLUSTER, Unavailable("timed out"))
+    world.cluster.fail(lambda call: call.kind == RAY_CLUSTER, error)
     found = world.audit()
     assert found.counts == {AuditReason.MISSED: 1}
-    assert isinstance(found.error, Unavailable)
+    assert found.error is error
     assert told(world) == ["Pod/a", "RayCluster/cluster"]
 
     world.cluster.allow_all()

@@ -12,13 +12,11 @@ from webhook.cluster import metadata
 from webhook.cluster.errors import Invalid, NotFound
 from webhook.cluster.interface import ListOptions
 from webhook.cluster.resources import CONFIG_MAP, EVENT, NETWORK_POLICY, SECRET
-from webhook.companion.pauses import Pauses
 from webhook.egress.dns_cache import load_cache
 from webhook.injection.names import CA_CONFIG_MAP, MIRROR_SECRET
 from webhook.mirror.reasons import MirrorReason
 
 DAY = timedelta(days=1)
-PACE = timedelta(seconds=5)
 
 
 @pytest.fixture(name="built")
@@ -127,14 +125,3 @@ def test_a_refusal_is_told_though_the_servers_clock_is_ahead(built: Built) -> No
     assert result is not None
     assert result.reason is MirrorReason.REFUSED
     assert events.items
-
-
-def test_a_pause_is_never_longer_than_it_was_begun(built: Built) -> None:
-    """By whichever clock."""
-    pauses = Pauses()
-    pauses.begin("one", built.now + DAY, PACE)
-
-    assert pauses.left("one", built.now) == PACE
-    assert pauses.left("one", built.now + PACE / 2) == PACE / 2
-    assert not pauses.left("one", built.now + PACE)
-    assert not pauses.left("other", built.now)

@@ -9,7 +9,7 @@ from tests.fakes.cluster import FakeCluster
 from webhook.cluster.interface import ObjectKey
 from webhook.companion.audit import AuditReason, AuditResult
 from webhook.companion.caches import Interests, build_caches
-from webhook.companion.egress.controller import EgressResult
+from webhook.companion.egress.controller import RULES, EgressResult
 from webhook.companion.mirror_controller import MirrorResult
 from webhook.companion.profiles import ProfileStore
 from webhook.companion.report import LARGEST, ReportSource, render
@@ -201,3 +201,15 @@ def test_egress_may_be_known_before_the_mirror() -> None:
     results.egress.put("ray", permitted())
 
     assert report(results)["namespaces"]["ray"]["reason"] == "Pending"
+
+
+def test_what_namespaces_have_in_common_is_no_namespace() -> None:
+    """An error of ours while the rules of all were compared has no row of its own."""
+    results = CompanionResults()
+    results.egress.put("ray", permitted())
+    results.egress.put(RULES, permitted(EgressReason.WRITE_REFUSED))
+    report = json.loads(render(source(results)))
+
+    assert list(report["namespaces"]) == ["ray"]
+    assert report["total"] == 1
+    assert report["reasons"]["egress"] == {"EgressReady": 1}

@@ -10,6 +10,7 @@ from tests.fakes.log import Lines
 from webhook.cluster.events import ObjectReference
 from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import CONFIG_MAP, NAMESPACE, NODE, SERVICE
+from webhook.cluster.store import ObjectStore
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches, Interests, build_caches
 from webhook.companion.watches import WatchController, WatchReason
@@ -56,6 +57,28 @@ class Watched:
 @pytest.fixture(name="watched")
 def _watched() -> Watched:
     return Watched()
+
+
+def test_many_odd_objects_cost_no_more_than_each_by_itself(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant may have ten thousands: none of them makes a copy of all the others."""
+    copied = []
+    whole = ObjectStore.unprojected
+
+    def counted(store: ObjectStore[Any], *namespace: str) -> dict[ObjectKey, str]:
+        found = whole(store, *namespace)
+        copied.append(len(found))
+        return found
+
+    monkeypatch.setattr(ObjectStore, "unprojected", counted)
+    for number in range(300):
+        name = {"name": f"odd-{number}", "namespace": "tenant"}
+        watched.cluster.put(SERVICE, ODD | {"metadata": name})
+    watched.refresh()
+
+    assert sum(copied) <= 3000
+    assert watched.log.events().count("projection-failed") == 300
 
 
 def test_a_watch_that_works_is_in_order(watched: Watched) -> None:

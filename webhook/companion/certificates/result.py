@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from certs.codec import NewerFormatError
 from certs.plan import Cause
 from certs.state import RotationPhase, State
+from webhook.cluster import metadata
 from webhook.cluster.errors import ClusterError, Forbidden, Rejected
 from webhook.cluster.events import ObjectReference
 from webhook.companion.certificates.reasons import RotationReason
@@ -89,15 +90,11 @@ class CertificateResult(Result):
         shown: dict[str, Any] = {"phase": self.phase.value}
         line = self.phase.value
         if self.state.current is not None:
-            shown["notAfter"] = _timestamp(self.state.current.not_after)
+            shown["notAfter"] = metadata.format_time(self.state.current.not_after)
             line += f", good until {self.state.current.not_after:%Y-%m-%d}"
         if self.rotating_since is not None:
-            shown["rotatingSince"] = _timestamp(self.rotating_since)
+            shown["rotatingSince"] = metadata.format_time(self.rotating_since)
         if self.conditions:
             shown["problems"] = [one.reason.value for one in self.conditions]
             line += f"; {self.detail}"
         return shown | {"line": line}
-
-
-def _timestamp(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

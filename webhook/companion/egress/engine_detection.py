@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from webhook.cluster.errors import Forbidden, NotFound
+from webhook.cluster.errors import ClusterError, Forbidden, NotFound
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import CONFIG_MAP, ResourceType
 from webhook.cluster.workqueue import WorkQueue
@@ -90,16 +90,18 @@ class EngineDetector:
     def reconcile(self, key: str, now: datetime) -> EngineResult:
         """Look, and again in half an hour."""
         del key, now
-        detected = detect_engines(self._client)
+        detected, error = _look(self._client)
         changed, self.detected = detected != self.detected, detected
         for on_change in self._on_change if changed else ():
             on_change()
         reason = EgressReason.EGRESS_READY
-        if detected.enforced is False:
+        if error is not None or detected.enforced is False:
             reason = EgressReason.ENFORCEMENT_UNKNOWN
         elif detected.restricting:
             reason = EgressReason.OTHER_EGRESS_CONTROLS
-        return EngineResult(reason=reason, requeue_after=_AGAIN, detected=detected)
+        return EngineResult(
+            reason=reason, requeue_after=_AGAIN, error=error, detected=detected
+        )
 
     def failure(self, key: str, error: Exception) -> EngineResult:
         """Keep what was detected before; it is looked for again after a backoff."""
@@ -114,6 +116,15 @@ def detect_engines(client: KubeClient) -> DetectedEngines:
     Raises:
         ClusterError: the server does not say, for another reason than a missing right.
     """
+    detected, error = _look(client)
+    if error is not None:
+        raise error
+    return detected
+
+
+def _look(client: KubeClient) -> tuple[DetectedEngines, ClusterError | None]:
+    """Return what is seen, and the first error: a kind that fails hides no other."""
+    error: ClusterError | None = None
     groups = client.groups()
     engines: dict[Engine, list[str]] = {engine: [] for engine in present(groups)}
     restricting: dict[str, list[tuple[Engine, str]]] = {}
@@ -121,17 +132,20 @@ def detect_engines(client: KubeClient) -> DetectedEngines:
         try:
             for namespace, name in _restricting(client, control, groups):
                 restricting.setdefault(namespace, []).append((control.engine, name))
-        except Forbidden:
+        except ClusterError as caught:
             engines[control.engine].append(f"{control.plural}.{control.group}")
+            if not isinstance(caught, Forbidden):
+                error = error or caught
     if Engine.ISTIO in engines:
         unseen = _mesh(client, restricting)
         engines[Engine.ISTIO] += [unseen] if unseen else []
-    return DetectedEngines(
+    detected = DetectedEngines(
         enforced=bool(groups.keys() & ENFORCERS),
         unread=tuple(sorted(groups.keys() & UNREAD)),
         engines={engine: tuple(engines[engine]) for engine in sorted(engines)},
         restricting={name: tuple(found) for name, found in restricting.items()},
     )
+    return detected, error
 
 
 def _restricting(

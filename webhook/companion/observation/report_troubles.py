@@ -15,6 +15,7 @@ from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.observation.trouble import (
     Trouble,
     error,
+    is_fine,
     known,
     pods,
     told,
@@ -75,33 +76,24 @@ def _untold(report: PublishedReport) -> Iterator[Trouble]:
     there = report.namespaces.values()
     mirrors = Counter(one.reason for one in there)
     egress = Counter(one.egress.reason for one in there if one.egress)
-    vocabularies: tuple[
-        tuple[type[MirrorReason] | type[EgressReason], dict[str, int], Counter[str]],
-        ...,
-    ] = (
-        (MirrorReason, report.reasons.mirror, mirrors),
-        (EgressReason, report.reasons.egress, egress),
-    )
-    for kind, counts, shown in vocabularies:
-        for word in counts:
-            reason, more = known(kind, word), counts[word] - shown[word]
-            if more > 0 and (reason is None or not reason.is_in_order):
-                yield told(reason, word, f"{more} namespaces more")
+    kinds: tuple[type[MirrorReason | EgressReason], ...] = MirrorReason, EgressReason
+    counts = (report.reasons.mirror, mirrors), (report.reasons.egress, egress)
+    for kind, (all_of_them, shown) in zip(kinds, counts, strict=True):
+        for word, count in all_of_them.items():
+            more = count - shown[word]
+            if more > 0 and not is_fine(kind, word):
+                yield told(kind, word, f"{more} namespaces more")
 
 
 def _certificates(report: PublishedReport) -> Iterator[Trouble]:
     found = report.certificates
-    if not found.problems:
-        return
     for word in found.problems:
-        reason = known(RotationReason, word)
-        yield told(reason, word, "certificates", found.line)
+        yield told(RotationReason, word, "certificates", found.line)
 
 
 def _watches(watches: PublishedWatches) -> Iterator[Trouble]:
     for one in watches.failing:
-        reason = known(WatchReason, one.reason)
-        yield told(reason, one.reason, one.watch, one.detail)
+        yield told(WatchReason, one.reason, one.watch, one.detail)
     for odd in watches.objects:
         yield error(WatchReason.PROJECTION_FAILED, f"{odd.watch}, {odd.object}")
     if more := watches.unreadable - len(watches.objects):
@@ -111,34 +103,29 @@ def _watches(watches: PublishedWatches) -> Iterator[Trouble]:
 def _profile(name: str, profile: PublishedProfile) -> Iterator[Trouble]:
     about = f"profile {name}"
     if problem := profile.problem:
-        reason = known(MirrorReason, problem.reason)
-        yield told(reason, problem.reason, about, problem.detail)
+        yield told(MirrorReason, problem.reason, about, problem.detail)
     for one in profile.findings:
         where = f"{one.source}, key {one.key}" if one.source else f"key {one.key}"
-        yield told(known(KeyReason, one.reason), one.reason, about, where)
+        yield told(KeyReason, one.reason, about, where)
 
 
 def _namespace(name: str, one: PublishedNamespace) -> Iterator[Trouble]:
-    reason = known(MirrorReason, one.reason)
-    if reason is None or not reason.is_in_order:
-        yield told(reason, one.reason, name, one.detail, namespace=name)
-    if one.tracking_ca:
-        ca = known(TrackingCaReason, one.tracking_ca)
-        if ca is None or not ca.is_in_order:
-            yield told(ca, one.tracking_ca, name, namespace=name)
+    if not is_fine(MirrorReason, one.reason):
+        yield told(MirrorReason, one.reason, name, one.detail, namespace=name)
+    if one.tracking_ca and not is_fine(TrackingCaReason, one.tracking_ca):
+        yield told(TrackingCaReason, one.tracking_ca, name, namespace=name)
     yield from _egress(name, one)
     for word, count in (one.pods or {}).items():
         said = known(AuditReason, word)
         # Also one that was left out on purpose: whoever asks has to be told.
         if said is None or not said.has_keys:
             names = [found.subject for found in one.missed_pods if found.reason == word]
-            yield pods(said, word, name, count, names)
+            yield pods(AuditReason, word, name, count, names)
+    own = InstallationReason
     if one.waiting:
-        waiting = InstallationReason.PODS_WAITING
-        yield pods(waiting, waiting, name, one.waiting, one.waiting_pods)
+        yield pods(own, own.PODS_WAITING, name, one.waiting, one.waiting_pods)
     if one.outdated and one.outdated.pods:
-        outdated = InstallationReason.PODS_OUTDATED
-        yield pods(outdated, outdated, name, one.outdated.pods, ())
+        yield pods(own, own.PODS_OUTDATED, name, one.outdated.pods)
     for key, source in one.shadowed.items():
         detail = f"{key} by {source}"
         yield warning(InstallationReason.KEY_SHADOWED, name, detail, namespace=name)
@@ -147,15 +134,9 @@ def _namespace(name: str, one: PublishedNamespace) -> Iterator[Trouble]:
 def _egress(name: str, one: PublishedNamespace) -> Iterator[Trouble]:
     if one.egress is None:
         return
-    about, reason = f"{name}, egress", known(EgressReason, one.egress.reason)
-    for finding in one.egress.findings:
-        yield told(
-            known(EgressReason, finding.reason),
-            finding.reason,
-            about,
-            finding.subject,
-            namespace=name,
-        )
-    fine = reason is not None and reason.is_in_order
-    if not fine and one.egress.reason not in {f.reason for f in one.egress.findings}:
-        yield told(reason, one.egress.reason, about, namespace=name)
+    about, reason = f"{name}, egress", one.egress.reason
+    for found in one.egress.findings:
+        yield told(EgressReason, found.reason, about, found.subject, namespace=name)
+    said = {finding.reason for finding in one.egress.findings}
+    if reason not in said and not is_fine(EgressReason, reason):
+        yield told(EgressReason, reason, about, namespace=name)

@@ -9,7 +9,8 @@ import msgspec
 from webhook.companion.observation.reasons import InstallationReason
 from webhook.companion.observation.unknown import Unknown
 from webhook.egress.reasons import EgressReason
-from webhook.mirror.reasons import KeyReason
+from webhook.mirror.certificates import TrackingCaReason
+from webhook.mirror.reasons import KeyReason, MirrorReason
 from webhook.reason import Reason
 
 R = TypeVar("R", bound=Reason)
@@ -86,9 +87,10 @@ def unread(piece: Unknown, about: str) -> Trouble:
 
 
 def told(
-    reason: Reason | None, word: str, about: str, detail: str = "", namespace: str = ""
+    kind: type[Reason], word: str, about: str, detail: str = "", namespace: str = ""
 ) -> Trouble:
-    """Return a trouble for a reason of the report, which may be of a later version."""
+    """Return a trouble for a word of the report, which may be a later version's."""
+    reason = known(kind, word)
     if reason is None:
         return Trouble(
             severity=Severity.ERROR,
@@ -107,10 +109,22 @@ def known(kind: type[R], word: str) -> R | None:
     return kind(word) if word in set(kind) else None
 
 
+def is_fine(
+    kind: type[MirrorReason | EgressReason | TrackingCaReason], word: str
+) -> bool:
+    """Return whether a word of the report means that all is in order."""
+    reason = known(kind, word)
+    return reason is not None and reason.is_in_order
+
+
 def pods(
-    reason: Reason | None, word: str, namespace: str, count: int, names: Iterable[str]
+    kind: type[Reason],
+    word: str,
+    namespace: str,
+    count: int,
+    names: Iterable[str] = (),
 ) -> Trouble:
     """Return a trouble of some pods of a namespace; the first are named."""
     said = f"{count} pod{'' if count == 1 else 's'}"
-    found = told(reason, word, namespace, said, namespace=namespace)
+    found = told(kind, word, namespace, said, namespace=namespace)
     return msgspec.structs.replace(found, objects=tuple(names))

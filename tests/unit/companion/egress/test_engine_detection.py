@@ -76,6 +76,29 @@ def test_what_may_not_be_listed_is_unknown_and_said_so(world: EgressWorld) -> No
     assert EgressReason.OTHER_EGRESS_CONTROLS not in world.reasons()
 
 
+def test_a_kind_that_fails_for_good_hides_no_other(world: EgressWorld) -> None:
+    """Its conversion webhook is dead; it is unseen, and looked for again."""
+    meta = {"name": "deny-all", "namespace": "team-a"}
+    world.user.apply(CILIUM, {"metadata": meta, "spec": {"egress": []}})
+    world.cluster.served.add("crd.antrea.io")
+    world.cluster.fail(
+        lambda call: call.kind.group == "crd.antrea.io", Unavailable("conversion")
+    )
+    world.step()
+    found = detection(world)
+
+    assert EgressReason.OTHER_EGRESS_CONTROLS in world.reasons("team-a")
+    assert found.detected.engines[Engine.ANTREA] == (
+        "networkpolicies.crd.antrea.io",
+        "clusternetworkpolicies.crd.antrea.io",
+    )
+    assert isinstance(found.error, Unavailable)
+    world.cluster.allow_all()
+    world.step(15)
+    assert detection(world).detected.engines[Engine.ANTREA] == ()
+    assert detection(world).error is None
+
+
 def test_istio_may_close_the_whole_mesh(world: EgressWorld) -> None:
     """By its ConfigMap, or by a Sidecar in its own namespace."""
     world.user.apply(NAMESPACE, {"metadata": {"name": "istio-system"}})
