@@ -13,6 +13,7 @@ from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_view import FORMATS, Examination
 from webhook.cli.errors import no_access, sentence
 from webhook.cli.kubeconfig import kubeconfig_path, now, process_environ
+from webhook.cli.output import with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster.config import NoAccessError, context_names
 from webhook.cluster.errors import ClusterError
@@ -91,14 +92,7 @@ class Scope:
     help="Examine again until nothing fails, for that long, such as 2m.",
 )
 @click.option("--all", "every", is_flag=True, help="Show the checks in order too.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(list(FORMATS)),
-    default="table",
-    show_default=True,
-    help="json and junit have every check.",
-)
+@with_output(*FORMATS, show_default=True, help="json and junit have every check.")
 def doctor(  # noqa: PLR0913 - one for each option
     *,
     choice: ClusterChoice,
