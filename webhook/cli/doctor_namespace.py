@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import click
 
-from webhook.cli.doctor_cluster import WORKERS
-from webhook.cli.doctor_objects import by_sparks_webhook
+from webhook.cli.doctor_objects import by_sparks_webhook, is_own_right, refusal
+from webhook.cli.doctor_rights import WORKERS
 from webhook.cli.egress_check import trace
 from webhook.cli.egress_input import EgressInput, Flags, from_cluster
 from webhook.cluster import metadata
@@ -174,18 +174,10 @@ class NamespaceReader:
         pod = task_pod(kind, namespace, image)
         try:
             made = self.client.create(POD, pod, dry_run=True)
-        except (Terminating, QuotaExceeded) as error:
-            gone = isinstance(error, Terminating)
-            result = AttemptResult.TERMINATING if gone else AttemptResult.QUOTA
-            return Attempt(kind=kind, result=result, said=_said(error))
-        except Forbidden as error:
-            if f'cannot create resource "{POD.plural}"' in str(error):
-                raise
-            secure = _POD_SECURITY in str(error)
-            result = AttemptResult.POD_SECURITY if secure else AttemptResult.REFUSED
-            return Attempt(kind=kind, result=result, said=_said(error))
         except (Rejected, Unavailable) as error:
-            return Attempt(kind=kind, result=AttemptResult.REFUSED, said=_said(error))
+            if is_own_right(error):
+                raise
+            return Attempt(kind=kind, result=_refused(error), said=refusal(error))
         if not has_keys(made, kind):
             return Attempt(kind=kind, result=AttemptResult.PLAIN)
         hidden = hidden_keys(made, kind, keys)
@@ -256,9 +248,13 @@ def _given(piece: Piece[tuple[Attempt, ...]]) -> Piece[tuple[Attempt, ...]]:
     return piece
 
 
-def _said(error: ClusterError) -> str:
-    """Return the API server's sentence, without the request in front of it."""
-    return str(error).partition(": ")[2] or str(error)
+def _refused(error: ClusterError) -> AttemptResult:
+    if isinstance(error, Terminating):
+        return AttemptResult.TERMINATING
+    if isinstance(error, QuotaExceeded):
+        return AttemptResult.QUOTA
+    secure = isinstance(error, Forbidden) and _POD_SECURITY in str(error)
+    return AttemptResult.POD_SECURITY if secure else AttemptResult.REFUSED
 
 
 class _ForTasks(NamedTuple):
