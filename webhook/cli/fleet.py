@@ -4,12 +4,10 @@ Every cluster is asked at the same time by a thread of its own; one that does no
 is told as such, and none waits for it.
 """
 
-import base64
 import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from threading import Thread
 from typing import Final
 
@@ -20,21 +18,19 @@ from rich.table import Table
 from rich.text import Text
 
 from webhook import __version__
-from webhook.cli.errors import no_access, sentence
-from webhook.cli.kubeconfig import kubeconfig_path, now, process_environ
+from webhook.cli.egress_input import mirrored_keys
+from webhook.cli.errors import told
+from webhook.cli.kubeconfig import now
 from webhook.cli.output import encoded, rendered
 from webhook.cli.release import ClusterChoice
-from webhook.cluster.config import NoAccessError, context_names
 from webhook.cluster.errors import ClusterError
-from webhook.cluster.interface import Json, KubeClient
-from webhook.cluster.resources import SECRET
+from webhook.cluster.interface import KubeClient
 from webhook.companion.observation.model import Installation, WorkloadState
 from webhook.companion.observation.observe import observe
 from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.trouble import Severity, Trouble
 from webhook.companion.observation.troubles import accepting, troubles
 from webhook.egress.destinations import derive
-from webhook.injection.names import MIRROR_SECRET
 from webhook.mirror.reasons import MirrorReason
 
 FLEET_SCHEMA: Final = 1
@@ -107,13 +103,9 @@ def fleet(
     choice: ClusterChoice, output: str, console: Console, accepted: tuple[str, ...]
 ) -> int:
     """Print every cluster of the kubeconfig; return the exit code."""
-    path = kubeconfig_path(process_environ(), choice.kubeconfig)
-    try:
-        contexts = context_names(path)
-    except NoAccessError as error:
-        raise no_access(error) from error
+    choices = {one.context or "": one for one in choice.each()}
     members = gather(
-        contexts, lambda name: look(replace(choice, context=name), accepted), _PATIENCE
+        tuple(choices), lambda name: look(choices[name], accepted), _PATIENCE
     )
     if output in ("json", "yaml"):
         click.echo(encoded(_document(members), output))
@@ -150,12 +142,10 @@ def look(choice: ClusterChoice, accepted: tuple[str, ...]) -> Member:
     context = choice.context or ""
     try:
         access = choice.connect()
-        try:
+        with told(access):
             seen = observe(access.resources, choice.release(access), now())
             found = accepting(troubles(seen, client=__version__), accepted)
             keys = _mirrored_keys(access.resources, seen)
-        except ClusterError as error:
-            return Member(context=context, problem=sentence(error, access))
     except click.ClickException as error:
         return Member(context=context, problem=error.format_message())
     except Exception as error:  # noqa: BLE001 - one cluster must not hide the others
@@ -209,17 +199,10 @@ def _mirrored_keys(client: KubeClient, seen: Installation) -> Mapping[str, str] 
     for name, one in sorted(seen.report.namespaces.items()):
         if one.reason == MirrorReason.MIRRORED and one.profile == "default":
             try:
-                return _decoded(client.get(SECRET, MIRROR_SECRET, name))
+                return mirrored_keys(client, name)
             except ClusterError:
                 return None
     return None
-
-
-def _decoded(body: Json) -> dict[str, str]:
-    return {
-        key: base64.b64decode(text).decode("utf-8", "replace")
-        for key, text in (body.get("data") or {}).items()
-    }
 
 
 def odd_ones(members: list[Member], name: str) -> frozenset[str]:
