@@ -9,6 +9,7 @@ from tests.contracts.kube_client import KubeClientContract
 from tests.lab.control_plane import ControlPlane
 from webhook.cluster import metadata
 from webhook.cluster.config import load_kubeconfig
+from webhook.cluster.errors import Invalid
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import KubeClient, ListOptions, ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
@@ -76,6 +77,22 @@ def test_what_an_api_server_stores_can_be_listed_and_watched(
         assert one.get(ObjectKey(home, "deep")) is not None
         listing = port.list(options, metadata.last_write_time)
         assert listing.items[ObjectKey(home, "deep")][1] is None
+
+
+def test_a_refused_container_is_not_quoted(plane: ControlPlane) -> None:
+    """It may hold a variable's value; where the fault is, is said."""
+    home = plane.namespace(f"refused-{uuid.uuid4().hex[:8]}")
+    spec = {"containers": [{"name": "task", "image": "i"}]}
+    plane.admin.create(
+        f"/api/v1/namespaces/{home}/pods", {"metadata": {"name": "p"}, "spec": spec}
+    )
+    container = {"name": "probe", "image": "i", "imagePullPolicy": "canary-5e0c7a"}
+    for port in client(plane, "tracking-injector"):
+        with pytest.raises(Invalid) as refused:
+            port.add_container(home, "p", container)
+
+        assert "ephemeralContainers[0].imagePullPolicy" in str(refused.value)
+        assert "canary-5e0c7a" not in str(refused.value)
 
 
 def client(plane: ControlPlane, manager: str) -> Iterator[RestClient]:

@@ -30,6 +30,7 @@ from webhook.cluster.interface import (
 from webhook.cluster.resources import (
     CONFIG_MAP,
     NAMESPACE,
+    POD,
     SECRET,
     WEBHOOK_CONFIGURATION,
 )
@@ -98,6 +99,30 @@ class KubeClientContract:
         """The error names it."""
         with pytest.raises(NotFound, match="none"):
             port.logs(home, "none", lines=10)
+
+    def test_a_container_is_added_to_a_pod_for_good(
+        self, port: KubeClient, home: str
+    ) -> None:
+        """Beside those that were there; another of its name does not replace it."""
+        spec = {"containers": [{"name": "task", "image": "i"}]}
+        pod = {"metadata": {"name": "p", "namespace": home}, "spec": spec}
+        port.create(POD, pod)
+        for name in ("first", "second"):
+            port.add_container(home, "p", {"name": name, "image": "i"})
+
+        with pytest.raises(Invalid):
+            port.add_container(home, "p", {"name": "first", "image": "other"})
+
+        added = port.get(POD, "p", home)["spec"]["ephemeralContainers"]
+        images = {one["name"]: one["image"] for one in added}
+        assert images == {"first": "i", "second": "i"}
+
+    def test_nothing_is_added_to_a_missing_pod(
+        self, port: KubeClient, home: str
+    ) -> None:
+        """The error names it."""
+        with pytest.raises(NotFound, match="none"):
+            port.add_container(home, "none", {"name": "c", "image": "i"})
 
     def test_applying_the_same_changes_nothing(
         self, port: KubeClient, home: str

@@ -128,6 +128,18 @@ def test_each_failure_has_its_name_and_shrinks_nothing(
     assert (addresses(known, DnsLimits()), known.last) == (before.addresses, outcome)
 
 
+def test_an_answer_that_contradicts_itself_hides_no_other_servers(
+    resolver: Resolver, serve: Serve
+) -> None:
+    """There is no such name, and here is its address: that server alone is odd."""
+    odd = serve(always("t. 60 IN A 8.8.8.8", rcode=dns.rcode.NXDOMAIN))
+    other = serve(always("t. 60 IN A 8.8.4.4"))
+    lookup = resolver.look_up("t", where(odd, other), NOW)
+
+    assert (lookup.outcome, texts(lookup)) == (DnsOutcome.NOERROR, ["8.8.4.4"])
+    assert lookup.servers == (DnsOutcome.MALFORMED, DnsOutcome.NOERROR)
+
+
 def test_a_family_that_fails_is_not_an_empty_one(
     resolver: Resolver, serve: Serve
 ) -> None:

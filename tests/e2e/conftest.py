@@ -36,14 +36,19 @@ def installation(node: Node) -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="session")
-def tracking(node: Node) -> TrackingServer:
-    """The tracking server, where the release's source says it is."""
+def tasks_image(node: Node) -> None:
+    """The image of task pods and tracking servers: nothing pulls it."""
     node.load(task_image.archive(node.plane.toolbox))
+
+
+@pytest.fixture(scope="session")
+def tracking(node: Node, tasks_image: None) -> TrackingServer:
+    """The tracking server, where the release's source says it is."""
     return TrackingServer.start(node)
 
 
 @pytest.fixture(scope="session")
-def kuberay(node: Node) -> Iterator[KubeRay]:
+def kuberay(node: Node, tasks_image: None) -> Iterator[KubeRay]:
     """A running KubeRay, whose objects in the cluster can be made once only."""
     operator = KubeRay.start(node.plane, "1.6")
     yield operator

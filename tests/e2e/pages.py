@@ -7,7 +7,6 @@ was installed by Helm 3.
 
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from tests.lab import own_image, task_image
 from tests.lab.node import Node
 from tests.lab.operators import install_crds
 from tests.lab.processes import wait_for
+from tests.programs import lay_out
 from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
 
 RELEASE: Final = "tracking-injector"
@@ -32,7 +32,6 @@ VARIABLES: Final = {"KEY": KEY, "NEW_KEY": KEY[::-1]}
 """What the shell of each page has."""
 
 SAMPLES: Final = ROOT / "docs" / "samples"
-COMMANDS: Final = ("tracking-injector", "kubectl-tracking")
 CONTEXTS: Final = ("eu", "us")
 """The clusters of the documentation, which are one here."""
 
@@ -62,13 +61,13 @@ def follow(
     Raises:
         AssertionError: A command failed; the message ends with it and what it said.
     """
-    _furnish(walk, node, folder)
+    path = _furnish(walk, node, folder)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script(walk, placeholders)],
         cwd=folder,
         env={
             **node.plane.environ(_contexts(node, folder)),
-            "PATH": f"{folder / '.venv' / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": path,
             **VARIABLES,
         },
         stdout=subprocess.PIPE,
@@ -102,8 +101,8 @@ def _quoted(line: str) -> str:
     return "'$ " + line.replace("'", "'\\''") + "'"
 
 
-def _furnish(walk: Walk, node: Node, folder: Path) -> None:
-    """Lay out what the reader has: a clone, the programs, and files."""
+def _furnish(walk: Walk, node: Node, folder: Path) -> str:
+    """Lay out a clone, files and programs; return the `PATH` of these."""
     for name in ("charts", "docs"):
         (folder / name).symlink_to(ROOT / name)
     for sample in SAMPLES.glob("*.yaml"):
@@ -113,14 +112,7 @@ def _furnish(walk: Walk, node: Node, folder: Path) -> None:
             (folder / name).write_text(content, "utf-8")
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for name, tool in {"kubectl": "kubectl", "helm": "helm-4"}.items():
-        (programs / name).symlink_to(node.plane.toolbox.program(tool))
-    ours = [Path(sys.executable).with_name(name) for name in COMMANDS]
-    for program in (*ours, Path("/usr/bin/grep")):
-        # 1 is an answer: something is not in order, or not there. 2 is none.
-        text = f'#!/bin/sh\n{program} "$@" || [ $? = 1 ]\n'
-        (programs / program.name).write_text(text)
-        (programs / program.name).chmod(0o755)
+    return lay_out(programs, node.plane.toolbox, Path("/usr/bin/grep"))
 
 
 def _contexts(node: Node, folder: Path) -> Path:

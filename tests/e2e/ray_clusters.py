@@ -20,7 +20,8 @@ SMALL: Final = {
     "requests": {"cpu": "50m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "2Gi"},
 }
-_ENDED: Final = ("SUCCEEDED", "FAILED")
+SUCCEEDED: Final = "SUCCEEDED"
+_ENDED: Final = (SUCCEEDED, "FAILED")
 
 
 @contextmanager
@@ -77,7 +78,9 @@ def run(
         return found.get("jobStatus") in _ENDED
 
     wait_for(f"the end of {name} in {namespace}", ended, seconds=PATIENCE)
-    printed = node.plane.kubectl("logs", "-n", namespace, "-l", f"job-name={name}")
+    printed = node.plane.kubectl(
+        *("logs", "-n", namespace, "-l", f"job-name={name}", "--tail=-1")
+    )
     return found["jobStatus"], printed
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.e2e import ray_clusters
+from tests.e2e import ray_clusters, spark_applications
 from tests.e2e.installation import (
     PATIENCE,
     TRACKING_URI,
@@ -21,7 +21,7 @@ from tests.e2e.installation import (
 )
 from tests.e2e.tracking import TrackingServer
 from tests.lab import task_image
-from tests.lab.operators import KubeRay, SparkOperator
+from tests.lab.operators import KubeRay
 from tests.lab.processes import wait_for
 from tests.lab.spark import Spark
 from tests.michelangelo.client import on_file
@@ -136,38 +136,20 @@ def spark_operator(
     installation: Installation, tracking: TrackingServer
 ) -> Iterator[str]:
     """A namespace whose SparkApplications spark-operator runs, with its webhook."""
-    plane = installation.node.plane
     namespace = installation.compute_namespace("spark-check")
-    operator = SparkOperator.start(plane, Spark.find(plane.toolbox), [namespace])
-    yield namespace
-    operator.stop()
-    # Else no Spark pod could be created any more: its webhook fails closed.
-    for kind in ("mutating", "validating"):
-        plane.kubectl(
-            *("delete", f"{kind}webhookconfigurations", "--ignore-not-found"),
-            SparkOperator.CONFIGURATION,
-        )
+    with spark_applications.operating(installation.node, namespace):
+        yield namespace
 
 
 def test_the_guides_check_passes_as_a_spark_application(
     installation: Installation, spark_operator: str
 ) -> None:
     """The sample itself, by spark-operator: in the driver and in an executor."""
-    plane = installation.node.plane
-    name = apply_sample(installation, spark_operator, "spark", small_spark_application)
-    path = (
-        f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{spark_operator}"
-        f"/sparkapplications/{name}"
-    )
+    name = apply_sample(installation, spark_operator, "spark", spark_applications.fit)
 
-    def state() -> str:
-        found = plane.admin.get(path).get("status", {}).get("applicationState", {})
-        return str(found.get("state", ""))
+    state, printed = spark_applications.ended(installation.node, spark_operator, name)
 
-    wait_for("the application's end", lambda: state() in ENDED, seconds=PATIENCE)
-    printed = plane.kubectl("logs", "-n", spark_operator, f"{name}-driver")
-
-    assert state() == "COMPLETED", printed
+    assert state == spark_applications.SUCCEEDED, printed
     assert 2 <= printed.count(": TRACKING_URI is set"), printed
     assert TRACKING_URI not in printed
 
@@ -223,17 +205,6 @@ def small_ray_job(spec: dict[str, Any]) -> None:
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         [container] = group["template"]["spec"]["containers"]
         container |= {"image": task_image.NAME, "resources": ray_clusters.SMALL}
-
-
-def small_spark_application(spec: dict[str, Any]) -> None:
-    """The same for Spark."""
-    spec["image"] = task_image.NAME
-    spec["sparkConf"] = {
-        "spark.pyspark.python": "python3",
-        "spark.pyspark.driver.python": "python3",
-    }
-    for role in ("driver", "executor"):
-        spec[role]["coreRequest"] = "100m"
 
 
 def spark_settings(folder: Path) -> dict[str, str]:

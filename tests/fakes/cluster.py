@@ -464,6 +464,17 @@ class FakeKubeClient:
             written = self._cluster.logs.get(key, "").splitlines(keepends=True)
             return "".join(written[-lines:])
 
+    def add_container(self, namespace: str, pod: str, container: Json) -> None:
+        """Stores it in the pod; nothing runs it."""
+        key = ObjectKey(namespace, pod)
+        with self._admitted("add_container", POD, key):
+            body = copied(self._cluster.find(POD, key))
+            added = body["spec"].setdefault("ephemeralContainers", [])
+            if container["name"] in {one["name"] for one in added}:
+                raise Invalid(f"pods {key}", fields=("spec.ephemeralContainers",))
+            added.append(copied(container))
+            self._cluster._store(POD, body)
+
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """A copy of the object."""
         key = ObjectKey(namespace, name)

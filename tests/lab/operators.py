@@ -141,7 +141,7 @@ class SparkOperator:
             if o["kind"] == "Deployment" and o["metadata"]["name"] == name
         )
         certificates = plane.folder / f"{name}-certificates"
-        certificates.mkdir()
+        certificates.mkdir(exist_ok=True)
         own = {
             "controller": [],
             "webhook": [f"--webhook-cert-dir={certificates}"],

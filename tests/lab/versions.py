@@ -35,6 +35,11 @@ _PACKAGES: Final = {
     "ray": ("Ray", "task", "tasks and actors on the node"),
     "pyspark": ("Spark", "spark", "`spark-submit`, drivers and executors"),
     "mlflow": ("MLflow", "task", "client and server on the node"),
+    "michelangelo": (
+        "Michelangelo's client",
+        "michelangelo",
+        "the guide's tasks, on Ray and on Spark, on the node",
+    ),
 }
 
 

@@ -64,9 +64,6 @@ class PodAccess(Protocol):
     ) -> str:
         """Return what a program in a container prints."""
 
-    def add(self, pod: tuple[str, str], container: Json) -> None:
-        """Add an ephemeral container."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prober:
@@ -157,7 +154,7 @@ class Prober:
         what, name = f"pods/ephemeralcontainers in {key.namespace}", _unique()
         container = probe_container(name, self.image, SCRIPT, _task(pod))
         try:
-            self.pods.add((key.namespace, key.name), container)
+            self.client.add_container(key.namespace, key.name, container)
         except ClusterError as error:
             return Unknown.of(error, verb="patch", what=what)
 

@@ -21,8 +21,13 @@ Secret holds.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from webhook.cluster.metadata import mapping, mappings
+
 _LONGEST_MESSAGE: Final = 256
 """Enough for the API server's own sentences; a proxy's HTML page is cut."""
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds to stay away at most: API servers ask for a few, and whoever asks for a day
+would end every watch for as long."""
 
 
 class ClusterError(Exception):
@@ -113,15 +118,16 @@ def from_status(
             one is then left out, since it may quote them.
         retry_after: seconds from the `Retry-After` header, for 429 and 503.
     """
-    details = status.get("details") or {}
-    causes = details.get("causes") or ()
+    details = mapping(status.get("details"))
+    causes = tuple(mappings(details.get("causes")))
     reason = status.get("reason") or f"HTTP {code}"
     said = str(status.get("message") or "")[:_LONGEST_MESSAGE]
     sentence = f"{what}: {said or reason}"
     if code == 429:
-        return Throttled(
-            sentence, retry_after=float(details.get("retryAfterSeconds", retry_after))
-        )
+        asked = details.get("retryAfterSeconds")
+        wish = asked if isinstance(asked, int | float) else retry_after
+        bounded = min(max(0.0, wish), _LONGEST_PAUSE)
+        return Throttled(sentence, retry_after=bounded)
     if code >= 500 or code < 400:
         return Unavailable(f"{what}: {reason}" if secret else sentence)
     if code == 403:
@@ -138,7 +144,9 @@ def from_status(
     return Invalid(sentence, fields=fields)
 
 
-def _forbidden(sentence: str, said: str, causes: Any) -> Forbidden:
+def _forbidden(
+    sentence: str, said: str, causes: tuple[Mapping[str, Any], ...]
+) -> Forbidden:
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         return Terminating(sentence)
     # The quota plugin gives no machine-readable cause; this is its fixed wording.

@@ -180,7 +180,7 @@ class EventRecorder:
         identity = int(digest, 16)
         with self._lock:
             seen = self._seen.get(identity)
-            if seen is not None and now - seen < _AGAIN_AFTER:
+            if seen is not None and timedelta(0) <= now - seen < _AGAIN_AFTER:
                 return
             self._remember(identity, now)
             if self._per_object.take(about) or not self._make_room(about.namespace):

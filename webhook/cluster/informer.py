@@ -165,9 +165,12 @@ class Informer(Generic[T]):
             if self._version is None or started > self._relist_at:
                 self._list()
             self._watch()
-        except Gone:
-            self._version = None
-            return self._backoff.next()
+        except Gone as error:
+            known, self._version = self._version, None
+            if known is not None:
+                return self._backoff.next()
+            # A list: its first page was too old before its last one came.
+            return self._failed(Unavailable(str(error)))
         except ClusterError as error:
             return self._failed(error)
         except Exception as error:  # noqa: BLE001 - no foreign object ends a watch

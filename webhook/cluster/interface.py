@@ -182,3 +182,13 @@ class KubeClient(Protocol):
 
     def logs(self, namespace: str, pod: str, *, lines: int) -> str:
         """Return the last lines that a pod's first container has written."""
+
+    def add_container(self, namespace: str, pod: str, container: Json) -> None:
+        """Add an ephemeral container to a pod; it stays there for good.
+
+        Args:
+            namespace: the pod's.
+            pod: its name.
+            container: as `spec.ephemeralContainers` has it; what is there already
+                cannot be changed (`Invalid`).
+        """

@@ -35,6 +35,16 @@ class Page(msgspec.Struct):
 _PAGE: Final = msgspec.json.Decoder(Page)
 
 
+def parse_status(data: bytes) -> Json:
+    """Return the `Status` that an API server refuses with; empty for anything else."""
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return {}
+    is_status = isinstance(found, dict) and found.get("kind") == "Status"
+    return found if is_status else {}
+
+
 def parse(data: bytes | msgspec.Raw, what: str) -> Json:
     """Return the JSON object that an answer consists of.
 

@@ -62,7 +62,7 @@ def uid(body: Json) -> str:
 
 def controller(body: Json) -> Mapping[str, str] | None:
     """Return the owner reference of the object's controller, if it has one."""
-    for owner in _mappings(of(body).get("ownerReferences")):
+    for owner in mappings(of(body).get("ownerReferences")):
         if owner.get("controller") is True:
             return owner
     return None
@@ -108,7 +108,7 @@ def last_write_time(body: Json, *path: str, manager: str = "") -> datetime | Non
     """
     times = [
         parse_time(entry.get("time"))
-        for entry in _mappings(of(body).get("managedFields"))
+        for entry in mappings(of(body).get("managedFields"))
         if not manager or entry.get("manager") == manager
         if _owns(entry.get("fieldsV1"), path)
     ]
@@ -129,7 +129,8 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
+def mappings(value: object) -> Iterator[Mapping[str, Any]]:
+    """Yield those values of a list that are mappings; of anything else none."""
     for one in value if isinstance(value, list) else ():
         if isinstance(one, dict):
             yield one

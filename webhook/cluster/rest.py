@@ -49,6 +49,7 @@ lists begin at once, and each could be of the largest."""
 _ONE_LARGE: Final = threading.Lock()
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
 _JSON: Final = "application/json"
 _EVENT_TYPES: Final = {
     "ADDED": WatchEventType.UPSERT,
@@ -140,6 +141,18 @@ class RestClient:
             verb="GET", path=path, what=f"GET {path}", query={"tailLines": str(lines)}
         )
         return _read(self._open(request), request.what).decode("utf-8", "replace")
+
+    def add_container(self, namespace: str, pod: str, container: Json) -> None:
+        """Add an ephemeral container to a pod; it stays there for good."""
+        self._call(
+            POD,
+            verb="PATCH",
+            path=f"{POD.path(namespace, pod)}/ephemeralcontainers",
+            query={"fieldManager": self._manager},
+            body={"spec": {"ephemeralContainers": [container]}},
+            content=_STRATEGIC,
+            secret=True,  # it may have a variable's value
+        )
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json:
         """Return one object by name."""
@@ -277,7 +290,7 @@ class RestClient:
 
     def _call(self, kind: ResourceType, **parts: Any) -> Json:
         what = f"{parts['verb']} {parts['path']}"
-        request = _Request(**parts, what=what, secret=kind == SECRET)
+        request = _Request(**({"secret": kind == SECRET} | parts), what=what)
         return json_bytes.parse(_read(self._open(request), what), what)
 
     def _open(self, request: _Request) -> urllib3.BaseHTTPResponse:
@@ -353,16 +366,10 @@ def _read(response: urllib3.BaseHTTPResponse, what: str) -> bytes:
 def _raise_for(response: urllib3.BaseHTTPResponse, request: _Request) -> None:
     if 200 <= response.status < 300:
         return
-    try:
-        status: Any = orjson.loads(_read(response, request.what))
-    except orjson.JSONDecodeError:
-        status = None
-    if not isinstance(status, dict) or status.get("kind") != "Status":
-        status = {}
     after = response.headers.get("Retry-After", "")
     raise from_status(
         response.status,
-        status,
+        json_bytes.parse_status(_read(response, request.what)),
         what=request.what,
         secret=request.secret,
         retry_after=float(after) if after.isdecimal() else 1.0,

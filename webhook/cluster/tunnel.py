@@ -1,9 +1,8 @@
-"""Into a pod: a program's output by `exec`, a port by `port-forward`, a container more.
+"""Into a pod, over a WebSocket: a program's output by `exec`, a port by `port-forward`.
 
-Each needs a right of its own (`create pods/exec`, `create pods/portforward`,
-`patch pods/ephemeralcontainers`) and a node that answers. The client's generated
-methods would do the same, and cost every command a second: they import a class for
-each kind there is.
+Each needs a right of its own (`create pods/exec`, `create pods/portforward`) and a node
+that answers. The client's generated methods would do the same, and cost every command a
+second: they import a class for each kind there is.
 """
 
 import socket
@@ -12,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-import urllib3
 from kubernetes.client import ApiClient
 from kubernetes.stream.ws_client import (
     PortForward,
@@ -23,14 +20,12 @@ from kubernetes.stream.ws_client import (
 )
 from websocket import WebSocketBadStatusException, WebSocketException
 
+from webhook.cluster import json_bytes
 from webhook.cluster.errors import ClusterError, Unavailable, from_status
-from webhook.cluster.interface import Json
 from webhook.cluster.resources import POD
 
 _MOST: Final = 1 << 16
 """Characters of output after which no end is waited for; asked for are a few lines."""
-_PATCH: Final = {"Content-Type": "application/strategic-merge-patch+json"}
-_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,37 +101,6 @@ class Tunnel:
             raise Unavailable(f"exec {name}: no end within {seconds:.0f} s")
         return said
 
-    def add(self, pod: tuple[str, str], container: Json) -> None:
-        """Add an ephemeral container to a running pod; it stays there for good.
-
-        Args:
-            pod: namespace and name.
-            container: as a pod's `spec.ephemeralContainers` has it.
-
-        Raises:
-            ClusterError: it was refused.
-        """
-        namespace, name = pod
-        what = f"add a container to {name}"
-        method, url, headers, _, _ = self.client.param_serialize(
-            "PATCH",
-            f"{POD.path(namespace, name)}/ephemeralcontainers",
-            header_params=dict(_PATCH),
-            auth_settings=["BearerToken"],
-        )
-        body = orjson.dumps({"spec": {"ephemeralContainers": [container]}})
-        pool = self.client.rest_client.pool_manager
-        try:
-            answer = pool.request(
-                method, url, body=body, headers=headers, timeout=_SECONDS
-            )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"{what}: {type(error).__name__}") from error
-        if answer.status >= 300:
-            # What is invalid may be quoted with a value.
-            status = _status(answer.data)
-            raise from_status(answer.status, status, what=what, secret=True)
-
     def _address(
         self, pod: tuple[str, str], what: str, *query: tuple[str, Any]
     ) -> tuple[str, dict[str, str]]:
@@ -154,14 +118,6 @@ def _meant(error: Exception, verb: str, pod: str) -> ClusterError:
     """Return what a refused upgrade means, or a connection that broke."""
     what = f"{verb} {pod}"
     if isinstance(error, WebSocketBadStatusException):
-        return from_status(error.status_code, _status(error.resp_body), what=what)
+        status = json_bytes.parse_status(error.resp_body or b"")
+        return from_status(error.status_code, status, what=what)
     return Unavailable(f"{what}: {type(error).__name__}")
-
-
-def _status(body: bytes | None) -> Json:
-    """Return the `Status` that an API server refuses with; empty for anything else."""
-    try:
-        found = orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -15,7 +15,8 @@ from webhook.cluster.interface import ObjectKey, Preconditions
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches
-from webhook.companion.controller import Context, Notice, Result
+from webhook.companion.controller import SOON, Context, Notice, Result
+from webhook.companion.pauses import Pauses
 from webhook.injection.names import CA_CONFIG_MAP
 from webhook.mirror.certificates import (
     TrackingCa,
@@ -28,8 +29,6 @@ from webhook.mirror.decide import NamespaceFilter
 from webhook.mirror.profile import CaSource
 from webhook.mirror.reasons import MirrorReason
 
-_SOON: Final = 0.5
-"""Seconds after which a key is taken again that could not be written just now."""
 _PACE: Final = timedelta(seconds=5)
 """Between two writes of a namespace, whoever changes the ConfigMap in between."""
 
@@ -72,7 +71,7 @@ class CertificateMirrorController:
         self._source = source
         self._queue = queue
         self._filter = namespaces
-        self._written: dict[str, datetime] = {}
+        self._pauses = Pauses()
         self._parsed: object = None
         self._pem = ""
         caches.namespaces.subscribe(lambda key: queue.add(key.name), self._add_all)
@@ -91,21 +90,24 @@ class CertificateMirrorController:
         reason = judge(copy, pem)
         if reason is not TrackingCaReason.CA_PENDING:
             return self._result(key, reason)
-        return self._write(key, pem, now)
+        return self._write(key, pem, now, is_new=copy is None)
 
     def failure(self, key: str, error: Exception) -> TrackingCaResult:
         """Return the state of a namespace where something could not be done."""
         return self._result(key, TrackingCaReason.CA_REFUSED, error=error)
 
-    def _write(self, key: str, pem: str, now: datetime) -> TrackingCaResult:
-        wait = self._written.get(key, now - _PACE) + _PACE - now
-        if wait > timedelta(0):
+    def _write(
+        self, key: str, pem: str, now: datetime, *, is_new: bool
+    ) -> TrackingCaResult:
+        if wait := self._pauses.left(key, now):
             return self._postponed(key, wait.total_seconds())
         if not self._context.is_leader():
-            return self._postponed(key, _SOON)
-        self._written[key] = now
+            return self._postponed(key, SOON)
+        self._pauses.begin(key, now, _PACE)
         body = desired_config_map(key, pem, self._context.release)
-        self._copies.update(self._context.client.apply(CONFIG_MAP, body))
+        # Somebody may have made one of the name that no watch has told of yet.
+        stored = self._context.client.apply(CONFIG_MAP, body, force=not is_new)
+        self._copies.update(stored)
         fields = {"namespace": key, "configMap": CA_CONFIG_MAP}
         self._context.log.line("info", "tracking-ca-written", fields)
         return self._result(key, TrackingCaReason.CA_MIRRORED)
@@ -127,14 +129,14 @@ class CertificateMirrorController:
         return self._pem
 
     def _remove(self, key: str, copy: TrackingCa | None) -> TrackingCaResult | None:
-        self._written.pop(key, None)
+        self._pauses.forget(key)
         if copy is None or not copy.owned:
             return None
         mirror = self._caches.mirror(key)
         if mirror is not None and mirror.existing.owned:
             return self._result(key, TrackingCaReason.CA_PENDING)  # after the mirror
         if not self._context.is_leader():
-            return self._postponed(key, _SOON)
+            return self._postponed(key, SOON)
         delete_copy(self._context, key, copy)
         self._copies.forget(ObjectKey(key, CA_CONFIG_MAP))
         return None

@@ -224,6 +224,8 @@ class Resolver:
                 chain = response.resolve_chaining()
             except dns.message.ChainTooLong:
                 break
+            except dns.exception.DNSException:  # such as an address of no such name
+                return _Answer(DnsOutcome.MALFORMED)
             aliases += len(chain.cnames)
             ttl = min(ttl, chain.minimum_ttl)
             if chain.answer is not None:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from webhook.cluster.errors import ClusterError, NotFound, Rejected
@@ -18,6 +18,7 @@ from webhook.cluster.interface import ObjectKey
 from webhook.cluster.resources import CONFIG_MAP
 from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.controller import Context, Notice, Result
+from webhook.companion.pauses import Pauses
 from webhook.egress.addresses import Address
 from webhook.egress.destinations import Destination, dump_former
 from webhook.egress.dns_cache import (
@@ -92,11 +93,9 @@ class DnsController:
         self._loading = threading.Lock()
         self._loaded: int | None = None
         self._wanted: dict[str, frozenset[str]] = {}
-        self._unwanted: dict[str, datetime] = {}
         self._names: dict[str, CachedName] = {}
         self._former: dict[str, tuple[Destination, ...]] = {}
-        self._due: dict[str, datetime] = {}
-        self._saved = datetime.min.replace(tzinfo=UTC)
+        self._pauses, self._expiring = Pauses(), Pauses()
         self._lookups: Counter[DnsOutcome] = Counter()
         self.revision = 0
         """Grows before anybody is called back; equal revisions, equal addresses."""
@@ -120,7 +119,7 @@ class DnsController:
             if names:
                 self._wanted[namespace] = names
             for name in alone:
-                self._unwanted.pop(name, None)
+                self._expiring.forget(name)
         for name in alone:
             self._queue.add(name)
 
@@ -174,13 +173,12 @@ class DnsController:
             return None
         with self._lock:
             is_wanted = bool(self._needing(key))
-            due = self._due.get(key, now)
             if is_wanted:
-                self._unwanted.pop(key, None)
+                self._expiring.forget(key)
         if not is_wanted:
             return self._expire(key, now)
-        if due > now:
-            return self._result(key, self._names[key], due - now)
+        if wait := self._pauses.left(key, now):
+            return self._result(key, self._names[key], wait)
         return self._learn(key, self._look_up(key, now), now)
 
     def failure(self, key: str, error: Exception) -> DnsResult:
@@ -197,7 +195,7 @@ class DnsController:
             return DnsResult(reason=EgressReason.UNRESOLVED, error=error)
         now = self._context.clock()
         learned = self._learn(key, DnsAnswer(now, DnsOutcome.MALFORMED), now)
-        self._due.pop(key, None)  # the queue's backoff says when
+        self._pauses.forget(key)  # the queue's backoff says when
         return replace(learned, requeue_after=None, error=error)
 
     def _result(self, name: str, known: CachedName, wait: timedelta) -> DnsResult:
@@ -227,7 +225,7 @@ class DnsController:
             self._queue.add_after(CACHE, pause)
         self._tell(concerned)
         wait = next_lookup(after, self._limits, self._jitter())
-        self._due[name] = now + wait
+        self._pauses.begin(name, now, wait)
         return self._result(name, after, wait)
 
     def _given(self, name: str, known: CachedName) -> tuple[object, ...]:
@@ -243,11 +241,13 @@ class DnsController:
         """Forget a name a grace period after it was last needed: pods still dial it."""
         with self._lock:
             known = self._names.get(name)
-            left = self._unwanted.setdefault(name, now) + self._limits.grace - now
-            if known is None or left <= timedelta(0):
+            if name not in self._expiring:
+                self._expiring.begin(name, now, self._limits.grace)
+            left = self._expiring.left(name, now)
+            if known is None or not left:
                 self.revision += self._names.pop(name, None) is not None
-                self._due.pop(name, None)
-                del self._unwanted[name]
+                self._pauses.forget(name)
+                self._expiring.forget(name)
                 return None
         return self._result(name, known, left)
 
@@ -303,12 +303,12 @@ class DnsController:
             data = dump_cache(names) | dump_former(former)
             body = {"metadata": meta, "data": data}
             self._context.client.apply(CONFIG_MAP, body)
-            self._saved = now
+            self._pauses.begin(CACHE, now, _PACE)
         self._queue.add_after(CACHE, wait.total_seconds())
 
     def _until_save(self, now: datetime) -> float:
         """Return the seconds until the next save may be."""
-        return max(self._saved + _PACE - now, timedelta(0)).total_seconds()
+        return self._pauses.left(CACHE, now).total_seconds()
 
     def _tell(self, namespaces: Iterable[str]) -> None:
         for namespace in namespaces:

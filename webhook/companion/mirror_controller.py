@@ -17,6 +17,7 @@ from webhook.cluster.workqueue import WorkQueue
 from webhook.companion.caches import Caches
 from webhook.companion.controller import SOON, Context, Notice, Result
 from webhook.companion.mirror_writer import MirrorWriter, meaning
+from webhook.companion.pauses import Pauses
 from webhook.companion.profiles import ProfileStore
 from webhook.companion.projections import ComputeNamespace, MirrorState, needs_mirror
 from webhook.injection.names import DEFAULT_PROFILE, INJECT_ENABLED, MIRROR_SECRET
@@ -93,7 +94,7 @@ class MirrorController:
         self._filter = namespaces
         self._enforced_keys = enforced_keys
         self._writer = MirrorWriter(context, caches.mirrors)
-        self._due: dict[str, datetime] = {}
+        self._grace = Pauses()
         self._ready = False
         caches.namespaces.subscribe(self._namespace_changed, self._health_changed)
         caches.mirrors.subscribe(self._mirror_changed, self._health_changed)
@@ -109,7 +110,7 @@ class MirrorController:
         namespace, mirror = self._caches.namespace(key), self._caches.mirror(key)
         unread = self._unread(key)
         if namespace is None and not unread and not _is_ours(mirror):
-            self._due.pop(key, None)
+            self._grace.forget(key)
             self._writer.forget(key)
             return None
         if unread and (namespace is None or unread.startswith(SECRET.name)):
@@ -120,7 +121,7 @@ class MirrorController:
         decision = self._decide(namespace, existing, profile)
         if mirror is not None and decision.action is Action.REMOVE:
             return self._remove(key, mirror, decision, now)
-        self._due.pop(key, None)
+        self._grace.forget(key)
         content = profile.content if profile else None
         if namespace and content and decision.action is Action.WRITE:
             written = self._write(namespace, mirror, content, now)
@@ -170,10 +171,11 @@ class MirrorController:
         self, key: str, mirror: MirrorState, decision: MirrorDecision, now: datetime
     ) -> MirrorResult | None:
         """Delete this very mirror after the grace, unless a pod needs it."""
-        due = self._due.setdefault(key, now + _GRACE)
-        if now < due:
-            wait = (due - now).total_seconds()
-            return self._result(key, decision.reason, requeue_after=wait)
+        if key not in self._grace:
+            self._grace.begin(key, now, _GRACE)
+        if wait := self._grace.left(key, now):
+            seconds = wait.total_seconds()
+            return self._result(key, decision.reason, requeue_after=seconds)
         if not self._context.is_leader():
             return self._postponed(key)
         try:
@@ -186,7 +188,7 @@ class MirrorController:
             self._writer.delete(key, mirror)
         except Conflict:  # it changed meanwhile: look at it again
             return self._result(key, decision.reason, requeue_after=_AGAIN)
-        self._due.pop(key, None)
+        self._grace.forget(key)
         labeled = self._caches.namespace(key) is not None
         return self._result(key, decision.reason) if labeled else None
 
@@ -246,7 +248,7 @@ class MirrorController:
     def _namespace_changed(self, key: ObjectKey) -> None:
         if self._caches.namespace(key.name) is not None:
             # Off, on and off again: the grace begins anew, though no worker saw it.
-            self._due.pop(key.name, None)
+            self._grace.forget(key.name)
         self._add(key.name)
 
     def _mirror_changed(self, key: ObjectKey) -> None:

@@ -145,16 +145,19 @@ def update(memory: CachedName, lookup: DnsAnswer, limits: DnsLimits) -> CachedNa
         return replace(
             memory, last=outcome, failures=memory.failures + 1, unsafe=unsafe
         )
-    seen = {**memory.seen, **dict.fromkeys(safe, lookup.at)}
+    # No time is later than now, or a clock that was ahead would be believed for long.
+    past = {a: min(t, lookup.at) for a, t in memory.seen.items()}
+    seen = past | dict.fromkeys(safe, lookup.at)
     recent = {a: t for a, t in seen.items() if lookup.at - t <= limits.grace}
     grew = bool(memory.seen) and not safe <= memory.seen.keys()
     growth = memory.growth + 1 if grew else 0
+    rotated = lookup.at if growth >= 2 else memory.rotated
     return CachedName(
         seen=_newest(recent, limits.cap * _REMEMBERED),
         last=DnsOutcome.NOERROR,
         succeeded=lookup.at,
         growth=growth,
-        rotated=lookup.at if growth >= 2 else memory.rotated,
+        rotated=rotated and min(rotated, lookup.at),
         unsafe=unsafe,
         ttl=lookup.ttl or timedelta(0),
     )

@@ -24,7 +24,7 @@ from tests.cluster.doctor.world import (
     URI,
     World,
 )
-from tests.cluster.injector import COMPUTE, CONFIGURATIONS, task_pod
+from tests.cluster.injector import COMPUTE, CONFIGURATIONS, bare_pod, task_pod
 from tests.lab.api import ApiError, Object
 from webhook.injection.names import INJECT_LABEL, MIRROR_SECRET, PROFILE_LABEL
 
@@ -534,6 +534,25 @@ def _wrong_labels(world: World) -> Iterator[tuple[str, ...]]:
     remove_pod(world, TEAMS[0], name)
 
 
+@fault("A notebook's own label asks for the keys by another word", "WrongLabels")
+def _opted_in_wrongly(world: World) -> Iterator[tuple[str, ...]]:
+    name = create(world, TEAMS[0], bare_pod({INJECT_LABEL: "enable"}, "notebook"))
+    yield ()
+    remove_pod(world, TEAMS[0], name)
+
+
+@fault("Tasks show their pod's token, and a pod mounts none", "TokenMissing")
+def _no_token(world: World) -> Iterator[tuple[str, ...]]:
+    auth = base64.b64encode(b"kubernetes").decode()
+    keys = f"{CORE}/secrets/keys"
+    with changed(world, keys, lambda o: o["data"].update(MLFLOW_TRACKING_AUTH=auth)):
+        pod = task_pod()
+        pod["spec"]["automountServiceAccountToken"] = False
+        name = create(world, TEAMS[0], pod)
+        yield ()
+        remove_pod(world, TEAMS[0], name)
+
+
 @fault("A pod is older than its namespace's label", "CreatedBeforeLabel")
 def _older(world: World) -> Iterator[tuple[str, ...]]:
     name = world.plane.namespace("late")
@@ -861,8 +880,13 @@ def add_quota(world: World, namespace: str, hard: dict[str, str]) -> None:
 
 def add_pod(world: World, namespace: str, **labels: str) -> str:
     """Create a task pod, for real."""
-    pod = world.admin.create(f"/api/v1/namespaces/{namespace}/pods", task_pod(**labels))
-    return str(pod["metadata"]["name"])
+    return create(world, namespace, task_pod(**labels))
+
+
+def create(world: World, namespace: str, pod: Object) -> str:
+    """Create a pod, and return its name."""
+    made = world.admin.create(f"/api/v1/namespaces/{namespace}/pods", pod)
+    return str(made["metadata"]["name"])
 
 
 def remove_pod(world: World, namespace: str, name: str) -> None:

@@ -7,9 +7,7 @@ what would change something is a dry run.
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from tests.cluster.doctor.world import HOME, RELEASE, TEAMS, World
 from tests.cluster.injector import task_pod
 from tests.cluster.release import CHART
+from tests.programs import lay_out
 from webhook.doctor.registry import CLUSTER, NAMESPACE, PREFLIGHT, PROBE
 
 REMEDIES: Final = sorted(
@@ -78,25 +77,24 @@ def typed(remedy: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def programs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with what people have: kubectl, helm and our command."""
-    folder = tmp_path_factory.mktemp("programs")
-    for name, program in {"kubectl": "kubectl", "helm": "helm-4"}.items():
-        (folder / name).symlink_to(world.plane.toolbox.program(program))
-    ours = Path(sys.executable).with_name("kubectl-tracking")
-    # 1 is an answer: something is not in order.
-    (folder / ours.name).write_text(f'#!/bin/sh\n{ours} "$@" || [ $? = 1 ]\n')
-    (folder / ours.name).chmod(0o755)
+def programs(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The `PATH` of somebody who types."""
+    return lay_out(tmp_path_factory.mktemp("programs"), world.plane.toolbox)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def task(world: World) -> Iterator[None]:
+    """A pod that remedies can be about."""
     pods = f"/api/v1/namespaces/{TEAMS[0]}/pods"
     pod = task_pod()
     pod["metadata"]["name"] = "task"
     world.admin.create(pods, pod)
-    yield folder
+    yield
     world.admin.delete(f"{pods}/task")
 
 
 @pytest.mark.parametrize("remedy", REMEDIES)
-def test_a_remedy_can_be_typed(world: World, programs: Path, remedy: str) -> None:
+def test_a_remedy_can_be_typed(world: World, programs: str, remedy: str) -> None:
     """As it stands, with names filled in."""
     bash = shutil.which("bash")
     assert bash is not None
@@ -104,7 +102,7 @@ def test_a_remedy_can_be_typed(world: World, programs: Path, remedy: str) -> Non
         [bash, "-euo", "pipefail", "-c", typed(remedy)],
         env={
             **world.plane.environ(),
-            "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": programs,
             "EDITOR": "true",
         },
         stdin=subprocess.DEVNULL,

@@ -176,6 +176,10 @@ class Port:
         """Not used."""
         raise NotImplementedError
 
+    def add_container(self, namespace: str, pod: str, container: Json) -> None:
+        """Not used."""
+        raise NotImplementedError
+
 
 def _copy(body: Json) -> Json:
     """Deep enough: nobody changes what lies deeper in place."""

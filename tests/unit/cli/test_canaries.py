@@ -142,10 +142,6 @@ class Talkative:
         """Print it, as a broken Python would in a traceback."""
         return f"ValueError: {CANARY}\n"
 
-    def add(self, *_: object) -> None:
-        """Refuse, and quote it."""
-        raise Invalid("add: Invalid", fields=("spec.ephemeralContainers[0]",))
-
 
 def packed(archive: Path) -> Iterator[str]:
     """Every file of a report, if there is one."""

@@ -27,13 +27,10 @@ CANARY: Final = "canary-value-of-a-key"
 class Pods:
     """Reaches into pods as a node would, as far as it is told how."""
 
-    def __init__(self, site: FakeInstallation) -> None:
-        """Run nothing and add nothing until told."""
-        self.site = site
+    def __init__(self) -> None:
+        """Run nothing until told."""
         self.printed: str | Exception = "python3: not found"
-        self.added: str | Exception = Forbidden("no right")
         self.asked: list[str] = []
-        self.containers: list[Json] = []
 
     def run(
         self,
@@ -52,17 +49,6 @@ class Pods:
             raise self.printed
         return self.printed
 
-    def add(self, pod: tuple[str, str], container: Json) -> None:
-        """Add a container, which ends at once."""
-        if isinstance(self.added, Exception):
-            raise self.added
-        self.containers.append(container)
-        ended = {"terminated": {"message": self.added}}
-        status = {"name": container["name"], "state": ended}
-        body = self.site.cluster.client().get(POD, pod[1], pod[0])
-        body["status"]["ephemeralContainerStatuses"] = [status]
-        self.site.put(POD, body)
-
 
 @pytest.fixture(name="site")
 def _site() -> FakeInstallation:
@@ -70,8 +56,8 @@ def _site() -> FakeInstallation:
 
 
 @pytest.fixture(name="pods")
-def _pods(site: FakeInstallation) -> Pods:
-    return Pods(site)
+def _pods() -> Pods:
+    return Pods()
 
 
 def worker(site: FakeInstallation, name: str, *, ready: bool = True) -> None:
@@ -91,6 +77,26 @@ def worker(site: FakeInstallation, name: str, *, ready: bool = True) -> None:
             "status": {"phase": "Running", "conditions": [condition]},
         },
     )
+
+
+def ending_what_is_added(site: FakeInstallation, said: str) -> Any:
+    """Meanwhile each container that was added to a pod ends, and says this."""
+
+    def node(_: float) -> None:
+        for pod in site.cluster.among(POD, "ray"):
+            ended = [
+                {"name": one["name"], "state": {"terminated": {"message": said}}}
+                for one in pod["spec"].get("ephemeralContainers", ())
+            ]
+            status = pod["status"] | {"ephemeralContainerStatuses": ended}
+            site.put(POD, pod | {"status": status})
+
+    return patch("webhook.cli.doctor_probe.time.sleep", node)
+
+
+def refuse(site: FakeInstallation, verb: str) -> None:
+    """Take the right to this away."""
+    site.cluster.forbid(lambda call: call.verb == verb)
 
 
 def probed(site: FakeInstallation, pods: Pods) -> ProbeFacts:
@@ -143,13 +149,13 @@ def test_without_python_a_container_is_added_beside_the_task(
     """After three pods: a namespace's are mostly of one image."""
     for number in range(9):
         worker(site, f"w{number}")
-    pods.added = SAID
-    told = probed(site, pods)
+    with ending_what_is_added(site, SAID):
+        told = probed(site, pods)
 
     assert len(pods.asked) == 3
     assert told.where == "a container beside the task of pod/w0"
     assert told.stages == IN_ORDER | {"auth": "CredentialRefused"}
-    (container,) = pods.containers
+    (container,) = listed(site, POD)["ray", "w0"][1]["spec"]["ephemeralContainers"]
     assert container["envFrom"] == [{"secretRef": {"name": "michelangelo-tracking"}}]
     assert container["image"] == "registry.example.org/injector:1"
 
@@ -159,6 +165,7 @@ def test_else_a_job_runs_and_is_deleted(
     site: FakeInstallation, pods: Pods, running: bool
 ) -> None:
     """It has the label that policies select, and none that a Service does."""
+    refuse(site, "add_container")
     if running:
         worker(site, "w")
 
@@ -200,6 +207,7 @@ def test_each_missing_right_is_named(site: FakeInstallation, pods: Pods) -> None
     """Of every way, in their order."""
     worker(site, "w")
     pods.printed = Forbidden("no right")
+    refuse(site, "add_container")
     site.cluster.forbid(lambda call: call.kind == JOB)
 
     assert why(probed(site, pods)) == (
@@ -215,10 +223,11 @@ def test_a_probe_that_says_nothing_is_no_verdict(
 ) -> None:
     """Nor is a node that does not answer."""
     worker(site, "w")
-    pods.added, pods.printed = "", Unavailable("exec w: silent")
+    pods.printed = Unavailable("exec w: silent")
     site.cluster.forbid(lambda call: call.kind == JOB)
 
-    said = why(probed(site, pods))
+    with ending_what_is_added(site, ""):
+        said = why(probed(site, pods))
     assert "pods/exec in ray: exec w: silent" in said
     assert "the probe printed no result" in said
 

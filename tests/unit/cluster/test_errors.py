@@ -69,6 +69,40 @@ def test_a_proxys_page_is_cut() -> None:
     assert len(str(error)) < 300
 
 
+@pytest.mark.parametrize("code", [403, 409, 422, 429, 500])
+@pytest.mark.parametrize(
+    "details",
+    [
+        [],
+        "text",
+        {"causes": ["text"]},
+        {"causes": "text"},
+        {"causes": [None, {"field": None, "reason": 1}]},
+        {"retryAfterSeconds": None},
+        {"retryAfterSeconds": "soon"},
+        {"retryAfterSeconds": 10**400},
+        {"retryAfterSeconds": -1},
+    ],
+)
+def test_whatever_a_proxy_answers_is_an_error_by_meaning(
+    code: int, details: Any
+) -> None:
+    """No other may leave a client: it would end the thread that asked."""
+    error = from_status(code, {"details": details, "message": [1]}, what="get")
+
+    assert isinstance(error, ClusterError)
+    if isinstance(error, Throttled):
+        assert 0 <= error.retry_after <= 60
+
+
+def test_nobody_stays_away_for_long() -> None:
+    """A day, or for ever, is no wish of an API server's: its own are seconds."""
+    for seconds in (86_400.0, float("inf"), 10.0**300):
+        error = from_status(429, {}, what="get", retry_after=seconds)
+        assert isinstance(error, Throttled)
+        assert error.retry_after == 60
+
+
 def test_the_servers_wish_to_be_left_alone_is_kept() -> None:
     """Seconds from the header, or from the Status itself."""
     error = from_status(429, {}, what="get", retry_after=7)

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.waiting import eventually
 from webhook.cluster import metadata
-from webhook.cluster.errors import Forbidden, Throttled, Unavailable
+from webhook.cluster.errors import Forbidden, Gone, Throttled, Unavailable
 from webhook.cluster.informer import Informer
 from webhook.cluster.interface import (
     ANYTHING,
@@ -588,6 +588,30 @@ def test_an_outage_ends_with_a_list(script: Scripted) -> None:
     one.step()
 
     assert script.asked == ["list", "watch 50"]
+
+
+def test_a_list_that_never_gets_to_its_end_is_told(script: Scripted) -> None:
+    """The version of its first page is too old before the last one comes."""
+    one = still(script)
+    one.refresh()
+
+    def expired() -> None:
+        raise Gone("list configmaps: the continue token is too old")
+
+    def compacted() -> None:
+        raise Gone("watch configmaps: too old")
+
+    script.opening, script.meanwhile = compacted, expired
+    one.step()
+    after_one = one.health.failing
+    one.step()
+
+    assert after_one is None
+    assert isinstance(one.health.failing, Unavailable)
+    assert one.get(key("a")) is None
+    script.opening = script.meanwhile = lambda: None
+    one.step()
+    assert one.health.failing is None
 
 
 def test_a_watch_goes_on_where_the_last_one_ended(script: Scripted) -> None:

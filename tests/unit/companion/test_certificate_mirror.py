@@ -156,6 +156,22 @@ def test_a_foreign_config_map_is_left_alone(built: Built) -> None:
     assert reason(built) is TrackingCaReason.CA_FOREIGN
 
 
+def test_a_foreign_one_that_no_watch_has_told_of_is_left_alone(built: Built) -> None:
+    """It was made a moment before our first write."""
+    built.start(tracking_ca_source=FROM_CONFIG_MAP)
+    built.label("spark")
+    built.create(CONFIG_MAP, CA_CONFIG_MAP, "spark", data={"ca.crt": "theirs"})
+    built.companion.caches.namespaces.refresh()
+    while sum(one.step() for one in built.companion.controllers):
+        pass
+    early = reason(built, "spark")
+    built.settle(15)
+
+    assert copy(built, "spark") == {"ca.crt": "theirs"}
+    assert early is TrackingCaReason.CA_REFUSED
+    assert reason(built, "spark") is TrackingCaReason.CA_FOREIGN
+
+
 def test_it_stays_as_long_as_the_mirror_and_goes_after_it(built: Built) -> None:
     """A task that runs keeps reading the file."""
     built.start(tracking_ca_source=FROM_CONFIG_MAP)

@@ -18,6 +18,7 @@ from webhook.cluster.informer import Informer
 from webhook.cluster.interface import ObjectKey, Preconditions
 from webhook.cluster.resources import NETWORK_POLICY
 from webhook.companion.controller import Context
+from webhook.companion.pauses import Pauses
 from webhook.companion.projections import UnreadablePolicy
 from webhook.egress.network_policy import Direction, NetworkPolicy
 from webhook.egress.own_policy import ISOLATING_NAME, OwnPolicy, is_own
@@ -57,7 +58,7 @@ class Applier:
         """Take what all controllers share, and all policies that there are."""
         self._context, self._policies = context, policies
         self._lock = threading.Lock()
-        self._rewritten: dict[str, datetime] = {}
+        self._pauses = Pauses()
         self._thread = threading.local()
         self.applied = 0
         """Policies written since the start."""
@@ -71,7 +72,7 @@ class Applier:
 
     def forget(self, namespace: str) -> None:
         """Drop what is remembered of a namespace."""
-        self._rewritten.pop(namespace, None)
+        self._pauses.forget(namespace)
 
     def apply(
         self,
@@ -106,18 +107,15 @@ class Applier:
             for name, own in wanted.items()
             if name in there and not self._is_same(there[name], own)
         ]
-        paced = self._pace(namespace, now) if rewrites else None
+        paced = self._pauses.left(namespace, now) if rewrites else timedelta(0)
         error = self._attempt(acts if paced else [*acts, *rewrites])
-        if error is None and rewrites and paced is None:
-            self._rewritten[namespace] = now
-        return Applied(paced=paced, error=error, orphans=len(self._orphans(namespace)))
-
-    def _pace(self, namespace: str, now: datetime) -> float | None:
-        """Return how long rewrites have to wait; None lets them go out now."""
-        rewritten = self._rewritten.get(namespace)
-        if rewritten is not None and now - rewritten < _PACE:
-            return (rewritten + _PACE - now).total_seconds()
-        return None
+        if error is None and rewrites and not paced:
+            self._pauses.begin(namespace, now, _PACE)
+        return Applied(
+            paced=paced.total_seconds() or None,
+            error=error,
+            orphans=len(self._orphans(namespace)),
+        )
 
     def _own(self, namespace: str) -> Mapping[str, NetworkPolicy]:
         return {

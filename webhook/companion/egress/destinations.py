@@ -51,7 +51,7 @@ class DestinationTracker:
                 self._derive(known, content, now)
             named = known.derived.destinations
             known.former = {
-                one: at
+                one: min(at, now)  # the clock may have been set back
                 for one, at in known.former.items()
                 if one not in named and now - at < self._grace
             }

@@ -5,6 +5,7 @@ So a thread observes, and the listener hands out what was seen last.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -21,6 +22,8 @@ from webhook.jsonlog import failure
 
 PATH: Final = "/"
 _HTML: Final = "text/html; charset=utf-8"
+_PACE: Final = 2.0
+"""Seconds between two observations, however many look: each is a dozen requests."""
 
 
 class StatusPage:
@@ -70,3 +73,4 @@ class StatusPage:
                 self.look()
             except Exception as error:  # noqa: BLE001 - a page must not end its thread
                 self._log.line("warning", "status-page-failed", failure(error))
+            time.sleep(_PACE)

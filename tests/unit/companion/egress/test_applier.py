@@ -260,7 +260,7 @@ def test_what_a_namespace_left_behind_is_dropped_with_it(world: EgressWorld) -> 
     world.label("team-a", on=False)
     world.step()
 
-    assert sizes["_rewritten"] == sizes["_planned"] == 1
+    assert sizes["_pauses"] == sizes["_planned"] == 1
     assert set(_sizes(world).values()) == {0}
 
 
@@ -268,7 +268,7 @@ def _sizes(world: EgressWorld) -> dict[str, int]:
     egress, dns = vars(vars(world.egress)["_planner"]), vars(world.dns)
     return {
         "_planned": len(egress["_planned"]),
-        "_rewritten": len(vars(world.egress.applier)["_rewritten"]),
+        "_pauses": len(vars(vars(world.egress.applier)["_pauses"])["_ends"]),
         "_wanted": len(dns["_wanted"]),
     }
 

@@ -1,7 +1,9 @@
 """The page says what `status` says, and escapes whatever a cluster holds."""
 
 import json
-from datetime import timedelta
+import time
+from collections import Counter
+from datetime import datetime, timedelta
 
 from tests.fakes.installation import HOME, NAME, NOW, FakeInstallation
 from tests.fakes.log import Lines
@@ -135,3 +137,22 @@ def test_nothing_is_asked_before_somebody_looks() -> None:
 
     assert asked == 0
     assert b"Everything is in order" in shown_page.answer().body
+
+
+def test_whoever_asks_without_end_has_the_api_server_asked_once_a_while() -> None:
+    """Anybody may ask, and one look is a dozen requests."""
+    installation, looks = healthy(), Counter[str]()
+
+    def clock() -> datetime:
+        looks["looks"] += 1
+        return NOW
+
+    shown_page = StatusPage(
+        installation.cluster.client(), installation.release, Lines(), clock=clock
+    )
+    shown_page.start()
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        shown_page.answer()
+
+    assert looks["looks"] == 1
