@@ -21,7 +21,7 @@ from webhook.doctor.check import Diagnosis
 
 _Found = tuple[str, tuple[Diagnosis, ...]]
 """What was looked at, and what came out."""
-_Examine = Callable[[ClusterChoice, ClusterConnection], _Found]
+_Way = Callable[[ClusterChoice, ClusterConnection], _Found]
 
 _EVERY: Final = 3.0
 """Seconds between two examinations of `--wait`."""
@@ -116,11 +116,11 @@ def doctor(  # noqa: PLR0913 - one for each option
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
     choices = choice.each() if all_contexts else [choice]
-    examine = _preflight if pre else partial(_examine, namespaces, probes=probes)
+    way = _preflight if pre else partial(_of_release, namespaces, probes=probes)
 
     def look() -> list[Examination]:
         with ThreadPoolExecutor(len(choices) or 1) as pool:
-            return list(pool.map(partial(_examined, examine), choices))
+            return list(pool.map(partial(_examine, way), choices))
 
     found = _until(look, wait)
     click.echo(FORMATS[output](found, every=every))
@@ -142,19 +142,19 @@ def _until(
         time.sleep(_EVERY)
 
 
-def _examined(examine: _Examine, choice: ClusterChoice) -> Examination:
+def _examine(way: _Way, choice: ClusterChoice) -> Examination:
     """Examine one cluster; what is in the way is its result."""
     try:
         access = choice.connect()
         with told(access):
-            about, found = examine(choice, access)
+            about, found = way(choice, access)
     except click.ClickException as error:
         about, said = "not examined", error.format_message()
         return Examination(context=choice.context or "", about=about, error=said)
     return Examination(context=choice.context or "", about=about, diagnoses=found)
 
 
-def _examine(
+def _of_release(
     namespaces: tuple[str, ...],
     choice: ClusterChoice,
     access: ClusterConnection,
