@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 from rich.console import Console
 
 from webhook import __version__
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
+from webhook.cli.output import encoded
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cli.status_document import status_document
 from webhook.cli.status_view import StatusView, screen
@@ -147,8 +147,7 @@ def collect(client: KubeClient, seen: Installation) -> _Archive:
     archive, home = _Archive(), seen.release.namespace
     found = troubles(seen, client=__version__)
     document = status_document(seen, found, __version__)
-    encoded = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    archive.add("status.json", encoded.decode)
+    archive.add("status.json", partial(encoded, document))
     console = Console(width=10_000, color_system=None)
     with console.capture() as captured:
         console.print(screen(seen, found, StatusView(wide=True)))

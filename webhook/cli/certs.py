@@ -16,6 +16,7 @@ from certs.state import ReplicaCertificate
 from webhook.cli.certs_view import CertificateView, tables
 from webhook.cli.errors import CommandError, told
 from webhook.cli.kubeconfig import now
+from webhook.cli.output import with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster import metadata
 from webhook.cluster.errors import NotFound
@@ -121,7 +122,7 @@ def certs() -> None:
 
 @certs.command()
 @with_release
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@with_output("table", "json")
 def show(*, site: ReleaseCertificates, output: str) -> None:
     """Show the phase, every date, and what each replica serves.
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from webhook.cli.demo_server import call, running_server
+from webhook.cli.output import rendered, with_output
 from webhook.injection.decision import Decision, decide
 from webhook.injection.names import (
     INJECTED_LABEL,
@@ -56,13 +57,7 @@ class DemoOutcome:
 
 
 @click.command()
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-)
+@with_output("table", "json", show_default=True)
 def demo(*, output: str) -> None:
     """Show the whole job on captured pods, without a cluster.
 
@@ -155,15 +150,12 @@ def as_table(outcomes: list[DemoOutcome], seconds: float, console: Console) -> s
             table.add_row(Text(f"  {name}"), _difference(before, after))
     broken = sum(1 for each in outcomes if each.problem)
     injected = sum(1 for each in outcomes if each.after != each.before)
-    with console.capture() as captured:
-        console.print(table)
-        console.print()
-        console.print(
-            f"{len(outcomes)} reviews answered in {seconds * 1000:.0f} ms: "
-            f"{injected} pods injected, {len(outcomes) - injected} left alone; "
-            + (f"{broken} NOT as promised." if broken else "all as promised.")
-        )
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    summary = (
+        f"{len(outcomes)} reviews answered in {seconds * 1000:.0f} ms: "
+        f"{injected} pods injected, {len(outcomes) - injected} left alone; "
+        + (f"{broken} NOT as promised." if broken else "all as promised.")
+    )
+    return rendered(console, table, "", summary)
 
 
 def _sources(each: DemoOutcome) -> Iterator[tuple[str, list[str], list[str]]]:

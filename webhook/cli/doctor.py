@@ -4,19 +4,24 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import click
 
 from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_view import FORMATS, Examination
-from webhook.cli.errors import no_access, sentence
-from webhook.cli.kubeconfig import kubeconfig_path, now, process_environ
+from webhook.cli.errors import told
+from webhook.cli.kubeconfig import now
+from webhook.cli.output import with_output
 from webhook.cli.release import ClusterChoice, with_cluster
-from webhook.cluster.config import NoAccessError, context_names
-from webhook.cluster.errors import ClusterError
+from webhook.cluster.config import ClusterConnection
 from webhook.cluster.tunnel import Tunnel
+from webhook.doctor.check import Diagnosis
+
+_Found = tuple[str, tuple[Diagnosis, ...]]
+"""What was looked at, and what came out."""
+_Way = Callable[[ClusterChoice, ClusterConnection], _Found]
 
 _EVERY: Final = 3.0
 """Seconds between two examinations of `--wait`."""
@@ -37,21 +42,6 @@ class Duration(click.ParamType[float]):
         if match is None:
             self.fail(f"{value!r} is no time such as 90s or 2m", param, ctx)
         return int(match[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What is examined of each cluster.
-
-    Attributes:
-        namespaces: only these; empty means every labeled one.
-        pre: the cluster before an install, instead of an installation.
-        probes: also from inside of pods.
-    """
-
-    namespaces: tuple[str, ...]
-    pre: bool
-    probes: bool
 
 
 @click.command()
@@ -91,14 +81,7 @@ class Scope:
     help="Examine again until nothing fails, for that long, such as 2m.",
 )
 @click.option("--all", "every", is_flag=True, help="Show the checks in order too.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(list(FORMATS)),
-    default="table",
-    show_default=True,
-    help="json and junit have every check.",
-)
+@with_output(*FORMATS, show_default=True, help="json and junit have every check.")
 def doctor(  # noqa: PLR0913 - one for each option
     *,
     choice: ClusterChoice,
@@ -132,21 +115,18 @@ def doctor(  # noqa: PLR0913 - one for each option
       2    no access, no release, or bad arguments
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
-    scope = Scope(namespaces=namespaces, pre=pre, probes=probes)
-    choices = _choices(choice) if all_contexts else [choice]
-    found = _until(lambda: _examine_all(choices, scope), wait)
+    choices = choice.each() if all_contexts else [choice]
+    way = _preflight if pre else partial(_of_release, namespaces, probes=probes)
+
+    def look() -> list[Examination]:
+        with ThreadPoolExecutor(len(choices) or 1) as pool:
+            return list(pool.map(partial(_examine, way), choices))
+
+    found = _until(look, wait)
     click.echo(FORMATS[output](found, every=every))
     if any(one.error for one in found):
         raise SystemExit(2)
     raise SystemExit(1 if any(one.failed for one in found) else 0)
-
-
-def _choices(choice: ClusterChoice) -> list[ClusterChoice]:
-    path = kubeconfig_path(process_environ(), choice.kubeconfig)
-    try:
-        return [replace(choice, context=name) for name in context_names(path)]
-    except NoAccessError as error:
-        raise no_access(error) from error
 
 
 def _until(
@@ -162,34 +142,32 @@ def _until(
         time.sleep(_EVERY)
 
 
-def _examine_all(choices: Sequence[ClusterChoice], scope: Scope) -> list[Examination]:
-    with ThreadPoolExecutor(len(choices) or 1) as pool:
-        return list(pool.map(lambda one: _examine(one, scope), choices))
-
-
-def _examine(choice: ClusterChoice, scope: Scope) -> Examination:
+def _examine(way: _Way, choice: ClusterChoice) -> Examination:
     """Examine one cluster; what is in the way is its result."""
-    context = choice.context or ""
     try:
         access = choice.connect()
-        try:
-            tunnel = Tunnel(access.resources.api)
-            examiner = Examiner(
-                client=access.resources,
-                tunnel=tunnel,
-                probes=scope.probes,
-            )
-            if scope.pre:
-                home, _, name = choice.asked.partition("/")
-                home, name = home or "ml-tracking", name or "tracking-injector"
-                about = f"before an install of {name} in {home}"
-                found = examiner.preflight(home, name)
-                return Examination(context=context, about=about, diagnoses=found)
-            release = choice.release(access)
-            found = examiner.examine(release, scope.namespaces, now())
-            return Examination(context=context, about=str(release), diagnoses=found)
-        except ClusterError as error:
-            said = sentence(error, access)
+        with told(access):
+            about, found = way(choice, access)
     except click.ClickException as error:
-        said = error.format_message()
-    return Examination(context=context, about="not examined", error=said)
+        about, said = "not examined", error.format_message()
+        return Examination(context=choice.context or "", about=about, error=said)
+    return Examination(context=choice.context or "", about=about, diagnoses=found)
+
+
+def _of_release(
+    namespaces: tuple[str, ...],
+    choice: ClusterChoice,
+    access: ClusterConnection,
+    *,
+    probes: bool,
+) -> _Found:
+    release, tunnel = choice.release(access), Tunnel(access.resources.api)
+    examiner = Examiner(client=access.resources, tunnel=tunnel, probes=probes)
+    return str(release), examiner.examine(release, namespaces, now())
+
+
+def _preflight(choice: ClusterChoice, access: ClusterConnection) -> _Found:
+    home, _, name = choice.asked.partition("/")
+    home, name = home or "ml-tracking", name or "tracking-injector"
+    about = f"before an install of {name} in {home}"
+    return about, Examiner(client=access.resources).preflight(home, name)

@@ -1,17 +1,16 @@
 """Reads what doctor's checks of a compute namespace look at."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, NamedTuple
 
 import click
 
-from webhook.cli.doctor_cluster import WORKERS
-from webhook.cli.doctor_objects import by_sparks_webhook
+from webhook.cli.doctor_objects import by_sparks_webhook, is_own_right, refusal
+from webhook.cli.doctor_rights import WORKERS
 from webhook.cli.egress_check import trace
 from webhook.cli.egress_input import EgressInput, Flags, from_cluster
 from webhook.cluster import metadata
@@ -34,6 +33,7 @@ from webhook.cluster.resources import (
 from webhook.companion.observation.model import Piece
 from webhook.companion.observation.observe import PieceReader
 from webhook.companion.observation.unknown import Unknown, UnknownReason
+from webhook.doctor.check import mapped
 from webhook.doctor.facts import (
     Attempt,
     AttemptResult,
@@ -54,10 +54,6 @@ _ACTED: Final = timedelta(minutes=1)
 """Within which an operator says something about what it found."""
 _POD_SECURITY: Final = "violates PodSecurity"
 _FOR_TASKS: Final = (RAY_CLUSTER, SPARK_APPLICATION)
-
-
-_Job = Callable[[], Piece[tuple[Attempt, ...]]]
-"""Gives the dry runs of a namespace, once all are done."""
 
 
 @dataclass(slots=True)
@@ -86,9 +82,7 @@ class NamespaceReader:
         names = list(dict.fromkeys(asked)) or self._found()
         self._see_operators(names)
         self._egress = self._read_egress()
-        with ThreadPoolExecutor(WORKERS) as pool:
-            jobs = {name: self._submit(pool, name) for name in names}
-            attempts = {name: job() for name, job in jobs.items()}
+        attempts = self._attempts(names)
         return tuple(
             self._facts(name, attempts[name], asked=bool(asked)) for name in names
         )
@@ -117,13 +111,12 @@ class NamespaceReader:
         self, name: str, attempts: Piece[tuple[Attempt, ...]], *, asked: bool
     ) -> NamespaceFacts:
         body = self._body(name)
-        labels: Piece[Mapping[str, str]]
-        labels, leaving = (body, False) if isinstance(body, Unknown) else _state(body)
+        seen = {} if isinstance(body, Unknown) else body
         return NamespaceFacts(
             name=name,
             asked=asked,
-            labels=labels,
-            terminating=leaving,
+            labels=mapped(metadata.labels, body),
+            terminating=bool(metadata.of(seen).get("deletionTimestamp")),
             cluster=self.cluster,
             attempts=attempts,
             closed=self._closed(name),
@@ -141,29 +134,41 @@ class NamespaceReader:
 
     # --- dry runs ---
 
-    def _submit(self, pool: ThreadPoolExecutor, name: str) -> _Job:
-        body = self._body(name)
-        if isinstance(body, Unknown):
-            return partial(_given, body)
-        if metadata.labels(body).get(INJECT_LABEL) != INJECT_ENABLED:
-            return partial(_given, ())
-        report = self.cluster.report
-        keys: Collection[str] = ()
-        if not isinstance(report, Unknown) and name in report.namespaces:
-            profile = report.profiles.get(report.namespaces[name].profile)
-            keys = profile.keys if profile else ()
-        futures = [pool.submit(self._attempt, name, kind, keys) for kind in self.kinds]
+    def _attempts(
+        self, names: Sequence[str]
+    ) -> Mapping[str, Piece[tuple[Attempt, ...]]]:
+        """Return by namespace what came of pods of all kinds; of none if unlabeled."""
+        reader, bodies = PieceReader(self.client), {n: self._body(n) for n in names}
 
-        def gather() -> Piece[tuple[Attempt, ...]]:
-            return PieceReader(self.client).ask(
-                lambda: tuple(future.result() for future in futures),
-                "create",
-                f"pods in {name}",
+        def attempt(name: str, kind: str) -> Piece[Attempt]:
+            what = f"pods in {name}"
+            return reader.ask(lambda: self._attempt(name, kind), "create", what)
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            tried = {
+                name: [pool.submit(attempt, name, kind) for kind in self.kinds]
+                for name, body in bodies.items()
+                if not isinstance(body, Unknown)
+                if metadata.labels(body).get(INJECT_LABEL) == INJECT_ENABLED
+            }
+        return {
+            name: mapped(
+                lambda _, *found: found,
+                body,
+                *(future.result() for future in tried.get(name, ())),
             )
+            for name, body in bodies.items()
+        }
 
-        return gather
+    def _keys(self, namespace: str) -> Collection[str]:
+        """Return the names of a namespace's keys, as far as they are reported."""
+        report = self.cluster.report
+        if isinstance(report, Unknown) or namespace not in report.namespaces:
+            return ()
+        profile = report.profiles.get(report.namespaces[namespace].profile)
+        return profile.keys if profile else ()
 
-    def _attempt(self, namespace: str, kind: str, keys: Collection[str]) -> Attempt:
+    def _attempt(self, namespace: str, kind: str) -> Attempt:
         """Create a pod in a dry run.
 
         Raises:
@@ -174,21 +179,13 @@ class NamespaceReader:
         pod = task_pod(kind, namespace, image)
         try:
             made = self.client.create(POD, pod, dry_run=True)
-        except (Terminating, QuotaExceeded) as error:
-            gone = isinstance(error, Terminating)
-            result = AttemptResult.TERMINATING if gone else AttemptResult.QUOTA
-            return Attempt(kind=kind, result=result, said=_said(error))
-        except Forbidden as error:
-            if f'cannot create resource "{POD.plural}"' in str(error):
-                raise
-            secure = _POD_SECURITY in str(error)
-            result = AttemptResult.POD_SECURITY if secure else AttemptResult.REFUSED
-            return Attempt(kind=kind, result=result, said=_said(error))
         except (Rejected, Unavailable) as error:
-            return Attempt(kind=kind, result=AttemptResult.REFUSED, said=_said(error))
+            if is_own_right(error):
+                raise
+            return Attempt(kind=kind, result=_refused(error), said=refusal(error))
         if not has_keys(made, kind):
             return Attempt(kind=kind, result=AttemptResult.PLAIN)
-        hidden = hidden_keys(made, kind, keys)
+        hidden = hidden_keys(made, kind, self._keys(namespace))
         return Attempt(kind=kind, result=AttemptResult.INJECTED, hidden=hidden)
 
     # --- policies ---
@@ -247,18 +244,13 @@ class NamespaceReader:
         return () if webhook else tuple(lost)
 
 
-def _state(body: Json) -> tuple[Mapping[str, str], bool]:
-    """Return a namespace's labels, and whether it is being deleted."""
-    return metadata.labels(body), bool(metadata.of(body).get("deletionTimestamp"))
-
-
-def _given(piece: Piece[tuple[Attempt, ...]]) -> Piece[tuple[Attempt, ...]]:
-    return piece
-
-
-def _said(error: ClusterError) -> str:
-    """Return the API server's sentence, without the request in front of it."""
-    return str(error).partition(": ")[2] or str(error)
+def _refused(error: ClusterError) -> AttemptResult:
+    if isinstance(error, Terminating):
+        return AttemptResult.TERMINATING
+    if isinstance(error, QuotaExceeded):
+        return AttemptResult.QUOTA
+    secure = isinstance(error, Forbidden) and _POD_SECURITY in str(error)
+    return AttemptResult.POD_SECURITY if secure else AttemptResult.REFUSED
 
 
 class _ForTasks(NamedTuple):

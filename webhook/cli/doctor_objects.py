@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from webhook.cluster import metadata
+from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import Json
 from webhook.cluster.metadata import mapping
+from webhook.cluster.resources import POD
 from webhook.doctor.facts import CalledEntry
 from webhook.egress.selector import Selector
 from webhook.injection.names import DOMAIN
@@ -112,3 +114,13 @@ def service_selector(body: Json) -> Mapping[str, str]:
     """Return which pods a Service selects; empty for none."""
     found: Mapping[str, str] = (body.get("spec") or {}).get("selector") or {}
     return found
+
+
+def is_own_right(error: ClusterError) -> bool:
+    """Return whether whoever asks may not create pods, so that it says nothing."""
+    return f'cannot create resource "{POD.plural}"' in str(error)
+
+
+def refusal(error: ClusterError) -> str:
+    """Return the API server's sentence, without the request in front of it."""
+    return str(error).partition(": ")[2] or str(error)

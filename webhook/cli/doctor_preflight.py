@@ -1,13 +1,12 @@
 """Reads what doctor's checks before an install look at."""
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
-from webhook.cli.doctor_cluster import WORKERS
-from webhook.cli.doctor_objects import is_called_for_pods
+from webhook.cli.doctor_objects import is_called_for_pods, is_own_right, refusal
+from webhook.cli.doctor_rights import denied_rights
 from webhook.cluster import metadata
-from webhook.cluster.errors import Forbidden, NotFound, Rejected
+from webhook.cluster.errors import NotFound, Rejected
 from webhook.cluster.interface import Json, KubeClient, ListOptions
 from webhook.cluster.resources import (
     NAMESPACE,
@@ -20,7 +19,7 @@ from webhook.cluster.resources import (
 from webhook.companion.observation.model import Piece
 from webhook.companion.observation.observe import PieceReader
 from webhook.companion.observation.release import find_releases
-from webhook.companion.observation.unknown import Unknown
+from webhook.doctor.check import mapped
 from webhook.doctor.pods import IMAGE, KINDS, task_pod
 from webhook.doctor.preflight import PreflightFacts
 from webhook.doctor.rights import Right
@@ -66,9 +65,6 @@ _CLUSTERWIDE: Final = (
 def read_preflight(client: KubeClient, home: str, release: str) -> PreflightFacts:
     """Return what there is to know of a cluster before an install."""
     reader = PieceReader(client)
-    nodes = reader.list(ListOptions(NODE), metadata.labels)
-    found = find_releases(client)
-    groups = reader.ask(client.groups, "get", "/apis")
     return PreflightFacts(
         home=home,
         release=release,
@@ -77,17 +73,21 @@ def read_preflight(client: KubeClient, home: str, release: str) -> PreflightFact
             lambda: _served(client), "list", f"policies.{_REGISTRATION}"
         ),
         lacking=reader.ask(
-            lambda: _lacking(client, home), "create", OWN_ACCESS_REVIEW.plural
+            lambda: denied_rights(client, install_rights(home)),
+            "create",
+            OWN_ACCESS_REVIEW.plural,
         ),
-        releases=found if isinstance(found, Unknown) else tuple(map(str, found)),
+        releases=mapped(lambda found: tuple(map(str, found)), find_releases(client)),
         hooks=_closed_hooks(reader),
         refused=reader.ask(lambda: _refusal(client, home), "create", f"pods in {home}"),
-        nodes=nodes if isinstance(nodes, Unknown) else _first(nodes),
+        nodes=mapped(
+            lambda nodes: nodes[0] if nodes else {},
+            reader.list(ListOptions(NODE), metadata.labels),
+        ),
         mesh=reader.ask(lambda: _mesh(client, home), "get", f"namespaces {home}"),
-        operators=(
-            groups
-            if isinstance(groups, Unknown)
-            else frozenset(groups.keys() & _OPERATORS)
+        operators=mapped(
+            lambda groups: frozenset(groups.keys() & _OPERATORS),
+            reader.ask(client.groups, "get", "/apis"),
         ),
     )
 
@@ -102,10 +102,6 @@ def install_rights(home: str) -> tuple[Right, ...]:
     )
 
 
-def _first(nodes: tuple[Mapping[str, str], ...]) -> Mapping[str, str]:
-    return nodes[0] if nodes else {}
-
-
 def _served(client: KubeClient) -> frozenset[str]:
     found = set()
     for kind, plural in _POLICIES.items():
@@ -118,37 +114,18 @@ def _served(client: KubeClient) -> frozenset[str]:
     return frozenset(found)
 
 
-def _lacking(client: KubeClient, home: str) -> tuple[str, ...]:
-    def ask(right: Right) -> bool:
-        attributes = {
-            "verb": right.verb,
-            "group": right.group,
-            "resource": right.resource,
-            "namespace": right.namespace,
-        }
-        body = {"metadata": {}, "spec": {"resourceAttributes": attributes}}
-        answer = client.create(OWN_ACCESS_REVIEW, body)
-        return bool((answer.get("status") or {}).get("allowed"))
-
-    rights = install_rights(home)
-    with ThreadPoolExecutor(WORKERS) as pool:
-        allowed = list(pool.map(ask, rights))
-    pairs = zip(rights, allowed, strict=True)
-    return tuple(str(right) for right, is_allowed in pairs if not is_allowed)
-
-
 def _closed_hooks(reader: PieceReader) -> Piece[tuple[str, ...]]:
     """Return webhooks of others that every pod of ours would depend on."""
-    found: list[str] = []
-    for kind in (WEBHOOK_CONFIGURATION, _VALIDATING):
-        names = reader.list(ListOptions(kind), _closed)
-        if isinstance(names, Unknown):
-            return names
-        found += [f"{kind.name} {name}" for name in names if name]
-    return tuple(found)
+    return mapped(
+        lambda *found: tuple(name for names in found for name in names if name),
+        *(
+            reader.list(ListOptions(kind), partial(_closed, kind))
+            for kind in (WEBHOOK_CONFIGURATION, _VALIDATING)
+        ),
+    )
 
 
-def _closed(body: Json) -> str:
+def _closed(kind: ResourceType, body: Json) -> str:
     entries: list[Any] = body.get("webhooks") or []
     blocking = any(
         one.get("failurePolicy") != "Ignore"
@@ -157,7 +134,7 @@ def _closed(body: Json) -> str:
         and is_called_for_pods(one)
         for one in entries
     )
-    return metadata.key(body).name if blocking else ""
+    return f"{kind.name} {metadata.key(body).name}" if blocking else ""
 
 
 def _refusal(client: KubeClient, home: str) -> str:
@@ -168,12 +145,10 @@ def _refusal(client: KubeClient, home: str) -> str:
         client.create(POD, pod, dry_run=True)
     except NotFound:
         return ""  # Helm makes the namespace
-    except Forbidden as error:
-        if f'cannot create resource "{POD.plural}"' in str(error):
-            raise
-        return str(error).partition(": ")[2]
     except Rejected as error:
-        return str(error).partition(": ")[2]
+        if is_own_right(error):
+            raise
+        return refusal(error)
     return ""
 
 

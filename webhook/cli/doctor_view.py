@@ -9,6 +9,7 @@ from xml.etree import ElementTree as Xml
 import click
 import msgspec
 
+from webhook.cli.output import encoded
 from webhook.doctor.check import Diagnosis, Outcome, first_cause
 
 SCHEMA: Final = 1
@@ -188,10 +189,8 @@ class DoctorDocument(msgspec.Struct, frozen=True, kw_only=True):
 def as_json(examinations: Sequence[Examination], *, every: bool) -> str:
     """Return it for programs: every check, whatever a table leaves out."""
     del every
-    document = DoctorDocument(
-        schema=SCHEMA, clusters=[_cluster(one) for one in examinations]
-    )
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    clusters = [_cluster(one) for one in examinations]
+    return encoded(DoctorDocument(schema=SCHEMA, clusters=clusters))
 
 
 def _cluster(one: Examination) -> CheckedCluster:

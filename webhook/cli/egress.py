@@ -20,6 +20,7 @@ from webhook.cli.egress_input import (
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import cluster_options, connect, process_environ
 from webhook.cli.manifests import as_yaml
+from webhook.cli.output import with_output
 from webhook.cli.source_files import given_sources
 from webhook.egress.addresses import Address, read_address
 from webhook.egress.baseline import parse_baseline
@@ -158,11 +159,8 @@ def egress() -> None:
 
 @egress.command()
 @with_input
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["tree", "yaml"]),
-    default="tree",
+@with_output(
+    *("tree", "yaml"),
     show_default=True,
     help="yaml prints the policies as the companion would write them.",
 )

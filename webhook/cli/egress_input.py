@@ -229,7 +229,9 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
         profile = spaces[namespace].profile if namespace in spaces else None
         if flags.keys is None and profiles and profile and profile not in profiles:
             return None  # the companion has nothing to give it
-        return flags.keys if flags.keys is not None else _mirror(client, namespace)
+        return (
+            flags.keys if flags.keys is not None else mirrored_keys(client, namespace)
+        )
 
     cached, former = _remembered(client, release, options) if release else ({}, {})
     known = {n: addresses(one, options.limits) for n, one in cached.items()}
@@ -314,7 +316,12 @@ def _remembered(
         return {}, {}
 
 
-def _mirror(client: KubeClient, namespace: str) -> Mapping[str, str] | None:
+def mirrored_keys(client: KubeClient, namespace: str) -> Mapping[str, str] | None:
+    """Return the keys and values of a namespace's mirror; None without one.
+
+    Raises:
+        ClusterError: it cannot be read.
+    """
     try:
         body = client.get(SECRET, MIRROR_SECRET, namespace)
     except NotFound:

@@ -13,8 +13,9 @@ from webhook.cli.explain_cluster import PodExplainer
 from webhook.cli.explain_document import explained
 from webhook.cli.explain_view import as_tables, key_lines
 from webhook.cli.explanation import Explanation, simulated, standing
-from webhook.cli.manifests import Document, as_json, as_yaml, read
+from webhook.cli.manifests import WRITERS, Document, read
 from webhook.cli.options import with_policy, with_sources
+from webhook.cli.output import with_output
 from webhook.cli.pods import subjects
 from webhook.cli.release import ClusterChoice, releases, with_cluster
 from webhook.companion.observation.unknown import Unknown
@@ -48,11 +49,8 @@ from webhook.injection.policy import InjectionPolicy
     is_flag=True,
     help="Print the values too, which may be secret. $(NAME) is resolved.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "yaml"]),
-    default="table",
+@with_output(
+    *("table", "json", "yaml"),
     show_default=True,
     help="json and yaml print one list, a member for each pod.",
 )
@@ -117,8 +115,7 @@ def explain(  # noqa: PLR0913 - one for each flag
         click.echo(text, nl=False)
     else:
         pods = [explained(each, show_values=show_values) for each in explanations]
-        data = msgspec.to_builtins(pods)
-        click.echo(as_json([data]) if output == "json" else as_yaml([data]), nl=False)
+        click.echo(WRITERS[output]([msgspec.to_builtins(pods)]), nl=False)
 
 
 def _of_files(

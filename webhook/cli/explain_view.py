@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from webhook.cli.explain_document import explained, printable
 from webhook.cli.explanation import Explanation
+from webhook.cli.output import rendered
 from webhook.injection.environment import Environment, Variable, VariableSource
 from webhook.injection.names import MIRROR_SECRET
 
@@ -27,6 +28,10 @@ _WORDS = {
 """Kinds with a better word in a table than the source's own text."""
 
 
+_GIVE = (
+    "Give the Secret or ConfigMap of the tracking keys by --source FILE to see each "
+    "key."
+)
 _NAME_WIDTH = 36
 """A longer name is folded; KubeRay's longest takes 35 columns."""
 
@@ -44,16 +49,15 @@ def as_tables(
     Returns:
         The text, without blanks at the ends of lines.
     """
-    with console.capture() as captured:
-        for explanation, more in _alike(explanations, show_values=show_values):
-            _print(explanation, console, show_values=show_values, more=more)
-        offline = [one for one in explanations if not one.unread]
-        if any(_hides_keys(env) for one in offline for _, env in one.containers):
-            console.print(
-                "Give the Secret or ConfigMap of the tracking keys by --source FILE to "
-                "see each key."
-            )
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    shown = [
+        part
+        for explanation, more in _alike(explanations, show_values=show_values)
+        for part in _parts(explanation, show_values=show_values, more=more)
+    ]
+    offline = [one for one in explanations if not one.unread]
+    if any(_hides_keys(env) for one in offline for _, env in one.containers):
+        shown.append(_GIVE)
+    return rendered(console, *shown)
 
 
 def _alike(
@@ -73,26 +77,26 @@ def _alike(
         yield members[0], len(members) - 1
 
 
-def _print(
-    explanation: Explanation, console: Console, *, show_values: bool, more: int
-) -> None:
+def _parts(
+    explanation: Explanation, *, show_values: bool, more: int
+) -> Iterator[RenderableType]:
     subject, decision = explanation.subject, explanation.decision
     others = f", and {more} more like it" if more else ""
-    console.print(Text(f"{subject.title} ({subject.origin}){others}", style="bold"))
+    yield Text(f"{subject.title} ({subject.origin}){others}", style="bold")
     outcome = f"{decision.workload or 'no task pod'}, {explanation.reason}"
-    console.print(Text(f"{outcome}: {explanation.sentence}"))
+    yield Text(f"{outcome}: {explanation.sentence}")
     for name, env in explanation.containers:
         role = "runs the task" if name in explanation.tasks else "is left alone"
-        console.print(Padding(Text(f"Container {name} {role}."), (1, 0, 0, 2)))
-        console.print(Padding(_table(env, show_values=show_values), (0, 0, 0, 2)))
+        yield Padding(Text(f"Container {name} {role}."), (1, 0, 0, 2))
+        yield Padding(_table(env, show_values=show_values), (0, 0, 0, 2))
         for what in env.waits_for:
-            console.print(Text(f"  It does not start before {what} is there."))
+            yield Text(f"  It does not start before {what} is there.")
         for key in env.unfit:
             said = f"It may not start: not every node takes the value of {key}."
-            console.print(Text(f"  {said}"))
+            yield Text(f"  {said}")
     for line in explanation.unread:
-        console.print(Text(f"Not known: {line}", style="yellow"))
-    console.print()
+        yield Text(f"Not known: {line}", style="yellow")
+    yield ""
 
 
 def key_lines(explanation: Explanation, key: str, *, show_values: bool) -> list[str]:

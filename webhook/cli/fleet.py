@@ -4,37 +4,33 @@ Every cluster is asked at the same time by a thread of its own; one that does no
 is told as such, and none waits for it.
 """
 
-import base64
 import hashlib
-import queue
-import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from threading import Thread
 from typing import Final
 
 import click
 import msgspec
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from webhook import __version__
-from webhook.cli.errors import no_access, sentence
-from webhook.cli.kubeconfig import kubeconfig_path, now, process_environ
+from webhook.cli.egress_input import mirrored_keys
+from webhook.cli.errors import told
+from webhook.cli.kubeconfig import now
+from webhook.cli.output import encoded, rendered
 from webhook.cli.release import ClusterChoice
-from webhook.cluster.config import NoAccessError, context_names
 from webhook.cluster.errors import ClusterError
-from webhook.cluster.interface import Json, KubeClient
-from webhook.cluster.resources import SECRET
+from webhook.cluster.interface import KubeClient
 from webhook.companion.observation.model import Installation, WorkloadState
 from webhook.companion.observation.observe import observe
 from webhook.companion.observation.published import PublishedReport
 from webhook.companion.observation.trouble import Severity, Trouble
 from webhook.companion.observation.troubles import accepting, troubles
 from webhook.egress.destinations import derive
-from webhook.injection.names import MIRROR_SECRET
 from webhook.mirror.reasons import MirrorReason
 
 FLEET_SCHEMA: Final = 1
@@ -97,30 +93,25 @@ class FleetDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 _COMPARED: Final = ("version", "hosts", "keys")
 """What should be the same in every cluster."""
+_COLUMNS: Final = (
+    *("CONTEXT", "STATUS", "VERSION", "TRACKER", "KEYS"),
+    *("NAMESPACES", "MISSED", "CERTIFICATES"),
+)
 
 
 def fleet(
     choice: ClusterChoice, output: str, console: Console, accepted: tuple[str, ...]
 ) -> int:
     """Print every cluster of the kubeconfig; return the exit code."""
-    path = kubeconfig_path(process_environ(), choice.kubeconfig)
-    try:
-        contexts = context_names(path)
-    except NoAccessError as error:
-        raise no_access(error) from error
+    choices = {one.context or "": one for one in choice.each()}
     members = gather(
-        contexts, lambda name: look(replace(choice, context=name), accepted), _PATIENCE
+        tuple(choices), lambda name: look(choices[name], accepted), _PATIENCE
     )
     if output in ("json", "yaml"):
-        click.echo(_encoded(members, output))
+        click.echo(encoded(_document(members), output))
     else:
-        with console.capture() as captured:
-            console.print(table(members))
-            for one in members:
-                for text in _notes(one, wide=output == "wide"):
-                    console.print(text)
-        lines = captured.get().splitlines()
-        click.echo("\n".join(line.rstrip() for line in lines))
+        notes = [note for one in members for note in _notes(one, wide=output == "wide")]
+        click.echo(rendered(console, table(members), *notes), nl=False)
     if all(one.problem for one in members):
         return 2
     return 0 if all(one.in_order for one in members) else 1
@@ -130,26 +121,19 @@ def gather(
     contexts: tuple[str, ...], read: Callable[[str], Member], patience: float
 ) -> list[Member]:
     """Read all at the same time; return those that answered, and say who did not."""
-    answers: queue.SimpleQueue[Member] = queue.SimpleQueue()
-    for name in contexts:
-        # Nobody waits for a thread that hangs: the process ends without it.
-        threading.Thread(
-            target=lambda name=name: answers.put(read(name)), daemon=True
-        ).start()
-    silent = dict.fromkeys(contexts, f"no answer within {patience:.0f} s")
-    known = {name: Member(context=name, problem=why) for name, why in silent.items()}
-    deadline = threading.Event()
-    timer = threading.Timer(patience, deadline.set)
-    timer.daemon = True
-    timer.start()
-    while silent and not deadline.is_set():
-        try:
-            one = answers.get(timeout=0.05)
-        except queue.Empty:
-            continue
-        known[one.context] = one
-        silent.pop(one.context)
-    timer.cancel()
+    why = f"no answer within {patience:.0f} s"
+    known = {name: Member(context=name, problem=why) for name in contexts}
+
+    def ask(name: str) -> None:
+        known[name] = read(name)
+
+    # Nobody waits for a thread that hangs: the process ends without it.
+    asking = [Thread(target=ask, args=(name,), daemon=True) for name in contexts]
+    for one in asking:
+        one.start()
+    until = time.monotonic() + patience
+    for one in asking:
+        one.join(max(0, until - time.monotonic()))
     return [known[name] for name in contexts]
 
 
@@ -158,12 +142,10 @@ def look(choice: ClusterChoice, accepted: tuple[str, ...]) -> Member:
     context = choice.context or ""
     try:
         access = choice.connect()
-        try:
+        with told(access):
             seen = observe(access.resources, choice.release(access), now())
             found = accepting(troubles(seen, client=__version__), accepted)
             keys = _mirrored_keys(access.resources, seen)
-        except ClusterError as error:
-            return Member(context=context, problem=sentence(error, access))
     except click.ClickException as error:
         return Member(context=context, problem=error.format_message())
     except Exception as error:  # noqa: BLE001 - one cluster must not hide the others
@@ -217,17 +199,10 @@ def _mirrored_keys(client: KubeClient, seen: Installation) -> Mapping[str, str] 
     for name, one in sorted(seen.report.namespaces.items()):
         if one.reason == MirrorReason.MIRRORED and one.profile == "default":
             try:
-                return _decoded(client.get(SECRET, MIRROR_SECRET, name))
+                return mirrored_keys(client, name)
             except ClusterError:
                 return None
     return None
-
-
-def _decoded(body: Json) -> dict[str, str]:
-    return {
-        key: base64.b64decode(text).decode("utf-8", "replace")
-        for key, text in (body.get("data") or {}).items()
-    }
 
 
 def odd_ones(members: list[Member], name: str) -> frozenset[str]:
@@ -247,9 +222,7 @@ def table(members: list[Member]) -> Table:
     """Return one line for each cluster."""
     odd = {name: odd_ones(members, name) for name in _COMPARED}
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("CONTEXT", "STATUS", "VERSION", "TRACKER", "KEYS"):
-        shown.add_column(column, overflow="fold")
-    for column in ("NAMESPACES", "MISSED", "CERTIFICATES"):
+    for column in _COLUMNS:
         shown.add_column(column, overflow="fold")
     for one in members:
         cells = [_marked(getattr(one, n), odd=one.context in odd[n]) for n in _COMPARED]
@@ -286,14 +259,11 @@ def _notes(one: Member, *, wide: bool) -> list[Text]:
     return [Text(f"{one.context}: {reason}") for reason in reasons]
 
 
-def _encoded(members: list[Member], output: str) -> str:
-    document = FleetDocument(
+def _document(members: list[Member]) -> FleetDocument:
+    return FleetDocument(
         schema=FLEET_SCHEMA,
         client=__version__,
         in_order=all(one.in_order for one in members),
         clusters=members,
         differing=[name for name in _COMPARED if odd_ones(members, name)],
     )
-    if output == "json":
-        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    return yaml.safe_dump(msgspec.to_builtins(document), sort_keys=False).rstrip()

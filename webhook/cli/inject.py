@@ -6,8 +6,9 @@ from typing import IO
 import click
 import jsonpatch
 
-from webhook.cli.manifests import as_json, as_yaml, read
+from webhook.cli.manifests import WRITERS, read
 from webhook.cli.options import filenames, namespace, with_policy
+from webhook.cli.output import with_output
 from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Operation
@@ -25,10 +26,9 @@ from webhook.injection.reasons import InjectionReason
     is_flag=True,
     help="Print the RFC 6902 operations on each document, not the documents.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["yaml", "json"]),
+@with_output(
+    "yaml",
+    "json",
     default=None,
     help="Default: yaml for manifests, json for operations.",
 )
@@ -75,8 +75,7 @@ def inject(
             else jsonpatch.apply_patch(document.content, operations)
         )
     output = output or ("json" if as_patch else "yaml")
-    text = as_json(results) if output == "json" else as_yaml(results)
-    click.echo(text, nl=False)
+    click.echo(WRITERS[output](results), nl=False)
 
 
 def operations_on_document(

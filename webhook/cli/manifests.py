@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import yaml
 
@@ -150,6 +150,10 @@ def as_json(values: list[Any]) -> str:
     return "".join(
         json.dumps(value, indent=2, ensure_ascii=False) + "\n" for value in values
     )
+
+
+WRITERS: Final = {"yaml": as_yaml, "json": as_json}
+"""By the name that `-o` takes."""
 
 
 def _values(text: bytes, name: str) -> list[Any]:

@@ -7,8 +7,9 @@ from typing import Final
 
 import click
 
-from webhook.cli.manifests import as_json, as_yaml
+from webhook.cli.manifests import WRITERS
 from webhook.cli.options import with_policy
+from webhook.cli.output import with_output
 from webhook.injection.admission_policy.objects import Reach, policy_objects
 from webhook.injection.decision import NEVER_INJECTED
 from webhook.injection.names import MANAGED_BY
@@ -76,14 +77,7 @@ def _held_to(
     metavar="NAME",
     help="A namespace that is never injected. May be given again.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["yaml", "json"]),
-    default="yaml",
-    show_default=True,
-    help="The form of the two objects.",
-)
+@with_output("yaml", "json", show_default=True, help="The form of the two objects.")
 def policy(
     *,
     policy: InjectionPolicy,
@@ -116,5 +110,4 @@ def policy(
         dataclasses.replace(policy, release_namespace=release_namespace),
         Reach(allowed=allowed, excluded=excluded),
     )
-    text = as_json(objects) if output == "json" else as_yaml(objects)
-    click.echo(text, nl=False)
+    click.echo(WRITERS[output](objects), nl=False)

@@ -1,16 +1,21 @@
 """Which release a command is about: found by itself, or said by `--release`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from webhook.cli.errors import CommandError, place
-from webhook.cli.kubeconfig import cluster_options, connect, process_environ
-from webhook.cluster.config import ClusterConnection
+from webhook.cli.errors import CommandError, no_access, place
+from webhook.cli.kubeconfig import (
+    cluster_options,
+    connect,
+    kubeconfig_path,
+    process_environ,
+)
+from webhook.cluster.config import ClusterConnection, NoAccessError, context_names
 from webhook.cluster.interface import KubeClient
 from webhook.companion.observation.release import ReleaseName, find_releases
 from webhook.companion.observation.unknown import Unknown, UnknownReason
@@ -45,6 +50,18 @@ class ClusterChoice:
             context=self.context,
             manager=manager,
         )
+
+    def each(self) -> list["ClusterChoice"]:
+        """Return a choice for every context of the kubeconfig.
+
+        Raises:
+            CommandError: it cannot be read.
+        """
+        path = kubeconfig_path(process_environ(), self.kubeconfig)
+        try:
+            return [replace(self, context=name) for name in context_names(path)]
+        except NoAccessError as error:
+            raise no_access(error) from error
 
     def release(self, connection: ClusterConnection) -> ReleaseName:
         """Return the one release that is meant.

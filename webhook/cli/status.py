@@ -5,8 +5,6 @@ from collections.abc import Callable
 from typing import Final
 
 import click
-import msgspec
-import yaml
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -17,6 +15,7 @@ from webhook.cli.errors import CommandError, place, told
 from webhook.cli.fleet import fleet
 from webhook.cli.known_reason import KnownReason
 from webhook.cli.kubeconfig import now
+from webhook.cli.output import encoded, rendered, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cli.status_document import status_document
 from webhook.cli.status_view import StatusView, screen
@@ -24,7 +23,6 @@ from webhook.cluster.config import ClusterConnection
 from webhook.companion.observation.model import Installation
 from webhook.companion.observation.observe import observe
 from webhook.companion.observation.release import ReleaseName
-from webhook.companion.observation.trouble import Trouble
 from webhook.companion.observation.troubles import accepting, in_order, troubles
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 
@@ -45,11 +43,8 @@ _UNFOLDED: Final = 10_000
     is_flag=True,
     help="One line for each context of the kubeconfig; differences are marked.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "wide", "json", "yaml"]),
-    default="table",
+@with_output(
+    *("table", "wide", "json", "yaml"),
     help="`wide` adds names of pods, profiles and digests.",
 )
 @click.option(
@@ -120,9 +115,9 @@ def status(  # noqa: PLR0913 - one for each option
     more = deeper(access, release, asked, found, probes=probes)
     found = accepting((*found, *more), accepted)
     if output in ("json", "yaml"):
-        click.echo(_document(seen, found, output))
+        click.echo(encoded(status_document(seen, found, __version__), output))
     else:
-        _print(screen(seen, found, view))
+        click.echo(rendered(_console(), screen(seen, found, view)), nl=False)
     raise SystemExit(0 if in_order(found) else 1)
 
 
@@ -132,13 +127,6 @@ def _console() -> Console:
         # Also where COLUMNS is set: whoever reads a pipe wants whole lines.
         console = Console(width=_UNFOLDED)
     return console
-
-
-def _print(shown: RenderableType) -> None:
-    console = _console()
-    with console.capture() as captured:
-        console.print(shown)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _observed(access: ClusterConnection, release: ReleaseName) -> Installation:
@@ -178,18 +166,10 @@ def _watch(look: Callable[[], RenderableType]) -> None:
     console = _console()
     if not console.is_terminal:
         while True:
-            _print(look())
-            click.echo("---")
+            click.echo(f"{rendered(console, look())}---")
             time.sleep(_EVERY)
     # What does not fit is below: trouble comes first.
     with Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(look(), refresh=True)
             time.sleep(_EVERY)
-
-
-def _document(seen: Installation, found: tuple[Trouble, ...], output: str) -> str:
-    document = status_document(seen, found, __version__)
-    if output == "json":
-        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    return yaml.safe_dump(msgspec.to_builtins(document), sort_keys=False).rstrip()

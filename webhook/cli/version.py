@@ -6,6 +6,7 @@ import msgspec
 from webhook import __version__
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
+from webhook.cli.output import with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.companion.observation.model import Installation, WorkloadState
 from webhook.companion.observation.observe import observe
@@ -30,7 +31,7 @@ class VersionDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 @click.command()
 @with_cluster
 @click.option("--client", is_flag=True, help="Of this command alone; asks no cluster.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@with_output("text", "json")
 def version(*, choice: ClusterChoice, client: bool, output: str) -> None:
     """Print the versions of this command, of the installation and of Kubernetes.
 

@@ -7,6 +7,7 @@ check that cannot hold because an earlier one failed is skipped, and says which.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from webhook.companion.observation.unknown import Unknown, UnknownReason
@@ -46,6 +47,7 @@ class UnseenError(Exception):
 
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 
 def seen(piece: P | Unknown) -> P:
@@ -68,6 +70,12 @@ def there(piece: P | Unknown) -> P | None:
     if isinstance(piece, Unknown) and piece.reason is UnknownReason.ABSENT:
         return None
     return seen(piece)
+
+
+def mapped(convert: Callable[..., T | Unknown], *pieces: Any) -> T | Unknown:
+    """Return what is made of pieces; of one that could not be observed, why not."""
+    unknown = next((one for one in pieces if isinstance(one, Unknown)), None)
+    return convert(*pieces) if unknown is None else unknown
 
 
 class Facts(Protocol):
@@ -193,34 +201,20 @@ def examine(
 
 
 def _diagnose(check: Check[F], facts: F, namespace: str, failed: set[str]) -> Diagnosis:
+    diagnosis = partial(Diagnosis, check=check, namespace=namespace)
     cause = next((code for code in check.after if code in failed), None)
     if cause is not None:
-        return Diagnosis(
-            check=check,
-            namespace=namespace,
-            outcome=Outcome.SKIPPED,
-            why=f"first mend {cause}",
-        )
+        return diagnosis(outcome=Outcome.SKIPPED, why=f"first mend {cause}")
     try:
         symptoms = tuple(check.judge(facts))
     except UnseenError as error:
-        return Diagnosis(
-            check=check,
-            namespace=namespace,
-            outcome=Outcome.SKIPPED,
-            why=str(error),
-        )
+        return diagnosis(outcome=Outcome.SKIPPED, why=str(error))
     if not symptoms:
-        return Diagnosis(check=check, namespace=namespace)
+        return diagnosis()
     first = symptoms[0]
     words = {**facts.words, "subject": first.subject, **(first.words or {})}
-    return Diagnosis(
-        check=check,
-        namespace=namespace,
-        outcome=check.outcome,
-        symptoms=symptoms,
-        remedy=check.remedy.format_map(words),
-    )
+    remedy = check.remedy.format_map(words)
+    return diagnosis(outcome=check.outcome, symptoms=symptoms, remedy=remedy)
 
 
 def examine_all(

@@ -22,6 +22,15 @@ KINDS: Final[Mapping[str, tuple[Mapping[str, str], str]]] = {
 
 IMAGE: Final = "registry.k8s.io/pause:3.10"
 """Where the release's own image, which the cluster's policies know, is not known."""
+NOBODY: Final[Mapping[str, Any]] = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+UNPRIVILEGED: Final[Mapping[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+}
 _LEAST: Final = {"cpu": "1m", "memory": "4Mi"}
 
 
@@ -43,20 +52,13 @@ def task_pod(kind: str, namespace: str, image: str) -> dict[str, Any]:
         "spec": {
             "automountServiceAccountToken": False,
             "restartPolicy": "Never",
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65532,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": dict(NOBODY),
             "containers": [
                 {
                     "name": container,
                     "image": image,
                     "resources": {"requests": dict(_LEAST), "limits": dict(_LEAST)},
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
+                    "securityContext": dict(UNPRIVILEGED),
                 }
             ],
         },

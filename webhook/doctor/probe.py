@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from webhook.companion.observation.model import Piece
 from webhook.doctor.check import Check, Symptom, UnseenError, seen
+from webhook.doctor.pods import NOBODY, UNPRIVILEGED
 from webhook.injection.names import (
     INJECTED_LABEL,
     INJECTED_TRUE,
@@ -21,16 +22,7 @@ PROBE_LABELS: Final = {
 }
 """Of a pod that policies take for a task pod, and no Service for its own."""
 TERMINATION_LOG: Final = "/dev/termination-log"
-_UNPRIVILEGED: Final[Mapping[str, Any]] = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-_NOBODY: Final[Mapping[str, Any]] = {
-    "runAsNonRoot": True,
-    "runAsUser": 65532,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
+_UNPRIVILEGED: Final = {**UNPRIVILEGED, "readOnlyRootFilesystem": True}
 _TOKENS: Final = "/var/run/secrets/"
 
 
@@ -104,7 +96,7 @@ def probe_container(
         "env": env,
         "envFrom": list(task.get("envFrom") or ()),
         "volumeMounts": mounts,
-        "securityContext": {**_UNPRIVILEGED, **_NOBODY},
+        "securityContext": {**_UNPRIVILEGED, **NOBODY},
     }
 
 
@@ -126,7 +118,7 @@ def probe_job(name: str, namespace: str, image: str, script: str) -> dict[str, A
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": dict(_NOBODY),
+        "securityContext": dict(NOBODY),
         "containers": [container],
     }
     return {
