@@ -105,6 +105,13 @@ def test_auto_asks_the_cluster(
     assert "MutatingWebhookConfiguration" in kinds(rendered)
 
 
+def test_auto_asks_for_the_version_too(chart: Chart) -> None:
+    """`helm template` takes for granted whatever its own client library knows."""
+    rendered = chart.render(kubernetes="1.35.4", served=[SERVED])
+
+    assert not {POLICY, BINDING} & kinds(rendered)
+
+
 def test_webhook_and_policy_look_at_the_same_namespaces(chart: Chart) -> None:
     """What a platform insists on included."""
     own = {"key": "control-plane", "operator": "DoesNotExist"}

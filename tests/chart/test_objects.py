@@ -1,14 +1,26 @@
 """Names, labels and selectors of everything the chart makes."""
 
 import re
+from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
-from tests.chart.rendering import CHART, RELEASE, Chart, Manifest, Rendered
+from tests.chart.rendering import (
+    CHART,
+    EVERY_VALUES,
+    RELEASE,
+    Chart,
+    Manifest,
+    Rendered,
+)
 from webhook import __version__
 from webhook.injection.names import DOMAIN, MIRROR_SECRET
 
 COMPANION = f"{RELEASE}-companion"
+ODD_NAMES = {"o-name": "on", "a-team": "007", "a-release": "1234567", "a-home": "0042"}
+"""Ordinary names, and such as YAML takes for something else."""
 
 CLUSTER_SCOPED = {
     "ClusterRole",
@@ -46,6 +58,44 @@ def test_no_two_objects_share_a_name(rendered: Rendered) -> None:
     ]
 
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    "file", EVERY_VALUES, ids=lambda path: path.stem if path else "default"
+)
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(
+    chart: Chart, file: Path | None
+) -> None:
+    """Tenants' namespaces are numbers somewhere, and previews are named by commits."""
+    plain, odd = (
+        chart.render(
+            {
+                "fullnameOverride": name,
+                "namespaces": {"allowed": [team]},
+                "tests": {"namespace": team},
+                "pods": {"priorityClassName": team},
+            },
+            files=[file] if file else [],
+            release=release,
+            namespace=home,
+        )
+        for name, team, release, home in (ODD_NAMES, ODD_NAMES.values())
+    )
+
+    assert list(odd.manifests) == renamed(list(plain.manifests))
+
+
+def renamed(value: Any) -> Any:
+    """The same with the odd names, in strings only."""
+    match value:
+        case dict():
+            return {renamed(key): renamed(one) for key, one in value.items()}
+        case list():
+            return [renamed(one) for one in value]
+        case str():
+            return re.sub("|".join(ODD_NAMES), lambda word: ODD_NAMES[word[0]], value)
+        case _:
+            return value
 
 
 def test_selectors_find_their_pods_and_no_others(serving: Rendered) -> None:

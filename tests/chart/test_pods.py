@@ -1,6 +1,8 @@
 """How every pod is hardened, probed and kept available."""
 
-from tests.chart.rendering import Rendered
+from pathlib import Path
+
+from tests.chart.rendering import Chart, Rendered
 
 
 def test_every_pod_is_restricted(rendered: Rendered) -> None:
@@ -80,3 +82,79 @@ def test_only_the_pair_is_mounted(serving: Rendered) -> None:
 def test_the_nodes_network_is_only_entered_by_name(default: Rendered) -> None:
     """PSS *restricted* forbids it, so it takes a value."""
     assert not any("hostNetwork" in pod["spec"] for pod in default.pods())
+
+
+def test_a_large_user_id_is_written_in_full(chart: Chart, tmp_path: Path) -> None:
+    """Helm reads a file's numbers as floats; OpenShift's ids begin at 1000000000."""
+    values = tmp_path / "values.yaml"
+    values.write_text("pods: {userId: 1000680000}\n", "utf-8")
+    contexts = [
+        pod["spec"]["securityContext"] for pod in chart.render(files=[values]).pods()
+    ]
+
+    assert {1000680000} == {
+        context[field]
+        for context in contexts
+        for field in ("runAsUser", "runAsGroup", "fsGroup")
+    }
+    assert all(isinstance(context["runAsUser"], int) for context in contexts)
+
+
+def test_pods_of_hooks_and_tests_run_where_the_companion_runs(chart: Chart) -> None:
+    """Else an uninstall waits for a node; but nothing keeps them from its replicas."""
+    taint = {"key": "dedicated", "operator": "Exists"}
+    arch = {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}
+    terms = [{"matchExpressions": [arch]}]
+    by_node = {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}
+    }
+    by_host = [{"topologyKey": "kubernetes.io/hostname"}]
+    apart = {
+        "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": by_host}
+    }
+    rendered = chart.render(
+        {
+            "companion": {
+                "nodeSelector": {"pool": "infra"},
+                "tolerations": [taint],
+                "affinity": {"nodeAffinity": by_node, **apart},
+            },
+            "tests": {"namespace": "ray-jobs"},
+        }
+    )
+    pods = [one["spec"] for one in rendered.all("Pod")]
+    pods += [one["spec"]["template"]["spec"] for one in rendered.all("Job")]
+
+    assert 3 == len(pods)
+    for pod in pods:
+        assert {"pool": "infra"} == pod["nodeSelector"]
+        assert [taint] == pod["tolerations"]
+        assert {"nodeAffinity": by_node} == pod["affinity"]
+
+
+def test_what_is_given_as_null_is_not_there(chart: Chart) -> None:
+    """Helm takes such a value out, so that templates find nothing in its place."""
+    optional = ("affinity", "nodeSelector", "podLabels", "tolerations", "extraEnv")
+    nothing = dict.fromkeys(optional)
+    rendered = chart.render({"companion": nothing, "webhook": nothing})
+
+    assert rendered.manifests == chart.render().manifests
+
+
+def test_the_clean_up_has_what_the_companion_was_given(chart: Chart) -> None:
+    """Such as the address of an API server that no Service leads to."""
+    own = {
+        "extraEnv": [{"name": "KUBERNETES_SERVICE_HOST", "value": "203.0.113.5"}],
+        "extraVolumes": [{"name": "extra", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "extra", "mountPath": "/extra"}],
+    }
+    rendered = chart.render({"companion": own})
+    (job,) = rendered.all("Job")
+    hook, companion = (
+        one["spec"]["template"]["spec"]
+        for one in (job, rendered.deployment("companion"))
+    )
+
+    assert companion["volumes"] == hook["volumes"]
+    for field in ("env", "volumeMounts"):
+        assert companion["containers"][0][field] == hook["containers"][0][field]

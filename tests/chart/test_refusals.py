@@ -131,6 +131,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"commonLabels": {"app.kubernetes.io/name": "other"}},
         "commonLabels has app.kubernetes.io/name, by which",
     ),
+    "label-that-selects": (
+        {"webhook": {"podLabels": {"app.kubernetes.io/component": "other"}}},
+        "webhook.podLabels has app.kubernetes.io/component, by which",
+    ),
+    "label-of-the-chart-for-prometheus": (
+        {"metrics": {"prometheusRule": {"labels": {"helm.sh/chart": "other"}}}},
+        "metrics.prometheusRule.labels has helm.sh/chart, by which",
+    ),
     "setting-as-a-variable": (
         {"companion": {"extraEnv": [{"name": "MTI_AUDIT", "value": "off"}]}},
         "companion.extraEnv has MTI_AUDIT, which the chart sets",
@@ -139,6 +147,10 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "long-name": (
         {"fullnameOverride": "a" * 41},
         "more than 40 characters",
+    ),
+    "name-of-no-service": (
+        {"fullnameOverride": "1st"},
+        'no Service can be named "1st"',
     ),
 }
 
@@ -150,6 +162,14 @@ def test_an_impossible_combination_is_refused_in_words(chart: Chart, case: str) 
 
     with pytest.raises(RefusedError, match=sentence):
         chart.render(values)
+
+
+def test_a_release_whose_name_no_service_can_have_is_refused(chart: Chart) -> None:
+    """Before anything is made; Helm takes dots and the API server does not."""
+    with pytest.raises(RefusedError, match=r'named "my\.release", .* fullnameOverride'):
+        chart.render(release="my.release")
+
+    assert chart.render({"fullnameOverride": "mine"}, release="my.release").manifests
 
 
 def test_a_cluster_too_old_is_refused(chart: Chart) -> None:

@@ -124,3 +124,36 @@ def test_only_a_provided_bundle_is_rendered(chart: Chart, mode: str) -> None:
     assert injected is (mode == "certManager")
     assert bool(rendered.all("Certificate")) is (mode == "certManager")
     assert bool(rendered.all("Secret")) is (mode == "companion")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "issuer"),
+    [
+        ({}, ("cert-manager.io", "Issuer")),
+        ({"issuerKind": "ClusterIssuer"}, ("cert-manager.io", "ClusterIssuer")),
+        (
+            {
+                "issuerKind": "AWSPCAClusterIssuer",
+                "issuerGroup": "awspca.cert-manager.io",
+            },
+            ("awspca.cert-manager.io", "AWSPCAClusterIssuer"),
+        ),
+    ],
+    ids=["namespaced", "clusters", "external"],
+)
+def test_a_certificate_may_be_any_issuers(
+    chart: Chart, chosen: dict[str, str], issuer: tuple[str, str]
+) -> None:
+    """Companies have issuers of their own, by API groups of their own."""
+    certificates = {
+        "mode": "certManager",
+        "certManager": {"issuerName": "corporate", **chosen},
+    }
+    (certificate,) = chart.render({"certificates": certificates}).all("Certificate")
+    group, kind = issuer
+
+    assert certificate["spec"]["issuerRef"] == {
+        "group": group,
+        "kind": kind,
+        "name": "corporate",
+    }

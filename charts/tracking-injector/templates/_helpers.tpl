@@ -55,7 +55,7 @@ namespaceObject.metadata.labels['{{ include "tracking-injector.domain" . }}/inje
 {{/* What a selector may use: it never changes over the life of a release. */}}
 {{- define "tracking-injector.selectorLabels" -}}
 app.kubernetes.io/name: tracking-injector
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -63,7 +63,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "tracking-injector.clientSelector" -}}
 matchLabels:
   app.kubernetes.io/name: tracking-injector
-  app.kubernetes.io/instance: {{ .Release.Name }}
+  app.kubernetes.io/instance: {{ .Release.Name | quote }}
 matchExpressions:
   - key: app.kubernetes.io/component
     operator: In
@@ -114,6 +114,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* Whether the decision is made by the API server too. */}}
 {{- define "tracking-injector.inTree" -}}
 {{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- /* A plain render takes for served whatever its Helm knows; so the version counts too. */ -}}
+{{- $served = and $served (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- $wanted := toString .Values.injection.inTree -}}
 {{- if or (eq $wanted "true") (and $served (eq $wanted "auto")) -}}true{{- end -}}
 {{- end }}

@@ -10,9 +10,9 @@ imagePullSecrets:
 securityContext:
   runAsNonRoot: true
   {{- with .Values.pods.userId }}
-  runAsUser: {{ . }}
-  runAsGroup: {{ . }}
-  fsGroup: {{ . }}
+  runAsUser: {{ int64 . }}
+  runAsGroup: {{ int64 . }}
+  fsGroup: {{ int64 . }}
   {{- end }}
   seccompProfile:
     type: RuntimeDefault
@@ -39,7 +39,7 @@ topologySpreadConstraints:
   {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
 {{- end }}
 {{- with .root.Values.pods.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .values.nodeSelector }}
 nodeSelector:
@@ -52,6 +52,24 @@ tolerations:
 {{- with .values.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Where the pods of hooks and tests may run: on the companion's nodes; takes the root. */}}
+{{- define "tracking-injector.hookPlacement" -}}
+{{- with .Values.companion.nodeSelector -}}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.companion.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- /* No other affinity: it may keep companions apart, and so this pod from any node. */}}
+{{- with (.Values.companion.affinity).nodeAffinity }}
+affinity:
+  nodeAffinity:
+    {{- toYaml . | nindent 4 }}
 {{- end }}
 {{- end }}
 

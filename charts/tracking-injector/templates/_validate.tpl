@@ -7,9 +7,12 @@ is for values that contradict each other.
 {{- if eq $v.image.tag "latest" -}}
 {{- fail "image.tag is latest, which names another image every day: give a version or a digest." -}}
 {{- end -}}
-{{- range $name := keys $v.commonLabels | sortAlpha -}}
+{{- $labels := dict "commonLabels" $v.commonLabels "webhook.podLabels" $v.webhook.podLabels "companion.podLabels" $v.companion.podLabels "metrics.serviceMonitor.labels" $v.metrics.serviceMonitor.labels "metrics.prometheusRule.labels" $v.metrics.prometheusRule.labels "metrics.dashboard.labels" $v.metrics.dashboard.labels -}}
+{{- range $value, $given := $labels -}}
+{{- range $name := keys ($given | default dict) | sortAlpha -}}
 {{- if or (hasPrefix "app.kubernetes.io/" $name) (eq $name "helm.sh/chart") -}}
-{{- fail (printf "commonLabels has %s, by which objects and pods of the chart are found: name yours differently." $name) -}}
+{{- fail (printf "%s has %s, by which objects and pods of the chart are found: name yours differently." $value $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- range $component := list "webhook" "companion" -}}
@@ -96,15 +99,20 @@ is for values that contradict each other.
 {{- if and $v.webhook.hostNetwork $v.networkPolicy.enabled -}}
 {{- fail "networkPolicy.enabled has no effect on the webhook while webhook.hostNetwork is true: NetworkPolicies do not select such pods. Switch one of them off." -}}
 {{- end -}}
-{{- /* Only a Helm that talks to a cluster sees others; there, the labels keep them apart. */ -}}
-{{- range (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" "").items -}}
+{{- /* Only a Helm that talks to a cluster sees others; elsewhere the labels keep them apart.
+       A release without a webhook has the companion's roles too. */ -}}
+{{- range (lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "").items -}}
 {{- $of := .metadata.annotations | default dict -}}
 {{- $same := and (eq (get $of "meta.helm.sh/release-name" | default $.Release.Name) $.Release.Name) (eq (get $of "meta.helm.sh/release-namespace" | default $.Release.Namespace) $.Release.Namespace) -}}
 {{- if and (eq (get (.metadata.labels | default dict) "app.kubernetes.io/name") "tracking-injector") (not $same) -}}
 {{- fail (printf "the release %s in namespace %s is here already: every namespace has one mirror, so a cluster has one release. Upgrade that one, or uninstall it first." (get $of "meta.helm.sh/release-name") (get $of "meta.helm.sh/release-namespace")) -}}
 {{- end -}}
 {{- end -}}
-{{- if gt (len (include "tracking-injector.fullname" .)) 40 -}}
-{{- fail (printf "the name %q has more than 40 characters, and names made from it must stay below 64: set fullnameOverride." (include "tracking-injector.fullname" .)) -}}
+{{- $name := include "tracking-injector.fullname" . -}}
+{{- if gt (len $name) 40 -}}
+{{- fail (printf "the name %q has more than 40 characters, and names made from it must stay below 64: set fullnameOverride." $name) -}}
+{{- end -}}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $name) -}}
+{{- fail (printf "no Service can be named %q, which needs a letter and then letters, digits and hyphens: set fullnameOverride." $name) -}}
 {{- end -}}
 {{- end }}

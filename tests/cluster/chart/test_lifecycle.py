@@ -106,6 +106,21 @@ def test_notes_are_short_and_say_what_to_do_next(
     assert any("tracking.michelangelo-ai.org/inject=enabled" in line for line in notes)
 
 
+def test_the_notes_warn_of_metrics_that_nobody_may_read(
+    namespaces: ControlPlane, helm: Helm
+) -> None:
+    """A target that is closed to Prometheus looks like a dead one."""
+    closed = "networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true"
+    opened = f"{closed},networkPolicy.metricsFrom[0].podSelector.matchLabels.a=b"
+    dry = ("install", RELEASE, CHART, "--namespace", HOME, "--dry-run=client")
+    warned = [
+        "WARNING: networkPolicy.enabled closes the metrics" in helm(*dry, "--set", one)
+        for one in (closed, opened)
+    ]
+
+    assert [True, False] == warned
+
+
 def test_the_notes_tell_how_to_see_that_the_pods_run(
     namespaces: ControlPlane, helm: Helm
 ) -> None:

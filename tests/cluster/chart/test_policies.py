@@ -268,6 +268,21 @@ def test_a_second_release_is_refused(installed: ControlPlane) -> None:
     assert "has been upgraded" in installed.helm(*own)
 
 
+def test_a_second_release_is_refused_beside_one_without_a_webhook(
+    installed: ControlPlane,
+) -> None:
+    """As `webhook.replicas: 0` installs it, or an emergency left it."""
+    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+    installed.admin.delete(f"{path}/{RELEASE}")
+    second = ("install", "second", CHART, "--namespace", "second", "--dry-run=server")
+    try:
+        with pytest.raises(LabError, match="a cluster has one release"):
+            installed.helm(*second, "--create-namespace")
+    finally:
+        again = ("upgrade", RELEASE, CHART, "--namespace", NAMESPACE, "--reuse-values")
+        installed.helm(*again)
+
+
 def configuration(plane: ControlPlane) -> Object:
     """The webhook configuration, ready to be sent back."""
     path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"

@@ -131,8 +131,9 @@ class Kustomize:
 class ArgoCD:
     """A sync, and the deletion of an Application, after `controller/` of Argo CD 3.6.
 
-    It renders by `helm template`, marks each object as its own, runs hooks of deletion
-    when the Application is deleted (from 3.3 on) and ignores those of tests.
+    It renders by `helm template`, told what the cluster serves, marks each object as
+    its own, runs hooks of deletion when the Application is deleted (from 3.3 on) and
+    ignores those of tests.
 
     Attributes:
         runs_pre_delete: Whether it is 3.3 or newer.
@@ -205,7 +206,10 @@ WAYS: Final[dict[str, Way]] = {
 
 def _marked(chosen: Chosen) -> list[Object]:
     """The render, each object with Argo CD's label and its annotation."""
-    documents = yaml.load_all(chosen.template(), Loader=yaml.CSafeLoader)
+    group = "admissionregistration.k8s.io/v1"
+    served = chosen.plane.admin.get(f"/apis/{group}")["resources"]
+    flags = (f"--api-versions={group}/{one['kind']}" for one in served)
+    documents = yaml.load_all(chosen.template(*flags), Loader=yaml.CSafeLoader)
     objects: list[Object] = [one for one in documents if one]
     for one in objects:
         metadata = one["metadata"]

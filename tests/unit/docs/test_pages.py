@@ -98,6 +98,23 @@ def _refusal(words: list[str]) -> str:
 
 
 @each_page
+def test_make_reads_the_variables_that_it_is_given(page: Path) -> None:
+    """A name that nothing reads would be passed over in silence."""
+    scripts = [ROOT / ".ci" / name for name in ("run", "image")]
+    read = "".join(path.read_text("utf-8") for path in scripts)
+    words = (shlex.split(line, comments=True) for line in commands(page))
+    given = [
+        name
+        for line in words
+        if "make" in line
+        for name, is_set, _ in (word.partition("=") for word in line)
+        if is_set
+    ]
+
+    assert [name for name in given if f"${{{name}:" not in read] == []
+
+
+@each_page
 def test_values_that_are_named_exist(page: Path) -> None:
     """As `injection.precedence` in the text, and after `--set`."""
     text = page.read_text("utf-8")

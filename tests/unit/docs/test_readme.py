@@ -44,3 +44,20 @@ def test_both_ways_to_install_differ_in_the_chart_alone() -> None:
 
     chart = "oci://ghcr.io/michelangelo-ai/charts/tracking-injector"
     assert clone == release.replace(chart, "charts/tracking-injector")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/questions.md"])
+def test_what_it_costs_is_what_was_measured(page: str) -> None:
+    """By the webhook alone, and beside the policy that Kubernetes 1.36 adds."""
+    measured = (ROOT / "docs" / "explanation" / "performance.md").read_text("utf-8")
+    created = re.findall(
+        r"^\| (nobody|webhook|both) \| ([\d.]+) ", measured, re.MULTILINE
+    )
+    nobody, webhook, both = (float(milliseconds) for _, milliseconds in created)
+    (memory,) = re.findall(r"at the end: [\d.]+ and ([\d.]+) MiB", measured)
+    text = (ROOT / page).read_text("utf-8")
+
+    assert "one to three milliseconds for each task pod" in text
+    assert 1 <= webhook - nobody <= both - nobody <= 3
+    assert page != "README.md" or "40 MiB for each replica" in text
+    assert 36 <= float(memory) <= 40
