@@ -71,7 +71,7 @@ class Registry(BaseHTTPRequestHandler):
 def _registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Registry, "asked", [])
     server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     with server:
         yield f"127.0.0.1:{server.server_port}"

@@ -88,7 +88,7 @@ class _Server(BaseHTTPRequestHandler):
 @pytest.fixture(name="server", scope="module")
 def _server() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -147,7 +147,7 @@ def serving(folder: Path, port: int = 0) -> Iterator[int]:
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     server = ThreadingHTTPServer(("127.0.0.1", port), _Server)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server.server_port

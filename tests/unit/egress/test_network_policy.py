@@ -134,6 +134,8 @@ def test_a_rule_renders_to_what_it_was_read_from(text: str) -> None:
         "{egress: [{to: [{ipBlock: {cidr: x}}]}]}",
         "{egress: [{ports: [{protocol: ICMP}]}]}",
         "{podSelector: {matchExpressions: [{key: a, operator: Like}]}}",
+        "{podSelector: {matchLabels: {a: 1}}}",
+        "{podSelector: {matchLabels: {a: ä}}}",
     ],
 )
 def test_a_policy_that_no_api_server_accepts_is_named(spec: str) -> None:

@@ -271,6 +271,14 @@ def test_nothing_is_known_of_a_profile_that_was_never_read() -> None:
     assert not observing.hold
 
 
+def test_a_name_without_a_known_nameserver_is_reported() -> None:
+    """Nobody can say where its pods look it up."""
+    unknown = replace(options(), nameservers=())
+    plan = plan_namespace(world(DENY), about(TRACKER), unknown)
+
+    assert (UNRESOLVED, "DNS") in {(one.reason, one.subject) for one in plan.findings}
+
+
 def test_what_is_not_known_any_more_stays_permitted() -> None:
     """The memory of addresses was lost, and DNS fails."""
     needs = about(TRACKER, OTHER)

@@ -96,6 +96,19 @@ def test_odd_fields_of_a_request_are_read_as_absent() -> None:
     assert Review(uid="u", operation="", namespace="", kind="", pod=None) == parse(body)
 
 
+def test_what_is_in_order_beside_an_odd_field_is_read() -> None:
+    """One odd field costs itself only."""
+    body = orjson.dumps(
+        {
+            "kind": "AdmissionReview",
+            "apiVersion": "admission.k8s.io/v1",
+            "request": {"uid": "u", "namespace": 1, "kind": {"kind": "Pod"}},
+        }
+    )
+
+    assert ("Pod", "") == (parse(body).kind, parse(body).namespace)
+
+
 def test_of_duplicate_keys_the_last_wins() -> None:
     """As in kube-apiserver."""
     body = (
