@@ -154,9 +154,11 @@ def collect(client: KubeClient, seen: Installation) -> _Archive:
     archive.add("status.txt", captured.get)
     for kind in (DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE):
         options = ListOptions(kind, namespace=home, labels=NAME_LABEL)
-        archive.add(f"objects/{kind.plural}.json", partial(_list, client, options))
+        read = partial(_list, client, options, partial(kept, kind))
+        archive.add(f"objects/{kind.plural}.json", read)
     archive.add("objects/webhook.json", partial(_configuration, client, seen))
-    archive.add("objects/events.json", partial(_events, client, home))
+    events = ListOptions(EVENT, namespace=home)
+    archive.add("objects/events.json", partial(_list, client, events, _event))
     for pod in _replicas(seen):
         archive.add(f"logs/{pod}.log", partial(_log, client, home, pod))
     for key in _missed(seen):
@@ -185,8 +187,10 @@ def _missed(seen: Installation) -> list[ObjectKey]:
     ][:_MISSED]
 
 
-def _list(client: KubeClient, options: ListOptions) -> str:
-    items = client.list(options, lambda body: kept(options.kind, body)).items
+def _list(
+    client: KubeClient, options: ListOptions, project: Callable[[Json], Json]
+) -> str:
+    items = client.list(options, project).items
     return _text([one for _, (_, one) in sorted(items.items(), key=lambda i: i[0])])
 
 
@@ -195,19 +199,14 @@ def _configuration(client: KubeClient, seen: Installation) -> str:
     return _text(_meta(body) | {"webhooks": body.get("webhooks")})
 
 
-def _events(client: KubeClient, home: str) -> str:
-    """Return the release namespace's Events, as `kubectl get events` shows them."""
+def _event(body: Json) -> Json:
+    """Keep of an Event what `kubectl get events` shows."""
     names = ("type", "reason", "count", "lastTimestamp", "eventTime")
-
-    def project(body: Json) -> Json:
-        about = body.get("involvedObject") or {}
-        return {name: body.get(name) for name in names} | {
-            "about": f"{about.get('kind')}/{about.get('name')}",
-            "message": _plain(str(body.get("message") or "")),
-        }
-
-    items = client.list(ListOptions(EVENT, namespace=home), project).items
-    return _text([one for _, (_, one) in sorted(items.items(), key=lambda i: i[0])])
+    about = body.get("involvedObject") or {}
+    return {name: body.get(name) for name in names} | {
+        "about": f"{about.get('kind')}/{about.get('name')}",
+        "message": _plain(str(body.get("message") or "")),
+    }
 
 
 def _log(client: KubeClient, home: str, pod: str) -> str:

@@ -181,15 +181,11 @@ def _remove(built: Companion, helm_release: str | None) -> int:
                 err=True,
             )
             return 0
-    except ClusterError as error:
-        click.echo(str(error), err=True)
-        return 1
-    click.echo(
-        "Removing webhook and admission policy, then mirrors and egress policies; a "
-        "running companion is stopped before that.",
-        err=True,
-    )
-    try:
+        click.echo(
+            "Removing webhook and admission policy, then mirrors and egress policies; "
+            "a running companion is stopped before that.",
+            err=True,
+        )
         left = delete_mirrors(
             built.context,
             built.caches.mirrors,

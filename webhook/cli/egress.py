@@ -20,6 +20,7 @@ from webhook.cli.egress_input import (
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import cluster_options, connect, process_environ
 from webhook.cli.manifests import as_yaml
+from webhook.cli.options import with_files
 from webhook.cli.output import with_output
 from webhook.cli.source_files import given_sources
 from webhook.egress.addresses import Address, read_address
@@ -34,14 +35,9 @@ from webhook.egress.reasons import WITHOUT_RULE
 from webhook.injection.names import MIRROR_SECRET
 
 _OPTIONS = (
-    click.option(
-        "-f",
-        "--filename",
-        "files",
-        type=click.File("rb"),
-        multiple=True,
-        metavar="FILE",
-        help="Manifests of policies, Services, EndpointSlices, pods, nodes and"
+    with_files(
+        *("-f", "--filename", "files"),
+        text="Manifests of policies, Services, EndpointSlices, pods, nodes and"
         " namespaces, instead of a cluster. May be given again.",
     ),
     click.option(
@@ -53,12 +49,9 @@ _OPTIONS = (
         default="",
         help="The release whose settings hold; searched otherwise.",
     ),
-    click.option(
+    with_files(
         "--secret",
-        type=click.File("rb"),
-        multiple=True,
-        metavar="FILE",
-        help="A Secret or ConfigMap with tracking keys, instead of the mirror. Later"
+        text="A Secret or ConfigMap with tracking keys, instead of the mirror. Later"
         " ones win.",
     ),
     click.option(

@@ -14,7 +14,7 @@ from webhook.cli.explain_document import explained
 from webhook.cli.explain_view import as_tables, key_lines
 from webhook.cli.explanation import Explanation, simulated, standing
 from webhook.cli.manifests import WRITERS, Document, read
-from webhook.cli.options import with_policy, with_sources
+from webhook.cli.options import MANIFEST, with_files, with_policy, with_sources
 from webhook.cli.output import with_output
 from webhook.cli.pods import subjects
 from webhook.cli.release import ClusterChoice, releases, with_cluster
@@ -26,15 +26,7 @@ from webhook.injection.policy import InjectionPolicy
 
 @click.command()
 @click.argument("targets", nargs=-1, metavar="[KIND/NAME]...")
-@click.option(
-    "-f",
-    "--filename",
-    "files",
-    type=click.File("rb"),
-    multiple=True,
-    metavar="FILE",
-    help="A manifest, YAML or JSON; - reads standard input. May be given again.",
-)
+@with_files("-f", "--filename", "files", text=MANIFEST)
 @click.option(
     "-n",
     "--namespace",

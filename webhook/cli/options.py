@@ -2,25 +2,29 @@
 
 import functools
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, Final, TypeVar
 
 import click
 
 from webhook.cli.source_files import given_sources
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
+F = TypeVar("F", bound=Callable[..., Any])
 _Command = Callable[..., None]
 
-filenames = click.option(
-    "-f",
-    "--filename",
-    "files",
-    type=click.File("rb"),
-    multiple=True,
-    required=True,
-    metavar="FILE",
-    help="A manifest, YAML or JSON; - reads standard input. May be given again.",
+MANIFEST: Final = (
+    "A manifest, YAML or JSON; - reads standard input. May be given again."
 )
+
+
+def with_files(*names: str, text: str, **more: Any) -> Callable[[F], F]:
+    """Return an option that takes files, as often as it is given."""
+    return click.option(
+        *names, type=click.File("rb"), multiple=True, metavar="FILE", help=text, **more
+    )
+
+
+filenames = with_files("-f", "--filename", "files", required=True, text=MANIFEST)
 
 namespace = click.option(
     "-n",
@@ -83,14 +87,13 @@ def with_policy(command: _Command) -> _Command:
 def with_sources(command: _Command) -> _Command:
     """Give a command what is known of Secrets and ConfigMaps as `sources`."""
 
-    def files(name: str, text: str) -> Callable[[_Command], _Command]:
-        return click.option(
-            name, type=click.File("rb"), multiple=True, metavar="FILE", help=text
-        )
-
-    @files("--secret", "A Secret of the pod's namespace. May be given again.")
-    @files("--configmap", "A ConfigMap of the pod's namespace. May be given again.")
-    @files("--source", "A central source of the tracking keys. Later ones win.")
+    @with_files("--secret", text="A Secret of the pod's namespace. May be given again.")
+    @with_files(
+        "--configmap", text="A ConfigMap of the pod's namespace. May be given again."
+    )
+    @with_files(
+        "--source", text="A central source of the tracking keys. Later ones win."
+    )
     @functools.wraps(command)
     def with_known(
         *,

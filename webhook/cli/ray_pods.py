@@ -8,7 +8,7 @@ import copy
 from functools import partial
 
 from webhook.cli.document import Field
-from webhook.cli.expected_pods import Json, Pods, variable
+from webhook.cli.expected_pods import Json, Pods, pod, variable
 from webhook.injection.workload import RAY_LABEL
 
 _RAY_VARIABLES = (
@@ -53,17 +53,17 @@ def ray_job(spec: Field, name: str) -> Pods:
 
 
 def _ray_pod(template: Field, cluster: str, group: str, node_type: str) -> Json:
-    pod = _ray_template(template)
-    pod["metadata"]["labels"] = {
+    made = _ray_template(template)
+    made["metadata"]["labels"] = {
         "ray.io/is-ray-node": "yes",
         "app.kubernetes.io/name": "kuberay",
         "app.kubernetes.io/created-by": "kuberay-operator",
-        **pod["metadata"]["labels"],
+        **made["metadata"]["labels"],
         "ray.io/cluster": cluster,
         "ray.io/group": group,
         RAY_LABEL: node_type,
     }
-    container = pod["spec"]["containers"][0]
+    container = made["spec"]["containers"][0]
     entries = container.get("env") or ()
     skipped = {entry.get("name") for entry in entries}
     if node_type == "worker":
@@ -74,7 +74,7 @@ def _ray_pod(template: Field, cluster: str, group: str, node_type: str) -> Json:
         *map(_by_kuberay, _RAY_VARIABLES),
         *(_by_kuberay(key) for key in _RAY_UNLESS_SET if key not in skipped),
     ]
-    return pod
+    return made
 
 
 def _ray_template(template: Field) -> Json:
@@ -84,11 +84,4 @@ def _ray_template(template: Field) -> Json:
     for container in containers.items():
         for entry in container.at("env").items():
             entry.at("name").text()
-    metadata = template.at("metadata").or_empty()
-    return {
-        "metadata": {
-            "labels": metadata.at("labels").texts(),
-            "annotations": metadata.at("annotations").texts(),
-        },
-        "spec": copy.deepcopy(template.at("spec").map()),
-    }
+    return pod(template, copy.deepcopy(template.at("spec").map()), {})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from webhook.cli.document import Field
-from webhook.cli.expected_pods import Json, Pods, variable
+from webhook.cli.expected_pods import Json, Pods, pod, variable
 from webhook.injection.workload import SPARK_LABEL
 
 _by_spark = partial(variable, writer="Spark")
@@ -65,9 +65,9 @@ def spark_connect(spec: Field, name: str) -> Pods:
     driver, executor = _ROLES
     part = spec.at("server").or_empty()
     server = replace(driver, label="server")
-    pod = _kubeflow_pod(server, spec, part, name)
-    pod["metadata"]["labels"][SPARK_LABEL] = "connect-server"
-    yield "server", pod
+    made = _kubeflow_pod(server, spec, part, name)
+    made["metadata"]["labels"][SPARK_LABEL] = "connect-server"
+    yield "server", made
     part = spec.at(executor.label).or_empty()
     yield executor.label, _kubeflow_pod(executor, spec, part, name)
 
@@ -96,18 +96,9 @@ def _standalone_pod(role: str, key: str, template: Field, name: str) -> Json:
     for one in containers:
         if one.get("name") == role:
             one["env"] = [*(one.get("env") or ()), variable(key, writer="the operator")]
-    metadata = template.at("metadata").or_empty()
-    return {
-        "metadata": {
-            "labels": {
-                **metadata.at("labels").texts(),
-                SPARK_LABEL: role,
-                "spark.operator/spark-cluster-name": name,
-            },
-            "annotations": metadata.at("annotations").texts(),
-        },
-        "spec": {**copy.deepcopy(spec.map()), "containers": containers},
-    }
+    labels = {SPARK_LABEL: role, "spark.operator/spark-cluster-name": name}
+    made = {**copy.deepcopy(spec.map()), "containers": containers}
+    return pod(template, made, labels)
 
 
 def _kubeflow_pod(role: _Role, spec: Field, part: Field, name: str) -> Json:
@@ -121,7 +112,6 @@ def _kubeflow_pod(role: _Role, spec: Field, part: Field, name: str) -> Json:
 def _spark_pod(
     role: _Role, spec: Field, part: Field, template: Field, labels: dict[str, str]
 ) -> Json:
-    metadata = template.at("metadata").or_empty()
     pod_spec = copy.deepcopy(template.at("spec").map_or_empty())
     container, others = _spark_container(template, role)
     container["env"] = [
@@ -137,21 +127,7 @@ def _spark_pod(
     ]
     sidecars = [sidecar.value for sidecar in part.at("sidecars").items()]
     pod_spec["containers"] = [*others, container, *sidecars]
-    return {
-        "metadata": {
-            "labels": {
-                **metadata.at("labels").texts(),
-                **part.at("labels").texts(),
-                **labels,
-                SPARK_LABEL: role.label,
-            },
-            "annotations": {
-                **metadata.at("annotations").texts(),
-                **part.at("annotations").texts(),
-            },
-        },
-        "spec": pod_spec,
-    }
+    return pod(template, pod_spec, labels | {SPARK_LABEL: role.label}, part)
 
 
 def _spark_container(template: Field, role: _Role) -> tuple[Json, list[Json]]:
