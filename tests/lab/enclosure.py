@@ -120,7 +120,7 @@ def cgroup_hierarchies() -> list[Path]:
     """The roots of the cgroup trees: one with cgroup v2, several before."""
     if (_CGROUPS / "cgroup.controllers").exists():
         return [_CGROUPS]
-    return [p for p in _CGROUPS.iterdir() if p.is_dir() and not p.is_symlink()]
+    return [p for p in _CGROUPS.iterdir() if p.is_mount() and not p.is_symlink()]
 
 
 def first_process(folder: Path) -> int:

@@ -14,11 +14,10 @@ from tests.lab.processes import wait_for
 MARK: Final = "86399.25"
 """An argument that no other process has."""
 
-SEAL: Final = """
+TREES: Final = " ".join(str(tree) for tree in enclosure.cgroup_hierarchies())
+SEAL: Final = f"""
 mount --make-rprivate /
-for tree in /sys/fs/cgroup /sys/fs/cgroup/*/; do
-  mount --bind "$tree" "$tree" && mount -o remount,bind,ro "$tree"
-done
+for tree in {TREES}; do mount -o remount,bind,ro "$tree"; done
 exec "$@"
 """
 
@@ -27,7 +26,7 @@ RUN: Final = (
     "sys.exit(enclosure.run(sys.argv[2:], folder=Path(sys.argv[1])))"
 )
 DAEMON: Final = f"""
-for tree in /sys/fs/cgroup/*/; do
+for tree in {TREES}; do
   mkdir -p "$tree/{enclosure.CGROUP}/pod" || exit
   # A cpuset without processors takes no process; one of the others is enough.
   echo $$ 2>/dev/null >"$tree/{enclosure.CGROUP}/pod/cgroup.procs" || true
@@ -118,6 +117,16 @@ def test_the_machine_keeps_its_settings(folder: Path) -> None:
 
     assert 0 == process.wait(60)
     assert before == setting.read_text("ascii")
+
+
+def test_a_plain_folder_among_the_hierarchies_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files stay in it, so a run would wait for its end for ever."""
+    (tmp_path / "somebody's").mkdir()
+    monkeypatch.setattr(enclosure, "_CGROUPS", tmp_path)
+
+    assert [] == enclosure.cgroup_hierarchies()
 
 
 def test_a_machine_that_can_have_a_node_has_no_obstacle() -> None:
