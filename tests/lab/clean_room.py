@@ -106,9 +106,7 @@ def _until_it_passes(
             if words in tried.said and package not in named
         }
         if not wanted:
-            raise LabError(
-                f"`{command}` names nothing that is missing:\n{tried.said[-4000:]}"
-            )
+            raise LabError(f"`{command}` names nothing that is missing:\n{tried.said}")
         say(f"`{command}` asks for {', '.join(sorted(wanted))}")
         named += sorted(wanted)
         _enter(root, ("apt-get", "install", "--yes", *sorted(wanted)), environ, user=0)
