@@ -87,11 +87,12 @@ class Wire:
 
     written: list[bytes] = field(default_factory=list)
     closed: bool = False
+    lost: bool = False
     paused: bool = False
 
     def write(self, data: bytes) -> None:
-        """Keep it."""
-        if not self.closed:
+        """Keep it, unless there is nobody who gets it."""
+        if not self.closed and not self.lost:
             self.written.append(bytes(data))
 
     def writelines(self, parts: Any) -> None:
@@ -179,6 +180,7 @@ class Bench:
                 break
             protocol.data_received(piece)
         await self._settle(wire)
+        wire.lost = True
         protocol.connection_lost(None)
         await asyncio.sleep(0)
         return wire
