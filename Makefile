@@ -1,6 +1,6 @@
 # Only names: every step is defined in .ci/run.
 steps := lint names loc docs types imports unit property property-quick server render dns chart oracle \
-  scale cluster check-cluster companion redteam bench idle endurance fuzz lab lab-build lab-down node \
+  scale cluster check-cluster check-node companion redteam bench idle endurance fuzz lab lab-build lab-down node \
   node-build node-down e2e-short e2e reference image image-load wheel zipapp command clean-room ways \
   bases bases-check audit sbom in-tree
 

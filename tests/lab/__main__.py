@@ -101,9 +101,16 @@ def node(command: tuple[str, ...]) -> None:
 
 
 @main.command(hidden=True)
-def node_obstacle() -> None:
+@click.option("--built", is_flag=True, help="What it runs has to be there as well.")
+def node_obstacle(*, built: bool) -> None:
     """Print why no node can run on this machine; nothing where one can."""
-    click.echo(enclosure.obstacle(), nl=False)
+    found = enclosure.obstacle()
+    if built and not found:
+        try:
+            task_image.archive(_TOOLBOX)
+        except LabError as missing:
+            found = str(missing)
+    click.echo(found, nl=False)
 
 
 @main.command(hidden=True)
