@@ -17,6 +17,7 @@ from tests.e2e.installation import (
     PATIENCE,
     RELEASE,
     RESTRICTED,
+    TRACKING_URI,
     Installation,
     await_pod,
 )
@@ -144,7 +145,7 @@ def task_pod(
 
 
 @pytest.fixture(name="site", scope="module")
-def _site(installation: Installation) -> Site:
+def _site(installation: Installation) -> Iterator[Site]:
     node = installation.node
     site = Site(installation, ScriptedTracker.start(node))
     name = installation.compute_namespace(SPACE)
@@ -158,7 +159,8 @@ def _site(installation: Installation) -> Site:
         lambda: node.plane.admin.exists(f"{path}/secrets/{MIRROR_SECRET}"),
         seconds=PATIENCE,
     )
-    return site
+    yield site
+    site.aim(TRACKING_URI)  # what the tests after these expect of the source
 
 
 def alarms(cluster: dict[str, Any]) -> list[str]:
