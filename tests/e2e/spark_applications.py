@@ -89,6 +89,4 @@ def run(node: Node, namespace: str, application: dict[str, Any]) -> tuple[str, s
 
 
 def _applications(namespace: str) -> str:
-    return (
-        f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{namespace}/sparkapplications"
-    )
+    return f"{_API}/{namespace}/sparkapplications"

@@ -235,7 +235,7 @@ def run(node: Node, namespace: str, created: list[Any], app: Path) -> tuple[bool
 
 def now() -> datetime:
     """The moment: a certificate is for real clients, with clocks of their own."""
-    return datetime.now(UTC)  # noqa: TID251 - as above
+    return datetime.now(UTC)  # noqa: TID251 - for clients with real clocks
 
 
 def ca_of(generation: Generation) -> dict[str, str]:

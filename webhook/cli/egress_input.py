@@ -226,12 +226,12 @@ def from_cluster(client: KubeClient, flags: Flags) -> EgressInput:
     spaces = reader.namespaces()
 
     def keys(namespace: str) -> Mapping[str, str] | None:
+        if flags.keys is not None:
+            return flags.keys
         profile = spaces[namespace].profile if namespace in spaces else None
-        if flags.keys is None and profiles and profile and profile not in profiles:
+        if profiles and profile and profile not in profiles:
             return None  # the companion has nothing to give it
-        return (
-            flags.keys if flags.keys is not None else mirrored_keys(client, namespace)
-        )
+        return mirrored_keys(client, namespace)
 
     cached, former = _remembered(client, release, options) if release else ({}, {})
     known = {n: addresses(one, options.limits) for n, one in cached.items()}
