@@ -21,7 +21,7 @@ SMALL: Final = {
     "limits": {"cpu": "2", "memory": "2Gi"},
 }
 SUCCEEDED: Final = "SUCCEEDED"
-_ENDED: Final = (SUCCEEDED, "FAILED")
+_SETTLED: Final = ("Complete", "Failed")
 
 
 @contextmanager
@@ -71,13 +71,25 @@ def run(
     jobs = f"/apis/ray.io/v1/namespaces/{namespace}/rayjobs"
     admin = node.plane.admin
     name = admin.create(jobs, job)["metadata"]["name"]
+    return ended(node, namespace, name)
+
+
+def ended(node: Node, namespace: str, name: str) -> tuple[str, str]:
+    """Wait for the end of a RayJob and of the pod that submitted it.
+
+    The job ends first: its submitter still has lines to print then.
+
+    Returns:
+        How it ended, and what it printed.
+    """
+    path = f"/apis/ray.io/v1/namespaces/{namespace}/rayjobs/{name}"
     found: dict[str, Any] = {}
 
-    def ended() -> bool:
-        found.update(admin.get(f"{jobs}/{name}").get("status", {}))
-        return found.get("jobStatus") in _ENDED
+    def settled() -> bool:
+        found.update(node.plane.admin.get(path).get("status", {}))
+        return found.get("jobDeploymentStatus") in _SETTLED
 
-    wait_for(f"the end of {name} in {namespace}", ended, seconds=PATIENCE)
+    wait_for(f"the end of {name} in {namespace}", settled, seconds=PATIENCE)
     printed = node.plane.kubectl(
         *("logs", "-n", namespace, "-l", f"job-name={name}", "--tail=-1")
     )

@@ -27,7 +27,6 @@ from tests.lab.spark import Spark
 from tests.michelangelo.client import on_file
 
 TASKS: Final = Path(__file__).with_name("tasks")
-ENDED: Final = ("SUCCEEDED", "COMPLETED", "FAILED", "STOPPED")
 SAMPLES: Final = Path(__file__).parents[2] / "docs" / "samples"
 GUIDE: Final = "env | grep TRACKING_URI"
 """The check that Michelangelo's operator guide tells people to make."""
@@ -114,21 +113,14 @@ def test_the_guides_check_passes_as_a_ray_job(
     """The sample itself, by KubeRay: on the head and on the worker."""
     namespace = installation.compute_namespace("ray-check")
     job = apply_sample(installation, namespace, "ray", small_ray_job)
-    path = f"/apis/ray.io/v1/namespaces/{namespace}/rayjobs/{job}"
-    admin = installation.node.plane.admin
-    wait_for(
-        "the job's end",
-        lambda: admin.get(path).get("status", {}).get("jobStatus") in ENDED,
-        seconds=PATIENCE,
-    )
-    printed = installation.node.plane.kubectl(
-        *("logs", "-n", namespace, "-l", f"job-name={job}", "--tail=-1")
-    )
+    state, printed = ray_clusters.ended(installation.node, namespace, job)
 
-    assert admin.get(path)["status"]["jobStatus"] == "SUCCEEDED", printed
+    assert state == ray_clusters.SUCCEEDED, printed
     assert 2 == printed.count(": TRACKING_URI is set"), printed
     assert TRACKING_URI not in printed
-    admin.delete(path)
+    installation.node.plane.admin.delete(
+        f"/apis/ray.io/v1/namespaces/{namespace}/rayjobs/{job}"
+    )
 
 
 @pytest.fixture
