@@ -70,7 +70,12 @@ def _examination(one: Examination, *, every: bool) -> Iterator[str]:
         yield from _section(about or "installation", list(group), every=every)
     cause = one.cause
     if cause is None:
-        yield click.style("Everything is in order.", fg="green")
+        unseen = sum(each.outcome is Outcome.SKIPPED for each in one.diagnoses)
+        if unseen:
+            said = f"Nothing fails, but {unseen} of {len(one.diagnoses)} checks "
+            yield click.style(f"{said}were not examined.", fg="yellow")
+        else:
+            yield click.style("Everything is in order.", fg="green")
         return
     place = f" in {cause.namespace}" if cause.namespace else ""
     yield click.style(f"First mend {cause.check.code}{place}:", bold=True)

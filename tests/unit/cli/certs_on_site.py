@@ -16,7 +16,7 @@ from tests.unit.companion.certificates.site import (
 )
 from webhook.cli.main import cli
 from webhook.cluster.config import ClusterConnection
-from webhook.cluster.resources import ENDPOINT_SLICE
+from webhook.cluster.resources import DEPLOYMENT, ENDPOINT_SLICE
 
 if TYPE_CHECKING:
     from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
@@ -28,6 +28,8 @@ def installed() -> Site:
     site.settle()
     site.user.delete(ENDPOINT_SLICE, "injector-1", HOME)
     site.user.create(ENDPOINT_SLICE, endpoint_slice("10.0.0.1", "10.0.0.2"))
+    deployment = {"metadata": {"name": NAME, "namespace": HOME}}
+    site.user.create(DEPLOYMENT, deployment)
     return site
 
 

@@ -136,6 +136,19 @@ def test_a_table_has_the_command_that_mends() -> None:
     assert "√ A works" in unstyle(as_table([examination()], every=True))
 
 
+def test_what_was_not_examined_is_not_in_order() -> None:
+    """The last line is what people read."""
+    unseen = Diagnosis(check=CHECKS[0], outcome=Outcome.SKIPPED, why="a right")
+    fine = Diagnosis(check=CHECKS[1])
+    partly = Examination(context="", about="a/b", diagnoses=(unseen, fine))
+    whole = Examination(context="", about="a/b", diagnoses=(fine,))
+
+    *_, last = unstyle(as_table([partly], every=False)).splitlines()
+    assert last == "Nothing fails, but 1 of 2 checks were not examined."
+    *_, last = unstyle(as_table([whole], every=False)).splitlines()
+    assert last == "Everything is in order."
+
+
 def test_junit_tells_failures_from_what_was_not_examined() -> None:
     """As a CI server counts."""
     (suite,) = Xml.fromstring(as_junit([examination("A")], every=False))  # noqa: S314 - ours
