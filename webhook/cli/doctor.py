@@ -13,7 +13,7 @@ from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_view import FORMATS, Examination
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import with_output
+from webhook.cli.output import emit, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.tunnel import Tunnel
@@ -123,7 +123,11 @@ def doctor(  # noqa: PLR0913 - one for each option
             return list(pool.map(partial(_examine, way), choices))
 
     found = _until(look, wait)
-    click.echo(FORMATS[output](found, every=every))
+    said = FORMATS[output](found, every=every)
+    if output == "table":
+        click.echo(said)
+    else:
+        emit(said)
     if any(one.error for one in found):
         raise SystemExit(2)
     raise SystemExit(1 if any(one.failed for one in found) else 0)

@@ -21,7 +21,7 @@ from webhook.cli.errors import told
 from webhook.cli.kubeconfig import cluster_options, connect, process_environ
 from webhook.cli.manifests import as_yaml
 from webhook.cli.options import with_files
-from webhook.cli.output import with_output
+from webhook.cli.output import emit, with_output
 from webhook.cli.source_files import given_sources
 from webhook.egress.addresses import Address, read_address
 from webhook.egress.baseline import parse_baseline
@@ -257,7 +257,8 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
 
 
 def _echo_yaml(bodies: list[dict[str, Any]]) -> None:
-    click.echo(as_yaml(bodies) if bodies else "", nl=False)
+    if bodies:
+        emit(as_yaml(bodies))
 
 
 def _notes(made: NamespacePlan) -> Iterator[str]:

@@ -21,7 +21,7 @@ from webhook import __version__
 from webhook.cli.egress_input import mirrored_keys
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import encoded, rendered
+from webhook.cli.output import emit, encoded, rendered
 from webhook.cli.release import ClusterChoice
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import KubeClient
@@ -108,7 +108,7 @@ def fleet(
         tuple(choices), lambda name: look(choices[name], accepted), _PATIENCE
     )
     if output in ("json", "yaml"):
-        click.echo(encoded(_document(members), output))
+        emit(encoded(_document(members), output))
     else:
         notes = [note for one in members for note in _notes(one, wide=output == "wide")]
         click.echo(rendered(console, table(members), *notes), nl=False)

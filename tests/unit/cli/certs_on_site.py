@@ -33,7 +33,7 @@ def installed() -> Site:
     return site
 
 
-def run(site: Site, *words: str) -> Result:
+def run(site: Site, *words: str, charset: str = "utf-8") -> Result:
     """The command against the site, whose replicas answer for the network."""
     port: Any = site.cluster.client("tracking-injector-certs")
     access = ClusterConnection(port, HOME)
@@ -48,7 +48,8 @@ def run(site: Site, *words: str) -> Result:
         patch("webhook.cli.certs.TlsProber.__call__", ask),
     ):
         words = ("certs", words[0], "--release", f"{HOME}/{NAME}", *words[1:])
-        return CliRunner().invoke(cli, words, env={"COLUMNS": "120"})
+        runner = CliRunner(charset=charset, env={"COLUMNS": "120"})
+        return runner.invoke(cli, words)
 
 
 def shown(site: Site) -> dict[str, Any]:
