@@ -29,6 +29,8 @@ from webhook.cluster.rest import RestClient
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's credential."""
 
+_USUAL: Final = "~/.kube/config"
+"""Where kubectl looks where nothing else is said."""
 _CONNECTIONS: Final = 32
 """Idle connections kept: each watch holds one, and writers share the rest."""
 
@@ -175,7 +177,9 @@ def _kubeconfig_path(path: Path | None) -> str:
     Raises:
         NoAccessError: none of them is there.
     """
-    found = KUBE_CONFIG_DEFAULT_LOCATION if path is None else os.fspath(path)
+    # An empty $KUBECONFIG is none to kubectl, and a place to the library.
+    usual = KUBE_CONFIG_DEFAULT_LOCATION or _USUAL
+    found = usual if path is None else os.fspath(path)
     parts = [Path(part).expanduser() for part in found.split(os.pathsep) if part]
     if not any(part.exists() for part in parts):
         raise NoAccessError(f"kubeconfig {found}: there is no such file")

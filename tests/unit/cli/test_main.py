@@ -67,6 +67,15 @@ def test_without_a_kubeconfig_it_is_said_where_it_was_looked_for(
     )
 
 
+def test_an_empty_kubeconfig_variable_is_none(tmp_path: Path) -> None:
+    """As kubectl has it: `export KUBECONFIG=` is how people take it away."""
+    (tmp_path / ".kube").mkdir()
+    path = kubeconfig(tmp_path / ".kube", "https://127.0.0.1:9")
+    said = one_sentence(run("status", HOME=str(tmp_path), KUBECONFIG=""))
+
+    assert f"context lab of {path}" in said.replace("~", str(tmp_path))
+
+
 def test_a_kubeconfig_that_is_not_yaml_is_named_with_the_line(tmp_path: Path) -> None:
     """Without what stands there."""
     path = tmp_path / "config"
