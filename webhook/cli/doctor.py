@@ -13,6 +13,7 @@ from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_view import FORMATS, Examination
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
+from webhook.cli.options import refuse
 from webhook.cli.output import emit, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster.config import ClusterConnection
@@ -110,11 +111,13 @@ def doctor(  # noqa: PLR0913 - one for each option
 
     \b
     Exit codes:
-      0    nothing fails; there may be warnings
+      0    nothing fails; there may be warnings, and checks that lack a right
       1    something does
       2    no access, no release, or bad arguments
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
+    if pre:
+        refuse("--pre", {"--namespace": namespaces, "--probe": probes})
     choices = choice.each() if all_contexts else [choice]
     way = _preflight if pre else partial(_of_release, namespaces, probes=probes)
 

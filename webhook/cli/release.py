@@ -63,7 +63,10 @@ class ClusterChoice:
 
         Raises:
             CommandError: it cannot be read.
+            UsageError: one of them was asked for besides.
         """
+        if self.context:
+            raise click.UsageError("-A takes no --context.")
         path = kubeconfig_path(process_environ(), self.kubeconfig)
         try:
             return [replace(self, context=name) for name in context_names(path)]

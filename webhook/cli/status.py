@@ -15,6 +15,7 @@ from webhook.cli.errors import CommandError, place, told
 from webhook.cli.fleet import fleet
 from webhook.cli.known_reason import KnownReason
 from webhook.cli.kubeconfig import now
+from webhook.cli.options import refuse
 from webhook.cli.output import emit, encoded, rendered, whole_console, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cli.status_document import status_document
@@ -99,7 +100,11 @@ def status(  # noqa: PLR0913 - one for each option
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
     if all_contexts:
+        refuse("-A", {"--namespace": asked, "--probe": probes, "--watch": watch})
         raise SystemExit(fleet(choice, output, whole_console(), accepted))
+    if watch:
+        with_document = output in ("json", "yaml")
+        refuse("--watch", {f"-o {output}": with_document, "--probe": probes})
     access = choice.connect()
     with told(access):
         release = choice.release(access)

@@ -166,6 +166,25 @@ def test_a_cluster_without_access_hides_no_other() -> None:
     assert "No access." in as_table([gone, examination()], every=False)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--pre", "-n", "ray"), "--pre takes no --namespace."),
+        (("--pre", "--probe"), "--pre takes no --probe."),
+        (("-A", "--context", "lab"), "-A takes no --context."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    site: FakeInstallation, words: tuple[str, ...], said: str
+) -> None:
+    """A namespace of `--pre` may be meant for the release's, which --release says."""
+    with reached(site):
+        result = CliRunner().invoke(cli, ["doctor", *words])
+
+    assert result.exit_code == 2
+    assert result.output.startswith(f"Error: {said}")
+
+
 def test_a_time_that_is_none_is_refused(site: FakeInstallation) -> None:
     """In one sentence."""
     with reached(site):

@@ -359,6 +359,28 @@ def test_yaml_is_the_same_document(site: FakeInstallation) -> None:
     assert "namespace: ml-tracking" in run(site, "-o", "yaml").output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-A -n ray", "-A takes no --namespace."),
+        ("-A --probe", "-A takes no --probe."),
+        ("-A --watch", "-A takes no --watch."),
+        ("-A --context lab", "-A takes no --context."),
+        ("--watch -o json", "--watch takes no -o json."),
+        ("--watch -o yaml", "--watch takes no -o yaml."),
+        ("--watch --probe", "--watch takes no --probe."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    site: FakeInstallation, words: str, said: str
+) -> None:
+    """A script would take silence for an answer."""
+    result = run(site, *words.split())
+
+    assert result.exit_code == 2
+    assert result.output.startswith(f"Error: {said}")
+
+
 def test_watched_in_a_pipe_each_look_is_printed(site: FakeInstallation) -> None:
     """Until it is interrupted, which is exit code 130; a bad moment is no end."""
     away = iter([False, True, False])
