@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import wraps
 from ipaddress import ip_network
 from pathlib import Path
@@ -41,7 +42,11 @@ _OPTIONS = (
         " namespaces, instead of a cluster. May be given again.",
     ),
     click.option(
-        "-n", "--namespace", default="", help="The namespace; all that there are."
+        "-n",
+        "--namespace",
+        default="",
+        help="The namespace; otherwise the labeled ones for a plan, and for a check the"
+        " context's, or default.",
     ),
     click.option(
         "--release",
@@ -138,6 +143,7 @@ def with_input(command: Callable[..., None]) -> Callable[..., None]:
         access = connect(environ, kubeconfig=kubeconfig, context=context)
         with told(access):
             given = from_cluster(access.resources, flags)
+            given = replace(given, home=access.namespace)
             command(given=given, namespace=namespace, **others)
 
     for option in reversed(_OPTIONS):
@@ -234,7 +240,7 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
       1  one is not or is not known, or there is nothing to reach
       2  bad arguments, no such pod, or input that is no manifest
     """  # noqa: D301 - \b is the character that click looks for
-    name, pods = namespace or "default", given.list_pods()
+    name, pods = namespace or given.home, given.list_pods()
     found = next((p for p in pods if (p.namespace, p.name) == (name, pod)), None)
     if found is None:
         raise BadInputError(f"There is no pod {pod} in namespace {name}.")

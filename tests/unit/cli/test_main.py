@@ -210,6 +210,20 @@ def test_versions_here_and_there_are_printed() -> None:
     assert run("version", "--client", HOME="/").stdout == f"client      {__version__}\n"
 
 
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_this_commands_version_is_printed_without_a_cluster(
+    tmp_path: Path, output: str
+) -> None:
+    """Before it is said that there is no access."""
+    done = run("version", "-o", output, HOME=str(tmp_path))
+
+    assert (done.returncode, done.stdout.count(__version__)) == (2, 1)
+    assert "there is no such file" in done.stderr
+    if output == "json":
+        document = msgspec.json.decode(done.stdout, type=VersionDocument)
+        assert document == VersionDocument(client=__version__)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_without_a_cluster(command: str) -> None:
     """With examples or exit codes, and no traceback."""
