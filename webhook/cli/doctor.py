@@ -14,7 +14,7 @@ from webhook.cli.doctor_view import FORMATS, Examination
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
 from webhook.cli.options import refuse
-from webhook.cli.output import emit, with_output
+from webhook.cli.output import emit, whole_console, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.tunnel import Tunnel
@@ -128,7 +128,10 @@ def doctor(  # noqa: PLR0913 - one for each option
     found = _until(look, wait)
     said = FORMATS[output](found, every=every)
     if output == "table":
-        click.echo(said)
+        # Colors by the same rules as `status`: click knows nothing of NO_COLOR.
+        console = whole_console()
+        plain = console.no_color or console.color_system is None
+        click.echo(said, color=not plain)
     else:
         emit(said)
     if any(one.error for one in found):

@@ -1,6 +1,9 @@
 """Doctor with few rights or none, and what it prints."""
 
 import json
+import os
+import pty
+import sys
 from typing import Any, Final
 from xml.etree import ElementTree as Xml
 
@@ -147,6 +150,38 @@ def test_what_was_not_examined_is_not_in_order() -> None:
     assert last == "Nothing fails, but 1 of 2 checks were not examined."
     *_, last = unstyle(as_table([whole], every=False)).splitlines()
     assert last == "Everything is in order."
+
+
+@pytest.mark.parametrize(
+    ("environ", "colored"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+    ids=["a terminal", "NO_COLOR", "a dumb one"],
+)
+def test_a_terminal_has_colors_where_they_are_wanted(
+    site: FakeInstallation,
+    environ: dict[str, str],
+    colored: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As `status` has them: https://no-color.org."""
+    site.cluster.forbid(lambda _: True)  # a short answer, which the terminal can hold
+    terminal, written = pty.openpty()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with reached(site), open(written, "w", encoding="utf-8") as stdout:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit):
+            cli(["doctor"])
+    shown = os.read(terminal, 1 << 16)
+    os.close(terminal)
+
+    assert (b"\x1b[" in shown) is colored
+    assert b"not examined" in shown
 
 
 def test_junit_tells_failures_from_what_was_not_examined() -> None:
