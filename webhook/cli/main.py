@@ -13,7 +13,7 @@ from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 from click.shell_completion import CompletionItem
 
 from webhook import __version__
-from webhook.cli.streams import leave, prepare_streams
+from webhook.cli.streams import inert, leave, prepare_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": (
@@ -143,7 +143,7 @@ class LazyGroup(click.Group):
 
 def _message(error: click.ClickException) -> str:
     """Return the error's sentence, and for bad arguments where help is."""
-    said = error.format_message()
+    said = inert(error.format_message())
     said += "" if said.endswith((".", "?", ")")) else "."
     context = getattr(error, "ctx", None)
     if context is None:

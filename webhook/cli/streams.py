@@ -1,7 +1,8 @@
-"""Standard streams: what is in the way of one is no traceback."""
+"""Standard streams: what is in the way is no traceback, and no text is a command."""
 
 import codecs
 import os
+import re
 import sys
 from io import BytesIO, TextIOWrapper
 from typing import Final, NoReturn
@@ -11,6 +12,8 @@ _NEAREST: Final = {
     **{"└": "`", "├": "|", "│": "|", "─": "-"},
 }
 """What stands for our symbols where an encoding lacks them."""
+_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+"""Of ECMA-48, as programs color their words."""
 _ERRORS: Final = "nearest"
 """What Python calls `_replaced`."""
 
@@ -31,6 +34,12 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
         raise error
     lacking = error.object[error.start : error.end]
     return "".join(_NEAREST.get(one, "?") for one in lacking), error.end
+
+
+def inert(text: str) -> str:
+    """Return a text that others wrote without what a terminal would obey."""
+    text = _SEQUENCE.sub("", text)
+    return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
 def leave(code: int) -> NoReturn:

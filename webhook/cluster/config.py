@@ -237,6 +237,9 @@ def _check_plugin(
     # Behind a brace it quotes the file, credentials among it.
     told = said[-1].partition("\n")[0].partition("{")[0] if said else ""
     why = told[:_LONGEST] or "it gave no credential"
+    if "NoneType" in told:
+        # The client reads what a terminal has been shown already.
+        why = "it failed; what it said is above"
     if command and shutil.which(command) is None:
         why = "there is no such program"
     raise NoAccessError(f"{named}: credential plugin {command}: {why}")

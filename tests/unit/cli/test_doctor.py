@@ -24,7 +24,7 @@ from webhook.cluster.resources import (
     SPARK_APPLICATION,
     WEBHOOK_CONFIGURATION,
 )
-from webhook.doctor.check import Diagnosis, Outcome, examine
+from webhook.doctor.check import Diagnosis, Outcome, Symptom, examine
 
 EVERY_POD: Final = {
     "apiGroups": [""],
@@ -150,6 +150,25 @@ def test_what_was_not_examined_is_not_in_order() -> None:
     assert last == "Nothing fails, but 1 of 2 checks were not examined."
     *_, last = unstyle(as_table([whole], every=False)).splitlines()
     assert last == "Everything is in order."
+
+
+def test_what_others_wrote_gives_a_terminal_no_command() -> None:
+    """Nor a CI server XML that it cannot read: of a pod's message, or a plugin's."""
+    odd = "\x1b[2J\x1b]0;owned\x07\x00\x9b2J\ud800 said"
+    symptoms = (Symptom("pod/a", odd), Symptom("pod/b", odd))
+    broken = Diagnosis(
+        check=CHECKS[0], outcome=Outcome.FAILURE, symptoms=symptoms, remedy="mend"
+    )
+    unseen = Diagnosis(check=CHECKS[1], outcome=Outcome.SKIPPED, why=odd)
+    found = [
+        Examination(context="a", about="a/b", diagnoses=(broken, unseen)),
+        Examination(context="b", about="not examined", error=odd),
+    ]
+    table, junit = unstyle(as_table(found, every=True)), as_junit(found, every=True)
+
+    assert table.replace("\n", "").isprintable()
+    assert Xml.fromstring(junit) is not None  # noqa: S314 - ours
+    assert (table.count(" said"), junit.count(" said")) == (4, 4)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Every error is one sentence, with a hint; shells learn the commands."""
 
 import os
+import pty
 import socket
 import subprocess
 import sys
@@ -114,6 +115,53 @@ def test_a_missing_credential_plugin_is_named(tmp_path: Path) -> None:
     said = one_sentence(run("status", "--kubeconfig", str(path)))
 
     assert f"context lab of {path}: credential plugin no-such: there is no such" in said
+
+
+def test_a_credential_plugin_that_fails_on_a_terminal_is_named(tmp_path: Path) -> None:
+    """It says why by itself, in its own words: it has the terminal."""
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "IfAvailable",
+        "command": "sh",
+        "args": ["-c", "echo log in again >&2; exit 3"],
+    }
+    path = kubeconfig(tmp_path, "https://127.0.0.1:9", exec=plugin)
+    terminal, written = pty.openpty()
+    done = subprocess.run(
+        [PROGRAM, "status", "--kubeconfig", str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=written,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(terminal)
+    os.close(written)
+
+    assert done.returncode == 2
+    said, why = done.stderr.splitlines()
+    assert said == "log in again"
+    assert why.endswith("credential plugin sh: it failed; what it said is above.")
+
+
+def test_what_a_credential_plugin_says_is_printed_without_its_colors(
+    tmp_path: Path,
+) -> None:
+    """A terminal would obey it, and no XML may hold it."""
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", r"printf '\033[31mno\033[2J\001 entry\n' >&2; exit 3"],
+    }
+    path = kubeconfig(tmp_path, "https://127.0.0.1:9", exec=plugin)
+    for command in ("status", "doctor", "doctor -o junit", "status -A"):
+        words = (*command.split(), "--kubeconfig", str(path))
+        done = run(*words, PATH="/bin:/usr/bin")
+        told = done.stdout + done.stderr
+
+        assert done.returncode == 2
+        assert "entry" in told
+        assert told.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(
