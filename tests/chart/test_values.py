@@ -185,7 +185,7 @@ WRONG: dict[str, tuple[Any, str]] = {
         "missing property 'sources'",
     ),
     "tracking.preset": ("mlfow", "value must be one of ''"),
-    "tracking.aliases": ({"A-B": "C"}, "'A-B' does not match pattern"),
+    "tracking.aliases": ({"A-B": "C"}, "additional properties 'A-B' not allowed"),
     "tracking.caBundle.key": ("", "does not match pattern"),
     "tracking.existingSecret": ("Keys", "'Keys' does not match pattern"),
     "certificates.mode": ("self", "'companion', 'certManager', 'provided'"),
