@@ -46,8 +46,9 @@ def test_every_package_has_a_wheel_for_each_platform(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"),
             *("--no-deps", "--require-hashes", "--only-binary=:all:"),
-            *("--target", tmp_path / "site", "--python-version", zipapp.PYTHONS[-1]),
-            *(*tags, "-r", lock),
+            *("--target", str(tmp_path / "site")),
+            *("--python-version", zipapp.PYTHONS[-1]),
+            *(*tags, "-r", str(lock)),
         ],
         capture_output=True,
         text=True,
