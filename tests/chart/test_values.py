@@ -49,7 +49,8 @@ def value_keys(values: dict[str, Any], known: set[str], path: str = "") -> set[s
     return found
 
 
-KEYS = set(schema_keys(SCHEMA))
+KEYS = set(schema_keys(SCHEMA)) - {"enabled"}
+"""All but the parent chart's own."""
 
 
 def objects_of(schema: Any) -> Iterator[dict[str, Any]]:

@@ -125,10 +125,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if include "tracking-injector.webhook" . -}}{{ .Values.certificates.mode }}{{- else -}}none{{- end -}}
 {{- end }}
 
-{{/* The mounted pair: ours, cert-manager's or yours. */}}
+{{/*
+The mounted pair: ours, cert-manager's or yours. Theirs has a name of its own: cert-manager
+leaves its Secret behind, of a type that never changes, and Helm makes and deletes ours.
+*/}}
 {{- define "tracking-injector.tlsSecret" -}}
 {{- if eq .Values.certificates.mode "provided" -}}
 {{- .Values.certificates.provided.secretName -}}
+{{- else if eq .Values.certificates.mode "certManager" -}}
+{{- printf "%s-cert-manager-tls" (include "tracking-injector.fullname" .) -}}
 {{- else -}}
 {{- printf "%s-tls" (include "tracking-injector.fullname" .) -}}
 {{- end -}}
