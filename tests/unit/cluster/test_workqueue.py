@@ -298,6 +298,7 @@ SLEPT: Final = 10.0
 def test_a_waiting_worker_gets_what_comes(delay: float) -> None:
     """At once, or when it is due: a worker sleeps no longer than that."""
     queue = WorkQueue("q")
+    queue.add_after("far", 20)
     found: list[tuple[str | None, float]] = []
 
     def work() -> None:
@@ -306,7 +307,6 @@ def test_a_waiting_worker_gets_what_comes(delay: float) -> None:
     waiting = threading.Thread(target=work)
     waiting.start()
     time.sleep(0.05)
-    queue.add_after("far", 20)
     added = time.monotonic()
     if delay:
         queue.add_after("a", delay)
