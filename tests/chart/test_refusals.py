@@ -102,6 +102,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"certificates": {"mode": "provided", "provided": {"secretName": "a"}}},
         "certificates.provided.caBundle",
     ),
+    "bundle-of-bundles": (
+        {"certificates": {"provided": {"caBundle": "TFMwdExTMUNSVWRKVGc9PQ=="}}},
+        "certificates.provided.caBundle is not base64 of a PEM file",
+    ),
+    "test-where-nothing-is-injected": (
+        {"tests": {"namespace": "ml-tracking"}},
+        'tests.namespace is "ml-tracking", which is never injected',
+    ),
     "isolate-without-baseline": (
         {"egress": {"mode": "isolate"}},
         "egress.baseline does not say peers",

@@ -95,6 +95,11 @@ is for values that contradict each other.
 {{- fail (printf "namespaces.allowed has %q, which is never injected: it is the release's own namespace or in namespaces.excluded." .) -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.tests.namespace -}}
+{{- if or (has . ($v.namespaces.excluded | default list)) (eq . $.Release.Namespace) -}}
+{{- fail (printf "tests.namespace is %q, which is never injected: it is the release's own namespace or in namespaces.excluded." .) -}}
+{{- end -}}
+{{- end -}}
 {{- with $v.certificates.companion -}}
 {{- if ge (float64 .renewDays) (float64 .days) -}}
 {{- fail (printf "certificates.companion.renewDays is %v and certificates.companion.days is %v: every new certificate would be due at once." .renewDays .days) -}}
@@ -109,6 +114,11 @@ is for values that contradict each other.
 {{- end -}}
 {{- if and (eq $v.certificates.mode "provided") (not (and $v.certificates.provided.secretName $v.certificates.provided.caBundle)) -}}
 {{- fail "certificates.mode is provided, which needs both certificates.provided.secretName and certificates.provided.caBundle." -}}
+{{- end -}}
+{{- with $v.certificates.provided.caBundle -}}
+{{- if not (contains "-----BEGIN CERTIFICATE-----" (b64dec .)) -}}
+{{- fail "certificates.provided.caBundle is not base64 of a PEM file with certificates." -}}
+{{- end -}}
 {{- end -}}
 {{- if eq $v.egress.mode "isolate" -}}
 {{- range list "peers" "apiServer" "storage" "michelangelo" -}}
