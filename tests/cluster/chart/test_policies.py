@@ -521,14 +521,19 @@ def test_the_audit_log_names_a_task_pod_without_keys(installed: ControlPlane) ->
 
     apply(installed, manifest, user="bob")
 
-    found = [
-        event["annotations"]["validation.policy.admission.k8s.io/validation_failure"]
-        for event in audit_events(installed)
-        if event["objectRef"].get("name") == name
-    ]
-    assert len(found) == 1
-    assert f"{RELEASE}-missed" in found[0]
-    assert "admitted without the tracking keys" in found[0]
+    def found() -> list[str]:
+        key = "validation.policy.admission.k8s.io/validation_failure"
+        events = audit_events(installed)
+        return [
+            one["annotations"][key]
+            for one in events
+            if one["objectRef"].get("name") == name
+        ]
+
+    wait_for("its line in the audit log", lambda: bool(found()), seconds=30)
+    (failure,) = found()
+    assert f"{RELEASE}-missed" in failure
+    assert "admitted without the tracking keys" in failure
 
 
 @pytest.mark.parametrize(
