@@ -244,8 +244,8 @@ class CompanionSettings(Readable):
     excluded_namespaces: tuple[str, ...] = option(("kube-system",), PATTERN)
     """Namespaces that never get keys, besides the release's own."""
     allowed_keys: tuple[str, ...] = option((), VARIABLE)
-    """Keys that are mirrored although they begin with `KUBERNETES_`, `RAY_`, `SPARK_`
-    or `MA_`."""
+    """Keys that are mirrored although they could break a task: `KUBERNETES_*`, `RAY_*`,
+    `SPARK_*`, `MA_*` and more, such as `JAVA_HOME`."""
     enforced_keys: tuple[str, ...] = option((), VARIABLE)
     """The webhook's setting, so that a mirror that lacks one of these keys is reported;
     comma separated."""

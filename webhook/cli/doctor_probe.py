@@ -143,7 +143,7 @@ class Prober:
             )
             return read_stages(said)
         except ClusterError as error:
-            return Unknown.of(error, verb="create", what=what)
+            return Unknown.of(error, verb="get and create", what=what)
         except ValueError:
             detail = f"pod/{key.name} has no Python"
             return Unknown(reason=UnknownReason.UNREADABLE, what=what, detail=detail)

@@ -1,8 +1,8 @@
 """Into a pod, over a WebSocket: a program's output by `exec`, a port by `port-forward`.
 
-Each needs a right of its own (`create pods/exec`, `create pods/portforward`) and a node
-that answers. The client's generated methods would do the same, and cost every command a
-second: they import a class for each kind there is.
+Each needs rights of its own (`get` on `pods/exec` or `pods/portforward`, and from
+Kubernetes 1.35 on `create`) and a node that answers. The client's generated methods
+would do the same, and cost every command a second: they import a class for each kind.
 """
 
 import socket

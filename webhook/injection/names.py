@@ -52,9 +52,9 @@ MANAGED_BY: Final = "tracking-injector"
 without it is foreign; a mirror is recognized by its type."""
 
 RELEASE_LABEL: Final = f"{DOMAIN}/release"
-"""On a mirror and on an egress policy: the release that made it, as
-`NAMESPACE.RELEASE`. Another release leaves it alone. It is no label of Helm's or Argo
-CD's, by which those would take the object for one of theirs."""
+"""On a mirror, a copy of the tracking server's CA and an egress policy: the release
+that made it, as `NAMESPACE.RELEASE`. Another release leaves it alone. It is no label
+of Helm's or Argo CD's, by which those would take the object for one of theirs."""
 
 CERTIFICATES_ANNOTATION: Final = f"{DOMAIN}/certificates"
 TLS_SECRET_ANNOTATION: Final = f"{DOMAIN}/tls-secret"

@@ -211,7 +211,8 @@ def test_each_missing_right_is_named(site: FakeInstallation, pods: Pods) -> None
     site.cluster.forbid(lambda call: call.kind == JOB)
 
     assert why(probed(site, pods)) == (
-        "the probe: pods/exec in ray: the right to create pods/exec in ray is missing. "
+        "the probe: pods/exec in ray: the right to get and create pods/exec in ray is "
+        "missing. "
         "pods/ephemeralcontainers in ray: the right to patch pods/ephemeralcontainers "
         "in ray is missing. "
         "jobs.batch in ray: the right to create jobs.batch in ray is missing."

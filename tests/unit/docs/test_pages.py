@@ -17,13 +17,24 @@ from webhook.cli.main import cli
 CHART: Final = ROOT / "charts" / "tracking-injector"
 DOCS: Final = sorted((ROOT / "docs").rglob("*.md"))
 PAGES: Final = [ROOT / "README.md", *DOCS]
+TEXTS: Final = [
+    *ROOT.glob("*.md"),
+    *(
+        path
+        for folder in (".github", "charts", "docs", "tests")
+        for path in sorted((ROOT / folder).rglob("*.md"))
+    ),
+]
+"""Everything that is written for people, whoever they are."""
 COLUMNS: Final = 120
-GENERATED: Final = frozenset(
-    path.stem for path in (ROOT / "docs" / "reference").glob("*.md")
-)
+REFERENCE: Final = ROOT / "docs" / "reference"
+"""Its pages are generated."""
 PROGRAMS: Final = (("kubectl", "tracking"), ("tracking-injector",))
 VALUES: Final = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
 
+each_text = pytest.mark.parametrize(
+    "page", TEXTS, ids=lambda page: str(page.relative_to(ROOT))
+)
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -33,6 +44,12 @@ def commands(page: Path) -> Iterator[str]:
         yield from lines(block)
 
 
+def inline(page: Path) -> Iterator[str]:
+    """Each command of ours that stands between backticks in the text or in a table."""
+    text = " ".join(page.read_text("utf-8").replace("\\|", "|").split())
+    yield from re.findall(r"`((?:kubectl tracking|tracking-injector) [^`]+)`", text)
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub and MkDocs make them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
@@ -40,7 +57,7 @@ def anchors(page: Path) -> set[str]:
     return {one.strip().replace(" ", "-") for one in plain}
 
 
-@each_page
+@each_text
 def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link is a file, and its anchor a heading there."""
     text = page.read_text("utf-8")
@@ -59,11 +76,11 @@ def test_commands_can_be_copied(page: Path) -> None:
     assert [line for line in commands(page) if line.startswith("$ ")] == []
 
 
-@each_page
+@each_text
 def test_our_commands_have_the_options_that_are_shown(page: Path) -> None:
     """A renamed command or option would leave the page behind."""
     wrong = []
-    for line in commands(page):
+    for line in (*commands(page), *inline(page)):
         for part in re.split(r"\||&&|;", line):
             error = refusal(shlex.split(part, comments=True))
             wrong += [f"{part.strip()}: {error}"] if error else []
@@ -144,8 +161,8 @@ def test_yaml_can_be_read(page: Path) -> None:
 
 @each_page
 def test_lines_are_short_enough_to_review(page: Path) -> None:
-    """Tables apart, and what is generated or a link."""
-    if page.stem in GENERATED:
+    """Tables apart, and what is generated."""
+    if page.parent == REFERENCE:
         return
     long = [
         number
