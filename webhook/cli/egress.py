@@ -189,7 +189,7 @@ def plan(
     \b
     Exit codes:
       0  planned, whatever the plan is
-      2  bad arguments, or input that is no manifest
+      2  bad arguments, input that is no manifest, or no access
     """  # noqa: D301 - \b is the character that click looks for
     names = [namespace] if namespace else given.compute()
     if engine is not None:
@@ -238,7 +238,7 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
     Exit codes:
       0  every way is open
       1  one is not or is not known, or there is nothing to reach
-      2  bad arguments, no such pod, or input that is no manifest
+      2  bad arguments, no such pod, input that is no manifest, or no access
     """  # noqa: D301 - \b is the character that click looks for
     name, pods = namespace or given.home, given.list_pods()
     found = next((p for p in pods if (p.namespace, p.name) == (name, pod)), None)

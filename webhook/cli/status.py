@@ -96,7 +96,7 @@ def status(  # noqa: PLR0913 - one for each option
     Exit codes:
       0    everything is in order
       1    something is not, or cannot be vouched for
-      2    no access, or no release
+      2    no access, no release, or bad arguments
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
     if all_contexts:
