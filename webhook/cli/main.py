@@ -85,7 +85,8 @@ class LazyGroup(click.Group):
             # Whoever read our output has read enough.
             leave(1)
         except OSError as error:
-            click.echo(f"Error: Input or output failed: {error.strerror}.", err=True)
+            why = error.strerror or type(error).__name__
+            click.echo(f"Error: Input or output failed: {why}.", err=True)
             leave(2)
 
     def resolve_command(

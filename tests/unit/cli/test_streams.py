@@ -131,7 +131,7 @@ def test_json_is_utf_8_on_every_system(pod: str, charset: str) -> None:
 def test_a_closed_standard_input_holds_nothing() -> None:
     """As of a unit of systemd; it is told like an empty one."""
     done = subprocess.run(
-        ["/bin/sh", "-c", f"exec {PROGRAM} inject -f - <&-"],
+        ["/bin/sh", "-c", 'exec "$0" inject -f - <&-', str(PROGRAM)],
         capture_output=True,
         text=True,
         check=False,
