@@ -241,8 +241,14 @@ def _scope(observation: Installation) -> Piece[RightsScope]:
     # Before the first report, what every mode needs.
     egress, audits = EgressMode.OFF, False
     if not isinstance(report, Unknown):
-        egress = EgressMode(report.settings.get("egress", {}).get("mode", "off"))
         audits = report.audit != "off"
+        said = metadata.mapping(report.settings.get("egress"))
+        try:
+            egress = EgressMode(said.get("mode", EgressMode.OFF))
+        except ValueError:
+            what, detail = "the companion's settings", "their egress mode is not known"
+            reason = UnknownReason.UNREADABLE
+            return Unknown(reason=reason, what=what, detail=detail)
     return RightsScope(
         home=observation.release.namespace,
         release=observation.release.name,

@@ -89,6 +89,32 @@ def test_an_object_that_cannot_be_read_is_no_crash(site: FakeInstallation) -> No
 
 
 @pytest.mark.parametrize(
+    "egress",
+    [{"mode": "of-a-later-version"}, {"mode": None}, {"mode": ["additive"]}],
+    ids=repr,
+)
+def test_settings_of_another_version_are_no_crash(
+    site: FakeInstallation, egress: object
+) -> None:
+    """Rights that are not known are not examined; the rest is."""
+    site.publish(found() | {"settings": {"egress": egress}})
+    diagnoses = examined(site)
+
+    assert "the companion's settings" in why(diagnoses, "RightsMissing")
+    assert any(one.outcome is Outcome.OK for one in diagnoses if one.namespace)
+
+
+@pytest.mark.parametrize("egress", [None, 3, "x", [3], {}], ids=repr)
+def test_settings_that_are_none_are_no_crash(
+    site: FakeInstallation, egress: object
+) -> None:
+    """Somebody else may have written them."""
+    site.publish(found() | {"settings": {"egress": egress}})
+
+    assert any(one.outcome is Outcome.OK for one in examined(site))
+
+
+@pytest.mark.parametrize(
     ("spec", "webhook", "told"),
     [
         ({"driver": {"env": [{"name": "A", "value": "b"}]}}, False, "driver.env"),
