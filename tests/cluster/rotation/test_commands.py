@@ -69,7 +69,7 @@ def test_a_missing_right_is_one_sentence(installed: Installation) -> None:
         code, said = installed.run("certs", *words, kubeconfig=nobody)
 
         assert code == 2
-        assert "A right is missing: " in said
+        assert "the right to get configmaps " in said
         assert "Traceback" not in said
 
 
