@@ -166,6 +166,9 @@ class Node:
         self._processes["kubelet"].wait_until(
             lambda: _ready(admin.get("/api/v1/nodes"), NAME)
         )
+        # The kubelet makes it beside its first status, and tries again after a while.
+        lease = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{NAME}"
+        wait_for("the node's Lease", lambda: admin.exists(lease), seconds=120)
         self.plane.kubectl("apply", "-f", _MANIFESTS / "coredns.yaml")
         pods = "/api/v1/namespaces/kube-system/pods"
         wait_for(
