@@ -1,7 +1,9 @@
 """Options and profiles for every suite."""
 
+import os
 import signal
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -46,12 +48,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--helm", type=Path, help="render the chart with this Helm alone")
 
 
-def pytest_configure() -> None:
-    """Let what the tests start hear an interrupt, even if we are told to ignore it.
+LOOPBACK: Final = "127.0.0.1,localhost,::1,[::1]"
+"""As each library spells the last one."""
 
-    A shell starts what runs in the background with the interrupt ignored, and children
-    inherit that. They do not inherit a handler, even one that does nothing.
+
+def pytest_configure() -> None:
+    """Let no test, nor what it starts, depend on the shell that we were started from.
+
+    An interrupt is heard even if we are told to ignore it: a shell starts what runs in
+    the background that way, and children inherit that. They do not inherit a handler,
+    even one that does nothing. No proxy is asked for what listens on this machine, and
+    nobody writes as wide as some terminal is, or in its colors.
     """
+    environ = os.environ  # noqa: TID251 - what is inherited
+    for name in ("no_proxy", "NO_PROXY"):
+        environ[name] = ",".join(filter(None, (environ.get(name), LOOPBACK)))
+    for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR"):
+        environ.pop(name, None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: None)
 

@@ -193,8 +193,10 @@ def test_a_notebook_is_known_by_its_pods_token(
     printed = execute(node, team, name, "notebook", "python3", "-c", CLIENT)
 
     assert printed.splitlines()[-1] == "7"
-    said = node.plane.kubectl("logs", "-n", tracker, "tracker").splitlines()
-    assert f"let in: system:serviceaccount:{team}:default {team}" in said
+    known = f"let in: system:serviceaccount:{team}:default {team}"
+    logs = ("logs", "-n", tracker, "tracker")
+    # The server prints after its answer, and the runtime writes that down later still.
+    wait_for(known, lambda: known in node.plane.kubectl(*logs).splitlines(), seconds=30)
 
 
 def test_a_pod_without_a_token_cannot_log_in_and_is_told(

@@ -13,7 +13,7 @@ import pytest
 from tests.bench.measure import cpu_seconds, memory_mib
 from tests.server.bodies import RAY_HEAD, review
 from tests.server.pairs import PemPair
-from tests.server.process import Client, Server, serving
+from tests.server.process import Client, Server, serving, wait_until
 from webhook.server.app import create_app
 from webhook.server.connection import Connection, Shared
 from webhook.server.handler import build
@@ -148,16 +148,17 @@ def test_many_large_bodies_delay_no_small_review(folder: Path, pair: PemPair) ->
         senders = [threading.Thread(target=send, args=(server,)) for _ in range(8)]
         for one in senders:
             one.start()
-        while not answered:
-            time.sleep(0.01)
-        before = len(answered)
-        with server.client() as healthy:
-            for _ in range(40):
-                assert healthy.mutate(RAY_HEAD).status == 200
-        meanwhile = len(answered) - before
-        stop.set()
-        for one in senders:
-            one.join()
+        try:
+            wait_until(lambda: answered)
+            before = len(answered)
+            with server.client() as healthy:
+                for _ in range(40):
+                    assert healthy.mutate(RAY_HEAD).status == 200
+            meanwhile = len(answered) - before
+        finally:  # else nothing would ever end that fails here
+            stop.set()
+            for one in senders:
+                one.join()
 
         assert {*answered} <= {200, 503}
         assert meanwhile < 40  # else every small review waited for a large one

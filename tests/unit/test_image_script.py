@@ -28,7 +28,7 @@ class Machine:
         log = self.folder / "log"
         program = self.folder / name
         program.write_text(
-            f'#!/bin/sh\necho "{name} $*" >>{log}\n[ -z "{says}" ] || echo "{says}"\n'
+            f'#!/bin/sh\necho "{name} $*" >>"{log}"\n[ -z "{says}" ] || echo "{says}"\n'
             f"exit {0 if works else 1}\n"
         )
         program.chmod(0o755)

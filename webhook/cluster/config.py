@@ -10,8 +10,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException
@@ -256,6 +258,8 @@ def _configuration() -> Configuration:
 def _connect(
     configuration: Configuration, namespace: str, manager: str, origin: str
 ) -> ClusterConnection:
+    if configuration._proxy_from_env and _is_loopback(configuration.host):
+        configuration.proxy = None
     client = ApiClient(configuration)
     client.user_agent = manager
     _share_tls(client)
@@ -265,6 +269,15 @@ def _connect(
         origin=origin,
         server=configuration.host,
     )
+
+
+def _is_loopback(server: str) -> bool:
+    """Return whether kubectl would ask no proxy of the environment for a server."""
+    host = urlsplit(server).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _share_tls(client: ApiClient) -> None:

@@ -105,7 +105,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "image"
     file.write_bytes(b"\x89PNG\xff")
 
-    result = run(f"inject -f {file}")
+    result = run(f"inject -f '{file}'")
 
     assert (2, f"Error: {file} is not text in UTF-8.\n") == (
         result.exit_code,
@@ -154,7 +154,7 @@ def test_a_bad_secret_is_one_sentence(tmp_path: Path, text: str, sentence: str) 
     file = tmp_path / "secret.yaml"
     file.write_text(text)
 
-    result = run(f"explain -f - --secret {file}", POD % "env: []")
+    result = run(f"explain -f - --secret '{file}'", POD % "env: []")
 
     assert (2, f"Error: {file}, document 1: {sentence}\n") == (
         result.exit_code,

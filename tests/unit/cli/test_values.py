@@ -41,8 +41,8 @@ def _arguments(tmp_path: Path) -> str:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     return (
-        f"explain -f {tmp_path}/pod --configmap {tmp_path}/configmap "
-        f"--secret {tmp_path}/secret --source {tmp_path}/source"
+        f"explain -f '{tmp_path}/pod' --configmap '{tmp_path}/configmap' "
+        f"--secret '{tmp_path}/secret' --source '{tmp_path}/source'"
     )
 
 
@@ -86,7 +86,7 @@ def test_a_value_that_nodes_may_refuse_is_named_and_not_shown(tmp_path: Path) ->
     """Whoever wonders why the container does not start finds the name."""
     (tmp_path / "pod").write_text(POD)
     (tmp_path / "secret").write_text(SECRET_MANIFEST % "own")
-    words = f"explain -f {tmp_path}/pod --secret {tmp_path}/secret"
+    words = f"explain -f '{tmp_path}/pod' --secret '{tmp_path}/secret'"
 
     result = CliRunner().invoke(cli, words)
     shown = CliRunner().invoke(cli, f"{words} -o yaml --show-values")
@@ -120,7 +120,7 @@ def test_sources_that_make_no_mirror_are_refused(tmp_path: Path) -> None:
     )
 
     result = CliRunner().invoke(
-        cli, f"explain -f {tmp_path}/pod --source {tmp_path}/source --show-values"
+        cli, f"explain -f '{tmp_path}/pod' --source '{tmp_path}/source' --show-values"
     )
 
     assert 2 == result.exit_code

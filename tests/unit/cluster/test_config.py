@@ -61,6 +61,40 @@ def server_of(connection: ClusterConnection) -> str:
     return host
 
 
+@pytest.mark.parametrize(
+    ("server", "more", "expected"),
+    [
+        ("https://127.0.0.1:6443", {}, None),
+        ("https://localhost:6443", {}, None),
+        ("https://[::1]:6443", {}, None),
+        ("https://10.0.0.1:6443", {}, "http://proxy.example.org:3128"),
+        ("https://k8s.example.org", {}, "http://proxy.example.org:3128"),
+        (
+            "https://127.0.0.1:6443",
+            {"proxy-url": "http://jump.example.org:1080"},
+            "http://jump.example.org:1080",
+        ),
+    ],
+)
+def test_a_proxy_is_asked_where_kubectl_asks_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    server: str,
+    more: dict[str, str],
+    expected: str | None,
+) -> None:
+    """Not the environment's for this machine, where kind and tunnels listen."""
+    for name in ("no_proxy", "NO_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.org:3128")
+    clusters = [{"name": "a", "cluster": {"server": server, **more}}]
+    path = kubeconfig(tmp_path, clusters=clusters)
+
+    pools = load(path, "a").resources._client.rest_client.pool_manager
+
+    assert str(pools.proxy) == str(expected)
+
+
 @pytest.mark.parametrize("current", [{}, {"current-context": "gone"}])
 def test_a_named_context_needs_no_current_one(
     tmp_path: Path, current: dict[str, str]
