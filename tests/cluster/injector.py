@@ -1,6 +1,7 @@
 """The product as the tests run it: its own process, registered by its own chart."""
 
 import base64
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import yaml
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.credentials import Authority
-from tests.lab.processes import Process, free_port, wait_for
+from tests.lab.processes import Process, wait_for
 from webhook.injection.names import (
     DOMAIN,
     INJECT_ENABLED,
@@ -54,23 +55,32 @@ class Injector:
         now = datetime.now(UTC)  # noqa: TID251 - the lab's edge
         self._authority = Authority(folder, now=now)
         self._authority.issue("tls", user="tracking-injector", addresses=("127.0.0.1",))
-        self._port, health = free_port(), free_port()
+        self._port = 0
         self._process = Process.start(
             "tracking-injector",
             [
                 Path(sys.executable).parent / "tracking-injector",
                 *("serve", "--cert-dir", folder),
-                *("--bind", f"127.0.0.1:{self._port}"),
-                *("--health-bind", f"127.0.0.1:{health}"),
+                *("--bind", "127.0.0.1:0"),
+                *("--health-bind", "127.0.0.1:0"),
             ],
             log=folder / "log",
             env=dict(settings),
         )
         try:
-            self._process.wait_until(lambda: _answers(health))
+            self._process.wait_until(self._is_ready)
         except BaseException:
             self.stop()
             raise
+
+    def _is_ready(self) -> bool:
+        """Whether it answers at the ports that it says it got."""
+        said = re.search(r"Listening at.+\n", self._process.log.read_text("utf-8"))
+        if said is None:
+            return False
+        ports = map(int, re.findall(r"127\.0\.0\.1:(\d+)", said[0]))
+        self._port, health = ports
+        return _answers(health)
 
     def stop(self) -> None:
         """Stop it; where it is registered, pods are created without it."""

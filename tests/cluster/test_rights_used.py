@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -415,9 +415,9 @@ def missed_pods(world: World, name: str) -> None:
     eventually("an Event", lambda: world.told(name, "Missed"))
 
 
-def unused(world: World, rendered: Rendered, since: int) -> list[str]:
+def unused(world: World, given: Iterable[Right], since: int) -> list[str]:
     """Rights that nothing asked for; what comes late is waited for."""
-    wanted = list(rights(rendered))
+    wanted = list(given)
 
     def left() -> list[Right]:
         events = world.events(since)
@@ -456,7 +456,7 @@ def additive(world: World) -> None:
     for group, kind, plural in of_calico:
         world.teach(group, "v1", kind, plural)
     with world.companion(rendered):
-        assert unused(world, rendered, since) == []
+        assert unused(world, rights(rendered), since) == []
 
 
 def observe(world: World) -> None:
@@ -469,7 +469,7 @@ def observe(world: World) -> None:
         leaving(world, "observe")
         missed_pods(world, name)
         failing_watch(world)
-        assert unused(world, rendered, since) == []
+        assert unused(world, rights(rendered), since) == []
         assert not world.policies("kept")
 
 
@@ -487,7 +487,7 @@ def most_is_off(world: World) -> None:
         mirrors(world, "off")
         immutable(world, "off")
         failing_watch(world)
-        assert unused(world, rendered, since) == []
+        assert unused(world, rights(rendered), since) == []
 
 
 def uninstall(world: World) -> None:
@@ -507,9 +507,8 @@ def uninstall(world: World) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    events = world.events(since)
 
-    assert [r for r in _rights("write", role) if not any(map(r.allows, events))] == []
+    assert unused(world, _rights("write", role), since) == []
 
 
 def test_every_right_is_used(world: World) -> None:

@@ -11,7 +11,7 @@ from tests.chart.rendering import RELEASE, Rendered
 from tests.chart.test_settings import environ
 from tests.lab.api import Api, Object
 from tests.lab.control_plane import ControlPlane
-from tests.lab.processes import Process, free_port
+from tests.lab.processes import Process
 
 COMPANION: Final = f"{RELEASE}-companion"
 CONFIGURATIONS: Final = (
@@ -41,7 +41,7 @@ def companion(
         log=plane.folder / "companion.log",
         env=environ(rendered, "companion")
         | plane.environ(account)
-        | {"MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}", "MTI_IDENTITY": "one"}
+        | {"MTI_HEALTH_BIND": "127.0.0.1:0", "MTI_IDENTITY": "one"}
         | dict(settings),
     )
     try:

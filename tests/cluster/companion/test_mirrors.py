@@ -67,14 +67,20 @@ def test_a_foreign_secret_is_never_touched(
     before = release.admin.create(secrets, foreign)
     release.label(name)
     eventually("it is told", lambda: release.reason(name) == "ForeignSecret")
+    eventually("its Event", lambda: events(release, name))
     release.key("another")
     release.key(CANARY)
     release.label(name, None)
     eventually("it is gone from the report", lambda: release.reason(name) is None)
 
     assert release.admin.get(f"{secrets}/{MIRROR}") == before
-    events = release.admin.get(f"/api/v1/namespaces/{name}/events")["items"]
-    assert [one["reason"] for one in events] == ["ForeignSecret"]
+    assert events(release, name) == ["ForeignSecret"]
+
+
+def events(release: Release, namespace: str) -> list[str]:
+    """The reasons of the Events there; each is written by itself, not by a report."""
+    found = release.admin.get(f"/api/v1/namespaces/{namespace}/events")["items"]
+    return [one["reason"] for one in found]
 
 
 def test_a_switched_off_namespace_keeps_its_mirror_for_its_pods(
@@ -128,10 +134,10 @@ def test_label_and_list_must_agree(release: Release, name: str) -> None:
         listed = release.compute(f"listed-{name}")
         eventually("the mirror", lambda: release.holds(listed))
         eventually("it is told", lambda: release.reason(name) == "NotAllowed")
-        events = release.admin.get(f"/api/v1/namespaces/{name}/events")["items"]
+        eventually("its Event", lambda: events(release, name))
 
         assert release.mirror(name) is None
-        assert [one["reason"] for one in events] == ["NotAllowed"]
+        assert events(release, name) == ["NotAllowed"]
 
 
 def test_no_value_is_anywhere_but_in_secrets(

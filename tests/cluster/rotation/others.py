@@ -120,7 +120,7 @@ class Others:
             [
                 *(COMMAND, "serve", "--cert-dir", self.folder),
                 *("--bind", f"{address}:{port}"),
-                *("--health-bind", f"127.0.0.1:{free_port()}"),
+                *("--health-bind", "127.0.0.1:0"),
             ],
             log=self.folder / "webhook.log",
             env={},
@@ -141,7 +141,7 @@ class Others:
             ],
             log=self.folder / "companion.log",
             env={
-                "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
+                "MTI_HEALTH_BIND": "127.0.0.1:0",
                 "MTI_LEASE_NAME": f"{RELEASE}-companion",
                 "MTI_STATUS_CONFIGMAP": f"{RELEASE}-status",
                 "MTI_EGRESS_MODE": "off",
