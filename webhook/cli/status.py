@@ -79,10 +79,11 @@ def status(  # noqa: PLR0913 - one for each option
     """Say what is wrong, then how all of it stands.
 
     Reads, by get: the Deployments, the Lease and the report's ConfigMap of the release,
-    and the webhook configuration. Where rights allow also the pods of the release, the
-    labels of namespaces and the API server's metrics. What cannot be read is said. A
-    credential that the server refuses, and whatever else is in the way to it, is seen
-    from inside of a pod alone: --probe.
+    the webhook configuration and the API server's policy. Where rights allow also what
+    doctor examines: the pods of the release, the labels of namespaces, the API server's
+    metrics, task pods created in dry runs. What cannot be read is said. A credential
+    that the server refuses, and whatever else is in the way to it, is seen from inside
+    of a pod alone: --probe.
 
     \b
     Examples:
