@@ -30,7 +30,7 @@ from webhook.cli.doctor_view import DoctorDocument
 from webhook.cli.explain_document import ExplainedPod
 from webhook.cli.explanation import ExplainReason
 from webhook.cli.fleet import FleetDocument
-from webhook.cli.main import COMMANDS, cli
+from webhook.cli.main import cli
 from webhook.cli.manifests import as_yaml
 from webhook.cli.status_document import StatusDocument
 from webhook.cli.version import VersionDocument
@@ -152,13 +152,7 @@ def _schema(document: Any) -> str:
 
 def _command_line() -> str:
     group = click.Context(cli, info_name="tracking-injector", **cli.context_settings)
-    sections = [f"## tracking-injector\n\n{_help(group, cli)}"]
-    for name in COMMANDS:
-        command = cli.get_command(group, name)
-        if command is None:
-            raise LookupError(name)
-        context = click.Context(command, info_name=name, parent=group)
-        sections.append(f"## {name}\n\n{_help(context, command)}")
+    sections = [f"## tracking-injector\n\n{_help(group, cli)}", *_within(group, cli)]
     return (
         "# Command line\n\nWhat `--help` says, of each command. As "
         "`kubectl-tracking` on the path, the program is `kubectl tracking` as well.\n\n"
@@ -202,6 +196,20 @@ def _compatibility() -> str:
         "pods bear the labels and\nthe start command of 1.6, by which they are "
         "recognized.\n"
     )
+
+
+def _within(context: click.Context, group: click.Group) -> Iterator[str]:
+    """Yield a section for each command of a group, and for those within it."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None:
+            raise LookupError(name)
+        inner = click.Context(command, info_name=name, parent=context)
+        _, _, path = inner.command_path.partition(" ")
+        level = "#" * len(inner.command_path.split())
+        yield f"{level} {path}\n\n{_help(inner, command)}"
+        if isinstance(command, click.Group):
+            yield from _within(inner, command)
 
 
 def _check(check: Check[Any]) -> str:

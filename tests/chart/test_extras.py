@@ -1,10 +1,14 @@
 """What operators add to what the chart makes: registries, labels, pods' extras."""
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.chart.rendering import Chart, Rendered
+from tests.chart.rendering import CHART, KUBERNETES, Chart, RefusedError, Rendered
 
 EXTRA = {"name": "extra", "emptyDir": {}}
 MOUNT = {"name": "extra", "mountPath": "/extra"}
@@ -138,3 +142,39 @@ def test_no_spread_at_all_can_be_asked_for(chart: Chart) -> None:
     )["spec"]["template"]["spec"]
 
     assert "topologySpreadConstraints" not in pod
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    """A chart of a platform, which has ours among its dependencies."""
+    shutil.copytree(CHART, tmp_path / "charts" / CHART.name)
+    ours = {"name": CHART.name, "version": ">=0", "condition": f"{CHART.name}.enabled"}
+    metadata = {"apiVersion": "v2", "name": "platform", "version": "1.0.0"}
+    text = yaml.safe_dump(metadata | {"dependencies": [ours]})
+    (tmp_path / "Chart.yaml").write_text(text, "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_parent_chart_may_leave_it_out(
+    by_each_helm: Chart, parent: Path, enabled: bool
+) -> None:
+    """By the condition that parents have; what it shares with others is no mistake."""
+    values = {
+        CHART.name: {"enabled": enabled, "fullnameOverride": "injector"},
+        "global": {"imageRegistry": "mirror.example.com", "storageClass": "fast"},
+    }
+    said = by_each_helm.run(
+        *("template", "platform", parent, "--kube-version", KUBERNETES),
+        *("--values", "-"),
+        stdin=json.dumps(values),
+    )
+
+    assert enabled is ('name: "injector"' in said)
+    assert enabled is ('image: "mirror.example.com/' in said)
+
+
+def test_without_a_parent_it_cannot_be_left_out(by_each_helm: Chart) -> None:
+    """Or somebody would wait for an installation of nothing."""
+    with pytest.raises(RefusedError, match="at '/enabled': value must be true"):
+        by_each_helm.render({"enabled": False})

@@ -102,6 +102,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"certificates": {"mode": "provided", "provided": {"secretName": "a"}}},
         "certificates.provided.caBundle",
     ),
+    "bundle-of-bundles": (
+        {"certificates": {"provided": {"caBundle": "TFMwdExTMUNSVWRKVGc9PQ=="}}},
+        "certificates.provided.caBundle is not base64 of a PEM file",
+    ),
+    "test-where-nothing-is-injected": (
+        {"tests": {"namespace": "ml-tracking"}},
+        'tests.namespace is "ml-tracking", which is never injected',
+    ),
     "isolate-without-baseline": (
         {"egress": {"mode": "isolate"}},
         "egress.baseline does not say peers",
@@ -123,6 +131,10 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"webhook": {"hostNetwork": True, "port": 10250}},
         "that port is the kubelet's",
     ),
+    "the-kubelets-port-for-health": (
+        {"webhook": {"hostNetwork": True, "healthPort": 10250}},
+        "webhook.healthPort is 10250 and",
+    ),
     "policy-for-the-node": (
         {"webhook": {"hostNetwork": True}, "networkPolicy": {"enabled": True}},
         "networkPolicy.enabled has no effect",
@@ -142,6 +154,72 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "setting-as-a-variable": (
         {"companion": {"extraEnv": [{"name": "MTI_AUDIT", "value": "off"}]}},
         "companion.extraEnv has MTI_AUDIT, which the chart sets",
+    ),
+    "label-of-the-companions": (
+        {"commonLabels": {"tracking.michelangelo-ai.org/content": "mine"}},
+        "commonLabels has tracking.michelangelo-ai.org/content, by which",
+    ),
+    "variable-twice": (
+        {"webhook": {"extraEnv": [{"name": "TZ", "value": "a"}, {"name": "TZ"}]}},
+        "webhook.extraEnv has TZ twice",
+    ),
+    "variable-from-two-places": (
+        {
+            "companion": {
+                "extraEnv": [
+                    {
+                        "name": "TZ",
+                        "value": "a",
+                        "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}},
+                    }
+                ]
+            }
+        },
+        "companion.extraEnv gives TZ both a value and a valueFrom",
+    ),
+    "volume-of-the-chart": (
+        {"webhook": {"extraVolumes": [{"name": "tls", "emptyDir": {}}]}},
+        "webhook.extraVolumes has tls twice, or the chart has",
+    ),
+    "volume-twice": (
+        {"companion": {"extraVolumes": [{"name": "a"}, {"name": "a"}]}},
+        "companion.extraVolumes has a twice",
+    ),
+    "mount-of-no-volume": (
+        {"companion": {"extraVolumeMounts": [{"name": "tls", "mountPath": "/tls"}]}},
+        "companion.extraVolumeMounts mounts tls, which companion.extraVolumes",
+    ),
+    "mount-over-the-charts": (
+        {
+            "webhook": {
+                "extraVolumeMounts": [
+                    {"name": "scratch", "mountPath": "/etc/tracking-injector/tls/"}
+                ]
+            }
+        },
+        "webhook.extraVolumeMounts has /etc/tracking-injector/tls/ twice, or",
+    ),
+    "strategy-of-two-types": (
+        {
+            "webhook": {
+                "strategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}
+            }
+        },
+        "webhook.strategy is Recreate and has rollingUpdate",
+    ),
+    "expression-without-values": (
+        {"webhook": {"extraNamespaceExpressions": [{"key": "a", "operator": "In"}]}},
+        "webhook.extraNamespaceExpressions has In for a, where In and NotIn need",
+    ),
+    "expression-with-values": (
+        {
+            "webhook": {
+                "extraNamespaceExpressions": [
+                    {"key": "a", "operator": "Exists", "values": ["b"]}
+                ]
+            }
+        },
+        "webhook.extraNamespaceExpressions has Exists for a",
     ),
     "latest": ({"image": {"tag": "latest"}}, "image.tag is latest"),
     "long-name": (
@@ -176,3 +254,12 @@ def test_a_cluster_too_old_is_refused(chart: Chart) -> None:
     """ValidatingAdmissionPolicy v1 does not exist there."""
     with pytest.raises(RefusedError, match="kubeVersion"):
         chart.render(kubernetes="1.29.0")
+
+
+def test_a_digest_decides_whatever_the_tag_says(chart: Chart) -> None:
+    """So `latest` beside it names nothing."""
+    digest = f"sha256:{'0' * 64}"
+    rendered = chart.render({"image": {"tag": "latest", "digest": digest}})
+    (container,) = rendered.pods()[0]["spec"]["containers"]
+
+    assert container["image"].endswith(f"@{digest}")

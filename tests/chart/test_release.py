@@ -1,7 +1,7 @@
 """The release: workflows that GitHub takes, a chart that Artifact Hub takes.
 
 Artifact Hub's own linter cannot be had as a Go module, so its rules are written here,
-after its documentation.
+after its documentation of annotations and what its tracker makes of them.
 """
 
 import re
@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from tests.chart.rendering import CHART
+from tests.chart.rendering import CHART, Chart
 from tests.lab.build import Toolbox
 from webhook import __version__
 
@@ -28,6 +28,9 @@ CATEGORIES = {
     *("monitoring-logging", "networking", "security", "storage"),
     *("streaming-messaging", "skip-prediction"),
 }
+
+
+HTTPS = re.compile(r"https://[\w.-]+(/\S*)?")
 
 
 def test_every_workflow_is_one_that_github_takes(toolbox: Toolbox) -> None:
@@ -54,6 +57,52 @@ def test_a_workflow_calls_steps_that_exist() -> None:
     assert all((ROOT / name).exists() for name in re.findall(r"\.ci/\w+\.py", text))
 
 
+def test_no_pipe_of_a_workflow_hides_a_failure() -> None:
+    """GitHub's own shell has no pipefail; the one that is named has."""
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text("utf-8"))
+        default = workflow.get("defaults", {}).get("run", {}).get("shell")
+        for step in (one for job in workflow["jobs"].values() for one in job["steps"]):
+            if re.search(r"[^|]\|[^|]", step.get("run", "")):
+                assert "bash" == step.get("shell", default), step
+
+
+def test_what_a_job_takes_from_the_registry_it_may_read() -> None:
+    """A first image is its owner's alone, and `docker` takes it as nobody."""
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+    jobs = {
+        name: job
+        for name, job in release["jobs"].items()
+        if "$IMAGE@" in yaml.safe_dump(job) or "$CHARTS" in yaml.safe_dump(job)
+    }
+
+    assert {"image", "chart", "publish"} == jobs.keys()
+    for job in jobs.values():
+        assert job["permissions"]["packages"] in {"read", "write"}
+        assert re.search("login-action|registry login", yaml.safe_dump(job["steps"]))
+
+
+def test_a_release_candidate_is_nobodys_newest() -> None:
+    """GitHub shows it as one, and krew does not get it."""
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+    making, krew = release["jobs"]["publish"]["steps"][-2:]
+    flags = making["run"].partition("flags=()")[2].partition("gh release")[0]
+    said = [
+        subprocess.run(
+            ["bash", "-euc", f'flags=()\n{flags}\necho "${{flags[@]}}"'],
+            env={"VERSION": version},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for version in ("1.2.3", "1.2.3-rc.1")
+    ]
+
+    assert ["", "--prerelease"] == said
+    assert "krew" in krew["uses"]
+    assert "${{ !contains(needs.test.outputs.version, '-') }}" == krew["if"]
+
+
 def test_a_release_signs_and_attests_what_it_makes() -> None:
     """Image, chart and files; each job with no more rights than it needs."""
     release = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
@@ -71,18 +120,48 @@ def test_a_release_signs_and_attests_what_it_makes() -> None:
     assert (True, "mode=max") == (build["sbom"], build["provenance"])
 
 
-def test_artifact_hub_knows_what_the_chart_says_of_itself() -> None:
-    """A category and a license of its lists, and YAML of its shapes."""
-    images = yaml.safe_load(ANNOTATIONS["images"])
-    links = yaml.safe_load(ANNOTATIONS["links"])
+def entries(name: str, *fields: str) -> list[dict[str, Any]]:
+    """An annotation that is a list, whose entries have just these fields."""
+    found: list[dict[str, Any]] = yaml.safe_load(ANNOTATIONS[name])
+    assert found
+    assert all(set(fields) == one.keys() for one in found)
+    assert all(HTTPS.fullmatch(one.get("url", "https://none")) for one in found)
+    return found
 
+
+def test_every_annotation_is_one_that_artifact_hub_knows() -> None:
+    """Which drops any other without a word; a new one needs a test of its shape."""
+    names = {"category", "images", "license", "links", "recommendations"}
+
+    assert names == ANNOTATIONS.keys()
+    assert {f"artifacthub.io/{name}" for name in names} == METADATA[
+        "annotations"
+    ].keys()
+    assert all(isinstance(text, str) for text in ANNOTATIONS.values())
     assert ANNOTATIONS["category"] in CATEGORIES
     assert "Apache-2.0" == ANNOTATIONS["license"]
-    assert {"name", "image"} <= images[0].keys()
-    assert images[0]["image"].endswith(f"/tracking-injector:{__version__}")
-    assert all({"name", "url"} == link.keys() for link in links)
-    for one in yaml.safe_load(ANNOTATIONS["recommendations"]):
-        assert one["url"].startswith("https://artifacthub.io/packages/")
+    assert entries("links", "name", "url")
+    for one in entries("recommendations", "url"):
+        assert one["url"].startswith("https://artifacthub.io/packages/helm/")
+
+
+def test_artifact_hub_scans_the_images_that_the_chart_runs(chart: Chart) -> None:
+    """All of them, for the platforms that a release builds."""
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+    (built,) = (
+        step["with"]["platforms"].split(",")
+        for step in release["jobs"]["image"]["steps"]
+        if step.get("id") == "build"
+    )
+    named = entries("images", "name", "image", "platforms")
+
+    assert {one["image"] for one in named} == {
+        container["image"]
+        for pod in chart.render().pods()
+        for container in pod["spec"]["containers"]
+    }
+    assert len(named) == len({one["name"] for one in named})
+    assert all(built == one["platforms"] for one in named)
 
 
 def test_the_chart_says_where_it_is_from() -> None:

@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from operator import itemgetter
+from typing import Any, Final
 
-from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Chart, Rendered
+import pytest
+
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Chart, Manifest, Rendered
+from tests.fakes.installation import FakeInstallation
 from webhook.cli.doctor_preflight import install_rights
 from webhook.doctor.rights import Right, RightsScope, companion_rights
 from webhook.egress.engines.detect import CONTROLS
@@ -145,18 +149,29 @@ def test_metrics_are_closed_unless_somebody_is_named(chart: Chart) -> None:
     assert peers(metricsFrom=prometheus) == [prometheus, prometheus]
 
 
-def test_doctor_asks_for_rights_that_the_chart_gives(chart: Chart) -> None:
+CERTIFICATES: Final[tuple[Manifest, ...]] = (
+    {"mode": "companion"},
+    {"mode": "certManager", "certManager": {"issuerName": "internal-ca"}},
+    {"mode": "provided", "provided": {"secretName": "theirs", "caBundle": "LS0t"}},
+)
+"""Whoever issues them."""
+
+
+@pytest.mark.parametrize("certificates", CERTIFICATES, ids=itemgetter("mode"))
+def test_doctor_asks_for_rights_that_the_chart_gives(
+    chart: Chart, certificates: Manifest
+) -> None:
     """Each of them, and as they are named: others would be false alarms."""
     for mode in EgressMode:
         baseline = {"peers": "injected", "apiServer": [], "storage": []}
         egress: dict[str, object] = {"mode": mode.value}
         if mode is EgressMode.ISOLATE:
             egress["baseline"] = baseline | {"michelangelo": []}
-        rendered = chart.render({"egress": egress})
+        rendered = chart.render({"egress": egress, "certificates": certificates})
         scope = RightsScope(
             home=NAMESPACE,
             release=RELEASE,
-            issues=True,
+            issues=certificates["mode"] == "companion",
             tls_secret=f"{RELEASE}-tls",
             audits=True,
             egress=mode,
@@ -170,6 +185,30 @@ def test_doctor_asks_for_rights_that_the_chart_gives(chart: Chart) -> None:
         ]
 
         assert refused == []
+
+
+@pytest.mark.parametrize("certificates", CERTIFICATES, ids=itemgetter("mode"))
+def test_the_status_page_may_read_what_status_reads(
+    chart: Chart, certificates: Manifest
+) -> None:
+    """Else it would call an installation in order what it cannot vouch for."""
+    page = {"statusPage": {"enabled": True}}
+    rules = chart.render({"companion": page, "certificates": certificates}).rules()
+    site = FakeInstallation(release=RELEASE)
+    site.observe()
+    asked = [
+        Right(
+            verb=call.verb,
+            resource=call.kind.plural,
+            group=call.kind.group,
+            name=call.key.name,
+        )
+        for call in site.cluster.calls
+        if call.verb in ("get", "list")  # of objects; anybody may ask for the version
+    ]
+
+    assert {"mutatingadmissionpolicies"} < {right.resource for right in asked}
+    assert [r for r in asked if not any(gives(rule, r) for rule in rules)] == []
 
 
 def gives(rule: Mapping[str, Any], right: Right) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chart.rendering import CI_VALUES, NAMESPACE, RELEASE, Chart, Rendered
+from webhook.companion.observation.release import ReleaseName
 from webhook.mirror.presets import PRESETS
 from webhook.mirror.profile import parse_ca_source, parse_profiles
 from webhook.settings import CompanionSettings, Settings
@@ -48,6 +49,17 @@ def test_the_companion_reads_whatever_the_chart_sets(rendered: Rendered) -> None
     companion = CompanionSettings.from_environ(environ(rendered, "companion"))
 
     assert "default" in parse_profiles(companion.profiles)
+
+
+def test_the_longest_names_make_a_release_that_both_can_say(chart: Chart) -> None:
+    """Cut to a label's length, which may end in the middle of a name."""
+    namespace, release = "n" * 59, "a--b"
+    rendered = chart.render(release=release, namespace=namespace)
+    companion = CompanionSettings.from_environ(environ(rendered, "companion"))
+
+    assert f"{namespace}.a" == companion.release
+    known = ReleaseName(namespace=namespace, name=release, instance=release)
+    assert known.label == companion.release
 
 
 def test_every_option_reaches_a_process(chart: Chart, default: Rendered) -> None:

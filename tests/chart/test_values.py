@@ -49,7 +49,8 @@ def value_keys(values: dict[str, Any], known: set[str], path: str = "") -> set[s
     return found
 
 
-KEYS = set(schema_keys(SCHEMA))
+KEYS = set(schema_keys(SCHEMA)) - {"enabled"}
+"""All but the parent chart's own."""
 
 
 def objects_of(schema: Any) -> Iterator[dict[str, Any]]:
@@ -185,7 +186,7 @@ WRONG: dict[str, tuple[Any, str]] = {
         "missing property 'sources'",
     ),
     "tracking.preset": ("mlfow", "value must be one of ''"),
-    "tracking.aliases": ({"A-B": "C"}, "'A-B' does not match pattern"),
+    "tracking.aliases": ({"A-B": "C"}, "additional properties 'A-B' not allowed"),
     "tracking.caBundle.key": ("", "does not match pattern"),
     "tracking.existingSecret": ("Keys", "'Keys' does not match pattern"),
     "certificates.mode": ("self", "'companion', 'certManager', 'provided'"),

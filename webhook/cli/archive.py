@@ -97,6 +97,8 @@ class _Archive:
                 entry.size, entry.mode, entry.mtime = len(data), 0o600, at.timestamp()
                 tar.addfile(entry, io.BytesIO(data))
         path.touch(mode=0o600)
+        if path.is_file():  # not /dev/stdout
+            path.chmod(0o600)
         path.write_bytes(packed.getvalue())
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import click
-from rich.console import Console
 
 from certs import bundle
 from certs.codec import NewerFormatError, decode_pair
@@ -16,7 +15,7 @@ from certs.state import ReplicaCertificate
 from webhook.cli.certs_view import CertificateView, tables
 from webhook.cli.errors import CommandError, told
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import with_output
+from webhook.cli.output import rendered, whole_console, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster import metadata
 from webhook.cluster.errors import NotFound
@@ -145,7 +144,7 @@ def show(*, site: ReleaseCertificates, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(report, indent=2))
     else:
-        Console().print(*tables(report), sep="\n")
+        click.echo(rendered(whole_console(), *tables(report)), nl=False)
     raise SystemExit(0 if report["problems"] == [] else 1)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from certs import bundle
 from certs.model import Root
@@ -107,16 +107,28 @@ class CertificateView:
 
 def tables(report: dict[str, Any]) -> list[Any]:
     """Return the report for a terminal."""
-    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts = Table(
+        Column(no_wrap=True),
+        Column(overflow="fold"),
+        box=None,
+        show_header=False,
+        pad_edge=False,
+    )
     for name, value in report.items():
         if not isinstance(value, list):
             facts.add_row(name, "-" if value is None else str(value)[:64])
-    trusted = Table("TRUSTED ROOT", "UNTIL", "OF", box=None, pad_edge=False)
+    trusted = _table("TRUSTED ROOT", "UNTIL", "OF")
     for root in report["bundle"]:
         trusted.add_row(root["root"][:16], root["notAfter"], root["of"])
-    replicas = Table("REPLICA", "SERVES", "TRUSTED", box=None, pad_edge=False)
+    replicas = _table("REPLICA", "SERVES", "TRUSTED")
     for one in report["replicas"]:
         replicas.add_row(
             one["address"], one["serves"][:16] or "-", "yes" if one["trusted"] else "no"
         )
     return [facts, trusted, replicas, *report["problems"]]
+
+
+def _table(*headers: str) -> Table:
+    """Return a table that cuts nothing, however narrow the terminal is."""
+    columns = [Column(one, overflow="fold") for one in headers]
+    return Table(*columns, box=None, pad_edge=False)

@@ -13,7 +13,8 @@ from webhook.cli.doctor_examine import Examiner
 from webhook.cli.doctor_view import FORMATS, Examination
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import with_output
+from webhook.cli.options import refuse
+from webhook.cli.output import emit, whole_console, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cluster.config import ClusterConnection
 from webhook.cluster.tunnel import Tunnel
@@ -110,11 +111,13 @@ def doctor(  # noqa: PLR0913 - one for each option
 
     \b
     Exit codes:
-      0    nothing fails; there may be warnings
+      0    nothing fails; there may be warnings, and checks that lack a right
       1    something does
       2    no access, no release, or bad arguments
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
+    if pre:
+        refuse("--pre", {"--namespace": namespaces, "--probe": probes})
     choices = choice.each() if all_contexts else [choice]
     way = _preflight if pre else partial(_of_release, namespaces, probes=probes)
 
@@ -123,7 +126,14 @@ def doctor(  # noqa: PLR0913 - one for each option
             return list(pool.map(partial(_examine, way), choices))
 
     found = _until(look, wait)
-    click.echo(FORMATS[output](found, every=every))
+    said = FORMATS[output](found, every=every)
+    if output == "table":
+        # Colors by the same rules as `status`: click knows nothing of NO_COLOR.
+        console = whole_console()
+        plain = console.no_color or console.color_system is None
+        click.echo(said, color=not plain)
+    else:
+        emit(said)
     if any(one.error for one in found):
         raise SystemExit(2)
     raise SystemExit(1 if any(one.failed for one in found) else 0)

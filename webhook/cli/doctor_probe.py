@@ -168,14 +168,16 @@ class Prober:
     def _job(self, namespace: str) -> Piece[Stages]:
         what, name = f"jobs.batch in {namespace}", _unique()
         try:
-            services = self.client.list(
-                ListOptions(SERVICE, namespace=namespace), service_selector
-            ).items
-            for key, (_, selector) in services.items():
-                if selector and selector.items() <= PROBE_LABELS.items():
-                    detail = f"Service {key.name} would take the probe for its own"
-                    reason = UnknownReason.UNREADABLE
-                    return Unknown(reason=reason, what=what, detail=detail)
+            options = ListOptions(SERVICE, namespace=namespace)
+            services = self.client.list(options, service_selector).items
+        except ClusterError as error:
+            return Unknown.of(error, verb="list", what=f"services in {namespace}")
+        for key, (_, selector) in services.items():
+            if selector and selector.items() <= PROBE_LABELS.items():
+                detail = f"Service {key.name} would take the probe for its own"
+                reason = UnknownReason.UNREADABLE
+                return Unknown(reason=reason, what=what, detail=detail)
+        try:
             body = probe_job(name, namespace, self.image, SCRIPT)
             self.client.create(JOB, body)
         except Forbidden as error:

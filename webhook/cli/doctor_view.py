@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from webhook.cli.output import encoded
+from webhook.cli.streams import inert
 from webhook.doctor.check import Diagnosis, Outcome, first_cause
 
 SCHEMA: Final = 1
@@ -70,7 +71,12 @@ def _examination(one: Examination, *, every: bool) -> Iterator[str]:
         yield from _section(about or "installation", list(group), every=every)
     cause = one.cause
     if cause is None:
-        yield click.style("Everything is in order.", fg="green")
+        unseen = sum(each.outcome is Outcome.SKIPPED for each in one.diagnoses)
+        if unseen:
+            said = f"Nothing fails, but {unseen} of {len(one.diagnoses)} checks "
+            yield click.style(f"{said}were not examined.", fg="yellow")
+        else:
+            yield click.style("Everything is in order.", fg="green")
         return
     place = f" in {cause.namespace}" if cause.namespace else ""
     yield click.style(f"First mend {cause.check.code}{place}:", bold=True)
@@ -105,7 +111,7 @@ def _diagnosis(one: Diagnosis) -> Iterator[str]:
     first, *more = one.symptoms
     yield _line(one.outcome, f"{one.check.code}: {first}")
     for symptom in more[: _MOST - 1]:
-        yield f"    {symptom}"
+        yield f"    {inert(str(symptom))}"
     if (left := len(more) - _MOST + 1) > 0:
         yield f"    and {left} more"
     yield f"    {one.check.sentence}"
@@ -114,7 +120,7 @@ def _diagnosis(one: Diagnosis) -> Iterator[str]:
 
 
 def _line(outcome: Outcome, text: str) -> str:
-    return f"{click.style(outcome.symbol, **_STYLES[outcome])} {text}"
+    return f"{click.style(outcome.symbol, **_STYLES[outcome])} {inert(text)}"
 
 
 class CheckedSymptom(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,7 +246,8 @@ def as_junit(examinations: Sequence[Examination], *, every: bool) -> str:
             case = Xml.SubElement(suite, "testcase", name="access")
             Xml.SubElement(case, "error", message=one.error)
     Xml.indent(root)
-    return Xml.tostring(root, encoding="unicode", xml_declaration=True)
+    # XML may not hold a control character, in whatever form.
+    return inert(Xml.tostring(root, encoding="unicode", xml_declaration=True))
 
 
 def _suite(root: Xml.Element, name: str, diagnoses: Iterable[Diagnosis]) -> None:

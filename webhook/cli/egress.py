@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import wraps
 from ipaddress import ip_network
 from pathlib import Path
@@ -21,7 +22,7 @@ from webhook.cli.errors import told
 from webhook.cli.kubeconfig import cluster_options, connect, process_environ
 from webhook.cli.manifests import as_yaml
 from webhook.cli.options import with_files
-from webhook.cli.output import with_output
+from webhook.cli.output import emit, with_output
 from webhook.cli.source_files import given_sources
 from webhook.egress.addresses import Address, read_address
 from webhook.egress.baseline import parse_baseline
@@ -41,7 +42,11 @@ _OPTIONS = (
         " namespaces, instead of a cluster. May be given again.",
     ),
     click.option(
-        "-n", "--namespace", default="", help="The namespace; all that there are."
+        "-n",
+        "--namespace",
+        default="",
+        help="The namespace; otherwise the labeled ones for a plan, and for a check the"
+        " context's, or default.",
     ),
     click.option(
         "--release",
@@ -138,6 +143,7 @@ def with_input(command: Callable[..., None]) -> Callable[..., None]:
         access = connect(environ, kubeconfig=kubeconfig, context=context)
         with told(access):
             given = from_cluster(access.resources, flags)
+            given = replace(given, home=access.namespace)
             command(given=given, namespace=namespace, **others)
 
     for option in reversed(_OPTIONS):
@@ -183,7 +189,7 @@ def plan(
     \b
     Exit codes:
       0  planned, whatever the plan is
-      2  bad arguments, or input that is no manifest
+      2  bad arguments, input that is no manifest, or no access
     """  # noqa: D301 - \b is the character that click looks for
     names = [namespace] if namespace else given.compute()
     if engine is not None:
@@ -232,9 +238,9 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
     Exit codes:
       0  every way is open
       1  one is not or is not known, or there is nothing to reach
-      2  bad arguments, no such pod, or input that is no manifest
+      2  bad arguments, no such pod, input that is no manifest, or no access
     """  # noqa: D301 - \b is the character that click looks for
-    name, pods = namespace or "default", given.list_pods()
+    name, pods = namespace or given.home, given.list_pods()
     found = next((p for p in pods if (p.namespace, p.name) == (name, pod)), None)
     if found is None:
         raise BadInputError(f"There is no pod {pod} in namespace {name}.")
@@ -257,7 +263,8 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
 
 
 def _echo_yaml(bodies: list[dict[str, Any]]) -> None:
-    click.echo(as_yaml(bodies) if bodies else "", nl=False)
+    if bodies:
+        emit(as_yaml(bodies))
 
 
 def _notes(made: NamespacePlan) -> Iterator[str]:

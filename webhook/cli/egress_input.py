@@ -79,6 +79,7 @@ class EgressInput:
         namespaces: Every namespace there is.
         keys: The tracking keys of a namespace.
         former: Servers that a profile's keys named until lately.
+        home: The namespace of a pod that is named without one.
         list_pods: Reads all pods; only a check needs them.
     """
 
@@ -88,6 +89,7 @@ class EgressInput:
     keys: Keys
     list_pods: Callable[[], Sequence[Pod]]
     former: Mapping[str, tuple[Destination, ...]] = field(default_factory=dict)
+    home: str = "default"
 
     @property
     def _index(self) -> ServiceIndex:

@@ -15,7 +15,7 @@ from webhook.cli.explain_view import as_tables, key_lines
 from webhook.cli.explanation import Explanation, simulated, standing
 from webhook.cli.manifests import WRITERS, Document, read
 from webhook.cli.options import MANIFEST, with_files, with_policy, with_sources
-from webhook.cli.output import with_output
+from webhook.cli.output import emit, with_output
 from webhook.cli.pods import subjects
 from webhook.cli.release import ClusterChoice, releases, with_cluster
 from webhook.companion.observation.unknown import Unknown
@@ -107,7 +107,7 @@ def explain(  # noqa: PLR0913 - one for each flag
         click.echo(text, nl=False)
     else:
         pods = [explained(each, show_values=show_values) for each in explanations]
-        click.echo(WRITERS[output]([msgspec.to_builtins(pods)]), nl=False)
+        emit(WRITERS[output]([msgspec.to_builtins(pods)]))
 
 
 def _of_files(

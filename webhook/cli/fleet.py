@@ -21,8 +21,9 @@ from webhook import __version__
 from webhook.cli.egress_input import mirrored_keys
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import encoded, rendered
+from webhook.cli.output import emit, encoded, rendered
 from webhook.cli.release import ClusterChoice
+from webhook.cli.streams import inert
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import KubeClient
 from webhook.companion.observation.model import Installation, WorkloadState
@@ -108,7 +109,7 @@ def fleet(
         tuple(choices), lambda name: look(choices[name], accepted), _PATIENCE
     )
     if output in ("json", "yaml"):
-        click.echo(encoded(_document(members), output))
+        emit(encoded(_document(members), output))
     else:
         notes = [note for one in members for note in _notes(one, wide=output == "wide")]
         click.echo(rendered(console, table(members), *notes), nl=False)
@@ -250,13 +251,13 @@ def _status(one: Member) -> Text:
 
 def _notes(one: Member, *, wide: bool) -> list[Text]:
     if one.problem:
-        return [Text(f"{one.context}: {one.problem}", style="red")]
+        return [Text(inert(f"{one.context}: {one.problem}"), style="red")]
     told = one.troubles if wide else ()
     reasons = [f"{t.reason}, {t.about}: {t.detail}".rstrip(": ") for t in told]
     if not wide and not one.in_order:
         errors = [t.reason for t in one.troubles if t.severity is Severity.ERROR]
         reasons = [", ".join(dict.fromkeys(errors))]
-    return [Text(f"{one.context}: {reason}") for reason in reasons]
+    return [Text(inert(f"{one.context}: {reason}")) for reason in reasons]
 
 
 def _document(members: list[Member]) -> FleetDocument:

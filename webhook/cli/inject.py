@@ -8,7 +8,7 @@ import jsonpatch
 
 from webhook.cli.manifests import WRITERS, read
 from webhook.cli.options import filenames, namespace, with_policy
-from webhook.cli.output import with_output
+from webhook.cli.output import emit, with_output
 from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Operation
@@ -75,7 +75,7 @@ def inject(
             else jsonpatch.apply_patch(document.content, operations)
         )
     output = output or ("json" if as_patch else "yaml")
-    click.echo(WRITERS[output](results), nl=False)
+    emit(WRITERS[output](results))
 
 
 def operations_on_document(

@@ -4,16 +4,16 @@ So `serve` never imports the Kubernetes client, and `--help` answers at once.
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 from click.shell_completion import CompletionItem
 
 from webhook import __version__
+from webhook.cli.streams import inert, leave, prepare_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": (
@@ -69,6 +69,7 @@ class LazyGroup(click.Group):
         run: Callable[..., Any] = super().main
         if not standalone_mode:
             return run(*args, standalone_mode=False, **extra)
+        prepare_streams()
         try:
             sys.exit(run(*args, standalone_mode=False, **extra))
         except NoArgsIsHelpError as error:
@@ -81,7 +82,11 @@ class LazyGroup(click.Group):
         except click.Abort:
             sys.exit(_INTERRUPTED)
         except BrokenPipeError:
-            _leave_pipe()
+            # Whoever read our output has read enough.
+            leave(1)
+        except OSError as error:
+            click.echo(f"Error: Input or output failed: {error.strerror}.", err=True)
+            leave(2)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -138,19 +143,12 @@ class LazyGroup(click.Group):
 
 def _message(error: click.ClickException) -> str:
     """Return the error's sentence, and for bad arguments where help is."""
-    said = error.format_message()
+    said = inert(error.format_message())
     said += "" if said.endswith((".", "?", ")")) else "."
     context = getattr(error, "ctx", None)
     if context is None:
         return said
     return f"{said} See '{context.command_path} --help'."
-
-
-def _leave_pipe() -> NoReturn:
-    """Exit without a word: whoever read our output has read enough."""
-    # What is still buffered would complain once more when Python ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,7 @@
 """Options that several commands share, each group of them turned into one value."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any, Final, TypeVar
 
 import click
@@ -33,6 +33,17 @@ namespace = click.option(
     show_default=True,
     help="The namespace of what names none; it is taken to be labeled for injection.",
 )
+
+
+def refuse(option: str, others: Mapping[str, object]) -> None:
+    """Raise where another option is given that would do nothing beside this one.
+
+    Raises:
+        UsageError: It names the first of them.
+    """
+    for name, is_given in others.items():
+        if is_given:
+            raise click.UsageError(f"{option} takes no {name}.")
 
 
 def with_policy(command: _Command) -> _Command:

@@ -9,7 +9,7 @@ import click
 
 from webhook.cli.manifests import WRITERS
 from webhook.cli.options import with_policy
-from webhook.cli.output import with_output
+from webhook.cli.output import emit, with_output
 from webhook.injection.admission_policy.objects import Reach, policy_objects
 from webhook.injection.decision import NEVER_INJECTED
 from webhook.injection.names import MANAGED_BY
@@ -110,4 +110,4 @@ def policy(
         dataclasses.replace(policy, release_namespace=release_namespace),
         Reach(allowed=allowed, excluded=excluded),
     )
-    click.echo(WRITERS[output](objects), nl=False)
+    emit(WRITERS[output](objects))

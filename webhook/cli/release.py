@@ -16,7 +16,14 @@ from webhook.cli.kubeconfig import (
     process_environ,
 )
 from webhook.cluster.config import ClusterConnection, NoAccessError, context_names
-from webhook.cluster.interface import KubeClient
+from webhook.cluster.errors import NotFound, Rejected
+from webhook.cluster.interface import KubeClient, ObjectKey
+from webhook.cluster.resources import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LEASE,
+    WEBHOOK_CONFIGURATION,
+)
 from webhook.companion.observation.release import ReleaseName, find_releases
 from webhook.companion.observation.unknown import Unknown, UnknownReason
 from webhook.injection.names import FIELD_MANAGER
@@ -56,7 +63,10 @@ class ClusterChoice:
 
         Raises:
             CommandError: it cannot be read.
+            UsageError: one of them was asked for besides.
         """
+        if self.context:
+            raise click.UsageError("-A takes no --context.")
         path = kubeconfig_path(process_environ(), self.kubeconfig)
         try:
             return [replace(self, context=name) for name in context_names(path)]
@@ -68,6 +78,7 @@ class ClusterChoice:
 
         Raises:
             CommandError: there is none, there are several, or nobody may look.
+            Unavailable: the API server does not answer.
         """
         found = releases(connection.resources, self.asked)
         where = place(connection)
@@ -85,7 +96,39 @@ class ClusterChoice:
         if len(found) > 1:
             names = ", ".join(map(str, found))
             raise CommandError(f"Releases are {names} ({where}); {_SAY}.")
+        if "/" in self.asked:
+            _check_seen(connection, found[0])
         return found[0]
+
+
+def _check_seen(connection: ClusterConnection, release: ReleaseName) -> None:
+    """Raise where nothing of a release that was named can be seen.
+
+    Raises:
+        CommandError: there is none of it, or nobody may look.
+    """
+    refused: Unknown | None = None
+    for kind, key in (
+        (CONFIG_MAP, release.report),
+        (WEBHOOK_CONFIGURATION, ObjectKey("", release.name)),
+        (DEPLOYMENT, release.webhook),
+        (DEPLOYMENT, release.companion),
+        (LEASE, release.companion),
+    ):
+        try:
+            connection.resources.get(kind, key.name, key.namespace)
+        except NotFound:
+            continue
+        except Rejected as error:
+            what = f"{kind.plural} {key}"
+            refused = refused or Unknown.of(error, verb="get", what=what)
+        else:
+            return
+    where = place(connection)
+    if refused is None:
+        raise CommandError(f"There is no release {release} ({where}).")
+    message = f"Nothing of {release} can be read ({where}): {refused.sentence}"
+    raise CommandError(message)
 
 
 def with_cluster(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -15,7 +15,8 @@ from webhook.cli.errors import CommandError, place, told
 from webhook.cli.fleet import fleet
 from webhook.cli.known_reason import KnownReason
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import encoded, rendered, with_output
+from webhook.cli.options import refuse
+from webhook.cli.output import emit, encoded, rendered, whole_console, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cli.status_document import status_document
 from webhook.cli.status_view import StatusView, screen
@@ -28,8 +29,6 @@ from webhook.companion.observation.unknown import Unknown, UnknownReason
 
 _EVERY: Final = 2.0
 """Seconds between two looks of `--watch`; the report is not written more often."""
-_UNFOLDED: Final = 10_000
-"""Columns where nobody looks: a file or a pipe is neither folded nor cut."""
 
 
 @click.command()
@@ -80,10 +79,11 @@ def status(  # noqa: PLR0913 - one for each option
     """Say what is wrong, then how all of it stands.
 
     Reads, by get: the Deployments, the Lease and the report's ConfigMap of the release,
-    and the webhook configuration. Where rights allow also the pods of the release, the
-    labels of namespaces and the API server's metrics. What cannot be read is said. A
-    credential that the server refuses, and whatever else is in the way to it, is seen
-    from inside of a pod alone: --probe.
+    the webhook configuration and the API server's policy. Where rights allow also what
+    doctor examines: the pods of the release, the labels of namespaces, the API server's
+    metrics, task pods created in dry runs. What cannot be read is said. A credential
+    that the server refuses, and whatever else is in the way to it, is seen from inside
+    of a pod alone: --probe.
 
     \b
     Examples:
@@ -97,16 +97,20 @@ def status(  # noqa: PLR0913 - one for each option
     Exit codes:
       0    everything is in order
       1    something is not, or cannot be vouched for
-      2    no access, or no release
+      2    no access, no release, or bad arguments
       130  interrupted
     """  # noqa: D301 - \b is the character that click looks for
     if all_contexts:
-        raise SystemExit(fleet(choice, output, _console(), accepted))
+        refuse("-A", {"--namespace": asked, "--probe": probes, "--watch": watch})
+        raise SystemExit(fleet(choice, output, whole_console(), accepted))
+    if watch:
+        with_document = output in ("json", "yaml")
+        refuse("--watch", {f"-o {output}": with_document, "--probe": probes})
     access = choice.connect()
     with told(access):
         release = choice.release(access)
     # A terminal shows the troubled; whoever reads a pipe wants all.
-    every = every or not _console().is_terminal
+    every = every or not whole_console().is_terminal
     view = StatusView(wide=output == "wide", every=every, asked=asked)
     if watch:
         _watch(lambda: _shown(access, release, view, accepted))
@@ -115,18 +119,10 @@ def status(  # noqa: PLR0913 - one for each option
     more = deeper(access, release, asked, found, probes=probes)
     found = accepting((*found, *more), accepted)
     if output in ("json", "yaml"):
-        click.echo(encoded(status_document(seen, found, __version__), output))
+        emit(encoded(status_document(seen, found, __version__), output))
     else:
-        click.echo(rendered(_console(), screen(seen, found, view)), nl=False)
+        click.echo(rendered(whole_console(), screen(seen, found, view)), nl=False)
     raise SystemExit(0 if in_order(found) else 1)
-
-
-def _console() -> Console:
-    console = Console()
-    if not console.is_terminal:
-        # Also where COLUMNS is set: whoever reads a pipe wants whole lines.
-        console = Console(width=_UNFOLDED)
-    return console
 
 
 def _observed(access: ClusterConnection, release: ReleaseName) -> Installation:
@@ -163,7 +159,7 @@ def _shown(
 
 def _watch(look: Callable[[], RenderableType]) -> None:
     """Shows it again and again, also while it cannot be read, until interrupted."""
-    console = _console()
+    console = whole_console()
     if not console.is_terminal:
         while True:
             click.echo(f"{rendered(console, look())}---")

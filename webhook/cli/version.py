@@ -38,21 +38,27 @@ def version(*, choice: ClusterChoice, client: bool, output: str) -> None:
     \b
     Exit codes:
       0  printed
-      2  no access to the cluster; this command's own version is printed first
+      2  no access, or no release; this command's own version is printed first
     """  # noqa: D301 - \b is the character that click looks for
-    document = VersionDocument(client=__version__)
-    if output == "text":
-        click.echo(f"client      {document.client}")
-    if not client:
+    if client:
+        _print(VersionDocument(client=__version__), output)
+        return
+    try:
         access = choice.connect()
         with told(access):
             release = choice.release(access)
-        document = _of(observe(access.resources, release, now()))
+    except click.ClickException:
+        _print(VersionDocument(client=__version__), output)
+        raise
+    _print(_of(observe(access.resources, release, now())), output)
+
+
+def _print(document: VersionDocument, output: str) -> None:
     if output == "json":
         click.echo(msgspec.json.encode(document))
         return
-    for name in ("webhook", "companion", "kubernetes"):
-        if said := getattr(document, name):
+    for name, said in msgspec.structs.asdict(document).items():
+        if said:
             click.echo(f"{name:<12}{said}")
 
 

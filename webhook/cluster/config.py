@@ -31,6 +31,11 @@ from webhook.cluster.rest import RestClient
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's credential."""
 
+_SERVERS: Final = ("http", "https")
+_PROXIES: Final = (*_SERVERS, "socks4", "socks4a", "socks5", "socks5h")
+"""The schemes that the client dials."""
+_USUAL: Final = "~/.kube/config"
+"""Where kubectl looks where nothing else is said."""
 _CONNECTIONS: Final = 32
 """Idle connections kept: each watch holds one, and writers share the rest."""
 
@@ -177,7 +182,9 @@ def _kubeconfig_path(path: Path | None) -> str:
     Raises:
         NoAccessError: none of them is there.
     """
-    found = KUBE_CONFIG_DEFAULT_LOCATION if path is None else os.fspath(path)
+    # An empty $KUBECONFIG is none to kubectl, and a place to the library.
+    usual = KUBE_CONFIG_DEFAULT_LOCATION or _USUAL
+    found = usual if path is None else os.fspath(path)
     parts = [Path(part).expanduser() for part in found.split(os.pathsep) if part]
     if not any(part.exists() for part in parts):
         raise NoAccessError(f"kubeconfig {found}: there is no such file")
@@ -235,6 +242,9 @@ def _check_plugin(
     # Behind a brace it quotes the file, credentials among it.
     told = said[-1].partition("\n")[0].partition("{")[0] if said else ""
     why = told[:_LONGEST] or "it gave no credential"
+    if "NoneType" in told:
+        # The client reads what a terminal has been shown already.
+        why = "it failed; what it said is above"
     if command and shutil.which(command) is None:
         why = "there is no such program"
     raise NoAccessError(f"{named}: credential plugin {command}: {why}")
@@ -258,8 +268,14 @@ def _configuration() -> Configuration:
 def _connect(
     configuration: Configuration, namespace: str, manager: str, origin: str
 ) -> ClusterConnection:
+    if not _is_url(configuration.host):
+        raise NoAccessError(f"{origin}: its server is no URL such as https://HOST:PORT")
     if configuration._proxy_from_env and _is_loopback(configuration.host):
         configuration.proxy = None
+    if configuration.proxy and "://" not in configuration.proxy:
+        configuration.proxy = f"http://{configuration.proxy}"  # as kubectl reads it
+    if configuration.proxy and not _is_url(configuration.proxy, _PROXIES):
+        raise NoAccessError(f"{origin}: its proxy is no URL such as http://HOST:PORT")
     client = ApiClient(configuration)
     client.user_agent = manager
     _share_tls(client)
@@ -269,6 +285,16 @@ def _connect(
         origin=origin,
         server=configuration.host,
     )
+
+
+def _is_url(text: str, schemes: tuple[str, ...] = _SERVERS) -> bool:
+    """Return whether the client can dial it; without a scheme it takes `http`."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        _ = parts.port  # raises ValueError where it is none
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
 
 
 def _is_loopback(server: str) -> bool:

@@ -285,7 +285,8 @@ RELEASE: Final[tuple[Check[ClusterFacts], ...]] = (
         title="the webhook configuration is as installed",
         sentence="The webhook configuration was changed after it was installed, so "
         "that other pods are called for, or in another way.",
-        remedy=f"{_UPGRADE} --force-conflicts",
+        # Helm 3 takes what it manages by itself, and does not know the flag.
+        remedy=f"{_UPGRADE}  # add --force-conflicts where Helm 4 asks for it",
         judge=_configuration_drifted,
         after=("ConfigurationMissing",),
     ),

@@ -213,7 +213,8 @@ _ROWS: Final = (
         "the server's authority is known",
         "The server's certificate is signed by an authority that the pod does not "
         "know: a private CA.",
-        "kubectl get configmap -n {home}  # mount the CA, and set REQUESTS_CA_BUNDLE",
+        "helm upgrade {release} CHART -n {home} --reset-then-reuse-values "
+        "--set tracking.caBundle.existingConfigMap=NAME",
     ),
     (
         "tls",

@@ -101,13 +101,13 @@ def _everywhere(scope: RightsScope) -> Iterable[Right]:
     yield from _each("list watch", "secrets", name=MIRROR_SECRET)
     if scope.audits:
         yield from _each("list watch", "pods")
-    verbs = "get list watch patch" if scope.issues else "get list watch"
-    yield from _each(
-        verbs,
-        "mutatingwebhookconfigurations",
-        group="admissionregistration.k8s.io",
-        name=scope.release,
-    )
+    if scope.issues:
+        yield from _each(
+            "get list watch patch",
+            "mutatingwebhookconfigurations",
+            group="admissionregistration.k8s.io",
+            name=scope.release,
+        )
     if scope.egress is not EgressMode.OFF:
         yield from _each("list watch", "networkpolicies", group="networking.k8s.io")
         yield from _each("list watch", "services")

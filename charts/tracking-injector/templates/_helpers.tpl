@@ -32,7 +32,7 @@ tracking-injector
 
 {{/* What mirrors and egress policies say of their release; a label's value. */}}
 {{- define "tracking-injector.release" -}}
-{{- printf "%s.%s" .Release.Namespace .Release.Name | trunc 63 | trimSuffix "." | trimSuffix "-" -}}
+{{- printf "%s.%s" .Release.Namespace .Release.Name | trunc 63 | regexFind ".*[^-.]" -}}
 {{- end }}
 
 {{/* CEL: whether `o`, an object of ours, is no other release's. */}}
@@ -85,7 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{/* What an operator adds to labels: `commonLabels`, and `more`, which wins. */}}
 {{- define "tracking-injector.moreLabels" -}}
-{{- with merge (dict) (.more | default dict) .root.Values.commonLabels }}
+{{- with merge (dict) (.more | default dict) (.root.Values.commonLabels | default dict) }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -125,10 +125,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if include "tracking-injector.webhook" . -}}{{ .Values.certificates.mode }}{{- else -}}none{{- end -}}
 {{- end }}
 
-{{/* The mounted pair: ours, cert-manager's or yours. */}}
+{{/*
+The mounted pair: ours, cert-manager's or yours. Theirs has a name of its own: cert-manager
+leaves its Secret behind, of a type that never changes, and Helm makes and deletes ours.
+*/}}
 {{- define "tracking-injector.tlsSecret" -}}
 {{- if eq .Values.certificates.mode "provided" -}}
 {{- .Values.certificates.provided.secretName -}}
+{{- else if eq .Values.certificates.mode "certManager" -}}
+{{- printf "%s-cert-manager-tls" (include "tracking-injector.fullname" .) -}}
 {{- else -}}
 {{- printf "%s-tls" (include "tracking-injector.fullname" .) -}}
 {{- end -}}
@@ -151,7 +156,7 @@ Every profile with its sources as JSON: the short forms make `default`, in the o
 which later ones win.
 */}}
 {{- define "tracking-injector.profiles" -}}
-{{- $profiles := deepCopy .Values.tracking.profiles -}}
+{{- $profiles := deepCopy (.Values.tracking.profiles | default dict) -}}
 {{- $sources := list -}}
 {{- if .Values.tracking.uri -}}
 {{- $sources = append $sources (dict "configMap" (include "tracking-injector.uriConfigMap" .)) -}}
@@ -223,7 +228,7 @@ michelangelo-tracking-ca
 
 {{/* Namespaces that are never injected, as JSON. */}}
 {{- define "tracking-injector.excluded" -}}
-{{- prepend .Values.namespaces.excluded .Release.Namespace | uniq | toJson -}}
+{{- prepend (.Values.namespaces.excluded | default list) .Release.Namespace | uniq | toJson -}}
 {{- end }}
 
 {{/*

@@ -74,7 +74,7 @@ affinity:
 {{- end }}
 
 {{- define "tracking-injector.containerBase" -}}
-image: {{ include "tracking-injector.image" . }}
+image: {{ include "tracking-injector.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false

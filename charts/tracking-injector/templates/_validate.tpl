@@ -4,25 +4,55 @@ is for values that contradict each other.
 */}}
 {{- define "tracking-injector.validate" -}}
 {{- $v := .Values -}}
-{{- if eq $v.image.tag "latest" -}}
+{{- if and (eq ($v.image.tag | default "") "latest") (not $v.image.digest) -}}
 {{- fail "image.tag is latest, which names another image every day: give a version or a digest." -}}
 {{- end -}}
 {{- $labels := dict "commonLabels" $v.commonLabels "webhook.podLabels" $v.webhook.podLabels "companion.podLabels" $v.companion.podLabels "metrics.serviceMonitor.labels" $v.metrics.serviceMonitor.labels "metrics.prometheusRule.labels" $v.metrics.prometheusRule.labels "metrics.dashboard.labels" $v.metrics.dashboard.labels -}}
 {{- range $value, $given := $labels -}}
 {{- range $name := keys ($given | default dict) | sortAlpha -}}
-{{- if or (hasPrefix "app.kubernetes.io/" $name) (eq $name "helm.sh/chart") -}}
+{{- if or (hasPrefix "app.kubernetes.io/" $name) (has $name (list "helm.sh/chart" "tracking.michelangelo-ai.org/content")) -}}
 {{- fail (printf "%s has %s, by which objects and pods of the chart are found: name yours differently." $value $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- range $component := list "webhook" "companion" -}}
+{{- $seen := list -}}
 {{- range (get $v $component).extraEnv -}}
 {{- if hasPrefix "MTI_" .name -}}
 {{- fail (printf "%s.extraEnv has %s, which the chart sets from a value of its own: use that one." $component .name) -}}
 {{- end -}}
+{{- if and .value .valueFrom -}}
+{{- fail (printf "%s.extraEnv gives %s both a value and a valueFrom: keep one of them." $component .name) -}}
+{{- end -}}
+{{- if has .name $seen -}}
+{{- fail (printf "%s.extraEnv has %s twice." $component .name) -}}
+{{- end -}}
+{{- $seen = append $seen .name -}}
+{{- end -}}
+{{- $volumes := ternary (list "scratch" "tls") (list "scratch") (eq $component "webhook") -}}
+{{- range (get $v $component).extraVolumes -}}
+{{- if has .name $volumes -}}
+{{- fail (printf "%s.extraVolumes has %s twice, or the chart has a volume of that name: name yours differently." $component .name) -}}
+{{- end -}}
+{{- $volumes = append $volumes .name -}}
+{{- end -}}
+{{- $paths := ternary (list "/tmp" "/etc/tracking-injector/tls") (list "/tmp") (eq $component "webhook") -}}
+{{- range (get $v $component).extraVolumeMounts -}}
+{{- if not (has .name $volumes) -}}
+{{- fail (printf "%s.extraVolumeMounts mounts %s, which %s.extraVolumes does not have." $component .name $component) -}}
+{{- end -}}
+{{- if has (clean .mountPath) $paths -}}
+{{- fail (printf "%s.extraVolumeMounts has %s twice, or the chart mounts a volume there: take another path." $component .mountPath) -}}
+{{- end -}}
+{{- $paths = append $paths (clean .mountPath) -}}
+{{- end -}}
+{{- with (get $v $component).strategy -}}
+{{- if and (eq (.type | default "") "Recreate") .rollingUpdate -}}
+{{- fail (printf "%s.strategy is Recreate and has rollingUpdate, which belongs to the other type: keep one of them." $component) -}}
 {{- end -}}
 {{- end -}}
-{{- if regexMatch "//[^/]*@" $v.tracking.uri -}}
+{{- end -}}
+{{- if regexMatch "//[^/]*@" ($v.tracking.uri | default "") -}}
 {{- fail "tracking.uri holds a credential, and a ConfigMap is no place for one: put the whole address into a Secret and name it in tracking.existingSecret." -}}
 {{- end -}}
 {{- $short := or $v.tracking.uri $v.tracking.existingConfigMap $v.tracking.existingSecret -}}
@@ -46,7 +76,7 @@ is for values that contradict each other.
 {{- if and .pem (not (contains "-----BEGIN CERTIFICATE-----" .pem)) -}}
 {{- fail "tracking.caBundle.pem holds no certificate: it begins with -----BEGIN CERTIFICATE-----." -}}
 {{- end -}}
-{{- if contains "PRIVATE KEY-----" .pem -}}
+{{- if contains "PRIVATE KEY-----" (.pem | default "") -}}
 {{- fail "tracking.caBundle.pem holds a private key, and a ConfigMap is no place for one: give the certificates alone." -}}
 {{- end -}}
 {{- end -}}
@@ -61,8 +91,13 @@ is for values that contradict each other.
 {{- end -}}
 {{- end -}}
 {{- range $v.namespaces.allowed -}}
-{{- if or (has . $v.namespaces.excluded) (eq . $.Release.Namespace) -}}
+{{- if or (has . ($v.namespaces.excluded | default list)) (eq . $.Release.Namespace) -}}
 {{- fail (printf "namespaces.allowed has %q, which is never injected: it is the release's own namespace or in namespaces.excluded." .) -}}
+{{- end -}}
+{{- end -}}
+{{- with $v.tests.namespace -}}
+{{- if or (has . ($v.namespaces.excluded | default list)) (eq . $.Release.Namespace) -}}
+{{- fail (printf "tests.namespace is %q, which is never injected: it is the release's own namespace or in namespaces.excluded." .) -}}
 {{- end -}}
 {{- end -}}
 {{- with $v.certificates.companion -}}
@@ -80,6 +115,11 @@ is for values that contradict each other.
 {{- if and (eq $v.certificates.mode "provided") (not (and $v.certificates.provided.secretName $v.certificates.provided.caBundle)) -}}
 {{- fail "certificates.mode is provided, which needs both certificates.provided.secretName and certificates.provided.caBundle." -}}
 {{- end -}}
+{{- with $v.certificates.provided.caBundle -}}
+{{- if not (contains "-----BEGIN CERTIFICATE-----" (b64dec .)) -}}
+{{- fail "certificates.provided.caBundle is not base64 of a PEM file with certificates." -}}
+{{- end -}}
+{{- end -}}
 {{- if eq $v.egress.mode "isolate" -}}
 {{- range list "peers" "apiServer" "storage" "michelangelo" -}}
 {{- if kindIs "invalid" (get $v.egress.baseline .) -}}
@@ -93,8 +133,15 @@ is for values that contradict each other.
 {{- if eq (int $v.webhook.port) (int $v.webhook.healthPort) -}}
 {{- fail (printf "webhook.port and webhook.healthPort are both %d." (int $v.webhook.port)) -}}
 {{- end -}}
-{{- if and $v.webhook.hostNetwork (eq (int $v.webhook.port) 10250) -}}
-{{- fail "webhook.port is 10250 and webhook.hostNetwork is true: on the node, that port is the kubelet's." -}}
+{{- range $v.webhook.extraNamespaceExpressions -}}
+{{- if ne (has .operator (list "In" "NotIn")) (gt (len (.values | default list)) 0) -}}
+{{- fail (printf "webhook.extraNamespaceExpressions has %s for %s, where In and NotIn need values and the others take none." .operator .key) -}}
+{{- end -}}
+{{- end -}}
+{{- range list "port" "healthPort" -}}
+{{- if and $v.webhook.hostNetwork (eq (int (get $v.webhook .)) 10250) -}}
+{{- fail (printf "webhook.%s is 10250 and webhook.hostNetwork is true: on the node, that port is the kubelet's." .) -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.webhook.hostNetwork $v.networkPolicy.enabled -}}
 {{- fail "networkPolicy.enabled has no effect on the webhook while webhook.hostNetwork is true: NetworkPolicies do not select such pods. Switch one of them off." -}}

@@ -30,6 +30,8 @@ OURS = {"app.kubernetes.io/managed-by": "tracking-injector"}
 INJECTED = "tracking.michelangelo-ai.org/injected"
 INJECT = "tracking.michelangelo-ai.org/inject"
 OF_RELEASE = "tracking.michelangelo-ai.org/release"
+QUOTED = """o'brien"the"third"""
+"""A user whose name is text in no quotes of one kind."""
 
 
 def impersonate(user: str) -> tuple[str, ...]:
@@ -79,7 +81,7 @@ def installed(plane: ControlPlane) -> Iterator[ControlPlane]:
         "policies.flagMissed={Warn,Audit}",
         # Pods without keys are what one of them flags.
         "injection.inTree=false",
-        "policies.namespaceLabel.allowedUsers={alice}",
+        f"policies.namespaceLabel.allowedUsers={{alice,{QUOTED}}}",
         "policies.namespaceLabel.allowedGroups={ml-platform}",
     ]
     plane.namespace(COMPUTE, {INJECT: "enabled"})
@@ -538,6 +540,7 @@ def test_the_audit_log_names_a_task_pod_without_keys(installed: ControlPlane) ->
     ("user", "label", "allowed"),
     [
         ("alice", f"{INJECT}=enabled", True),
+        (QUOTED, f"{INJECT}=enabled", True),
         ("anybody/ml-platform", f"{INJECT}=enabled", True),
         ("mallory", f"{INJECT}=enabled", False),
         ("mallory/ml-platforms", f"{INJECT}=enabled", False),

@@ -1,5 +1,6 @@
 """Helm and the companion never write what the other one wrote."""
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -71,3 +72,47 @@ def test_a_release_of_helm_3_goes_on_with_helm_4(
         *("uninstall", RELEASE, "--namespace", home, "--no-hooks", "--wait"),
         program="helm-4",
     )
+
+
+def test_the_issuer_changes_there_and_back(
+    plane: ControlPlane, helm: Helm, chart: Chart, home: str
+) -> None:
+    """cert-manager leaves its Secret behind, and a type is for good."""
+    upgrade = ("upgrade", "--install", RELEASE, CHART, "--namespace", home)
+    mine = ("--set", "certificates.mode=companion")
+    theirs = "certificates.mode=certManager,certificates.certManager.issuerName=ca"
+    certificates = f"/apis/cert-manager.io/v1/namespaces/{home}/certificates"
+    secrets = f"/api/v1/namespaces/{home}/secrets"
+    helm(*upgrade, "--set", theirs)
+    (certificate,) = plane.admin.get(certificates)["items"]
+    name = certificate["spec"]["secretName"]
+    made_by_cert_manager(plane, secrets, name)
+
+    helm(*upgrade, *mine)
+    seen = [len(plane.admin.get(certificates)["items"])]
+    with companion(plane, chart.render(namespace=home), home):
+        before = kept(plane.admin, home)
+    helm(*upgrade, "--set", theirs)
+    seen.append(len(plane.admin.get(certificates)["items"]))
+    helm("rollback", RELEASE, "2", "--namespace", home)
+    with companion(plane, chart.render(namespace=home), home):
+        after = kept(plane.admin, home)
+    stayed = plane.admin.exists(f"{secrets}/{name}")
+    helm("uninstall", RELEASE, "--namespace", home, "--no-hooks", "--wait")
+    plane.admin.delete(f"{secrets}/{name}")
+
+    assert ([0, 1], True) == (seen, stayed)
+    assert before != after
+
+
+def made_by_cert_manager(plane: ControlPlane, secrets: str, name: str) -> None:
+    """A Certificate's Secret, and what cainjector makes of the configuration."""
+    body = {"metadata": {"name": name}, "type": "kubernetes.io/tls"}
+    plane.admin.create(secrets, body | {"data": {"tls.crt": "", "tls.key": ""}})
+    pem = plane.authority.certificate.read_bytes()
+    bundle = base64.b64encode(pem).decode()
+    config = [
+        one | {"clientConfig": one["clientConfig"] | {"caBundle": bundle}}
+        for one in entries(plane.admin)
+    ]
+    plane.admin.patch(CONFIGURATION, {"webhooks": config})

@@ -59,6 +59,9 @@ DRY: Final = {
 }
 """How to have a command judged and not carried out; others are carried out."""
 
+HELMS: Final = ("helm-4", "helm")
+"""A reader may have either."""
+
 NOBODY_RUNS_THEM: Final = "no preferred addresses found"
 """What `kubectl logs` says of pods that no kubelet runs."""
 
@@ -77,9 +80,14 @@ def typed(remedy: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def programs(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The `PATH` of somebody who types."""
-    return lay_out(tmp_path_factory.mktemp("programs"), world.plane.toolbox)
+def programs(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The `PATH` of somebody who types, by the Helm that is on it."""
+    return {
+        helm: lay_out(
+            tmp_path_factory.mktemp("programs"), world.plane.toolbox, helm=helm
+        )
+        for helm in HELMS
+    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,8 +101,17 @@ def task(world: World) -> Iterator[None]:
     world.admin.delete(f"{pods}/task")
 
 
-@pytest.mark.parametrize("remedy", REMEDIES)
-def test_a_remedy_can_be_typed(world: World, programs: str, remedy: str) -> None:
+@pytest.mark.parametrize(
+    ("remedy", "helm"),
+    [
+        (remedy, helm)
+        for remedy in REMEDIES
+        for helm in HELMS[: 2 if remedy.startswith("helm ") else 1]
+    ],
+)
+def test_a_remedy_can_be_typed(
+    world: World, programs: dict[str, str], remedy: str, helm: str
+) -> None:
     """As it stands, with names filled in."""
     bash = shutil.which("bash")
     assert bash is not None
@@ -102,7 +119,7 @@ def test_a_remedy_can_be_typed(world: World, programs: str, remedy: str) -> None
         [bash, "-euo", "pipefail", "-c", typed(remedy)],
         env={
             **world.plane.environ(),
-            "PATH": programs,
+            "PATH": programs[helm],
             "EDITOR": "true",
         },
         stdin=subprocess.DEVNULL,

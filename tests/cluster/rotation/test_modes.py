@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from tests.lab.control_plane import ControlPlane
 
-SECRETS = {Issuer.CERT_MANAGER: f"{RELEASE}-tls", Issuer.PROVIDED: "brought-along"}
+SECRETS = {
+    Issuer.CERT_MANAGER: f"{RELEASE}-cert-manager-tls",
+    Issuer.PROVIDED: "brought-along",
+}
 
 
 @pytest.fixture(name="others", params=SECRETS, scope="module")

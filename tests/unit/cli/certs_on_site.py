@@ -16,7 +16,7 @@ from tests.unit.companion.certificates.site import (
 )
 from webhook.cli.main import cli
 from webhook.cluster.config import ClusterConnection
-from webhook.cluster.resources import ENDPOINT_SLICE
+from webhook.cluster.resources import DEPLOYMENT, ENDPOINT_SLICE
 
 if TYPE_CHECKING:
     from webhook.companion.certificates.probe import ReplicaAddress, TlsProber
@@ -28,10 +28,12 @@ def installed() -> Site:
     site.settle()
     site.user.delete(ENDPOINT_SLICE, "injector-1", HOME)
     site.user.create(ENDPOINT_SLICE, endpoint_slice("10.0.0.1", "10.0.0.2"))
+    deployment = {"metadata": {"name": NAME, "namespace": HOME}}
+    site.user.create(DEPLOYMENT, deployment)
     return site
 
 
-def run(site: Site, *words: str) -> Result:
+def run(site: Site, *words: str, charset: str = "utf-8") -> Result:
     """The command against the site, whose replicas answer for the network."""
     port: Any = site.cluster.client("tracking-injector-certs")
     access = ClusterConnection(port, HOME)
@@ -46,7 +48,8 @@ def run(site: Site, *words: str) -> Result:
         patch("webhook.cli.certs.TlsProber.__call__", ask),
     ):
         words = ("certs", words[0], "--release", f"{HOME}/{NAME}", *words[1:])
-        return CliRunner().invoke(cli, words, env={"COLUMNS": "120"})
+        runner = CliRunner(charset=charset, env={"COLUMNS": "120"})
+        return runner.invoke(cli, words)
 
 
 def shown(site: Site) -> dict[str, Any]:

@@ -98,6 +98,17 @@ def test_no_value_is_in_it(site: FakeInstallation, tmp_path: Path) -> None:
     assert {call.kind for call in site.cluster.calls} & {SECRET} == set()
 
 
+def test_an_older_file_is_closed_to_others(
+    site: FakeInstallation, tmp_path: Path
+) -> None:
+    """Whoever may read what was there may not read this."""
+    path = tmp_path / "report.tar.gz"
+    path.touch(mode=0o644)
+    run(site, path)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_helps_is_in_it(site: FakeInstallation, tmp_path: Path) -> None:
     """How it stands, what it runs with, what it logged, whom it missed."""
     _, files = run(site, tmp_path / "report.tar.gz")

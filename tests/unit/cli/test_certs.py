@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from certs.codec import encode_pair
 from tests.unit.companion.certificates.site import (
@@ -17,6 +18,7 @@ from tests.unit.companion.certificates.site import (
     Site,
     generation,
 )
+from webhook.cli.certs_view import tables
 from webhook.cluster.resources import WEBHOOK_CONFIGURATION
 from webhook.injection.names import CERTIFICATES_ANNOTATION, TLS_SECRET_ANNOTATION
 
@@ -139,6 +141,17 @@ def _renew(site: Site, name: str, labels: dict[str, str]) -> None:
     """Delete a Secret, and create it anew: empty, with these labels."""
     site.delete(name)
     site.secret(name, labels)
+
+
+def test_a_narrow_terminal_shows_whole_values(site: Site) -> None:
+    """What is cut cannot be copied, such as a fingerprint."""
+    facts, trusted, replicas, *_ = tables(shown(site))
+    console = Console(width=40)
+    with console.capture() as captured:
+        console.print(facts, trusted, replicas, sep="\n")
+
+    assert "\N{HORIZONTAL ELLIPSIS}" not in captured.get()
+    assert "daysUntilForcedOutage" in captured.get()
 
 
 @pytest.mark.parametrize("case", TROUBLES)

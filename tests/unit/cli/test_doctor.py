@@ -1,6 +1,9 @@
 """Doctor with few rights or none, and what it prints."""
 
 import json
+import os
+import pty
+import sys
 from typing import Any, Final
 from xml.etree import ElementTree as Xml
 
@@ -21,7 +24,7 @@ from webhook.cluster.resources import (
     SPARK_APPLICATION,
     WEBHOOK_CONFIGURATION,
 )
-from webhook.doctor.check import Diagnosis, Outcome, examine
+from webhook.doctor.check import Diagnosis, Outcome, Symptom, examine
 
 EVERY_POD: Final = {
     "apiGroups": [""],
@@ -136,6 +139,70 @@ def test_a_table_has_the_command_that_mends() -> None:
     assert "√ A works" in unstyle(as_table([examination()], every=True))
 
 
+def test_what_was_not_examined_is_not_in_order() -> None:
+    """The last line is what people read."""
+    unseen = Diagnosis(check=CHECKS[0], outcome=Outcome.SKIPPED, why="a right")
+    fine = Diagnosis(check=CHECKS[1])
+    partly = Examination(context="", about="a/b", diagnoses=(unseen, fine))
+    whole = Examination(context="", about="a/b", diagnoses=(fine,))
+
+    *_, last = unstyle(as_table([partly], every=False)).splitlines()
+    assert last == "Nothing fails, but 1 of 2 checks were not examined."
+    *_, last = unstyle(as_table([whole], every=False)).splitlines()
+    assert last == "Everything is in order."
+
+
+def test_what_others_wrote_gives_a_terminal_no_command() -> None:
+    """Nor a CI server XML that it cannot read: of a pod's message, or a plugin's."""
+    odd = "\x1b[2J\x1b]0;owned\x07\x00\x9b2J\ud800 said"
+    symptoms = (Symptom("pod/a", odd), Symptom("pod/b", odd))
+    broken = Diagnosis(
+        check=CHECKS[0], outcome=Outcome.FAILURE, symptoms=symptoms, remedy="mend"
+    )
+    unseen = Diagnosis(check=CHECKS[1], outcome=Outcome.SKIPPED, why=odd)
+    found = [
+        Examination(context="a", about="a/b", diagnoses=(broken, unseen)),
+        Examination(context="b", about="not examined", error=odd),
+    ]
+    table, junit = unstyle(as_table(found, every=True)), as_junit(found, every=True)
+
+    assert table.replace("\n", "").isprintable()
+    assert Xml.fromstring(junit) is not None  # noqa: S314 - ours
+    assert (table.count(" said"), junit.count(" said")) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("environ", "colored"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+    ids=["a terminal", "NO_COLOR", "a dumb one"],
+)
+def test_a_terminal_has_colors_where_they_are_wanted(
+    site: FakeInstallation,
+    environ: dict[str, str],
+    colored: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As `status` has them: https://no-color.org."""
+    site.cluster.forbid(lambda _: True)  # a short answer, which the terminal can hold
+    terminal, written = pty.openpty()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with reached(site), open(written, "w", encoding="utf-8") as stdout:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit):
+            cli(["doctor"])
+    shown = os.read(terminal, 1 << 16)
+    os.close(terminal)
+
+    assert (b"\x1b[" in shown) is colored
+    assert b"not examined" in shown
+
+
 def test_junit_tells_failures_from_what_was_not_examined() -> None:
     """As a CI server counts."""
     (suite,) = Xml.fromstring(as_junit([examination("A")], every=False))  # noqa: S314 - ours
@@ -151,6 +218,25 @@ def test_a_cluster_without_access_hides_no_other() -> None:
 
     assert [one["inOrder"] for one in document["clusters"]] == [False, True]
     assert "No access." in as_table([gone, examination()], every=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--pre", "-n", "ray"), "--pre takes no --namespace."),
+        (("--pre", "--probe"), "--pre takes no --probe."),
+        (("-A", "--context", "lab"), "-A takes no --context."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    site: FakeInstallation, words: tuple[str, ...], said: str
+) -> None:
+    """A namespace of `--pre` may be meant for the release's, which --release says."""
+    with reached(site):
+        result = CliRunner().invoke(cli, ["doctor", *words])
+
+    assert result.exit_code == 2
+    assert result.output.startswith(f"Error: {said}")
 
 
 def test_a_time_that_is_none_is_refused(site: FakeInstallation) -> None:

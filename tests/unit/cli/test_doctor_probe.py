@@ -219,6 +219,15 @@ def test_each_missing_right_is_named(site: FakeInstallation, pods: Pods) -> None
     )
 
 
+def test_a_job_takes_the_right_to_see_whose_traffic_it_would_get(
+    site: FakeInstallation, pods: Pods
+) -> None:
+    """Where that is missing, it is not the right to create Jobs."""
+    site.cluster.forbid(lambda call: (call.verb, call.kind) == ("list", SERVICE))
+
+    assert "the right to list services in ray is missing" in why(probed(site, pods))
+
+
 def test_a_probe_that_says_nothing_is_no_verdict(
     site: FakeInstallation, pods: Pods
 ) -> None:

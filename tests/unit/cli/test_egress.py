@@ -301,7 +301,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> EgressWorld:
     data = {"TRACKING_URI": base64.b64encode(b"https://mlflow.example.org").decode()}
     meta = {"name": "michelangelo-tracking", "namespace": "team-a"}
     made.user.apply(SECRET, {"metadata": meta, "data": data})
-    access = SimpleNamespace(resources=made.user, namespace="default")
+    access = SimpleNamespace(resources=made.user, namespace="team-a")
     monkeypatch.setattr(command, "connect", lambda *_, **__: access)
     publish(made)
     return made
@@ -532,6 +532,13 @@ def test_a_check_reads_the_clusters_pods(world: EgressWorld) -> None:
     world.user.apply(POD, {"metadata": meta, "spec": {"containers": [{"name": "r"}]}})
 
     assert ask("check", "worker", "-n", "team-a").exit_code == 0
+
+
+def test_a_check_looks_in_the_contexts_namespace(world: EgressWorld) -> None:
+    """As kubectl does, and `explain`."""
+    result = ask("check", "nobody")
+
+    assert "There is no pod nobody in namespace team-a." in result.stderr
 
 
 def test_what_may_not_be_listed_of_another_engine_is_said(world: EgressWorld) -> None:

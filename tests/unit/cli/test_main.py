@@ -1,6 +1,7 @@
 """Every error is one sentence, with a hint; shells learn the commands."""
 
 import os
+import pty
 import socket
 import subprocess
 import sys
@@ -67,6 +68,15 @@ def test_without_a_kubeconfig_it_is_said_where_it_was_looked_for(
     )
 
 
+def test_an_empty_kubeconfig_variable_is_none(tmp_path: Path) -> None:
+    """As kubectl has it: `export KUBECONFIG=` is how people take it away."""
+    (tmp_path / ".kube").mkdir()
+    path = kubeconfig(tmp_path / ".kube", "https://127.0.0.1:9")
+    said = one_sentence(run("status", HOME=str(tmp_path), KUBECONFIG=""))
+
+    assert f"context lab of {path}" in said.replace("~", str(tmp_path))
+
+
 def test_a_kubeconfig_that_is_not_yaml_is_named_with_the_line(tmp_path: Path) -> None:
     """Without what stands there."""
     path = tmp_path / "config"
@@ -105,6 +115,53 @@ def test_a_missing_credential_plugin_is_named(tmp_path: Path) -> None:
     said = one_sentence(run("status", "--kubeconfig", str(path)))
 
     assert f"context lab of {path}: credential plugin no-such: there is no such" in said
+
+
+def test_a_credential_plugin_that_fails_on_a_terminal_is_named(tmp_path: Path) -> None:
+    """It says why by itself, in its own words: it has the terminal."""
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "IfAvailable",
+        "command": "sh",
+        "args": ["-c", "echo log in again >&2; exit 3"],
+    }
+    path = kubeconfig(tmp_path, "https://127.0.0.1:9", exec=plugin)
+    terminal, written = pty.openpty()
+    done = subprocess.run(
+        [PROGRAM, "status", "--kubeconfig", str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=written,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(terminal)
+    os.close(written)
+
+    assert done.returncode == 2
+    said, why = done.stderr.splitlines()
+    assert said == "log in again"
+    assert why.endswith("credential plugin sh: it failed; what it said is above.")
+
+
+def test_what_a_credential_plugin_says_is_printed_without_its_colors(
+    tmp_path: Path,
+) -> None:
+    """A terminal would obey it, and no XML may hold it."""
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", r"printf '\033[31mno\033[2J\001 entry\n' >&2; exit 3"],
+    }
+    path = kubeconfig(tmp_path, "https://127.0.0.1:9", exec=plugin)
+    for command in ("status", "doctor", "doctor -o junit", "status -A"):
+        words = (*command.split(), "--kubeconfig", str(path))
+        done = run(*words, PATH="/bin:/usr/bin")
+        told = done.stdout + done.stderr
+
+        assert done.returncode == 2
+        assert "entry" in told
+        assert told.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +256,20 @@ def test_versions_here_and_there_are_printed() -> None:
     ]
     assert msgspec.json.decode(document, type=VersionDocument).webhook == __version__
     assert run("version", "--client", HOME="/").stdout == f"client      {__version__}\n"
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_this_commands_version_is_printed_without_a_cluster(
+    tmp_path: Path, output: str
+) -> None:
+    """Before it is said that there is no access."""
+    done = run("version", "-o", output, HOME=str(tmp_path))
+
+    assert (done.returncode, done.stdout.count(__version__)) == (2, 1)
+    assert "there is no such file" in done.stderr
+    if output == "json":
+        document = msgspec.json.decode(done.stdout, type=VersionDocument)
+        assert document == VersionDocument(client=__version__)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

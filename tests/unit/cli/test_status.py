@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -29,6 +30,8 @@ from webhook.cluster.resources import (
     WEBHOOK_CONFIGURATION,
 )
 from webhook.companion.audit import AuditReason, AuditResult
+from webhook.companion.observation.reasons import InstallationReason
+from webhook.companion.observation.trouble import warning
 from webhook.companion.observation.troubles import troubles
 from webhook.companion.results import CompanionResults
 from webhook.egress.reasons import EgressReason
@@ -357,6 +360,48 @@ def test_yaml_is_the_same_document(site: FakeInstallation) -> None:
 
     assert as_json["release"] == {"namespace": HOME, "name": NAME}
     assert "namespace: ml-tracking" in run(site, "-o", "yaml").output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-A -n ray", "-A takes no --namespace."),
+        ("-A --probe", "-A takes no --probe."),
+        ("-A --watch", "-A takes no --watch."),
+        ("-A --context lab", "-A takes no --context."),
+        ("--watch -o json", "--watch takes no -o json."),
+        ("--watch -o yaml", "--watch takes no -o yaml."),
+        ("--watch --probe", "--watch takes no --probe."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    site: FakeInstallation, words: str, said: str
+) -> None:
+    """A script would take silence for an answer."""
+    result = run(site, *words.split())
+
+    assert result.exit_code == 2
+    assert result.output.startswith(f"Error: {said}")
+
+
+@pytest.mark.parametrize("words", [(), ("-A", "-o", "wide")], ids=["one", "all"])
+def test_what_others_wrote_gives_a_terminal_no_command(
+    site: FakeInstallation, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Such as the message of another's webhook, or of a node."""
+    odd = "\x1b[2J\x1b]0;owned\x07 said"
+    seen = (warning(InstallationReason.NOT_READABLE, "doctor", odd),)
+    config = tmp_path / "config"
+    config.write_text("{contexts: [{name: lab, context: {}}]}")
+    with (
+        reached(site),
+        patch("webhook.cli.status.troubles", lambda *_, **__: seen),
+        patch("webhook.cli.fleet.troubles", lambda *_, **__: seen),
+    ):
+        result = CliRunner().invoke(cli, ["status", *words, f"--kubeconfig={config}"])
+
+    assert " said" in result.output
+    assert result.output.replace("\n", "").isprintable()
 
 
 def test_watched_in_a_pipe_each_look_is_printed(site: FakeInstallation) -> None:

@@ -95,6 +95,48 @@ def test_a_proxy_is_asked_where_kubectl_asks_it(
     assert str(pools.proxy) == str(expected)
 
 
+def test_a_proxy_of_the_environment_needs_no_scheme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As kubectl and curl take it."""
+    for name in ("no_proxy", "NO_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example.org:3128")
+    clusters = [{"name": "a", "cluster": {"server": "https://k8s.example.org"}}]
+
+    pools = load(kubeconfig(tmp_path, clusters=clusters), "a").resources._client
+    proxy = pools.rest_client.pool_manager.proxy
+    assert str(proxy) == "http://proxy.example.org:3128"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "part"),
+    [
+        ({}, "server"),
+        ({"server": ""}, "server"),
+        ({"server": "ftp://canary@k8s.example.org"}, "server"),
+        ({"server": "https://k8s.example.org:99999"}, "server"),
+        ({"server": "https://k8s.example.org:https"}, "server"),
+        ({"proxy-url": "ftp://canary@proxy.example.org"}, "proxy"),
+        ({"proxy-url": "https://[::1:canary"}, "proxy"),
+        ({"proxy-url": "http://proxy.example.org:canary"}, "proxy"),
+    ],
+)
+def test_a_url_that_is_none_is_named(
+    tmp_path: Path, cluster: dict[str, str], part: str
+) -> None:
+    """By its context and file, and never quoted: it may hold a password."""
+    server = {} if part == "server" else {"server": "https://k8s.example.org"}
+    clusters = [{"name": "a", "cluster": server | cluster}]
+    path = kubeconfig(tmp_path, clusters=clusters)
+
+    with pytest.raises(NoAccessError) as caught:
+        load(path, "a")
+    said = f"context a of {path}: its {part} is no URL such as "
+    assert str(caught.value).startswith(said)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("current", [{}, {"current-context": "gone"}])
 def test_a_named_context_needs_no_current_one(
     tmp_path: Path, current: dict[str, str]

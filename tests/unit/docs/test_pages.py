@@ -159,7 +159,7 @@ def test_yaml_can_be_read(page: Path) -> None:
         assert list(yaml.safe_load_all(block))
 
 
-@each_page
+@each_text
 def test_lines_are_short_enough_to_review(page: Path) -> None:
     """Tables apart, and what is generated."""
     if page.parent == REFERENCE:

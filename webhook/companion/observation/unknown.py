@@ -2,7 +2,7 @@
 
 import msgspec
 
-from webhook.cluster.errors import ClusterError, Forbidden, NotFound
+from webhook.cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized
 from webhook.reason import Reason
 
 
@@ -36,7 +36,9 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
         elif isinstance(error, NotFound):
             reason, detail = UnknownReason.ABSENT, ""
         else:
-            reason, detail = UnknownReason.UNREACHABLE, str(error)
+            refused = isinstance(error, Unauthorized)
+            why = "the credential is not accepted: " if refused else ""
+            reason, detail = UnknownReason.UNREACHABLE, f"{why}{error}"
         return cls(reason=reason, what=what, detail=detail)
 
     @property
