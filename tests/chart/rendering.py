@@ -1,5 +1,6 @@
 """Renders the chart as an operator's `helm template` does."""
 
+import base64
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,8 @@ import yaml
 from tests.lab.tools import TOOLS
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "tracking-injector"
+BUNDLE: Final = base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode()
+"""As much of a `caBundle` as the chart looks at."""
 RELEASE: Final = "tracking-injector"
 NAMESPACE: Final = "ml-tracking"
 KUBERNETES: Final = TOOLS["kube-apiserver"].version.removeprefix("v")

@@ -7,7 +7,15 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Chart, Manifest, Rendered
+from tests.chart.rendering import (
+    BUNDLE,
+    CHART,
+    NAMESPACE,
+    RELEASE,
+    Chart,
+    Manifest,
+    Rendered,
+)
 from tests.fakes.installation import FakeInstallation
 from webhook.cli.doctor_preflight import install_rights
 from webhook.doctor.rights import Right, RightsScope, companion_rights
@@ -152,7 +160,7 @@ def test_metrics_are_closed_unless_somebody_is_named(chart: Chart) -> None:
 CERTIFICATES: Final[tuple[Manifest, ...]] = (
     {"mode": "companion"},
     {"mode": "certManager", "certManager": {"issuerName": "internal-ca"}},
-    {"mode": "provided", "provided": {"secretName": "theirs", "caBundle": "LS0t"}},
+    {"mode": "provided", "provided": {"secretName": "theirs", "caBundle": BUNDLE}},
 )
 """Whoever issues them."""
 

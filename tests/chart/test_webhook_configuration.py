@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, RELEASE, Chart, Rendered
+from tests.chart.rendering import BUNDLE, NAMESPACE, RELEASE, Chart, Rendered
 from webhook.injection.names import (
     DOMAIN,
     INJECT_DISABLED,
@@ -110,7 +110,7 @@ def test_only_a_provided_bundle_is_rendered(chart: Chart, mode: str) -> None:
             "certificates": {
                 "mode": mode,
                 "certManager": {"issuerName": "ca"},
-                "provided": {"secretName": "mine", "caBundle": "QUJD"},
+                "provided": {"secretName": "mine", "caBundle": BUNDLE},
             }
         }
     )
@@ -120,7 +120,7 @@ def test_only_a_provided_bundle_is_rendered(chart: Chart, mode: str) -> None:
         "annotations", {}
     )
 
-    assert {"QUJD" if mode == "provided" else None} == bundles
+    assert {BUNDLE if mode == "provided" else None} == bundles
     assert injected is (mode == "certManager")
     assert bool(rendered.all("Certificate")) is (mode == "certManager")
     assert bool(rendered.all("Secret")) is (mode == "companion")

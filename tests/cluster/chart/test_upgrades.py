@@ -14,6 +14,7 @@ from tests.cluster.chart.product import (
     kept,
 )
 from tests.lab.control_plane import ControlPlane
+from tests.lab.tools import LabError
 
 NAMESPACE = "chart-upgrades"
 
@@ -116,3 +117,31 @@ def made_by_cert_manager(plane: ControlPlane, secrets: str, name: str) -> None:
         for one in entries(plane.admin)
     ]
     plane.admin.patch(CONFIGURATION, {"webhooks": config})
+
+
+def test_a_provided_bundle_takes_the_companions_place(
+    plane: ControlPlane, helm: Helm, chart: Chart, home: str
+) -> None:
+    """Helm 4 asks first, since the field was the companion's."""
+    upgrade = ("upgrade", "--install", RELEASE, CHART, "--namespace", home)
+    bundle = base64.b64encode(plane.authority.certificate.read_bytes()).decode()
+    given = f"secretName=brought-along,certificates.provided.caBundle={bundle}"
+    provided = ("--set", f"certificates.mode=provided,certificates.provided.{given}")
+    helm(*upgrade, "--set", "certificates.mode=companion")
+    with companion(plane, chart.render(namespace=home), home):
+        pass
+    asked = ""
+    try:
+        helm(*upgrade, *provided)
+    except LabError as error:
+        asked = str(error)
+        helm(*upgrade, *provided, "--force-conflicts")
+    bundles = {one["clientConfig"]["caBundle"] for one in entries(plane.admin)}
+    helm(*upgrade, "--set", "certificates.mode=companion")
+    with companion(plane, chart.render(namespace=home), home):
+        back = {one["clientConfig"]["caBundle"] for one in entries(plane.admin)}
+    helm("uninstall", RELEASE, "--namespace", home, "--no-hooks", "--wait")
+
+    assert bundles == {bundle}
+    assert back != bundles
+    assert not asked or ".clientConfig.caBundle" in asked

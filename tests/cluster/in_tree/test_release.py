@@ -1,16 +1,17 @@
 """A release that turns the policy on and off, while pods are created."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.injector import calls
 from tests.cluster.rotation.installation import NAMESPACE, Installation, running
-from tests.cluster.rotation.load import Load
+from tests.cluster.rotation.load import MANY, Load
 from tests.lab.api import Object
 from tests.lab.build import Toolbox
+from tests.lab.processes import wait_for
 from webhook.injection.names import INJECTION_ANNOTATION
 from webhook.injection.patch import refers_to_mirror
 from webhook.injection.stamp import InjectedBy
@@ -33,14 +34,25 @@ def references(pod: Object) -> int:
     return sum(map(refers_to_mirror, container.get("envFrom", ())))
 
 
+def switch(installed: Installation, value: str) -> None:
+    """Turn the policy on or off, and return once API servers act on it."""
+    wanted = InjectedBy.POLICY if value == "true" else InjectedBy.WEBHOOK
+
+    def acts() -> bool:
+        stamp: Object = json.loads(installed.pod()[INJECTION_ANNOTATION])
+        return bool(stamp["by"] == wanted)
+
+    installed.upgrade(f"injection.inTree={value}")
+    wait_for(f"injection by the {wanted}", acts, seconds=30)
+
+
 def test_the_policy_comes_and_goes_and_every_pod_has_the_keys_once(
     installed: Installation,
 ) -> None:
     """By `helm upgrade`, twice each way; both gave keys meanwhile."""
     with Load(installed.plane, NAMESPACE) as load:
         for value in ("true", "false", "true", "false"):
-            installed.upgrade(f"injection.inTree={value}")
-            time.sleep(3)  # until API servers act on it
+            switch(installed, value)
 
     pods = installed.plane.admin.get(PODS)["items"]
     given = Counter(
@@ -56,12 +68,22 @@ def test_the_policy_comes_and_goes_and_every_pod_has_the_keys_once(
 def test_a_release_goes_on_without_its_webhook(installed: Installation) -> None:
     """In two upgrades, as the page says: with both, then with the policy alone."""
     plane = installed.plane
-    installed.upgrade("injection.inTree=true")
-    time.sleep(3)
+    switch(installed, "true")
+
+    def many() -> None:
+        before = load.created
+        wait_for("many pods", lambda: load.created >= before + MANY)
+
+    def nobody_is_asked() -> bool:
+        before = calls(plane)
+        many()
+        return calls(plane) == before
+
     with Load(plane, NAMESPACE) as load:
         installed.upgrade("injection.inTree=true", "webhook.replicas=0")
+        # Pods that end drain for as long as API servers may still call them.
+        wait_for("an end of calls", nobody_is_asked, seconds=30)
         installed.stop_webhooks()
-        time.sleep(3)
+        many()
 
     assert (load.missed, load.refused, load.failed_open()) == ([], [], 0.0)
-    assert load.created > 0

@@ -19,11 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.cluster.injector import CHART, COMPUTE, CONFIGURATIONS
+import urllib3
+
+from tests.cluster.injector import CHART, COMPUTE, CONFIGURATIONS, task_pod
 from tests.lab.api import ApiError, Object
 from tests.lab.control_plane import ControlPlane, Options
 from tests.lab.processes import Process, free_port, wait_for
-from webhook.injection.names import MIRROR_SECRET
+from webhook.injection.names import INJECTED_LABEL, MIRROR_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,7 +84,8 @@ def running(
         installed.start_companion()
         wait_for("the first certificate", installed.is_settled, seconds=60)
         wait_for("the mounts", installed.are_ready, seconds=30)
-        time.sleep(2)  # the webhooks look at their mounts every second
+        wait_for("a handshake with each", installed.is_verified, seconds=60)
+        wait_for("the first pod's keys", lambda: INJECTED_LABEL in installed.pod())
         yield installed
     finally:
         if installed is not None:
@@ -158,7 +161,7 @@ class Installation:
             ],
             log=self.folder / "companion.log",
             env={
-                "MTI_HEALTH_BIND": f"127.0.0.1:{free_port()}",
+                "MTI_HEALTH_BIND": "127.0.0.1:0",
                 # A container that is started again is in the same pod.
                 "MTI_IDENTITY": "companion",
                 **SETTINGS,
@@ -272,6 +275,16 @@ class Installation:
             and len(list(self.folder.glob("mounted-*"))) == REPLICAS
         )
 
+    def is_verified(self) -> bool:
+        """Whether every webhook serves what API servers trust."""
+        return self.run("certs", "verify")[0] == 0
+
+    def pod(self) -> Object:
+        """The labels and annotations that a task pod would get now."""
+        pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        metadata = self.plane.admin.create(pods, task_pod(), dryRun="All")["metadata"]
+        return {**metadata["labels"], **metadata.get("annotations", {})}
+
     # --- webhooks and their mounts ---
 
     def start_webhooks(self) -> None:
@@ -282,7 +295,7 @@ class Installation:
                 [
                     *(COMMAND, "serve", "--cert-dir", self.folder / f"mount-{number}"),
                     *("--bind", f"{self._address}:{port}"),
-                    *("--health-bind", f"127.0.0.1:{free_port()}"),
+                    *("--health-bind", "127.0.0.1:0"),
                 ],
                 log=self.folder / f"webhook-{number}.log",
                 env={},
@@ -301,8 +314,8 @@ class Installation:
         while not self._stop.wait(0.2):
             try:
                 secret = self.plane.admin.get(PAIR)
-            except ApiError:
-                continue
+            except (ApiError, urllib3.exceptions.HTTPError):
+                continue  # a kubelet asks again
             version = secret["metadata"]["resourceVersion"]
             data = secret.get("data") or {}
             if version == seen or not data.get("tls.crt"):

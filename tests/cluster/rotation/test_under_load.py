@@ -77,4 +77,4 @@ def test_the_count_of_failed_calls_rises_when_nobody_answers(
     assert INJECTED_LABEL not in pod["metadata"]["labels"]
     assert installed.plane.admin.metric(FAIL_OPEN) == before + 1
     installed.start_webhooks()
-    wait_for("the webhooks", lambda: installed.run("certs", "verify")[0] == 0)
+    wait_for("the webhooks", installed.is_verified)
