@@ -24,6 +24,7 @@ from webhook.doctor.check import Outcome, examine_all, first_cause
 from webhook.doctor.probe import PROBE, ProbeFacts, read_stages
 
 KEY: Final = "canary-2f9b-value-of-a-key"
+WORDS: Final = {"namespace": "ray", "home": "ml-tracking", "release": "injector"}
 WAY: Final = "203.0.113.7/32 TCP/443: isolated by deny; no rule permits it"
 
 
@@ -48,7 +49,7 @@ def named(said: str, *closed: str) -> str:
         where="pod/head",
         stages=read_stages(said),
         closed=closed,
-        home="ml-tracking",
+        words=WORDS,
     )
     found = first_cause(examine_all(PROBE, facts, namespace="ray"))
     return found.check.code if found else ""
@@ -267,7 +268,7 @@ def test_later_stages_are_not_vouched_for() -> None:
         where="pod/head",
         stages={"environment": "", "uri": "", "dns": "NameUnresolved"},
         closed=(),
-        home="ml-tracking",
+        words=WORDS,
     )
     found = {one.check.code: one for one in examine_all(PROBE, facts)}
 

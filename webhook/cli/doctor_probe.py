@@ -87,7 +87,7 @@ class Prober:
             where=where,
             stages=stages,
             closed=facts.closed,
-            home=facts.cluster.seen.release.namespace,
+            words=facts.words,
         )
 
     def _stages(self, namespace: str) -> tuple[str, Piece[Stages]]:

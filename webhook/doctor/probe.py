@@ -35,19 +35,14 @@ class ProbeFacts:
         where: the pod, or what ran in its place.
         stages: by name the code of each that was reached; empty means in order.
         closed: ways that policies close to task pods there.
-        home: the release's namespace.
+        words: what placeholders of remedies stand for, as for the namespace's checks.
     """
 
     namespace: str
     where: str
     stages: Piece[Mapping[str, str]]
     closed: Piece[tuple[str, ...]]
-    home: str
-
-    @property
-    def words(self) -> Mapping[str, str]:
-        """Return what placeholders of remedies stand for."""
-        return {"namespace": self.namespace, "home": self.home}
+    words: Mapping[str, str]
 
 
 def read_stages(text: str) -> Mapping[str, str]:

@@ -141,6 +141,12 @@ def test_a_task_pods_own_python_is_asked_first(
     assert pods.asked == ["ray/b:ray-worker"]
     assert told.where == "pod/b"
     assert told.stages == IN_ORDER | {"auth": "CredentialRefused"}
+    assert told.words == {
+        "namespace": "ray",
+        "home": HOME,
+        "release": "keys-for-tasks",
+        "companion": "keys-for-tasks-companion",
+    }
 
 
 def test_without_python_a_container_is_added_beside_the_task(

@@ -1,5 +1,6 @@
 """The table of checks is whole, and in an order that can be."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,14 +18,11 @@ CHECKS: list[Check[Any]] = [
     *(check for group in PROBE.values() for check in group),
 ]
 CODES = [check.code for check in CHECKS]
-WORDS = {
-    "home": "ml-tracking",
-    "release": "tracking-injector",
-    "companion": "tracking-injector-companion",
-    "namespace": "ray",
-    "subject": "pod/x",
-    "key": "tracking/inject",
-}
+SYMPTOM = {"subject": "pod/x", "key": "tracking/inject"}
+PREFLIGHT_WORDS = {"home": "ml-tracking", "release": "tracking-injector", **SYMPTOM}
+CLUSTER_WORDS = {**PREFLIGHT_WORDS, "companion": "tracking-injector-companion"}
+NAMESPACE_WORDS = {**CLUSTER_WORDS, "namespace": "ray"}
+"""What a remedy may name: as the facts of its group tell, and the symptom."""
 
 
 def test_a_code_is_one_check() -> None:
@@ -41,12 +39,25 @@ def test_causes_come_before_their_consequences() -> None:
             assert CODES.index(cause) < CODES.index(check.code), (check.code, cause)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
-def test_what_is_said_is_whole(check: Check[Any]) -> None:
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        pytest.param(check, words, id=check.code)
+        for groups, words in (
+            (CLUSTER, CLUSTER_WORDS),
+            (NAMESPACE, NAMESPACE_WORDS),
+            (PREFLIGHT, PREFLIGHT_WORDS),
+            (PROBE, NAMESPACE_WORDS),
+        )
+        for group in groups.values()
+        for check in group
+    ],
+)
+def test_what_is_said_is_whole(check: Check[Any], words: Mapping[str, str]) -> None:
     """A title that holds, a sentence, and a command whose words are all known."""
     assert check.title
     assert check.sentence.endswith((".", "?"))
-    assert "{" not in check.remedy.format_map(WORDS).replace("{}", "")
+    assert "{" not in check.remedy.format_map(words).replace("{}", "")
     assert check.link == f"docs/reference/checks.md#{check.code.lower()}"
 
 
