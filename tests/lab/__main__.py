@@ -101,16 +101,9 @@ def node(command: tuple[str, ...]) -> None:
 
 
 @main.command(hidden=True)
-@click.option("--built", is_flag=True, help="What it runs has to be there as well.")
-def node_obstacle(*, built: bool) -> None:
+def node_obstacle() -> None:
     """Print why no node can run on this machine; nothing where one can."""
-    found = enclosure.obstacle()
-    if built and not found:
-        try:
-            task_image.archive(_TOOLBOX)
-        except LabError as missing:
-            found = str(missing)
-    click.echo(found, nl=False)
+    click.echo(enclosure.obstacle(), nl=False)
 
 
 @main.command(hidden=True)
