@@ -5,11 +5,13 @@ registry: Debian's Python stands where the Dockerfile expects one. They are kept
 the lab's cache, and so are buildah's layers, so that a change of code costs seconds.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +43,9 @@ def build(toolbox: Toolbox, *, say: Say) -> None:
     target = archive(toolbox)
     target.unlink(missing_ok=True)
     name = f"{REPOSITORY}:{TAG}"
-    _bud(toolbox, "--layers", "--tag", name, say=say)
-    _run([*_buildah(toolbox), "push", name, f"oci-archive:{target}:{name}"])
+    with _alone(toolbox):
+        _bud(toolbox, "--layers", "--tag", name, say=say)
+        _run([*_buildah(toolbox), "push", name, f"oci-archive:{target}:{name}"])
 
 
 def rebuilt(toolbox: Toolbox, *, say: Say) -> str:
@@ -54,10 +57,28 @@ def rebuilt(toolbox: Toolbox, *, say: Say) -> str:
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, "id")
         how = ("--no-cache", f"--timestamp={EPOCH}", f"--iidfile={written}")
-        _bud(toolbox, *how, say=say)
-        identity = written.read_text("ascii").strip()
-    _run([*_buildah(toolbox), "rmi", identity])
+        with _alone(toolbox):
+            _bud(toolbox, *how, say=say)
+            identity = written.read_text("ascii").strip()
+            _run([*_buildah(toolbox), "rmi", identity])
     return identity
+
+
+@contextmanager
+def _alone(toolbox: Toolbox) -> Iterator[None]:
+    """Let no other build of the lab's run, and leave nothing mounted at the end.
+
+    Of each build buildah 1.28 keeps the container of the base that another stage copies
+    from, mounted.
+    """
+    storage = storage_of(toolbox)
+    storage.mkdir(parents=True, exist_ok=True)
+    with (storage / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            _run([*_buildah(toolbox), "rm", "--all"])
 
 
 def _bud(toolbox: Toolbox, *how: str, say: Say) -> None:
@@ -76,6 +97,11 @@ def _bud(toolbox: Toolbox, *how: str, say: Say) -> None:
         env=toolbox.environ,
         say=say,
     )
+
+
+def storage_of(toolbox: Toolbox) -> Path:
+    """Where buildah keeps layers, and mounts them while it builds."""
+    return toolbox.cache / "buildah"
 
 
 def archive(toolbox: Toolbox) -> Path:
@@ -106,7 +132,7 @@ def _build_base(toolbox: Toolbox, name: str, base: system.System, *, say: Say) -
 
 def _buildah(toolbox: Toolbox) -> Sequence[str]:
     """Buildah, all its files in the lab's cache."""
-    storage = toolbox.cache / "buildah"
+    storage = storage_of(toolbox)
     where = (f"--root={storage / 'root'}", f"--runroot={storage / 'run'}")
     return ("buildah", *where, "--storage-driver=overlay")
 
