@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.documentation import lines
 from tests.e2e.installation import (
     CHART,
     COMPONENTS,
@@ -137,23 +138,21 @@ def test_an_uninstall_with_dead_pods_leaves_nothing_behind(
 def test_where_not_even_the_hook_can_run_the_documented_commands_clean_up(
     release: Installation, before: set[str]
 ) -> None:
-    """As the how-to has them: without hooks, then mirrors and policies by hand."""
+    """As the how-to has them: without hooks, then what the companion made by hand."""
     namespace = isolated_namespace(release)
     running_task(release, namespace, "task")
     kill_for_good(release)
     how_to = (CHART.parents[1] / "docs" / "how-to" / "uninstall.md").read_text("utf-8")
     [section] = re.findall(r"^## When our own pods are dead\n(.*?)^## ", how_to, _WHOLE)
-    commands = [
+    [command] = (
         line.split()[1:]
-        for line in section.splitlines()
+        for line in lines(section)
         if line.startswith("kubectl delete ")
-    ]
+    )
 
     release.uninstall("--no-hooks")
-    for words in commands:
-        release.node.plane.kubectl(*words)
+    release.node.plane.kubectl(*command)
 
-    assert 2 == len(commands)
     assert [] == ours(release, namespace)
     assert "" == tracking_uri(release, namespace, "later")
     assert_as_before(release, before)
