@@ -7,7 +7,6 @@ the way takes away, and one line of the how-to, leave the cluster as it was.
 way. `.ci/run ways` does both.
 """
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.chart.rendering import PRESETS, RELEASE, WITHOUT_WEBHOOK, Chart
 from tests.cluster.chart.conftest import put_away
 from tests.cluster.chart.product import COMPANION, CONFIGURATION, companion
 from tests.cluster.chart.ways import WAYS, Chosen, Flux, Plain
+from tests.documentation import lines
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.listing import settled, versions
@@ -47,12 +47,14 @@ AT_ONCE = ("plain", "kustomize-with-hooks")
 NOTHING_REMOVED = {"plain": 1, "kustomize-with-hooks": 1, "argo-cd": 1}
 """How often the clean-up runs although Helm did not install, and says what it did."""
 IN_TREE = f"/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/{RELEASE}"
-PAIR = f"/api/v1/namespaces/{HOME}/secrets/{RELEASE}-tls"
+SECRETS = f"/api/v1/namespaces/{HOME}/secrets"
 CERTIFICATE: Object = {
-    "metadata": {"name": f"{RELEASE}-tls"},
+    "metadata": {"name": f"{RELEASE}-cert-manager-tls"},
     "type": "kubernetes.io/tls",
     "data": {"tls.crt": "", "tls.key": ""},
 }
+PAIRS = [f"{SECRETS}/{RELEASE}-tls", f"{SECRETS}/{RELEASE}-cert-manager-tls"]
+"""The companion's and cert-manager's."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def _nothing_stays(chosen: Chosen) -> Iterator[None]:
         where = ("--namespace", HOME, "--ignore-not-found", "--no-hooks", "--wait")
         plane.helm("uninstall", RELEASE, *where)
         Plain().remove(chosen)
-    for path in [PAIR, *made(plane)]:
+    for path in [*PAIRS, *made(plane)]:
         plane.admin.delete(path)
 
 
@@ -130,7 +132,7 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
     way, plane = WAYS[name], chosen.plane
     before = versions(plane.admin)
     if "cert-manager" in chosen.files[-1].stem:  # nobody plays cert-manager here
-        plane.admin.create(f"/api/v1/namespaces/{HOME}/secrets", CERTIFICATE)
+        plane.admin.create(SECRETS, CERTIFICATE)
     way.apply(chosen)
     rendered = chart.render(files=chosen.files, namespace=HOME)
     running = companion(
@@ -151,7 +153,8 @@ def test_a_way_fights_nobody_and_leaves_what_one_line_takes_away(
         again = quiet(plane)
         kept = is_applied(plane), made(plane)
         way.remove(chosen)
-    plane.admin.delete(PAIR)
+    for path in PAIRS:
+        plane.admin.delete(path)
     left = made(plane)
     run_the_line(plane)
 
@@ -213,5 +216,5 @@ def differences(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
 def run_the_line(plane: ControlPlane) -> None:
     """The line of the how-to for what no render takes away."""
     text = UNINSTALL.read_text("utf-8").split("## Without Helm")[1]
-    (line,) = re.findall(r"^ *kubectl (delete \S+ -A -l .*)$", text, re.MULTILINE)[:1]
-    plane.kubectl(*line.replace("ml-tracking", HOME).split())
+    line = next(one for one in lines(text) if "kubectl delete secrets" in one)
+    plane.kubectl(*line.replace("ml-tracking", HOME).split()[1:])
