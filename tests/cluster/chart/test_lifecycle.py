@@ -21,6 +21,7 @@ from tests.cluster.chart.product import (
     companion,
 )
 from tests.cluster.injector import PROBED, Injector
+from tests.documentation import lines
 from tests.lab.api import ApiError, Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.listing import settled, versions
@@ -211,7 +212,7 @@ def test_dead_pods_of_ours_leave_the_cluster_as_it_was_too(
     text = (DOCS / "uninstall.md").read_text("utf-8").split("## When our own")[1]
     block = re.search(r"```console\n(.*?)```", text, re.DOTALL)
     assert block is not None
-    for line in block[1].splitlines():
+    for line in lines(block[1]):
         program, *words = line.replace("ml-tracking", HOME).split()
         {"helm": helm, "kubectl": plane.kubectl}[program](*words)
 
