@@ -28,7 +28,14 @@ from tests.lab.listing import settled, versions
 from tests.lab.one_off import Ended, OneOffPods
 from tests.lab.processes import wait_for
 from tests.lab.tools import LabError
-from webhook.injection.names import INJECT_ENABLED, INJECT_LABEL, MIRROR_SECRET
+from webhook.injection.names import (
+    INJECT_ENABLED,
+    INJECT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    MIRROR_SECRET,
+    RELEASE_LABEL,
+)
 
 HOME = "chart-lifecycle"
 COMPUTE = "chart-lifecycle-compute"
@@ -36,6 +43,8 @@ DOCS = Path(__file__).parents[3] / "docs" / "how-to"
 POLICY = f"/apis/networking.k8s.io/v1/namespaces/{COMPUTE}/networkpolicies"
 MIRROR = f"/api/v1/namespaces/{COMPUTE}/secrets/{MIRROR_SECRET}"
 PODS = f"/api/v1/namespaces/{COMPUTE}/pods"
+OURS = {MANAGED_BY_LABEL: MANAGED_BY, RELEASE_LABEL: f"{HOME}.{RELEASE}"}
+"""The labels of what the companion makes."""
 VALUES = ("--set", "tracking.existingSecret=credentials")
 TASK: Object = {
     "metadata": {"name": "running-task", "labels": {"spark-role": "driver"}},
@@ -222,16 +231,15 @@ def test_dead_pods_of_ours_leave_the_cluster_as_it_was_too(
 def mirror() -> Object:
     """A mirror as the companion writes it."""
     return {
-        "metadata": {"name": MIRROR_SECRET},
+        "metadata": {"name": MIRROR_SECRET, "labels": OURS},
         "type": "tracking.michelangelo-ai.org/keys",
     }
 
 
 def policy() -> Object:
     """An egress policy as the companion writes it."""
-    labels = {"app.kubernetes.io/managed-by": "tracking-injector"}
     return {
-        "metadata": {"name": "mti-egress-0", "labels": labels},
+        "metadata": {"name": "mti-egress-0", "labels": OURS},
         "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
     }
 
