@@ -138,9 +138,13 @@ def test_the_notes_tell_how_to_see_that_the_pods_run(
     said = upgrade(helm, CHART, *VALUES)
     (line,) = re.findall(r"^ +kubectl (rollout status .*)$", said, re.MULTILINE)
 
-    status = namespaces.kubectl(*line.split(), "--watch=false")
-
-    assert {f'"{RELEASE}"', f'"{COMPANION}"'} <= set(status.split())
+    # Before the controller has seen a Deployment, it is not named.
+    wait_for(
+        "a word of both Deployments",
+        lambda: {f'"{RELEASE}"', f'"{COMPANION}"'}
+        <= set(namespaces.kubectl(*line.split(), "--watch=false").split()),
+        seconds=60,
+    )
 
 
 def test_a_whole_life_leaves_the_cluster_as_it_was(
