@@ -141,8 +141,10 @@ def test_the_notes_tell_how_to_see_that_the_pods_run(
     # Before the controller has seen a Deployment, it is not named.
     wait_for(
         "a word of both Deployments",
-        lambda: {f'"{RELEASE}"', f'"{COMPANION}"'}
-        <= set(namespaces.kubectl(*line.split(), "--watch=false").split()),
+        lambda: (
+            {f'"{RELEASE}"', f'"{COMPANION}"'}
+            <= set(namespaces.kubectl(*line.split(), "--watch=false").split())
+        ),
         seconds=60,
     )
 
