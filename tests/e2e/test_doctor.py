@@ -20,6 +20,7 @@ from tests.e2e.installation import (
     TRACKING_URI,
     Installation,
     await_pod,
+    delete_namespaces,
 )
 from tests.e2e.scripted_tracker import (
     ANOTHER_NAME,
@@ -161,6 +162,7 @@ def _site(installation: Installation) -> Iterator[Site]:
     )
     yield site
     site.aim(TRACKING_URI)  # what the tests after these expect of the source
+    delete_namespaces(node, TRACKER)  # its pod knows the key
 
 
 def alarms(cluster: dict[str, Any]) -> list[str]:
