@@ -145,7 +145,7 @@ def test_where_not_even_the_hook_can_run_the_documented_commands_clean_up(
     how_to = (CHART.parents[1] / "docs" / "how-to" / "uninstall.md").read_text("utf-8")
     [section] = re.findall(r"^## When our own pods are dead\n(.*?)^## ", how_to, _WHOLE)
     [command] = (
-        line.split()[1:]
+        line.replace("ml-tracking", NAMESPACE).split()[1:]
         for line in lines(section)
         if line.startswith("kubectl delete ")
     )
