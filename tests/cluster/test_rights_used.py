@@ -21,7 +21,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.chart.rendering import RELEASE, Chart, Rendered
+from tests.chart.rendering import BUNDLE, RELEASE, Chart, Rendered
 from tests.chart.test_settings import environ
 from tests.cluster.release import CHART, COMPANION, MIRROR, eventually
 from tests.fakes.log import Lines
@@ -51,7 +51,7 @@ USER: Final = f"system:serviceaccount:{HOME}:{COMPANION}"
 RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 DENY: Final = {"podSelector": {}, "policyTypes": ["Egress"]}
 TRACKING: Final = {"existingConfigMap": "uri", "existingSecret": "keys"}
-GIVEN: Final = {"secretName": "pair", "caBundle": "eA=="}
+GIVEN: Final = {"secretName": "pair", "caBundle": BUNDLE}
 PAIR: Final = {"mode": "provided", "provided": GIVEN}
 BOTH_CALICOS: Final = ("crd.projectcalico.org", "projectcalico.org")
 
