@@ -34,13 +34,6 @@ EVERY_POD: Final = {
 }
 
 
-@pytest.fixture(name="site")
-def _site() -> FakeInstallation:
-    site = FakeInstallation()
-    site.publish(found())
-    return site
-
-
 def examined(site: FakeInstallation) -> tuple[Diagnosis, ...]:
     """Everything that is said of an installation in memory."""
     return Examiner(client=site.cluster.client()).examine(site.release, (), NOW)

@@ -8,20 +8,12 @@ from click.testing import CliRunner, Result
 
 from tests.fakes.installation import FakeInstallation
 from tests.unit.cli.test_status import reached
-from tests.unit.companion.observation.test_troubles import found
 from webhook.cli.main import cli
 from webhook.cluster.errors import Unauthorized
 from webhook.cluster.resources import WEBHOOK_CONFIGURATION
 
 COMMANDS: Final = ("status", "doctor", "version", "report", "certs show")
 """Each is about one release."""
-
-
-@pytest.fixture(name="site")
-def _site() -> FakeInstallation:
-    site = FakeInstallation()
-    site.publish(found())
-    return site
 
 
 @pytest.fixture(name="folder", autouse=True)

@@ -38,13 +38,6 @@ from webhook.egress.reasons import EgressReason
 from webhook.mirror.reasons import MirrorReason
 
 
-@pytest.fixture(name="site")
-def _site() -> FakeInstallation:
-    site = FakeInstallation()
-    site.publish(found())
-    return site
-
-
 @contextmanager
 def reached(site: FakeInstallation) -> Iterator[None]:
     """Commands reach this installation, by a context called `lab`."""
