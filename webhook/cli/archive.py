@@ -21,7 +21,7 @@ from rich.console import Console
 from webhook import __version__
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import encoded
+from webhook.cli.output import encoded, rendered, say
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cli.status_document import status_document
 from webhook.cli.status_view import StatusView, screen
@@ -141,7 +141,7 @@ def report(*, choice: ClusterChoice, output: Path) -> None:
     size = output.stat().st_size
     click.echo(f"{output}: {len(archive.files)} files, {size} bytes.")
     for line in archive.unread:
-        click.echo(f"Not in it: {line}", err=True)
+        say(f"Not in it: {line}", err=True)
 
 
 def collect(client: KubeClient, seen: Installation) -> _Archive:
@@ -151,9 +151,8 @@ def collect(client: KubeClient, seen: Installation) -> _Archive:
     document = status_document(seen, found, __version__)
     archive.add("status.json", partial(encoded, document))
     console = Console(width=10_000, color_system=None)
-    with console.capture() as captured:
-        console.print(screen(seen, found, StatusView(wide=True)))
-    archive.add("status.txt", captured.get)
+    shown = screen(seen, found, StatusView(wide=True))
+    archive.add("status.txt", partial(rendered, console, shown))
     for kind in (DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE):
         options = ListOptions(kind, namespace=home, labels=NAME_LABEL)
         read = partial(_list, client, options, partial(kept, kind))

@@ -22,7 +22,7 @@ from webhook.cli.errors import told
 from webhook.cli.kubeconfig import cluster_options, connect, process_environ
 from webhook.cli.manifests import as_yaml
 from webhook.cli.options import with_files
-from webhook.cli.output import emit, with_output
+from webhook.cli.output import emit, say, with_output
 from webhook.cli.source_files import given_sources
 from webhook.egress.addresses import Address, read_address
 from webhook.egress.baseline import parse_baseline
@@ -205,19 +205,19 @@ def plan(
         _echo_yaml([own.manifest() for made in plans.values() for own in made.desired])
         lines = {line for made in plans.values() for line in _notes(made)}
         for line in sorted(lines):
-            click.echo(line, err=True)
+            say(line, err=True)
         return
     for name, made in plans.items():
         for line in _tree(given, name, made):
-            click.echo(line)
+            say(line)
         for line in _notes(made):
-            click.echo(f"  {line}")
+            say(f"  {line}")
     for group in given.world.engines.unread:
-        click.echo(f"{group} is served; its objects are not read here.", err=True)
+        say(f"{group} is served; its objects are not read here.", err=True)
     for other, unseen in given.world.engines.engines.items():
         if unseen:
             listed = ", ".join(unseen)
-            click.echo(f"{other} is here; its {listed} may not be listed.", err=True)
+            say(f"{other} is here; its {listed} may not be listed.", err=True)
 
 
 @egress.command()
@@ -253,10 +253,10 @@ def check(*, given: EgressInput, namespace: str, pod: str) -> None:
     rows += [(hop.to, "yes" if hop.is_open else "no", hop.why) for hop in hops]
     widest = max(len(to) for to, _, _ in rows)
     for to, is_open, why in rows:
-        click.echo(f"{to:<{widest}}  {is_open:<4}  {why}")
+        say(f"{to:<{widest}}  {is_open:<4}  {why}")
     findings = sorted({*about.findings, *rules.findings, *planned.findings})
     for finding in findings:
-        click.echo(f"{finding.reason}: {finding.message}", err=True)
+        say(f"{finding.reason}: {finding.message}", err=True)
     unknown = any(finding.reason in WITHOUT_RULE for finding in findings)
     closed = not hops or unknown or not all(hop.is_open for hop in hops)
     sys.exit(1 if closed else 0)
@@ -319,7 +319,7 @@ def _words(given: EgressInput, peer: Mapping[str, Any]) -> str:
 def _keys(files: tuple[IO[bytes], ...]) -> Mapping[str, str]:
     sources, findings = given_sources((), (), files)
     for finding in findings:
-        click.echo(str(finding), err=True)
+        say(str(finding), err=True)
     return sources.secrets.get(MIRROR_SECRET) or {}
 
 

@@ -17,6 +17,7 @@ from webhook.cli.document import BadInputError
 from webhook.cli.egress_objects import KINDS, ObjectReader
 from webhook.cli.errors import CommandError
 from webhook.cli.manifests import objects, read
+from webhook.cli.output import say
 from webhook.cli.release import releases
 from webhook.cluster.errors import ClusterError, NotFound
 from webhook.cluster.interface import KubeClient, ListOptions
@@ -294,7 +295,7 @@ def _published(report: Json) -> EgressOptions:
     settings = (report.get("settings") or {}).get("egress")
     if settings is None:
         message = "No companion publishes its settings: defaults and flags hold."
-        click.echo(message, err=True)
+        say(message, err=True)
         return EgressOptions()
     try:
         return EgressOptions.from_json(settings)
@@ -314,7 +315,7 @@ def _remembered(
         body = client.get(CONFIG_MAP, options.dns_cache, release.namespace)
         return load_cache(body), load_former(body)
     except (ClusterError, ValueError) as error:
-        click.echo(f"Addresses of names are not known: {error}.", err=True)
+        say(f"Addresses of names are not known: {error}.", err=True)
         return {}, {}
 
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import click
-
 from webhook.cli.document import BadInputError
+from webhook.cli.output import say
 from webhook.cluster.errors import Forbidden
 from webhook.cluster.resources import (
     ENDPOINT_SLICE,
@@ -126,7 +125,7 @@ class ObjectReader:
                 message = f"{kind.name} {name} cannot be read: {error}."
                 if self.strict:
                     raise BadInputError(message) from error
-                click.echo(message, err=True)
+                say(message, err=True)
         return values
 
 

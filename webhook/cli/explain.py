@@ -15,7 +15,7 @@ from webhook.cli.explain_view import as_tables, key_lines
 from webhook.cli.explanation import Explanation, simulated, standing
 from webhook.cli.manifests import WRITERS, Document, read
 from webhook.cli.options import MANIFEST, with_files, with_policy, with_sources
-from webhook.cli.output import emit, with_output
+from webhook.cli.output import emit, say, with_output
 from webhook.cli.pods import subjects
 from webhook.cli.release import ClusterChoice, releases, with_cluster
 from webhook.companion.observation.unknown import Unknown
@@ -101,7 +101,7 @@ def explain(  # noqa: PLR0913 - one for each flag
     if key is not None:
         for each in explanations:
             for line in key_lines(each, key, show_values=show_values):
-                click.echo(line)
+                say(line)
     elif output == "table":
         text = as_tables(explanations, Console(), show_values=show_values)
         click.echo(text, nl=False)
@@ -160,6 +160,6 @@ def _of_cluster(
             standing_pods = reader.explain(target, home)
             yield from standing_pods
             if not standing_pods:
-                click.echo(f"{target} has no pod yet: this is what would be.", err=True)
+                say(f"{target} has no pod yet: this is what would be.", err=True)
                 document = reader.manifest(target, home)
                 yield from _explained([document], home, policy, nothing)

@@ -23,7 +23,6 @@ from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
 from webhook.cli.output import emit, encoded, rendered
 from webhook.cli.release import ClusterChoice
-from webhook.cli.streams import inert
 from webhook.cluster.errors import ClusterError
 from webhook.cluster.interface import KubeClient
 from webhook.companion.observation.model import Installation, WorkloadState
@@ -251,13 +250,13 @@ def _status(one: Member) -> Text:
 
 def _notes(one: Member, *, wide: bool) -> list[Text]:
     if one.problem:
-        return [Text(inert(f"{one.context}: {one.problem}"), style="red")]
+        return [Text(f"{one.context}: {one.problem}", style="red")]
     told = one.troubles if wide else ()
     reasons = [f"{t.reason}, {t.about}: {t.detail}".rstrip(": ") for t in told]
     if not wide and not one.in_order:
         errors = [t.reason for t in one.troubles if t.severity is Severity.ERROR]
         reasons = [", ".join(dict.fromkeys(errors))]
-    return [Text(inert(f"{one.context}: {reason}")) for reason in reasons]
+    return [Text(f"{one.context}: {reason}") for reason in reasons]
 
 
 def _document(members: list[Member]) -> FleetDocument:

@@ -8,7 +8,7 @@ import jsonpatch
 
 from webhook.cli.manifests import WRITERS, read
 from webhook.cli.options import filenames, namespace, with_policy
-from webhook.cli.output import emit, with_output
+from webhook.cli.output import emit, say, with_output
 from webhook.cli.pods import PodInManifest, subjects
 from webhook.injection.decision import Decision, decide
 from webhook.injection.patch import Operation
@@ -67,7 +67,7 @@ def inject(
         operations: list[Operation] = []
         for subject in subjects(document, namespace):
             decision = decide(subject.review, policy)
-            click.echo(note(subject, decision), err=True)
+            say(note(subject, decision), err=True)
             operations += operations_on_document(subject, decision)
         results.append(
             operations

@@ -6,6 +6,7 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
+from webhook.cli.output import say
 from webhook.cli.source_files import given_sources
 from webhook.injection.policy import InjectionPolicy, OnMissing, Precedence
 
@@ -115,7 +116,7 @@ def with_sources(command: _Command) -> _Command:
     ) -> None:
         sources, findings = given_sources(secret, configmap, source)
         for finding in findings:
-            click.echo(str(finding), err=True)
+            say(str(finding), err=True)
         command(sources=sources, **others)
 
     return with_known

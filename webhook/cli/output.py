@@ -1,12 +1,16 @@
 """The option `-o`, and what a command prints in each of its formats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 import msgspec
 import yaml
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from webhook.cli.streams import inert
 
 _UNFOLDED: Final = 10_000
 """Columns where nobody looks: a file or a pipe is neither folded nor cut."""
@@ -39,9 +43,31 @@ def whole_console() -> Console:
     return console
 
 
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line for people, in which others' words give a terminal no command."""
+    click.echo(inert(line), err=err)
+
+
+@dataclass(frozen=True, slots=True)
+class Inert:
+    """Something to show, in which others' words give a terminal no command."""
+
+    shown: RenderableType
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[Segment]:
+        """Yield it with its own styles, which are no part of a segment's text."""
+        for segment in console.render(self.shown, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(inert(segment.text), segment.style)
+
+
 def rendered(console: Console, *shown: RenderableType) -> str:
     """Return what a console would show, without blanks at the ends of lines."""
     with console.capture() as captured:
         for one in shown:
-            console.print(one)
+            console.print(Inert(one))
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

@@ -16,7 +16,14 @@ from webhook.cli.fleet import fleet
 from webhook.cli.known_reason import KnownReason
 from webhook.cli.kubeconfig import now
 from webhook.cli.options import refuse
-from webhook.cli.output import emit, encoded, rendered, whole_console, with_output
+from webhook.cli.output import (
+    Inert,
+    emit,
+    encoded,
+    rendered,
+    whole_console,
+    with_output,
+)
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.cli.status_document import status_document
 from webhook.cli.status_view import StatusView, screen
@@ -167,5 +174,5 @@ def _watch(look: Callable[[], RenderableType]) -> None:
     # What does not fit is below: trouble comes first.
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            live.update(look(), refresh=True)
+            live.update(Inert(look()), refresh=True)
             time.sleep(_EVERY)

@@ -18,7 +18,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from webhook.cli.streams import inert
 from webhook.companion.audit import AuditReason
 from webhook.companion.observation.installation_troubles import has_no_webhook
 from webhook.companion.observation.model import (
@@ -111,7 +110,7 @@ def _place(one: Trouble, view: StatusView) -> str:
     detail = one.detail
     if one.objects and view.wide:
         detail += f": {', '.join(one.objects)}"
-    return inert(f"{one.about}: {detail}" if detail else one.about)
+    return f"{one.about}: {detail}" if detail else one.about
 
 
 def _parts(seen: Installation, view: StatusView) -> Table:
@@ -141,7 +140,7 @@ def _parts(seen: Installation, view: StatusView) -> Table:
 
 
 def _unread(piece: Unknown) -> Text:
-    return Text(inert(f"not known: {piece.sentence}"), style="yellow")
+    return Text(f"not known: {piece.sentence}", style="yellow")
 
 
 def _policy(policy: Piece[PolicyState]) -> Text:

@@ -6,7 +6,7 @@ import msgspec
 from webhook import __version__
 from webhook.cli.errors import told
 from webhook.cli.kubeconfig import now
-from webhook.cli.output import with_output
+from webhook.cli.output import say, with_output
 from webhook.cli.release import ClusterChoice, with_cluster
 from webhook.companion.observation.model import Installation, WorkloadState
 from webhook.companion.observation.observe import observe
@@ -59,7 +59,7 @@ def _print(document: VersionDocument, output: str) -> None:
         return
     for name, said in msgspec.structs.asdict(document).items():
         if said:
-            click.echo(f"{name:<12}{said}")
+            say(f"{name:<12}{said}")
 
 
 def _of(seen: Installation) -> VersionDocument:

@@ -16,7 +16,6 @@ from tests.unit.cli.certs_on_site import installed
 from tests.unit.cli.certs_on_site import run as run_certs
 from tests.unit.cli.test_plan_view import KEYS, WORLD
 from tests.unit.cli.test_status import reached
-from tests.unit.companion.observation.test_troubles import found
 from webhook.cli.main import cli
 
 PROGRAM: Final = Path(sys.executable).with_name("tracking-injector")
@@ -36,14 +35,43 @@ POD: Final = {
         ]
     },
 }
+OBEYED: Final = "said\x1b[2J\x1b]0;owned\x07"
+"""Of which a terminal would clear its screen, and take a title."""
+COMMANDING: Final = (
+    {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "a",
+            "namespace": "team-a",
+            "labels": {"ray.io/node-type": "head", "app": OBEYED},
+        },
+        "spec": {
+            "containers": [
+                {
+                    "name": f"ray-head-{OBEYED}",
+                    "image": "a",
+                    "env": [{"name": OBEYED, "value": OBEYED}],
+                    "envFrom": [{"configMapRef": {"name": OBEYED}}],
+                }
+            ]
+        },
+    },
+    {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": OBEYED, "namespace": "team-a"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+    },
+)
+"""A pod and a policy, whose names are commands."""
+COMMANDING_KEYS: Final = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": OBEYED},
+    "stringData": {"TRACKING_URI": "http://203.0.113.7", OBEYED: OBEYED},
+}
 CHARSETS: Final = ("ascii", "latin-1", "iso8859-15", "cp1252", "utf-8")
-
-
-@pytest.fixture(name="site")
-def _site() -> FakeInstallation:
-    site = FakeInstallation()
-    site.publish(found())
-    return site
 
 
 @pytest.fixture(name="pod")
@@ -126,6 +154,35 @@ def test_json_is_utf_8_on_every_system(pod: str, charset: str) -> None:
     result = CliRunner(charset=charset).invoke(cli, words)
 
     assert ODD in json.dumps(json.loads(result.stdout_bytes), ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explain",),
+        ("explain", "--show-values"),
+        ("explain", "--key", OBEYED),
+        ("inject",),
+        ("egress", "plan", "-n", "team-a"),
+        ("egress", "plan", "-n", "team-a", "-o", "yaml"),
+        ("egress", "check", "a", "-n", "team-a"),
+    ],
+    ids=lambda words: " ".join(words).encode("unicode_escape").decode(),
+)
+def test_a_manifest_of_others_gives_a_terminal_no_command(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Whatever it names so; what is shown is the rest."""
+    path, keys = tmp_path / "world.yaml", tmp_path / "keys.yaml"
+    path.write_text(yaml.safe_dump_all(COMMANDING), "utf-8")
+    keys.write_text(yaml.safe_dump(COMMANDING_KEYS), "utf-8")
+    more = ("--secret", str(keys)) if words[0] == "egress" else ()
+    given = [*words, "-f", str(path), *more]
+    result = CliRunner().invoke(cli, given, color=True)
+
+    assert result.exit_code in (0, 1), result.output
+    assert "said" in result.output
+    assert result.output.replace("\n", "").isprintable()
 
 
 def test_a_closed_standard_input_holds_nothing() -> None:
